@@ -1,0 +1,118 @@
+/** Bytes: joining, comparing, and the text forms that stand in records, notes and names. Runs in a browser too. */
+import { CryptoError } from './error.ts'
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+const BASE64_VALUE = new Map(Array.from(BASE64, (char, value) => [char.charCodeAt(0), value]))
+
+const encoder = new TextEncoder()
+/** `ignoreBOM` keeps U+FEFF in the text; without it, text -> bytes -> text would lose it. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** All parts in one new array. */
+export function concat(...parts: Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of parts) length += part.length
+  const joined = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    joined.set(part, at)
+    at += part.length
+  }
+  return joined
+}
+
+/** Not in constant time: for digests and signatures, which are public. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Lexical order of unsigned bytes; a prefix comes first. Negative, zero or positive. */
+export function compare(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length)
+  for (let i = 0; i < shared; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
+  return a.length - b.length
+}
+
+/** Lower-case hex. */
+export function toHex(bytes: Uint8Array): string {
+  let hex = ''
+  for (let i = 0; i < bytes.length; i++) hex += HEX[bytes[i]!]
+  return hex
+}
+
+/** The bytes of lower-case hex; `undefined` for anything `toHex` would not write. */
+export function fromHex(hex: string): Uint8Array | undefined {
+  if (hex.length % 2 !== 0 || !/^[0-9a-f]*$/.test(hex)) return undefined
+  const bytes = new Uint8Array(hex.length / 2)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)
+  return bytes
+}
+
+/** UTF-8 of a string. Throws TEXT_INVALID on a lone surrogate, which has no UTF-8. */
+export function utf8(string: string): Uint8Array {
+  if (!string.isWellFormed()) throw new CryptoError('TEXT_INVALID', 'a lone surrogate has no UTF-8')
+  return encoder.encode(string)
+}
+
+/** The string of UTF-8 bytes. Throws TEXT_INVALID where they are not UTF-8. */
+export function text(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    throw new CryptoError('TEXT_INVALID', 'the bytes are not UTF-8')
+  }
+}
+
+/** A non-negative safe integer as 8 bytes, most significant first. Throws RangeError outside of that range. */
+export function u64(n: number): Uint8Array {
+  if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
+  const bytes = new Uint8Array(8)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, Math.floor(n / 2 ** 32))
+  view.setUint32(4, n % 2 ** 32)
+  return bytes
+}
+
+/** The integer in 8 bytes at `offset`; `undefined` past the end of `bytes` or above 2^53 - 1. */
+export function readU64(bytes: Uint8Array, offset = 0): number | undefined {
+  if (offset < 0 || offset + 8 > bytes.length) return undefined
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, 8)
+  const n = view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+  return Number.isSafeInteger(n) ? n : undefined
+}
+
+/** Standard base64 with padding (RFC 4648 section 4), the form in C2SP notes. */
+export function toBase64(bytes: Uint8Array): string {
+  let out = ''
+  for (let i = 0; i < bytes.length; i += 3) {
+    const [a, b, c] = [bytes[i]!, bytes[i + 1], bytes[i + 2]]
+    const group = (a << 16) | ((b ?? 0) << 8) | (c ?? 0)
+    out += BASE64[group >> 18]! + BASE64[(group >> 12) & 63]!
+    out += b === undefined ? '=' : BASE64[(group >> 6) & 63]!
+    out += c === undefined ? '=' : BASE64[group & 63]!
+  }
+  return out
+}
+
+/** The bytes of padded base64; `undefined` for anything `toBase64` would not write (RFC 4648 section 3.5). */
+export function fromBase64(base64: string): Uint8Array | undefined {
+  if (base64.length % 4 !== 0) return undefined
+  const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0
+  const bytes = new Uint8Array((base64.length / 4) * 3 - padding)
+  let [group, bits, at] = [0, 0, 0]
+  for (let i = 0; i < base64.length - padding; i++) {
+    const value = BASE64_VALUE.get(base64.charCodeAt(i))
+    if (value === undefined) return undefined
+    group = ((group << 6) | value) & 0xffff
+    bits += 6
+    if (bits >= 8) {
+      bits -= 8
+      bytes[at++] = group >> bits
+    }
+  }
+  const unused = group & ((1 << bits) - 1)
+  return unused === 0 ? bytes : undefined
+}
