@@ -13,7 +13,8 @@ export interface Backend {
   createHash(): Hasher
   /**
    * Whether encode([S]B - [k]A) equals R bytewise, k = SHA-512(R ‖ A ‖ M) mod L: the cofactorless equation of RFC 8032
-   * section 5.1.7, and nothing else. The caller has checked lengths, S < L and the encodings. Never throws.
+   * section 5.1.7. The caller has checked lengths, S < L, the encodings, and that A and R are not of small order; where
+   * they are, back ends differ (node:crypto refuses them since 24.19). Never throws.
    */
   equation(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean
   /** RFC 8032 section 5.1.6: 64 bytes. `seed` is 32 bytes. */

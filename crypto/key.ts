@@ -56,23 +56,16 @@ export function sign(key: PrivateKey, message: Uint8Array): Uint8Array {
  * About 0.2 ms in Node, 2 ms in a browser.
  */
 export function verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  return !isSmallOrderR(signature) && verifyForConviction(publicKey, message, signature)
+  if (!isWellFormed(publicKey, signature) || isSmallOrderR(signature)) return false
+  return equation(signature, message, publicKey)
 }
 
-/**
- * The rule without the small-order check of R. Only the key's holder can make such a signature, so it convicts them as
- * well as another (RULES B4); it never counts for them.
- */
-export function verifyForConviction(
-  publicKey: Uint8Array,
-  message: Uint8Array,
-  signature: Uint8Array,
-): boolean {
+/** The rule's checks of form, without that of a small-order R: see conviction.ts. */
+export function isWellFormed(publicKey: Uint8Array, signature: Uint8Array): boolean {
   if (signature.length !== SIGNATURE_BYTES) return false
   const [r, s] = [signature.subarray(0, 32), signature.subarray(32)]
   // S < L before the equation: noble's multiplication throws past L, and S + L would be a second signature.
-  if (!isCanonical(r) || !isLess(s, L)) return false
-  return isCanonical(publicKey) && !isSmallOrder(publicKey) && equation(signature, message, publicKey)
+  return isCanonical(r) && isLess(s, L) && isCanonical(publicKey) && !isSmallOrder(publicKey)
 }
 
 /** Whether R, the first half of a signature, is the canonical encoding of a point of small order. */
