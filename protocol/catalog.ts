@@ -1,0 +1,112 @@
+/**
+ * Catalog, both roles: a consumer reads a provider's offers page by page; each sees only what is for it.
+ *
+ *     consumer                                   provider
+ *                -- request {id, after} -->      reads a page of its own offers, leaves out what is not for the asker
+ *                <-- page {items, next} --
+ */
+import { readU64, toHex, u64 } from '../crypto/bytes.ts'
+import { type CID, cidFromDigest } from '../crypto/cid.ts'
+import { offer } from './agreement.ts'
+import { asset } from './asset.ts'
+import { KEY } from './layout.ts'
+import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
+import { type Context, type Step, stay, violation } from './machine.ts'
+import type { MessageOf } from './message.ts'
+import { sees } from './negotiation.ts'
+import { isStored, readRecord, verifySignatures } from './record.ts'
+
+/** A request for the catalog of a partner that is under way, at either side. Nothing of it survives a restart. */
+export interface Reading {
+  id: Uint8Array
+  count: number
+}
+
+export type CatalogStep = Step<Reading>
+
+/** Asks a partner for its first page. */
+export function begin(org: string, id: Uint8Array): CatalogStep {
+  const step = stay<Reading>({ id, count: 0 })
+  step.output.sends.push({ to: org, message: { t: 'catalog/request', id } })
+  return step
+}
+
+/** Provider: asks the driver for a page of own offers. */
+export function asked(from: string, message: MessageOf<'catalog/request'>): CatalogStep {
+  const step = stay<Reading>()
+  const after = message.after && `${KEY.ownOffers}${message.after}`
+  step.output.events.push({
+    type: 'ask-page',
+    machine: `catalog/${from}/${toHex(message.id)}`,
+    prefix: KEY.ownOffers,
+    limit: MAX_PAGE,
+    ...(after ? { after } : {}),
+  })
+  return step
+}
+
+/** Provider: sends the page. */
+export function page(from: string, id: Uint8Array, rows: [string, Uint8Array][], more: boolean, context: Context): CatalogStep {
+  const items: MessageOf<'catalog/page'>['items'] = []
+  let [size, last, cut] = [0, '', false]
+  for (const [key, digest] of rows) {
+    const item = describe(from, cidFromDigest(digest, 'dag-cbor'), context)
+    cut = item !== undefined && items.length > 0 && size + item.offer.length + item.asset.length > PAGE_BYTES
+    if (cut) break
+    last = key.slice(KEY.ownOffers.length)
+    if (!item) continue
+    size += item.offer.length + item.asset.length
+    items.push(item)
+  }
+  const step = stay<Reading>()
+  const next = (cut || more) && last ? { next: last } : {}
+  step.output.sends.push({ to: from, message: { t: 'catalog/page', id, items, ...next } })
+  return step
+}
+
+function describe(from: string, id: CID, context: Context) {
+  const offerBytes = context.get(KEY.record(id))
+  const read = offerBytes && readRecord(offer, offerBytes)
+  if (!offerBytes || !read || !isStored(read) || !sees(read.payload, from)) return undefined
+  if (context.now.wallMs >= read.payload.until) return undefined
+  const assetBytes = context.get(KEY.record(read.payload.asset))
+  const totals = context.get(KEY.assetTotals(read.payload.asset))
+  if (!assetBytes || !totals) return undefined
+  return { offer: offerBytes, asset: assetBytes, packets: readU64(totals)!, bytes: readU64(totals, 8)! }
+}
+
+/** Consumer: checks a page, keeps the offers, asks for the next. */
+export function received(state: Reading | undefined, from: string, message: MessageOf<'catalog/page'>, context: Context): CatalogStep {
+  if (!state || toHex(state.id) !== toHex(message.id)) return stay(state)
+  const step = stay<Reading>({ ...state, count: state.count + message.items.length })
+  for (const item of message.items) {
+    const [read, described] = [readRecord(offer, item.offer), readRecord(asset, item.asset)]
+    const fits =
+      isStored(read) &&
+      isStored(described) &&
+      read.payload.org.toString() === from &&
+      described.id.equals(read.payload.asset) &&
+      verifySignatures(offer, read, context.keys).ok === true &&
+      verifySignatures(asset, described, context.keys).ok === true
+    if (!fits) return violation(from, message.t, 'RECORD_INVALID', 'an offer of the catalog does not verify')
+    step.output.writes.push(
+      { key: KEY.seenOffer(from, read.id), value: item.offer },
+      { key: KEY.record(read.id), value: item.offer },
+      { key: KEY.record(described.id), value: item.asset },
+      { key: KEY.assetTotals(described.id), value: totals(item.packets, item.bytes) },
+    )
+  }
+  const id = toHex(message.id)
+  if (message.next)
+    step.output.sends.push({ to: from, message: { t: 'catalog/request', id: message.id, after: message.next } })
+  step.output.events.push({ type: 'catalog', org: from, id, count: step.state!.count, complete: !message.next })
+  return step
+}
+
+/** Packets and bytes of an asset, 8 bytes each. */
+export function totals(packets: number, bytes: number): Uint8Array {
+  const value = new Uint8Array(16)
+  value.set(u64(packets))
+  value.set(u64(bytes), 8)
+  return value
+}

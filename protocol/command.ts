@@ -1,0 +1,282 @@
+/** What an operator asks of the own node: each command is checked, becomes records and machines, and gets an answer. */
+import { readU64, toHex } from '../crypto/bytes.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
+import type { Payload } from '../crypto/statement.ts'
+import { type Offer, offer } from './agreement.ts'
+import { type Asset, asset, type Packet, packet } from './asset.ts'
+import * as catalog from './catalog.ts'
+import { ProtocolError } from './error.ts'
+import { KEY } from './layout.ts'
+import { CLOCK_SKEW_MS, MAX_STALE_MS } from './limits.ts'
+import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
+import { type Context, decodeState, type Step, signed } from './machine.ts'
+import type { HelloMessage, Refusal } from './message.ts'
+import { decideOffer, type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
+import { nothing, type Output } from './output.ts'
+import * as pairing from './pairing.ts'
+import type { Policy } from './policy.ts'
+import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { readGrant, type TransferInput } from './transfer.ts'
+
+/** A packet to be published, its content sealed and indexed by the driver already. */
+export interface PacketDraft {
+  name: string
+  mediaType: string
+  size: number
+  root: CID
+  rootBytes: Uint8Array
+  digest: Uint8Array
+}
+
+export type Command =
+  /** First of all: the log's genesis and its entry 0. */
+  | { type: 'init' }
+  | { type: 'publish'; title: string; domain: string; level: Asset['classification']['level']; packets: PacketDraft[] }
+  | {
+      type: 'offer'
+      asset: CID
+      audience: CID[]
+      policy: Policy
+      approval: Offer['approval']
+      untilMs: number
+      price?: { amount: number; currency: string }
+      notice?: string
+    }
+  | { type: 'request'; org: string; offer: CID; action: string; purpose: string }
+  | { type: 'decide'; machine: string; approve: boolean; reason?: string }
+  | { type: 'withdraw'; machine: string; reason: string }
+  | { type: 'transfer'; org: string; agreement: CID }
+  | { type: 'catalog'; org: string }
+  | { type: 'proofs'; org: string; records: CID[] }
+  | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
+  | { type: 'join'; ticket: pairing.Ticket }
+  | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
+
+export type Answer =
+  | { type: 'hello'; hello: HelloMessage }
+  | { type: 'published'; asset: CID; packets: CID[] }
+  | { type: 'offered'; offer: CID }
+  | { type: 'machine'; machine: string }
+  | { type: 'reading'; id: string }
+  | { type: 'ticket'; ticket: string }
+  | { type: 'joined'; org: string; name: string }
+
+interface Done extends Step<never> {
+  answer?: Answer
+  /** Machines that the command sets going, with the input for each. */
+  machines?: { key: string; input: NegotiationInput | TransferInput }[]
+  reading?: { org: string; step: catalog.CatalogStep }
+  /** The records are of another kind than 0 in the log. */
+  entry?: { kind: number; control: Uint8Array[] }
+}
+
+/** Throws ProtocolError, before anything has changed, for what cannot be done. */
+export function command(input: Command, context: Context): Done {
+  switch (input.type) {
+    case 'init':
+      return init(context)
+    case 'publish':
+      return publish(input, context)
+    case 'offer':
+      return makeOffer(input, context)
+    case 'request':
+      return request(input, context)
+    case 'decide':
+      return toMachine(input.machine, { ...input, type: 'decide' }, 'REQUESTED', context)
+    case 'withdraw':
+      return toMachine(input.machine, { type: 'withdraw', reason: input.reason }, 'AGREED', context)
+    case 'transfer':
+      return beginTransfer(input, context)
+    case 'catalog': {
+      known(input.org, context)
+      const id = context.random('catalog', 16)
+      const step = catalog.begin(input.org, id)
+      const answer: Answer = { type: 'reading', id: toHex(id) }
+      return { output: step.output, records: [], reading: { org: input.org, step }, answer }
+    }
+    case 'proofs': {
+      known(input.org, context)
+      const id = context.random('proofs', 16)
+      const output = nothing()
+      output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
+      return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
+    }
+    case 'invite': {
+      const { output, ticket } = pairing.invite(input, context)
+      return { output, records: [], answer: { type: 'ticket', ticket } }
+    }
+    case 'join':
+      return join(input.ticket, context)
+    case 'welcomed': {
+      const { output, partner } = pairing.welcomed(input.ticket, input.hello, context)
+      return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
+    }
+  }
+}
+
+function init(context: Context): Done {
+  if (context.get(KEY.tail)) throw new ProtocolError('OUT_OF_ORDER', 'the log of this home has begun already')
+  const { id, identity, identityBytes } = context.self
+  const record = sign(logGenesis, firstLog(id, identity), 'admin', context, 'admin')
+  const output: Output = { ...nothing(), writes: [{ key: KEY.identity, value: identityBytes, if: 'absent' }] }
+  return { output, records: [record], entry: { kind: KIND.genesis, control: [logDigest(id, identity)] } }
+}
+
+function publish(input: Extract<Command, { type: 'publish' }>, context: Context): Done {
+  const made = context.now.wallMs
+  const { title, domain, level } = input
+  const payload: Asset = {
+    t: 'asset/1',
+    org: context.self.id,
+    title,
+    kind: 'set',
+    classification: { domain, level },
+    ownerVersion: 0,
+    made,
+    nonce: context.random('asset', 16),
+  }
+  const described = sign(asset, payload, 'publisher', context)
+  const packets = input.packets.map((draft, packetSeq) => describe(draft, packetSeq, described.id, context))
+  const writes = packets.flatMap(({ id, payload }, seq) => [
+    { key: KEY.packetOf(described.id, seq), value: digestOf(id) },
+    { key: KEY.root(payload.root), value: input.packets[seq]!.rootBytes },
+  ])
+  const bytes = packets.reduce((sum, { payload }) => sum + payload.size, 0)
+  writes.push({ key: KEY.assetTotals(described.id), value: catalog.totals(packets.length, bytes) })
+  const answer: Answer = { type: 'published', asset: described.id, packets: packets.map(({ id }) => id) }
+  return { output: { ...nothing(), writes }, records: [described, ...packets] as unknown as Stored[], answer }
+}
+
+function describe(draft: PacketDraft, packetSeq: number, assetId: CID, context: Context): Stored<Packet> {
+  const { name, mediaType, size, root, digest } = draft
+  const payload: Packet = {
+    t: 'packet/1',
+    org: context.self.id,
+    asset: assetId,
+    packetSeq,
+    name,
+    mediaType,
+    size,
+    root,
+    digest,
+    parents: [],
+    made: context.now.wallMs,
+  }
+  return sign(packet, payload, 'publisher', context)
+}
+
+function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context): Done {
+  const described = read(asset, input.asset, context)
+  if (!described?.payload.org.equals(context.self.id))
+    throw new ProtocolError('NOT_FOUND', `there is no asset ${input.asset} of this home`)
+  if (described.payload.classification.level === 'core')
+    throw new ProtocolError('POLICY_DENIED', 'data classified core is never offered outside')
+  const made = context.now.wallMs
+  const payload: Offer = {
+    t: 'offer/1',
+    org: context.self.id,
+    asset: input.asset,
+    ownerVersion: described.payload.ownerVersion,
+    audience: input.audience,
+    policy: input.policy,
+    approval: input.approval,
+    from: made - CLOCK_SKEW_MS,
+    until: input.untilMs,
+    maxStaleMs: MAX_STALE_MS,
+    revocation: { by: ['assigner'], reasons: ['any'], noticeMs: 0 },
+    made,
+    nonce: context.random('offer', 16),
+    ...(input.price ? { price: input.price } : {}),
+    ...(input.notice ? { notice: input.notice } : {}),
+  }
+  const record = sign(offer, payload, 'provider', context)
+  const writes = [{ key: KEY.ownOffer(made, record.id), value: digestOf(record.id) }]
+  return {
+    output: { ...nothing(), writes },
+    records: [record as unknown as Stored],
+    answer: { type: 'offered', offer: record.id },
+  }
+}
+
+/** The consumer decides first, by the same rules: what the offer denies is not asked for. */
+function request(input: Extract<Command, { type: 'request' }>, context: Context): Done {
+  const partner = known(input.org, context)
+  const stored = context.get(KEY.seenOffer(input.org, input.offer))
+  const offered = stored && readRecord(offer, stored)
+  if (!offered || !isStored(offered) || !sees(offered.payload, context.self.org))
+    throw new ProtocolError('OFFER_UNKNOWN', `${partner.name} has no offer ${input.offer} for you`)
+  const level = read(asset, offered.payload.asset, context)?.payload.classification.level ?? 'core'
+  const decision = decideOffer(offered.payload, level, input, context.self.org, context.now.wallMs)
+  if (typeof decision === 'object') throw new RefusedError(decision)
+  const id = context.random('negotiation', 16)
+  const key = KEY.negotiation(input.org, id)
+  const { org, action, purpose } = input
+  const machine = { key, input: { type: 'request', id, org, offer: input.offer, action, purpose } as const }
+  return { output: nothing(), records: [], machines: [machine], answer: { type: 'machine', machine: key } }
+}
+
+/** A refusal that an own rule gave, with its clause. */
+export class RefusedError extends ProtocolError {
+  readonly refusal: Refusal
+
+  constructor(refusal: Refusal) {
+    super(refusal.code as ProtocolError['code'], refusal.text)
+    this.refusal = refusal
+  }
+}
+
+function toMachine(machine: string, input: NegotiationInput, state: string, context: Context): Done {
+  const stored = machine.startsWith('negotiation/') ? context.get(machine) : undefined
+  const n = stored && decodeState<Negotiation>(stored)
+  if (!n || n.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
+  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state} already`)
+  return { output: nothing(), records: [], machines: [{ key: machine, input }], answer: { type: 'machine', machine } }
+}
+
+function beginTransfer(input: Extract<Command, { type: 'transfer' }>, context: Context): Done {
+  const granted = readGrant(input.org, input.agreement, context)
+  if (!granted?.payload.assignee.equals(context.self.id))
+    throw new ProtocolError('AGREEMENT_UNKNOWN', `there is no agreement ${input.agreement} for data of ${input.org}`)
+  const id = context.random('transfer', 16)
+  const key = KEY.transfer(input.org, id)
+  const begin = { type: 'begin', id, org: input.org, agreement: input.agreement } as const
+  return { output: nothing(), records: [], machines: [{ key, input: begin }], answer: { type: 'machine', machine: key } }
+}
+
+function join(ticket: pairing.Ticket, context: Context): Done {
+  if (ticket.org.equals(context.self.id)) throw new ProtocolError('TICKET_MALFORMED', 'this is a ticket of your own')
+  if (context.now.wallMs > ticket.expires)
+    throw new ProtocolError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires).toISOString()}`)
+  return { output: nothing(), records: [], answer: { type: 'hello', hello: pairing.joining(ticket, context) } }
+}
+
+function known(org: string, context: Context) {
+  const partner = context.partner(org)
+  if (!partner) throw new ProtocolError('NOT_FOUND', `${org} is not a partner of this home`)
+  return partner
+}
+
+/** Signs a record of the own home; what the operator gave may not fit its shape. */
+function sign<P extends Payload>(
+  type: RecordType<P>,
+  payload: P,
+  role: string,
+  context: Context,
+  key: 'operation' | 'admin' = 'operation',
+): Stored<P> {
+  const verdict = checkPayload(type, payload)
+  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
+  return signed(payload, [context.sign(payload, role, key)])
+}
+
+function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {
+  const stored = context.get(KEY.record(id))
+  const found = stored && readRecord(type, stored)
+  return found && isStored(found) ? found : undefined
+}
+
+/** Packets and bytes of an asset, as the store holds them. */
+export const readTotals = (stored: Uint8Array): { packets: number; bytes: number } => ({
+  packets: readU64(stored)!,
+  bytes: readU64(stored, 8)!,
+})

@@ -1,0 +1,48 @@
+/** What can be wrong with what a peer, an operator or a file hands us. Codes are stable; messages are for people. */
+export type ProtocolCode =
+  | 'CONTENT_TOO_LARGE'
+  | 'UNKNOWN_VERSION'
+  | 'MALFORMED'
+  | 'NOT_FOUND'
+  | 'NOT_ADMITTED'
+  | 'TICKET_UNKNOWN'
+  | 'TICKET_EXPIRED'
+  | 'TICKET_MALFORMED'
+  | 'POLICY_DENIED'
+  | 'DENIED_BY_PERSON'
+  | 'CLOCK_BEHIND'
+  | 'OUT_OF_ORDER'
+  | 'UNKNOWN_DIALOGUE'
+  | 'OFFER_UNKNOWN'
+  | 'OFFER_EXPIRED'
+  | 'AGREEMENT_UNKNOWN'
+  | 'AGREEMENT_MISMATCH'
+  | 'AGREEMENT_ENDED'
+  | 'SIGNED_TOO_LATE'
+  | 'WITHDRAWN'
+  | 'SIGNATURE_INVALID'
+  | 'RECORD_INVALID'
+  | 'RELEASE_INVALID'
+  | 'REJECTION_UNPROVEN'
+  | 'HEAD_INVALID'
+  | 'HEAD_BEHIND'
+  | 'HEAD_INCONSISTENT'
+  | 'TIMED_OUT'
+  | 'EVIDENCE_MALFORMED'
+  | 'TRUST_MALFORMED'
+
+/** Thrown to the operator's side of the house only; a peer's mistake is a value, never a throw through the core. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
+  readonly code: ProtocolCode
+
+  constructor(code: ProtocolCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Something of a later version: neither true nor false (RULES B2). */
+export class Unknown extends Error {
+  override readonly name = 'Unknown'
+}

@@ -1,0 +1,48 @@
+/**
+ * What leaves a machine for this side of the wire: news for the operator, and work asked of the driver, which reports
+ * back as input. Both wait for durability like sends (RULES A1).
+ */
+import type { CID } from '../crypto/cid.ts'
+import type { ProtocolCode } from './error.ts'
+
+export type Event =
+  /** A negotiation moved; `state` is the Dataspace Protocol's. */
+  | { type: 'negotiation'; machine: string; org: string; role: Role; state: string; waitsFor?: 'person' }
+  | { type: 'transfer'; machine: string; org: string; role: Role; state: string }
+  | { type: 'delivery'; machine: string; org: string; state: string; packet: string }
+  | { type: 'paired'; org: string; name: string }
+  | { type: 'head'; size: number }
+  | { type: 'cosigned'; org: string; size: number }
+  | { type: 'seen'; org: string; size: number }
+  /** Two heads of one log that contradict each other. */
+  | { type: 'inconsistent'; org: string; stored: string; shown: string }
+  | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
+  | { type: 'proofs'; org: string; id: string; reply: ProofReply }
+  /** A peer broke a rule; the driver logs it and may close the connection. */
+  | { type: 'violation'; org: string; code: ProtocolCode; text: string }
+  | Ask
+
+/** Work that a machine asks of the driver. */
+export type Ask =
+  /** Read the log's entries [from, to) back from the store and hand them in as `leaves` (RULES A4). */
+  | { type: 'ask-leaves'; from: number; to: number }
+  /** Read a page of keys and hand it in as `page` to the machine. */
+  | { type: 'ask-page'; machine: string; prefix: string; after?: string; limit: number }
+  /** Fetch, verify and store the ciphertext of a root, then hand in `fetched`. */
+  | { type: 'ask-fetch'; machine: string; org: string; agreement: string; packet: string; root: CID; rootBytes: Uint8Array }
+  /** Open a release and check the content it opens, then hand in `opened`. */
+  | { type: 'ask-open'; machine: string; oneTime: string; enc: Uint8Array; ct: Uint8Array; info: Uint8Array; root: CID; digest: Uint8Array }
+  /** Check what a rejection says by opening the release with the key that it discloses, then hand in `judged`. */
+  | { type: 'ask-judge'; machine: string; receipt: Uint8Array; oneTimePrivate: Uint8Array; enc: Uint8Array; ct: Uint8Array; info: Uint8Array; root: CID; digest: Uint8Array; reason: string; block?: number }
+
+export type Role = 'provider' | 'consumer'
+
+/** Proofs of entries of one log, under one head. */
+export interface ProofReply {
+  note?: string
+  entries: { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] }[]
+  /** Identity geneses of the witnesses that the log's owner names, as signed records. */
+  witnesses: Uint8Array[]
+  /** A record that was asked for is not under a signed head yet. */
+  pending: boolean
+}

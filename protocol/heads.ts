@@ -1,0 +1,217 @@
+/**
+ * Heads: making the own one, showing it, and checking those of partners.
+ *
+ *     log's owner                                   partner
+ *                -- show {note} -->                 newer than what it holds: asks
+ *                <-- ask {size it holds} --
+ *                -- proof {size, note, path} -->    keeps the newer head, or has seen a contradiction
+ *
+ *     log's owner                                   whom a record concerns
+ *                <-- proof/request {records} --
+ *                -- proof/reply {note, entries} -->
+ */
+import { equal, readU64, text, toHex, u64, utf8 } from '../crypto/bytes.ts'
+import { decode, encode } from '../crypto/cbor.ts'
+import { asCid, type CID } from '../crypto/cid.ts'
+import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
+import { formatNote, signNote } from '../crypto/note.ts'
+import { decodeSigned } from '../crypto/statement.ts'
+import { KEY } from './layout.ts'
+import { type Ledger, proveExtension, provePresence, readEntryAt } from './ledger.ts'
+import { checkpointOf, type Head, type LogTail, originOf, readBack, readHead } from './log.ts'
+import { type Context, type Step, stay, violation } from './machine.ts'
+import type { Message, MessageOf } from './message.ts'
+import { nothing, type Output } from './output.ts'
+import { readGrant } from './transfer.ts'
+
+/** The newest head of a partner's log that this node has seen. */
+export interface Watch {
+  size: number
+  root: Uint8Array
+  note: Uint8Array
+  /** A head that contradicts it, once one was shown. */
+  contradiction?: Uint8Array
+}
+
+// The own head.
+
+/**
+ * Signs a head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
+ * signed head. Returns why not, which is a damaged store.
+ */
+export function makeHead(
+  ledger: Ledger,
+  entries: Uint8Array[],
+  context: Context,
+): { ledger: Ledger; output: Output; size: number; note: string } | { damaged: string } {
+  const tail = readBack(ledger.signed, entries)
+  if ('reason' in tail) return { damaged: tail.reason }
+  const { size } = tail.range
+  const expected = expectedRoot(ledger, size, tail)
+  if (expected) return { damaged: expected }
+  const origin = originOf(context.self.id, context.self.identity)
+  const body = checkpointOf(origin, tail)
+  const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
+  const { reading: _, ...rest } = ledger
+  const output: Output = {
+    ...nothing(),
+    writes: [
+      { key: KEY.head(size), value: utf8(note), if: 'absent' },
+      { key: KEY.newestHead, value: u64(size) },
+    ],
+    events: [{ type: 'head', size }],
+  }
+  return { ledger: { ...rest, signed: tail }, output, size, note }
+}
+
+/** What was read back must give the root that memory holds, where memory holds it. */
+function expectedRoot(ledger: Ledger, size: number, tail: LogTail): string | undefined {
+  if (size !== ledger.tail.range.size) return undefined
+  return equal(rootOf(ledger.tail.range), rootOf(tail.range)) ? undefined : 'entries read back give another root'
+}
+
+/** The newest signed head with the cosignatures that have come. */
+export function newestHead(get: (key: string) => Uint8Array | undefined): { size: number; note: Uint8Array } | undefined {
+  const size = get(KEY.newestHead)
+  const note = size && get(KEY.head(readU64(size)!))
+  return note && { size: readU64(size)!, note }
+}
+
+// Showing it, and checking a partner's.
+
+export function show(context: Context): Message[] {
+  const head = newestHead(context.get)
+  return head ? [{ t: 'head/show', note: head.note }] : []
+}
+
+export function receive(from: string, message: Message, ledger: Ledger, context: Context): Step<Watch> {
+  switch (message.t) {
+    case 'head/show':
+      return shown(from, message, context)
+    case 'head/ask':
+      return asked(from, message, ledger, context)
+    case 'head/proof':
+      return proven(from, message, context)
+    case 'proof/request':
+      return proofs(from, message, ledger, context)
+    case 'proof/reply':
+      return reply(from, message)
+    default:
+      return stay()
+  }
+}
+
+export const readWatch = (stored: Uint8Array | undefined): Watch | undefined =>
+  stored && (decode(stored, stored.length) as unknown as Watch)
+
+function headOf(from: string, note: Uint8Array, context: Context): Head | { reason: string } {
+  const partner = context.partner(from)!
+  return readHead(note, partner.id, partner.identity)
+}
+
+function shown(from: string, message: MessageOf<'head/show'>, context: Context): Step<Watch> {
+  const head = headOf(from, message.note, context)
+  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason.slice(0, 512))
+  const seen = readWatch(context.get(KEY.watch(from)))
+  if (!seen) return keep(from, head, message.note)
+  if (head.size === seen.size && !equal(head.root, seen.root)) return contradiction(from, seen, message.note)
+  if (head.size <= seen.size) return stay(seen)
+  const step = stay(seen)
+  step.output.sends.push({ to: from, message: { t: 'head/ask', size: seen.size } })
+  return step
+}
+
+function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, context: Context): Step<Watch> {
+  const head = newestHead(context.get)
+  if (!head || message.size > head.size || message.size === 0)
+    return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
+  const step = stay<Watch>()
+  const path = proveExtension(ledger, context.get, message.size, head.size)
+  step.output.sends.push({ to: from, message: { t: 'head/proof', size: message.size, note: head.note, path } })
+  return step
+}
+
+function proven(from: string, message: MessageOf<'head/proof'>, context: Context): Step<Watch> {
+  const head = headOf(from, message.note, context)
+  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason.slice(0, 512))
+  const seen = readWatch(context.get(KEY.watch(from)))
+  if (!seen || message.size !== seen.size || head.size < seen.size) return stay(seen)
+  const holds =
+    head.size === seen.size
+      ? equal(head.root, seen.root)
+      : verifyConsistency({ oldSize: seen.size, oldRoot: seen.root, size: head.size, root: head.root, path: message.path })
+  if (holds) return keep(from, head, message.note, seen)
+  // A failing proof alone is no evidence: anybody can send a genuine head with a wrong path (DESIGN 6).
+  return violation(from, message.t, 'HEAD_INCONSISTENT', `the head of ${head.size} is not shown to extend ${seen.size}`)
+}
+
+function keep(from: string, head: Head, note: Uint8Array, seen?: Watch): Step<Watch> {
+  const state: Watch = {
+    size: head.size,
+    root: head.root,
+    note,
+    ...(seen?.contradiction ? { contradiction: seen.contradiction } : {}),
+  }
+  return { state, output: { ...nothing(), events: [{ type: 'seen', org: from, size: head.size }] }, records: [] }
+}
+
+/** Two signed heads of one size with different roots prove that the log was rewritten: both are kept. */
+function contradiction(from: string, seen: Watch, note: Uint8Array): Step<Watch> {
+  const state = { ...seen, contradiction: note }
+  const [stored, shownText] = [text(seen.note), text(note)]
+  return {
+    state,
+    output: { ...nothing(), events: [{ type: 'inconsistent', org: from, stored, shown: shownText }] },
+    records: [],
+  }
+}
+
+// Proofs of entries.
+
+function proofs(from: string, message: MessageOf<'proof/request'>, ledger: Ledger, context: Context): Step<Watch> {
+  const head = newestHead(context.get)
+  const entries = []
+  let pending = false
+  for (const id of message.records.filter(each => concerns(from, each, message.records, context))) {
+    const found = context.get(KEY.at(id))
+    const index = found && readU64(found)!
+    if (index === undefined || !head || index >= head.size) {
+      pending = true
+      continue
+    }
+    const { salt, entry } = readEntryAt(context.get, index)!
+    entries.push({ record: id, entry, salt, path: provePresence(ledger, context.get, index, head.size) })
+  }
+  const step = stay<Watch>()
+  const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
+  step.output.sends.push({
+    to: from,
+    message: { t: 'proof/reply', id: message.id, entries, witnesses, pending, ...(head ? { note: head.note } : {}) },
+  })
+  return step
+}
+
+/** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
+function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
+  const stored = context.get(KEY.record(id))
+  if (!stored) return false
+  const { p } = decodeSigned(stored)
+  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(role => asCid(p[role])?.toString() === from)
+  if (party) return true
+  const asset = asCid(p.asset)
+  return asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
+}
+
+function reply(from: string, message: MessageOf<'proof/reply'>): Step<Watch> {
+  const step = stay<Watch>()
+  const { entries, witnesses, note, pending } = message
+  step.output.events.push({
+    type: 'proofs',
+    org: from,
+    id: toHex(message.id),
+    reply: { entries, witnesses, pending, ...(note ? { note: text(note) } : {}) },
+  })
+  return step
+}
+
+export const encodeWatch = (watch: Watch): Uint8Array => encode({ ...watch })

@@ -1,0 +1,66 @@
+/** Where things stand in the store: every key of the database is built here. */
+import { toHex } from '../crypto/bytes.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
+
+/** 16 decimal digits, so that the order of keys is the order of numbers. */
+const padded = (n: number): string => String(n).padStart(16, '0')
+const hex = (id: CID): string => toHex(digestOf(id))
+
+export const KEY = {
+  identity: 'identity',
+  clock: 'clock',
+  /** Signed bytes of a record, by its id. */
+  record: (id: CID): string => `record/${hex(id)}`,
+  /** Index of the newest log entry that commits to a record. */
+  at: (id: CID): string => `at/${hex(id)}`,
+  /** Salt (32 bytes) and entry. */
+  entry: (index: number): string => `entry/${padded(index)}`,
+  tail: 'log/tail',
+  tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
+  /** A signed head of the own log with the cosignatures that have come. */
+  head: (size: number): string => `head/${padded(size)}`,
+  newestHead: 'log/head',
+  partner: (org: string): string => `partner/${org}`,
+  partners: 'partner/',
+  ticket: (secretDigest: Uint8Array): string => `ticket/${toHex(secretDigest)}`,
+  tickets: 'ticket/',
+  /** Own offers in the order they were made, and offers seen at partners. */
+  ownOffer: (madeMs: number, id: CID): string => `offer/own/${padded(madeMs)}/${hex(id)}`,
+  ownOffers: 'offer/own/',
+  seenOffer: (org: string, id: CID): string => `offer/seen/${org}/${hex(id)}`,
+  seenOffers: 'offer/seen/',
+  /** Packets of an asset in their order; the value is the packet's id. */
+  packetOf: (asset: CID, seq: number): string => `packet/${hex(asset)}/${padded(seq)}`,
+  packetsOf: (asset: CID): string => `packet/${hex(asset)}/`,
+  /** Totals of an asset: packets and bytes. */
+  assetTotals: (asset: CID): string => `asset/${hex(asset)}`,
+  assets: 'asset/',
+  /** Header block of a content root. */
+  root: (root: CID): string => `root/${hex(root)}`,
+  /** Complete agreements by the organisation they are with and the asset: what may be asked for. */
+  grant: (org: string, agreement: CID): string => `grant/${org}/${hex(agreement)}`,
+  grants: 'grant/',
+  /** A machine that has not ended; found again at start. */
+  open: (machine: string): string => `open/${machine}`,
+  opens: 'open/',
+  negotiation: (org: string, id: Uint8Array): string => `negotiation/${org}/${toHex(id)}`,
+  negotiations: 'negotiation/',
+  transfer: (org: string, id: Uint8Array): string => `transfer/${org}/${toHex(id)}`,
+  transfers: 'transfer/',
+  delivery: (agreement: CID, packet: CID): string => `delivery/${hex(agreement)}/${hex(packet)}`,
+  deliveries: 'delivery/',
+  deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
+  catalog: (org: string): string => `catalog/${org}`,
+  /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
+  watch: (org: string): string => `watch/${org}`,
+  /** What we cosigned of a partner's log. */
+  cosigned: (org: string): string => `cosigned/${org}`,
+  /** Our submission of heads to a witness. */
+  witness: (org: string): string => `witness/${org}`,
+} as const
+
+/** Handles of secrets. */
+export const HANDLE = {
+  content: (root: CID): string => `content/${hex(root)}`,
+  oneTime: (agreement: CID, packet: CID): string => `one-time/${hex(agreement)}/${hex(packet)}`,
+} as const

@@ -1,0 +1,73 @@
+/** Every bound of the protocol, with its unit and its reason. */
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+/** A signed record, encoded; crypto/cbor.ts refuses longer ones before reading them. */
+export const MAX_RECORD_BYTES = 65_536
+/** An entry of a log: small enough for C2SP bundles, large enough for control data. */
+export const MAX_ENTRY_BYTES = 4_096
+/** One message between nodes: a page of records and proofs. */
+export const MAX_MESSAGE_BYTES = 262_144
+/** A hello or its answer: two identities and some addresses. */
+export const MAX_HELLO_BYTES = 16_384
+/** Names and titles, in UTF-16 units: what people type, and the longest file name of common systems. */
+export const MAX_NAME_LENGTH = 512
+/** A code word: action, operand, purpose. */
+export const MAX_WORD_LENGTH = 256
+/** Rules of a policy and constraints of a rule. */
+export const MAX_CLAUSES = 64
+/** Organisations an offer can name one by one: with links of 40 bytes it stays within a record. */
+export const MAX_AUDIENCE = 256
+export const MAX_REASONS = 16
+/** Packets a packet can derive from. */
+export const MAX_PARENTS = 64
+/** Hashes in a proof: trees of up to 2^53 leaves, twice for consistency. */
+export const MAX_PATH = 107
+/** Addresses and witnesses a hello may name. */
+export const MAX_ADDRESSES = 16
+export const MAX_WITNESSES = 32
+/** Lines of a signed head: one of the log, one of each witness. */
+export const MAX_NOTE_BYTES = 16_384
+/** Records a page carries; the page also ends at PAGE_BYTES. */
+export const MAX_PAGE = 64
+export const PAGE_BYTES = 196_608
+/** Records one proof request may name. */
+export const MAX_PROOFS = 16
+
+/** Levels of classification (DESIGN 1): `core` is never offered outside, `important` always asks a person. */
+export const CLASSIFICATION_LEVELS = ['general', 'important', 'core'] as const
+
+/** Delegated keys of a genesis live this long; renewing them comes with identity events. */
+export const DELEGATION_MS: number = 3 * 365 * DAY_MS
+/** The second signature is due this long after the first. */
+export const SIGN_BY_MS: number = HOUR_MS
+/** A request waits this long for a person. */
+export const REQUEST_MS: number = 7 * DAY_MS
+/** How stale a "not revoked" may be, unless the offer says otherwise (RULES F6). */
+export const MAX_STALE_MS: number = DAY_MS
+/** How far a clock may lag behind the highest time seen before decisions that expire are refused (RULES A5). */
+export const CLOCK_SKEW_MS: number = 5 * MINUTE_MS
+/** The highest wall time seen is stored at most this often. */
+export const CLOCK_STORE_MS = 1_000
+/** A message without an answer is sent again after this, doubled up to the maximum. */
+export const RESEND_MS = 2_000
+export const RESEND_MAX_MS: number = 5 * MINUTE_MS
+/** A head is made this long after the first entry that it covers, so that a burst gets one. */
+export const HEAD_DELAY_MS = 50
+/** Entries read back for one head: 4 MiB at the usual size. */
+export const MAX_LEAVES = 16_384
+
+const KIB = 1024
+const MIB = 1024 * KIB
+/** Plain bytes of a block, by size of content: small enough to resume and to hold in memory, few enough to list. */
+export const BLOCK_SIZES: readonly number[] = [256 * KIB, MIB, 4 * MIB]
+/** Blocks of one packet: their digests, 32 bytes each, take 2 MiB and stay in memory during a transfer. */
+export const MAX_BLOCKS = 65_536
+/** A root header, encoded: it takes 130 bytes, and more for the largest sizes. */
+export const MAX_ROOT_BYTES = 256
+/** An evidence file: records, proofs and witnesses of one claim; content is never in it. */
+export const MAX_EVIDENCE_BYTES: number = 4 * MIB
+/** Entries of one evidence file. */
+export const MAX_EVIDENCE_ENTRIES = 16

@@ -1,0 +1,156 @@
+/**
+ * A participant's append-only log: a hash chain (`p`) and an RFC 6962 tree over the same entries, heads as C2SP
+ * checkpoints. Business content stands in it as a salted commitment to the exact signed bytes (RULES B1).
+ */
+import { equal, text as text8 } from '../crypto/bytes.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
+import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../crypto/checkpoint.ts'
+import { ENTRY_COMMITMENT } from '../crypto/domain.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { hmac, sha256 } from '../crypto/hash.ts'
+import { appendLeaf, type CompactRange, emptyRange, leafHash, rootOf } from '../crypto/merkle.ts'
+import { type Note, parseNote, verifyNote } from '../crypto/note.ts'
+import { recordId } from '../crypto/statement.ts'
+import { type Identity, keyOf } from './identity.ts'
+import { MAX_ENTRY_BYTES } from './limits.ts'
+import { recordType } from './record.ts'
+import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
+
+const genesisShape = object({
+  t: text(32),
+  org: link,
+  number: uint,
+  prev: optional(link),
+  retentionDays: uint,
+})
+export type LogGenesis = Infer<typeof genesisShape>
+
+/** A log's first record, signed by the organisation's admin key (RULES C2). */
+export const logGenesis = recordType({
+  t: 'log/1',
+  shape: genesisShape,
+  signers: { admin: { org: 'org', key: 'admin' } },
+})
+
+/** The genesis of an organisation's first log: it follows from the identity, so nobody can make a second one. */
+export function firstLog(org: CID, identity: Identity): LogGenesis {
+  return { t: 'log/1', org, number: 0, retentionDays: identity.log.retentionDays }
+}
+
+/** Origin of a log in its checkpoints. */
+export const originOf = (org: CID, identity: Identity): string =>
+  `waybill.log/${recordId(firstLog(org, identity)).toString()}`
+
+/** Kinds of entry: 0 commits to a record; 8 opens the log and names it in `x`. */
+export const KIND = { record: 0, genesis: 8 } as const
+
+const entryShape = object({
+  v: uint,
+  n: uint,
+  /** Leaf hash of entry n - 1; zeros for the first. */
+  p: bytes(32),
+  k: uint,
+  /** Claimed time, ms since 1970; never orders anything. */
+  t: uint,
+  /** HMAC-SHA-256 of the signed bytes under a salt of 32 bytes. */
+  c: bytes(32),
+  x: optional(list(bytes(32), 8)),
+})
+export type Entry = Infer<typeof entryShape>
+
+export const ZERO_HASH: Uint8Array = new Uint8Array(32)
+
+/** Commitment of an entry to the stored bytes of a signed record, signatures included. */
+export const commitment = (salt: Uint8Array, signedBytes: Uint8Array): Uint8Array =>
+  hmac(salt, ENTRY_COMMITMENT, sha256(signedBytes))
+
+/** Where the log stands: everything the next append needs, O(log n) in size. */
+export interface LogTail {
+  range: CompactRange
+  /** Leaf hash of the last entry. */
+  last: Uint8Array
+}
+export const emptyTail = (): LogTail => ({ range: emptyRange, last: ZERO_HASH })
+
+export interface Appended {
+  tail: LogTail
+  entry: Uint8Array
+  index: number
+  leaf: Uint8Array
+}
+
+/** Appends one entry that commits to `signedBytes` under `salt`. */
+export function append(
+  tail: LogTail,
+  about: { kind: number; timeMs: number; signedBytes: Uint8Array; salt: Uint8Array; control?: Uint8Array[] },
+): Appended {
+  const entry = encode({
+    v: 1,
+    n: tail.range.size,
+    p: tail.last,
+    k: about.kind,
+    t: about.timeMs,
+    c: commitment(about.salt, about.signedBytes),
+    ...(about.control ? { x: about.control } : {}),
+  })
+  const leaf = leafHash(entry)
+  return { tail: { range: appendLeaf(tail.range, leaf), last: leaf }, entry, index: tail.range.size, leaf }
+}
+
+/** Reads an entry: canonical, closed shape, version 1; returns why not otherwise. */
+export function readEntry(entryBytes: Uint8Array): Entry | { reason: string; unknown?: true } {
+  try {
+    const value: Value = decode(entryBytes, MAX_ENTRY_BYTES)
+    const version = (value as { v?: Value } | null)?.v
+    if (typeof version === 'number' && version !== 1) return { reason: `entry version ${version}`, unknown: true }
+    const reason = entryShape.check(value, 'entry')
+    return reason ? { reason } : (value as Entry)
+  } catch (error) {
+    if (error instanceof CryptoError) return { reason: error.message }
+    throw error
+  }
+}
+
+/** Digest of a log id, as entry 0 names it. */
+export const logDigest = (org: CID, identity: Identity): Uint8Array => digestOf(recordId(firstLog(org, identity)))
+
+/** Leaves read back from the store must continue the chain and give the root that is to be signed (RULES A4). */
+export function readBack(from: LogTail, entries: Uint8Array[]): LogTail | { reason: string } {
+  let tail = from
+  for (const entryBytes of entries) {
+    const entry = readEntry(entryBytes)
+    if ('reason' in entry) return entry
+    if (entry.n !== tail.range.size || !equal(entry.p, tail.last)) return { reason: `entry ${entry.n} breaks the chain` }
+    const leaf = leafHash(entryBytes)
+    tail = { range: appendLeaf(tail.range, leaf), last: leaf }
+  }
+  return tail
+}
+
+/** The text of the checkpoint of a log at its tail. */
+export const checkpointOf = (origin: string, tail: LogTail): string =>
+  formatCheckpoint({ origin, size: tail.range.size, root: rootOf(tail.range) })
+
+export interface Head extends Checkpoint {
+  note: Note
+}
+
+/** Reads a signed head of an organisation's log and checks the log's own signature. */
+export function readHead(noteBytes: Uint8Array, org: CID, identity: Identity): Head | { reason: string } {
+  try {
+    const note = parseNote(text8(noteBytes))
+    const checkpoint = parseCheckpoint(note.body)
+    const origin = originOf(org, identity)
+    if (checkpoint.origin !== origin) return { reason: `origin ${checkpoint.origin} is not ${origin}` }
+    const own = note.lines.filter(line => line.name === origin)
+    if (own.length !== 1) return { reason: 'the head does not carry exactly one signature of its log' }
+    if (!verifyNote(note.body, own[0]!, origin, keyOf(identity, 'log')))
+      return { reason: 'the signature of the log does not verify' }
+    return { ...checkpoint, note }
+  } catch (error) {
+    if (error instanceof CryptoError) return { reason: error.message }
+    throw error
+  }
+}
+

@@ -1,0 +1,88 @@
+/** What a dialogue is to the peer that runs it: a pure step over a plain state, with what it may look at and ask for. */
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import type { PrivateKey } from '../crypto/key.ts'
+import { encodeSigned, type Payload, recordId, type Signature, type Signed } from '../crypto/statement.ts'
+import type { Identity } from './identity.ts'
+import { RESEND_MAX_MS, RESEND_MS } from './limits.ts'
+import type { Message } from './message.ts'
+import { nothing, type Now, type Output } from './output.ts'
+import type { KeyResolver, KeyRole, Stored } from './record.ts'
+
+/** A participant that we are paired with. */
+export interface Partner {
+  id: CID
+  org: string
+  name: string
+  identity: Identity
+  identityBytes: Uint8Array
+  addresses: string[]
+  /** Organisations that the partner names as witnesses of its log. */
+  witnesses: CID[]
+  pairedMs: number
+}
+
+/** What a step may use besides its state: the store under all queued writes, keys by role, bytes drawn for this step. */
+export interface Context {
+  self: { id: CID; org: string; identity: Identity; identityBytes: Uint8Array }
+  now: Now
+  get(key: string): Uint8Array | undefined
+  partner(org: string): Partner | undefined
+  keys: KeyResolver
+  /** Signs with one of the home's keys; deterministic (RFC 8032). */
+  sign(payload: Payload, role: string, key: Exclude<KeyRole, 'root'>): Signature
+  /** Keys for notes and cosignatures, which are not records. */
+  noteKey(key: 'log' | 'witness'): PrivateKey
+  /** Seals a secret by handle to a one-time key (HPKE); `undefined` when the handle is unknown. */
+  seal(handle: string, to: Uint8Array, info: Uint8Array, seed: Uint8Array): { enc: Uint8Array; ct: Uint8Array } | undefined
+  /** `n` bytes that no other label of this step gets. */
+  random(label: string, n: number): Uint8Array
+  /** Own witnesses, as the home's config names them. */
+  witnesses: CID[]
+  /** Own addresses, to be told to partners. */
+  addresses: string[]
+}
+
+/** The result of one step of one machine. Records appended are stored and get a log entry each, in order. */
+export interface Step<S> {
+  state?: S
+  output: Output
+  records: Stored[]
+}
+
+export const stay = <S>(state?: S): Step<S> => ({ ...(state ? { state } : {}), output: nothing(), records: [] })
+
+/** A step that keeps or sets the state and sends messages to one organisation. */
+export function say<S>(state: S, to: string, ...messages: Message[]): Step<S> {
+  return { state, output: { ...nothing(), sends: messages.map(message => ({ to, message })) }, records: [] }
+}
+
+/** A step that breaks nothing here: the peer is told, the operator sees it, the state stays. */
+export function violation<S>(
+  from: string,
+  re: string,
+  code: Extract<Output['events'][number], { type: 'violation' }>['code'],
+  text: string,
+): Step<S> {
+  return {
+    output: {
+      ...nothing(),
+      sends: re === 'error' ? [] : [{ to: from, message: { t: 'error', re, code, text } }],
+      events: [{ type: 'violation', org: from, code, text }],
+    },
+    records: [],
+  }
+}
+
+/** Signs a payload as the roles given and reads it as a stored record. */
+export function signed<P extends Payload>(payload: P, signatures: Signature[]): Stored<P> {
+  return { id: recordId(payload), payload, signatures, bytes: encodeSigned({ p: payload, s: signatures } as Signed) }
+}
+
+/** When to send again: doubling from RESEND_MS, by how often it was sent. */
+export const resendAt = (now: Now, attempts: number): number =>
+  now.monoMs + Math.min(RESEND_MS * 2 ** Math.min(attempts, 16), RESEND_MAX_MS)
+
+/** A machine's state as stored; states are plain data. */
+export const encodeState = (state: object): Uint8Array => encode(state as Value)
+export const decodeState = <S>(stored: Uint8Array): S => decode(stored, stored.length) as unknown as S

@@ -1,0 +1,151 @@
+/**
+ * Every message between admitted nodes, with its shape. A message is one DAG-CBOR map in one frame; it is bounded before
+ * it is decoded, and an unknown field or type refuses it (protocol/README.md has the dialogues).
+ */
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { CryptoError } from '../crypto/error.ts'
+import {
+  MAX_ADDRESSES,
+  MAX_HELLO_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_NAME_LENGTH,
+  MAX_NOTE_BYTES,
+  MAX_PAGE,
+  MAX_PATH,
+  MAX_PROOFS,
+  MAX_RECORD_BYTES,
+  MAX_WITNESSES,
+  MAX_WORD_LENGTH,
+} from './limits.ts'
+import { blob, bytes, flag, type Infer, link, list, object, optional, type Shape, text, uint } from './shape.ts'
+
+const id = bytes(16)
+const record = blob(MAX_RECORD_BYTES)
+const word = text(MAX_WORD_LENGTH)
+const sentence = text(MAX_NAME_LENGTH)
+const note = blob(MAX_NOTE_BYTES)
+const path = list(bytes(32), MAX_PATH)
+const tag = text(64)
+
+/** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
+const refusal = object({
+  code: word,
+  text: sentence,
+  clause: optional(sentence),
+  asked: optional(sentence),
+  allowed: optional(sentence),
+  next: optional(sentence),
+})
+export type Refusal = Infer<typeof refusal>
+
+/** Messages of `/waybill/1`, in the order of the dialogues. */
+export const MESSAGES = {
+  // Introduction, first on every connection.
+  hello: object({
+    t: tag,
+    versions: list(uint, 16),
+    addresses: list(sentence, MAX_ADDRESSES),
+    witnesses: list(link, MAX_WITNESSES),
+  }),
+  // A rule was broken; never answered.
+  error: object({ t: tag, re: tag, code: word, text: sentence }),
+  // Catalog: the consumer asks page by page.
+  'catalog/request': object({ t: tag, id, after: optional(word) }),
+  'catalog/page': object({
+    t: tag,
+    id,
+    items: list(object({ offer: record, asset: record, packets: uint, bytes: uint }), MAX_PAGE),
+    next: optional(word),
+  }),
+  // Negotiation, consumer and provider.
+  'negotiation/request': object({ t: tag, id, offer: link, action: word, purpose: word, state: link }),
+  'negotiation/pending': object({ t: tag, id }),
+  'negotiation/agree': object({ t: tag, id, agreement: record }),
+  'negotiation/verify': object({ t: tag, id, agreement: record }),
+  'negotiation/finalize': object({ t: tag, id }),
+  'negotiation/terminate': object({ t: tag, id, refusal, withdraw: optional(record) }),
+  // Transfer of all packets of an agreement's asset, page by page.
+  'transfer/request': object({ t: tag, id, agreement: link, after: optional(word) }),
+  'transfer/start': object({
+    t: tag,
+    id,
+    after: optional(word),
+    packets: list(object({ packet: record, root: blob(1_024) }), MAX_PAGE),
+    next: optional(word),
+  }),
+  'transfer/complete': object({ t: tag, id }),
+  'transfer/terminate': object({ t: tag, id, refusal }),
+  // Delivery of one packet: ciphertext, receipt, key, second receipt.
+  'delivery/received': object({ t: tag, receipt: record }),
+  'delivery/release': object({ t: tag, release: record }),
+  'delivery/opened': object({ t: tag, receipt: record }),
+  'delivery/rejected': object({ t: tag, receipt: record }),
+  'delivery/done': object({ t: tag, agreement: link, packet: link }),
+  'delivery/refused': object({ t: tag, agreement: link, packet: link, refusal }),
+  // Heads: what I hold of my own log, and the proof that it extends what you saw.
+  'head/show': object({ t: tag, note }),
+  'head/ask': object({ t: tag, size: uint }),
+  'head/proof': object({ t: tag, size: uint, note, path }),
+  // Witnessing: a partner cosigns a proven extension.
+  'witness/add': object({ t: tag, old: uint, note, path }),
+  'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
+  'witness/refused': object({ t: tag, size: uint, status: uint, text: sentence }),
+  // Proofs of entries, for those the records concern.
+  'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS) }),
+  'proof/reply': object({
+    t: tag,
+    id,
+    note: optional(note),
+    entries: list(object({ record: link, entry: blob(4_096), salt: bytes(32), path }), MAX_PROOFS),
+    witnesses: list(record, MAX_WITNESSES),
+    pending: flag,
+  }),
+} satisfies Record<string, Shape<unknown>>
+
+type Shapes = typeof MESSAGES
+export type MessageType = keyof Shapes
+export type Message = { [T in MessageType]: Omit<Infer<Shapes[T]>, 't'> & { t: T } }[MessageType]
+export type MessageOf<T extends MessageType> = Extract<Message, { t: T }>
+
+/** What `/waybill/hello/1` carries: one request by anybody, one answer. */
+export const HELLO = {
+  'hello/join': object({
+    t: tag,
+    versions: list(uint, 16),
+    secret: bytes(16),
+    identity: record,
+    addresses: list(sentence, MAX_ADDRESSES),
+    witnesses: list(link, MAX_WITNESSES),
+  }),
+  'hello/welcome': object({
+    t: tag,
+    version: uint,
+    identity: record,
+    addresses: list(sentence, MAX_ADDRESSES),
+    witnesses: list(link, MAX_WITNESSES),
+  }),
+  'hello/refused': object({ t: tag, code: word, text: sentence }),
+} satisfies Record<string, Shape<unknown>>
+type HelloShapes = typeof HELLO
+export type HelloMessage = {
+  [T in keyof HelloShapes]: Omit<Infer<HelloShapes[T]>, 't'> & { t: T }
+}[keyof HelloShapes]
+
+export const encodeMessage = (message: Message | HelloMessage): Uint8Array => encode(message as unknown as Value)
+
+/** Reads a message; a text instead of one says why it was refused. */
+export const decodeMessage = (frame: Uint8Array): Message | string =>
+  read<Message>(MESSAGES, frame, MAX_MESSAGE_BYTES)
+export const decodeHello = (frame: Uint8Array): HelloMessage | string => read<HelloMessage>(HELLO, frame, MAX_HELLO_BYTES)
+
+function read<M>(shapes: Record<string, Shape<unknown>>, frame: Uint8Array, maxBytes: number): M | string {
+  try {
+    const value = decode(frame, maxBytes)
+    const type = (value as { t?: Value } | null)?.t
+    if (typeof type !== 'string' || !Object.hasOwn(shapes, type)) return 'a message of no known type'
+    return shapes[type]!.check(value, type) ?? (value as unknown as M)
+  } catch (error) {
+    if (error instanceof CryptoError) return error.message
+    throw error
+  }
+}

@@ -1,0 +1,421 @@
+/**
+ * Negotiation, both roles, in message order. States are those of the Dataspace Protocol.
+ *
+ *     consumer                                          provider
+ *     REQUESTED  -- request {offer, action, purpose} -->  decides: permit | deny | ask a person
+ *                <-- pending --                           REQUESTED   (a person is asked)
+ *                <-- agree {agreement, 1 signature} --    AGREED
+ *     VERIFIED   -- verify {agreement, 2 signatures} -->
+ *     FINALIZED  <-- finalize --                          FINALIZED
+ *     TERMINATED <-- terminate {code, clause, asked, allowed, next} --> TERMINATED
+ *
+ * Every message may be repeated: the answer is the stored one. The agreement binds once it carries both signatures,
+ * whichever side holds it; a lost `finalize` changes nothing but the consumer's word for the state.
+ */
+import type { Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { type Agreement, agreement, draft, type Offer, offer, samePayload, withdraw } from './agreement.ts'
+import { asset } from './asset.ts'
+import type { ProtocolCode } from './error.ts'
+import type { Role } from './event.ts'
+import { KEY } from './layout.ts'
+import { REQUEST_MS, SIGN_BY_MS } from './limits.ts'
+import { type Context, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
+import type { Message, MessageOf, Refusal } from './message.ts'
+import { nothing } from './output.ts'
+import { type Clause, evaluate } from './policy.ts'
+import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
+
+export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
+
+export interface Negotiation {
+  role: Role
+  state: NegotiationState
+  /** 16 bytes that the consumer drew; they are also its nonce in the agreement. */
+  id: Uint8Array
+  org: string
+  offer: CID
+  action: string
+  purpose: string
+  /** Wall time of the request as this side saw it, ms since 1970. */
+  askedMs: number
+  /** The last event of the consumer's identity chain, as it says. */
+  consumerState: CID
+  /** The newest form of the agreement, encoded with its signatures, and its id. */
+  agreement?: Uint8Array
+  agreementId?: CID
+  refusal?: Refusal
+  withdraw?: Uint8Array
+  /** How often the last message was sent. */
+  sent: number
+  /** Each change of state with its wall time: what a consent receipt shows as history. */
+  history: { state: string; at: number }[]
+}
+
+export type NegotiationInput =
+  | { type: 'message'; from: string; message: Message }
+  | { type: 'request'; id: Uint8Array; org: string; offer: CID; action: string; purpose: string }
+  | { type: 'decide'; approve: boolean; reason?: string }
+  | { type: 'withdraw'; reason: string }
+  | { type: 'tick' }
+  | { type: 'start' }
+
+type NegotiationStep = Step<Negotiation>
+
+export function step(state: Negotiation | undefined, input: NegotiationInput, context: Context): NegotiationStep {
+  switch (input.type) {
+    case 'request':
+      return request(input, context)
+    case 'message':
+      return receive(state, input.from, input.message, context)
+    case 'decide':
+      return state ? decide(state, input, context) : stay()
+    case 'withdraw':
+      return state ? takeBack(state, input.reason, context) : stay()
+    case 'tick':
+    case 'start':
+      return state ? again(state, input.type === 'start', context) : stay()
+  }
+}
+
+/** The transition table: one line per arrow, and one per repeat. */
+function receive(n: Negotiation | undefined, from: string, message: Message, context: Context): NegotiationStep {
+  switch (`${n?.role ?? 'nobody'}/${n?.state ?? 'none'}/${message.t}`) {
+    case 'nobody/none/negotiation/request':
+      return asked(from, message as MessageOf<'negotiation/request'>, context)
+    case 'provider/REQUESTED/negotiation/request':
+    case 'provider/AGREED/negotiation/request':
+    case 'provider/FINALIZED/negotiation/request':
+    case 'provider/TERMINATED/negotiation/request':
+    case 'provider/FINALIZED/negotiation/verify':
+    case 'provider/TERMINATED/negotiation/verify':
+    case 'consumer/VERIFIED/negotiation/agree':
+    case 'consumer/FINALIZED/negotiation/agree':
+    case 'consumer/TERMINATED/negotiation/agree':
+      return repeat(n!, context)
+    case 'consumer/REQUESTED/negotiation/pending':
+      return pending(n!)
+    case 'consumer/REQUESTED/negotiation/agree':
+      return verify(n!, message as MessageOf<'negotiation/agree'>, context)
+    case 'provider/AGREED/negotiation/verify':
+      return finalize(n!, message as MessageOf<'negotiation/verify'>, context)
+    case 'consumer/VERIFIED/negotiation/finalize':
+      return move(n!, 'FINALIZED', context)
+    case 'consumer/REQUESTED/negotiation/terminate':
+    case 'consumer/VERIFIED/negotiation/terminate':
+    case 'provider/REQUESTED/negotiation/terminate':
+    case 'provider/AGREED/negotiation/terminate':
+      return ended(n!, message as MessageOf<'negotiation/terminate'>, context)
+    case 'consumer/VERIFIED/negotiation/pending':
+    case 'consumer/FINALIZED/negotiation/pending':
+    case 'consumer/FINALIZED/negotiation/finalize':
+    case 'consumer/TERMINATED/negotiation/pending':
+    case 'consumer/TERMINATED/negotiation/finalize':
+    case 'consumer/TERMINATED/negotiation/terminate':
+    case 'provider/TERMINATED/negotiation/terminate':
+      return stay()
+    default:
+      return n
+        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${n.role} in state ${n.state}`)
+        : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a negotiation that nobody began here`)
+  }
+}
+
+// Consumer asks.
+
+function request(input: Extract<NegotiationInput, { type: 'request' }>, context: Context): NegotiationStep {
+  const { id, org, offer: offerId, action, purpose } = input
+  const n: Negotiation = {
+    role: 'consumer',
+    state: 'REQUESTED',
+    id,
+    org,
+    offer: offerId,
+    action,
+    purpose,
+    askedMs: context.now.wallMs,
+    consumerState: context.self.id,
+    sent: 0,
+    history: [{ state: 'REQUESTED', at: context.now.wallMs }],
+  }
+  return transmit(n, context)
+}
+
+// Provider decides.
+
+function asked(from: string, message: MessageOf<'negotiation/request'>, context: Context): NegotiationStep {
+  const n: Negotiation = {
+    role: 'provider',
+    state: 'REQUESTED',
+    id: message.id,
+    org: from,
+    offer: message.offer,
+    action: message.action,
+    purpose: message.purpose,
+    askedMs: context.now.wallMs,
+    consumerState: message.state,
+    sent: 0,
+    history: [{ state: 'REQUESTED', at: context.now.wallMs }],
+  }
+  const consumer = context.partner(from)!
+  if (!message.state.equals(consumer.id))
+    return refuse(n, { code: 'RECORD_INVALID', text: 'the key state named is not the one known here' }, context)
+  const decision = judge(n, context)
+  if (decision === 'permit') return agree(n, context)
+  if (decision === 'ask') return transmit(n, context, 'person')
+  return refuse(n, decision, context)
+}
+
+/** What the provider's rules say of a request: permit, ask a person, or the refusal. */
+function judge(n: Negotiation, context: Context): 'permit' | 'ask' | Refusal {
+  const offered = ownOffer(n.offer, context)
+  if (!offered || !sees(offered, n.org))
+    return { code: 'OFFER_UNKNOWN', text: 'there is no such offer for you', next: 'waybill offers' }
+  return decideOffer(offered, level(offered, context), n, n.org, context.now.wallMs)
+}
+
+/** The decision on an offer, as provider and consumer both compute it. */
+export function decideOffer(
+  offered: Offer,
+  levelOfAsset: string,
+  asks: { action: string; purpose: string },
+  recipient: string,
+  wallMs: number,
+): 'permit' | 'ask' | Refusal {
+  if (wallMs >= offered.until)
+    return { code: 'OFFER_EXPIRED', text: `the offer ended at ${new Date(offered.until).toISOString()}`, next: 'waybill offers' }
+  if (levelOfAsset === 'core') return { code: 'POLICY_DENIED', text: 'data classified core is never shared' }
+  const { decision, denied } = evaluate(offered.policy, { ...asks, recipient, dateTimeMs: wallMs })
+  if (decision === 'deny') return denial(denied!)
+  return offered.approval === 'person' || levelOfAsset === 'important' ? 'ask' : 'permit'
+}
+
+/** A refusal names the clause, what was asked, what is allowed, and what to do next. */
+function denial(clause: Clause): Refusal {
+  return {
+    code: 'POLICY_DENIED',
+    text: `${clause.left} "${clause.asked}" is not ${clause.op === 'eq' ? '' : `${clause.op} `}"${clause.allowed}"`.slice(0, 512),
+    clause: clause.clause,
+    asked: clause.asked.slice(0, 512),
+    allowed: clause.allowed.slice(0, 512),
+    next: `ask with ${clause.left} ${clause.allowed}`.slice(0, 512),
+  }
+}
+
+function decide(n: Negotiation, input: { approve: boolean; reason?: string }, context: Context): NegotiationStep {
+  if (n.role !== 'provider' || n.state !== 'REQUESTED') return stay()
+  if (!input.approve)
+    return refuse(n, { code: 'DENIED_BY_PERSON', text: input.reason ?? 'a person decided against it' }, context)
+  const decision = judge(n, context)
+  return typeof decision === 'object' ? refuse(n, decision, context) : agree(n, context)
+}
+
+function agree(n: Negotiation, context: Context): NegotiationStep {
+  const offered = ownOffer(n.offer, context)!
+  const payload = draft(offered, {
+    offerId: n.offer,
+    assignee: context.partner(n.org)!.id,
+    assignerState: context.self.id,
+    assigneeState: n.consumerState,
+    action: n.action,
+    purpose: n.purpose,
+    assignerNonce: context.random('assigner-nonce', 16),
+    assigneeNonce: n.id,
+    signByMs: context.now.wallMs + SIGN_BY_MS,
+    fromMs: Math.max(offered.from, context.now.wallMs),
+  })
+  const half = signed(payload, [context.sign(payload, 'assigner', 'operation')])
+  return transmit(at({ ...n, agreement: half.bytes, agreementId: half.id }, 'AGREED', context), context)
+}
+
+// Consumer verifies and signs.
+
+function pending(n: Negotiation): NegotiationStep {
+  const step = stay<Negotiation>(n)
+  const machine = KEY.negotiation(n.org, n.id)
+  step.output.events.push({ type: 'negotiation', machine, org: n.org, role: n.role, state: n.state, waitsFor: 'person' })
+  return step
+}
+
+function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context: Context): NegotiationStep {
+  const half = readRecord(agreement, message.agreement)
+  if (!isStored(half)) return refuse(n, { code: 'RECORD_INVALID', text: half.reason.slice(0, 512) }, context)
+  const wrong = mismatch(n, half.payload, context)
+  if (wrong) return refuse(n, { code: 'AGREEMENT_MISMATCH', text: wrong }, context)
+  const verdict = verifySignatures(agreement, half, context.keys, ['assigner'])
+  if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }, context)
+  if (context.now.wallMs > half.payload.signBy)
+    return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
+  const whole = signed(half.payload, [...half.signatures, context.sign(half.payload, 'assignee', 'operation')])
+  const next = transmit(at({ ...n, agreement: whole.bytes, agreementId: whole.id }, 'VERIFIED', context), context)
+  return complete(next, n.org, whole)
+}
+
+/** What in the agreement is not what was offered and asked. */
+function mismatch(n: Negotiation, got: Agreement, context: Context): string | undefined {
+  const seen = context.get(KEY.seenOffer(n.org, n.offer))
+  const known = seen && readRecord(offer, seen)
+  if (!known || !isStored(known)) return 'the offer it rests on is not known here'
+  const expected = draft(known.payload, {
+    offerId: n.offer,
+    assignee: context.self.id,
+    assignerState: context.partner(n.org)!.id,
+    assigneeState: context.self.id,
+    action: n.action,
+    purpose: n.purpose,
+    assignerNonce: got.assignerNonce,
+    assigneeNonce: n.id,
+    signByMs: got.signBy,
+    fromMs: got.from,
+  })
+  return samePayload(expected as unknown as Value, got as unknown as Value)
+    ? undefined
+    : 'the agreement differs from the offer and the request'
+}
+
+// Provider finalizes.
+
+function finalize(n: Negotiation, message: MessageOf<'negotiation/verify'>, context: Context): NegotiationStep {
+  const whole = readRecord(agreement, message.agreement)
+  if (!isStored(whole)) return violation(n.org, message.t, 'RECORD_INVALID', whole.reason.slice(0, 512))
+  if (!whole.id.equals(n.agreementId!))
+    return violation(n.org, message.t, 'AGREEMENT_MISMATCH', 'this is not the agreement that was signed here')
+  const verdict = verifySignatures(agreement, whole, context.keys)
+  if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason.slice(0, 512))
+  if (context.now.wallMs > whole.payload.signBy)
+    return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
+  return complete(transmit(at({ ...n, agreement: whole.bytes }, 'FINALIZED', context), context), n.org, whole)
+}
+
+// Either side ends it.
+
+function refuse(n: Negotiation, refusal: Refusal, context: Context): NegotiationStep {
+  return transmit(at({ ...n, refusal }, 'TERMINATED', context), context)
+}
+
+function takeBack(n: Negotiation, reason: string, context: Context): NegotiationStep {
+  if (n.role !== 'provider' || n.state !== 'AGREED') return stay()
+  const payload = {
+    t: 'withdraw/1',
+    org: context.self.id,
+    assignee: context.partner(n.org)!.id,
+    agreement: n.agreementId!,
+    reason,
+    made: context.now.wallMs,
+  }
+  const record = signed(payload, [context.sign(payload, 'assigner', 'operation')])
+  const next = refuse({ ...n, withdraw: record.bytes }, { code: 'WITHDRAWN', text: reason }, context)
+  next.records.push(record)
+  return next
+}
+
+function ended(n: Negotiation, message: MessageOf<'negotiation/terminate'>, context: Context): NegotiationStep {
+  // A consumer that has both signatures holds a binding agreement: only a signed withdrawal ends it.
+  if (n.role === 'consumer' && n.state === 'VERIFIED') {
+    const taken = message.withdraw && readRecord(withdraw, message.withdraw)
+    const holds =
+      taken &&
+      isStored(taken) &&
+      taken.payload.agreement.equals(n.agreementId!) &&
+      verifySignatures(withdraw, taken, context.keys).ok === true
+    const late = message.refusal.code === ('SIGNED_TOO_LATE' satisfies ProtocolCode)
+    if (!holds && !late) return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
+    const next = move({ ...n, refusal: message.refusal }, 'TERMINATED', context)
+    if (holds) next.records.push(taken as Stored)
+    next.output.writes.push({ key: KEY.grant(n.org, n.agreementId!) })
+    return next
+  }
+  return move({ ...n, refusal: message.refusal }, 'TERMINATED', context)
+}
+
+/** `tick` and `start`: send the last message again, or end what has waited too long. */
+function again(n: Negotiation, start: boolean, context: Context): NegotiationStep {
+  const late = (ms: number, text: string) =>
+    context.now.wallMs > ms ? refuse(n, { code: 'TIMED_OUT', text }, context) : undefined
+  if (n.state === 'REQUESTED') {
+    const ended = late(n.askedMs + REQUEST_MS, 'nobody decided in time')
+    if (ended) return ended
+    if (n.role === 'provider') return { ...stay(n), output: news(n, 'person') }
+  }
+  if (n.state === 'AGREED') {
+    const ended = late(n.askedMs + REQUEST_MS + SIGN_BY_MS, 'the countersignature did not come in time')
+    if (ended) return ended
+  }
+  const waits = n.state === 'REQUESTED' || n.state === 'AGREED' || n.state === 'VERIFIED'
+  return waits ? transmit(start ? { ...n, sent: 0 } : n, context) : stay(n)
+}
+
+// Helpers.
+
+/** Sends the message of the state, and arms the timer while an answer is due. */
+function transmit(n: Negotiation, context: Context, waitsFor?: 'person'): NegotiationStep {
+  const waits = n.state === 'AGREED' || n.state === 'VERIFIED' || (n.state === 'REQUESTED' && n.role === 'consumer')
+  const output = news(n, waitsFor)
+  output.sends.push({ to: n.org, message: last(n) })
+  const machine = KEY.negotiation(n.org, n.id)
+  output.deadlines.push({ machine, atMs: waits ? resendAt(context.now, n.sent) : Number.POSITIVE_INFINITY })
+  return { state: { ...n, sent: n.sent + 1 }, output, records: [] }
+}
+
+const repeat = (n: Negotiation, _context: Context): NegotiationStep => say(n, n.org, last(n))
+
+/** The message that each state last sent. */
+function last(n: Negotiation): Message {
+  const { id } = n
+  if (n.state === 'TERMINATED')
+    return { t: 'negotiation/terminate', id, refusal: n.refusal!, ...(n.withdraw ? { withdraw: n.withdraw } : {}) }
+  if (n.role === 'consumer')
+    return n.state === 'REQUESTED'
+      ? { t: 'negotiation/request', id, offer: n.offer, action: n.action, purpose: n.purpose, state: n.consumerState }
+      : { t: 'negotiation/verify', id, agreement: n.agreement! }
+  if (n.state === 'REQUESTED') return { t: 'negotiation/pending', id }
+  return n.state === 'AGREED' ? { t: 'negotiation/agree', id, agreement: n.agreement! } : { t: 'negotiation/finalize', id }
+}
+
+const at = (n: Negotiation, state: NegotiationState, context: Context): Negotiation => ({
+  ...n,
+  state,
+  sent: 0,
+  history: [...n.history, { state, at: context.now.wallMs }],
+})
+
+function move(n: Negotiation, state: NegotiationState, context: Context): NegotiationStep {
+  const next = at(n, state, context)
+  const output = news(next)
+  output.deadlines.push({ machine: KEY.negotiation(n.org, n.id), atMs: Number.POSITIVE_INFINITY })
+  return { state: next, output, records: [] }
+}
+
+function news(n: Negotiation, waitsFor?: 'person') {
+  const output = nothing()
+  const machine = KEY.negotiation(n.org, n.id)
+  const event = { type: 'negotiation', machine, org: n.org, role: n.role, state: n.state } as const
+  output.events.push(waitsFor ? { ...event, waitsFor } : event)
+  return output
+}
+
+/** An agreement with both signatures: stored, logged, and opens the way to the data. */
+function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>): NegotiationStep {
+  next.records.push(whole as unknown as Stored)
+  next.output.writes.push({ key: KEY.grant(org, whole.id), value: whole.bytes })
+  return next
+}
+
+function ownOffer(id: CID, context: Context): Offer | undefined {
+  const found = context.get(KEY.record(id))
+  const read = found && readRecord(offer, found)
+  return read && isStored(read) && read.payload.org.equals(context.self.id) ? read.payload : undefined
+}
+
+function level(offered: Offer, context: Context): string {
+  const found = context.get(KEY.record(offered.asset))
+  const read = found && readRecord(asset, found)
+  return read && isStored(read) ? read.payload.classification.level : 'core'
+}
+
+/** Whether an offer is shown to an organisation. */
+export const sees = (offered: Offer, org: string): boolean =>
+  offered.audience.length === 0 || offered.audience.some(each => each.toString() === org)
+
+/** States in which nothing more is due. */
+export const isOver = (n: Negotiation): boolean => n.state === 'FINALIZED' || n.state === 'TERMINATED'

@@ -1,0 +1,198 @@
+/**
+ * First contact (RULES H1): one party makes a ticket, the other joins with it over one bounded stream.
+ *
+ *     joiner                                              inviter
+ *            -- hello/join {secret, identity, …} -->      ticket known, not expired, not used by another: pairs
+ *            <-- hello/welcome {identity, …} --           and the joiner checks that it is whom the ticket names
+ *            <-- hello/refused {code} --
+ *
+ * A ticket is `wb1` and base32 of DAG-CBOR: identity, node key, addresses, secret, expiry. It works once; a repeat by the
+ * same organisation gets the same answer.
+ */
+import { base32 } from 'multiformats/bases/base32'
+import { equal } from '../crypto/bytes.ts'
+import { decode, encode } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { TICKET } from '../crypto/domain.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { ProtocolError } from './error.ts'
+import { type Identity, identityGenesis, isNodeKey, verifyIdentity } from './identity.ts'
+import { KEY } from './layout.ts'
+import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
+import type { Context, Partner } from './machine.ts'
+import type { HelloMessage } from './message.ts'
+import { nothing, type Output } from './output.ts'
+import { isStored, readRecord, type Stored } from './record.ts'
+import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
+
+/** Protocol numbers this version speaks. */
+export const VERSIONS = [1]
+
+const ticketShape = object({
+  v: uint,
+  org: link,
+  node: bytes(32),
+  addresses: list(text(MAX_NAME_LENGTH), MAX_ADDRESSES),
+  secret: bytes(16),
+  expires: uint,
+})
+export type Ticket = Infer<typeof ticketShape>
+
+const PREFIX = 'wb1'
+const CHECK_BYTES = 4
+
+export function formatTicket(ticket: Ticket): string {
+  const body = encode(ticket)
+  const check = sha256(body).subarray(0, CHECK_BYTES)
+  const all = new Uint8Array(body.length + CHECK_BYTES)
+  all.set(body)
+  all.set(check, body.length)
+  return PREFIX + base32.baseEncode(all)
+}
+
+/** Reads a ticket. Throws TICKET_MALFORMED for a mistyped or cut one. */
+export function parseTicket(ticketText: string): Ticket {
+  const malformed = (why: string) => new ProtocolError('TICKET_MALFORMED', `this is not a whole ticket: ${why}`)
+  const trimmed = ticketText.trim()
+  if (!trimmed.startsWith(PREFIX) || trimmed.length > 8_192) throw malformed(`it does not begin with ${PREFIX}`)
+  try {
+    const all = base32.baseDecode(trimmed.slice(PREFIX.length))
+    const body = all.slice(0, -CHECK_BYTES)
+    if (!equal(sha256(body).subarray(0, CHECK_BYTES), all.subarray(-CHECK_BYTES)))
+      throw malformed('its check sum does not fit')
+    const value = decode(body)
+    const reason = ticketShape.check(value, 'ticket')
+    if (reason) throw malformed(reason)
+    return value as unknown as Ticket
+  } catch (error) {
+    if (error instanceof ProtocolError) throw error
+    throw malformed(error instanceof CryptoError ? error.message : 'it is not base32')
+  }
+}
+
+/** What the inviter keeps of a ticket: never the secret itself. */
+const issuedShape = object({ forWhom: text(MAX_NAME_LENGTH), expires: uint, made: uint, usedBy: optional(link) })
+export type Issued = Infer<typeof issuedShape>
+export const ticketKey = (secret: Uint8Array): string => KEY.ticket(sha256(TICKET, secret))
+export const readIssued = (stored: Uint8Array): Issued => decode(stored) as unknown as Issued
+
+/** Inviter: makes a ticket that expires. */
+export function invite(
+  about: { forWhom: string; expiresMs: number; node: Uint8Array },
+  context: Context,
+): { output: Output; ticket: string } {
+  const secret = context.random('ticket', 16)
+  const { addresses, self, now } = context
+  const ticket = formatTicket({
+    v: 1,
+    org: self.id,
+    node: about.node,
+    addresses: addresses.slice(0, MAX_ADDRESSES),
+    secret,
+    expires: about.expiresMs,
+  })
+  const value = encode({ forWhom: about.forWhom, expires: about.expiresMs, made: now.wallMs })
+  return { output: { ...nothing(), writes: [{ key: ticketKey(secret), value, if: 'absent' }] }, ticket }
+}
+
+/** Joiner: what it sends over the hello stream. */
+export const joining = (ticket: Ticket, context: Context): HelloMessage => ({
+  t: 'hello/join',
+  versions: VERSIONS,
+  secret: ticket.secret,
+  identity: context.self.identityBytes,
+  addresses: context.addresses.slice(0, MAX_ADDRESSES),
+  witnesses: context.witnesses,
+})
+
+type Answer = { output: Output; answer: HelloMessage }
+
+/** Inviter: takes a joiner in, or says why not. `node` is the key that the connection proved. */
+export function welcome(hello: HelloMessage, node: Uint8Array, context: Context): Answer {
+  const refuse = (code: string, why: string): Answer => ({ output: nothing(), answer: { t: 'hello/refused', code, text: why } })
+  if (hello.t !== 'hello/join') return refuse('OUT_OF_ORDER', 'a hello begins with hello/join')
+  if (!hello.versions.includes(VERSIONS[0]!)) return refuse('UNKNOWN_VERSION', `this node speaks version ${VERSIONS}`)
+  const key = ticketKey(hello.secret)
+  const stored = context.get(key)
+  if (!stored) return refuse('TICKET_UNKNOWN', 'this ticket was not made here, or was taken back')
+  const issued = readIssued(stored)
+  const joiner = readPartner(hello, node, context)
+  if (typeof joiner === 'string') return refuse('RECORD_INVALID', joiner)
+  if (issued.usedBy && !issued.usedBy.equals(joiner.id)) return refuse('TICKET_UNKNOWN', 'this ticket was used already')
+  if (!issued.usedBy && context.now.wallMs > issued.expires) return refuse('TICKET_EXPIRED', 'this ticket has expired')
+  const output = pair(joiner)
+  output.writes.push({ key, value: encode({ ...issued, usedBy: joiner.id }), if: { equals: stored } })
+  const answer: HelloMessage = {
+    t: 'hello/welcome',
+    version: VERSIONS[0]!,
+    identity: context.self.identityBytes,
+    addresses: context.addresses.slice(0, MAX_ADDRESSES),
+    witnesses: context.witnesses,
+  }
+  return { output, answer }
+}
+
+/** Joiner: checks that the answer comes from whom the ticket names. Throws the refusal's code. */
+export function welcomed(ticket: Ticket, answer: HelloMessage, context: Context): { output: Output; partner: Partner } {
+  if (answer.t === 'hello/refused') {
+    const code = answer.code === 'TICKET_EXPIRED' || answer.code === 'TICKET_UNKNOWN' ? answer.code : 'NOT_ADMITTED'
+    throw new ProtocolError(code, answer.text)
+  }
+  if (answer.t !== 'hello/welcome') throw new ProtocolError('OUT_OF_ORDER', 'the answer is not a welcome')
+  const inviter = readPartner(answer, ticket.node, context)
+  if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
+  if (!inviter.id.equals(ticket.org)) throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
+  return { output: pair(inviter), partner: inviter }
+}
+
+/** The partner that a hello describes, checked against the node key of the connection; a text says what is wrong. */
+function readPartner(
+  hello: { identity: Uint8Array; addresses: string[]; witnesses: CID[] },
+  node: Uint8Array,
+  context: Context,
+): Partner | string {
+  const stored = readRecord(identityGenesis, hello.identity)
+  if (!isStored(stored)) return stored.reason
+  const verdict = verifyIdentity(stored)
+  if (verdict.ok !== true) return verdict.reason
+  if (!isNodeKey(stored.payload, node)) return 'the identity does not delegate the key of this connection'
+  if (stored.id.equals(context.self.id)) return 'this is our own identity'
+  const { addresses, witnesses } = hello
+  return partnerOf(stored, { addresses, witnesses, pairedMs: context.now.wallMs })
+}
+
+export const partnerOf = (
+  stored: Stored<Identity>,
+  rest: { addresses: string[]; witnesses: CID[]; pairedMs: number },
+): Partner => ({
+  id: stored.id,
+  org: stored.id.toString(),
+  name: stored.payload.name,
+  identity: stored.payload,
+  identityBytes: stored.bytes,
+  ...rest,
+})
+
+function pair(partner: Partner): Output {
+  const { org, name } = partner
+  return {
+    ...nothing(),
+    writes: [{ key: KEY.partner(org), value: encodePartner(partner) }],
+    events: [{ type: 'paired', org, name }],
+  }
+}
+
+export const encodePartner = ({ identityBytes, addresses, witnesses, pairedMs }: Partner): Uint8Array =>
+  encode({ identity: identityBytes, addresses, witnesses, paired: pairedMs })
+
+export function decodePartner(stored: Uint8Array): Partner {
+  const value = decode(stored, stored.length) as {
+    identity: Uint8Array
+    addresses: string[]
+    witnesses: CID[]
+    paired: number
+  }
+  const identity = readRecord(identityGenesis, value.identity) as Stored<Identity>
+  return partnerOf(identity, { addresses: value.addresses, witnesses: value.witnesses, pairedMs: value.paired })
+}

@@ -1,0 +1,427 @@
+/**
+ * One participant: takes one input, runs the machine that it is for, and returns one output. Everything durable is in the
+ * store behind `env.get`; the state kept between steps is what would be slow to read again. A state that was handed in
+ * is not used again.
+ */
+import { equal, fromHex } from '../crypto/bytes.ts'
+import { decode, encode } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { expand } from '../crypto/hash.ts'
+import type { PrivateKey } from '../crypto/key.ts'
+import { signRecord } from '../crypto/statement.ts'
+import * as catalog from './catalog.ts'
+import { type Answer, type Command, command } from './command.ts'
+import * as delivery from './delivery.ts'
+import { ProtocolError } from './error.ts'
+import * as heads from './heads.ts'
+import { type Identity, keyOf } from './identity.ts'
+import { KEY } from './layout.ts'
+import { emptyLedger, type Ledger, loadLedger, record } from './ledger.ts'
+import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
+import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
+import type { HelloMessage, Message, MessageOf } from './message.ts'
+import * as negotiation from './negotiation.ts'
+import { join, nothing, type Now, type Output } from './output.ts'
+import * as pairing from './pairing.ts'
+import type { KeyRole } from './record.ts'
+import * as transfer from './transfer.ts'
+import * as witnessing from './witness.ts'
+
+/** What the driver lends the core: synchronous, and the same for the same store and keys. */
+export interface Env {
+  self: Context['self']
+  get(key: string): Uint8Array | undefined
+  /** The home's delegated keys and the admin key; the root is not among them. */
+  keys: Record<Exclude<KeyRole, 'root'>, PrivateKey>
+  seal: Context['seal']
+  witnesses(): CID[]
+  addresses(): string[]
+}
+
+export interface PeerState {
+  ledger: Ledger
+  catalogs: Map<string, catalog.Reading>
+  /** Partners as decoded, beside the bytes that they were decoded from. */
+  partners: Map<string, { stored: Uint8Array; partner: Partner }>
+  /** The highest wall time seen, and when it was last put into the store (RULES A5). */
+  clock: { highMs: number; storedMs: number }
+}
+
+/** Everything that can happen to a participant. `seed` is 32 fresh bytes from the driver (RULES A3). */
+export type Input = { seed: Uint8Array } & (
+  | { type: 'message'; from: string; message: Message }
+  | { type: 'hello'; node: Uint8Array; hello: HelloMessage }
+  | { type: 'connected'; org: string }
+  | { type: 'tick'; machine: string }
+  | { type: 'start'; machine: string }
+  | { type: 'leaves'; entries: Uint8Array[] }
+  | { type: 'page'; machine: string; after?: string; rows: [string, Uint8Array][]; more: boolean }
+  | ({ machine: string } & Extract<delivery.DeliveryInput, { type: 'fetched' | 'opened' | 'judged' }>)
+  | Command
+)
+
+export interface PeerStep {
+  state: PeerState
+  output: Output
+  /** For the caller of a command; leaves with the output. */
+  answer?: Answer
+  /** The store contradicts itself: nothing may be signed any more, the driver stops. */
+  damaged?: string
+}
+
+/** The state of a participant whose store is open. */
+export function open(env: Pick<Env, 'get'>): PeerState {
+  const clock = env.get(KEY.clock)
+  const highMs = clock ? (decode(clock) as number) : 0
+  return { ledger: loadLedger(env.get), catalogs: new Map(), partners: new Map(), clock: { highMs, storedMs: highMs } }
+}
+
+/** The state of a new participant, before `init`. */
+export const fresh = (): PeerState => ({
+  ledger: emptyLedger(),
+  catalogs: new Map(),
+  partners: new Map(),
+  clock: { highMs: 0, storedMs: 0 },
+})
+
+/** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
+export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
+  const context = contextOf(state, input.seed, now, env)
+  const behind = now.wallMs < state.clock.highMs - CLOCK_SKEW_MS
+  if (behind && isDecision(input)) return refuseBehind(state, input)
+  const next = route(state, input, context)
+  return { ...next, ...keepClock(next.state, next.output, now) }
+}
+
+function route(state: PeerState, input: Input, context: Context): PeerStep {
+  switch (input.type) {
+    case 'message':
+      return receive(state, input.from, input.message, context)
+    case 'hello': {
+      const { output, answer } = pairing.welcome(input.hello, input.node, context)
+      return { state, output, answer: { type: 'hello', hello: answer } }
+    }
+    case 'connected':
+      return { state, output: introduce(input.org, context) }
+    case 'tick':
+    case 'start':
+      return wake(state, input.machine, input.type, context)
+    case 'leaves':
+      return headOf(state, input.entries, context)
+    case 'page':
+      return pageOf(state, input, context)
+    case 'fetched':
+    case 'opened':
+    case 'judged':
+      return deliver(state, input.machine, input, context)
+    default: {
+      const { machines, answer, reading, entry, ...step } = command(input, context)
+      if (reading) state.catalogs.set(reading.org, reading.step.state!)
+      let done: PeerStep = logged(state, step, context, entry)
+      for (const { key, input: inner } of machines ?? []) done = then(done, runMachine(done.state, key, inner, context))
+      return { ...done, ...(answer ? { answer } : {}) }
+    }
+  }
+}
+
+// Messages.
+
+function receive(state: PeerState, from: string, message: Message, context: Context): PeerStep {
+  if (!context.partner(from)) return { state, output: nothing() }
+  const [dialogue] = message.t.split('/')
+  switch (dialogue) {
+    case 'hello':
+      return { state, output: introduced(from, message as MessageOf<'hello'>, context) }
+    case 'error': {
+      const { re, code, text } = message as MessageOf<'error'>
+      const said = `answered ${re} with ${code}: ${text}`
+      return { state, output: violation(from, 'error', 'OUT_OF_ORDER', said).output }
+    }
+    case 'catalog':
+      return catalogOf(state, from, message as MessageOf<'catalog/request' | 'catalog/page'>, context)
+    case 'negotiation':
+    case 'transfer': {
+      const { id } = message as MessageOf<'negotiation/request'>
+      const key = dialogue === 'transfer' ? KEY.transfer(from, id) : KEY.negotiation(from, id)
+      return runMachine(state, key, { type: 'message', from, message }, context)
+    }
+    case 'delivery':
+      return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
+    case 'witness':
+      return witnessOf(state, from, message, context)
+    default: {
+      const step = heads.receive(from, message, state.ledger, context)
+      const writes = step.state ? [{ key: KEY.watch(from), value: heads.encodeWatch(step.state) }] : []
+      return { state, output: { ...step.output, writes: [...step.output.writes, ...writes] } }
+    }
+  }
+}
+
+/** Deliveries are found by agreement and packet; a receipt that cannot be read finds none and is refused by the machine. */
+function deliveryKey(message: Message): string {
+  if (message.t === 'delivery/done' || message.t === 'delivery/refused')
+    return KEY.delivery(message.agreement, message.packet)
+  const bytes = message.t === 'delivery/release' ? message.release : (message as MessageOf<'delivery/received'>).receipt
+  const ids = delivery.idsOf(bytes)
+  return ids ? KEY.delivery(ids.agreement, ids.packet) : 'delivery/none'
+}
+
+function catalogOf(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'catalog/request' | 'catalog/page'>,
+  context: Context,
+): PeerStep {
+  if (message.t === 'catalog/request') return { state, output: catalog.asked(from, message).output }
+  const step = catalog.received(state.catalogs.get(from), from, message, context)
+  if (step.state) state.catalogs.set(from, step.state)
+  return { state, output: step.output }
+}
+
+function witnessOf(state: PeerState, from: string, message: Message, context: Context): PeerStep {
+  if (message.t === 'witness/add') {
+    const held = context.get(KEY.cosigned(from))
+    const step = witnessing.witness(held && decodeState(held), from, message, context)
+    if (!step.state || step.output.sends[0]?.message.t !== 'witness/cosigned') return { state, output: step.output }
+    // The condition makes check-and-store one act, whatever else is queued (RULES A2).
+    const value = encodeState(step.state)
+    step.output.writes.push({ key: KEY.cosigned(from), value, if: held ? { equals: held } : 'absent' })
+    return { state, output: step.output }
+  }
+  return submission(state, from, { type: 'message', from, message }, context)
+}
+
+function introduce(org: string, context: Context): Output {
+  const output = nothing()
+  const { addresses, witnesses } = context
+  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
+  output.sends.push(...[hello, ...heads.show(context)].map(message => ({ to: org, message })))
+  return output
+}
+
+function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
+  const partner = context.partner(from)!
+  const { addresses, witnesses } = message
+  const value = pairing.encodePartner({ ...partner, addresses, witnesses })
+  return equal(value, pairing.encodePartner(partner))
+    ? nothing()
+    : { ...nothing(), writes: [{ key: KEY.partner(from), value }] }
+}
+
+// Machines that live in the store.
+
+/** A tick or start for a machine, by the first word of its key. */
+function wake(state: PeerState, machine: string, type: 'tick' | 'start', context: Context): PeerStep {
+  const [kind, org] = machine.split('/') as [string, string]
+  if (kind === 'log') return beat(state, type)
+  if (kind === 'witness') return submission(state, org, { type }, context)
+  if (kind === 'delivery') return deliver(state, machine, { type }, context)
+  return runMachine(state, machine, { type }, context)
+}
+
+type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput
+
+/** Runs a negotiation or a transfer: loads its state, steps, stores what it became, and logs what it recorded. */
+function runMachine(state: PeerState, key: string, input: DialogueInput, context: Context): PeerStep {
+  const stored = context.get(key)
+  if (key.startsWith('negotiation/')) {
+    const before = stored && decodeState<negotiation.Negotiation>(stored)
+    const step = negotiation.step(before, input as negotiation.NegotiationInput, context)
+    return logged(state, saved(key, stored, step, negotiation.isOver), context)
+  }
+  const before = stored && decodeState<transfer.Transfer>(stored)
+  const step = transfer.step(before, input as transfer.TransferInput, context)
+  let done = logged(state, saved(key, stored, step, transfer.isOver), context)
+  for (const begun of step.begun ?? []) done = then(done, beginDelivery(done.state, step.state!, begun, context))
+  return done
+}
+
+function beginDelivery(state: PeerState, t: transfer.Transfer, begun: transfer.Begun, context: Context): PeerStep {
+  const { stored, rootBytes } = begun
+  const { agreement, org, id } = t
+  const packet = stored.id
+  const { root, asset, packetSeq } = stored.payload
+  const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
+  const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
+  const writes = [
+    { key: KEY.record(packet), value: stored.bytes },
+    { key: KEY.root(root), value: rootBytes },
+    { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
+  ]
+  return then({ state: begin.state, output: { ...nothing(), writes } }, begin)
+}
+
+function deliver(state: PeerState, key: string, input: delivery.DeliveryInput, context: Context): PeerStep {
+  const stored = context.get(key)
+  const before = stored && decodeState<delivery.Delivery>(stored)
+  // A delivery belongs to one partner: a message from another finds nobody there.
+  const own = input.type !== 'message' || !before || before.org === input.from ? before : undefined
+  if (before && !own) return { state, output: violation(before.org, 'error', 'NOT_ADMITTED', `${key} is of another partner`).output }
+  const step = delivery.step(own, input, context)
+  const done = logged(state, saved(key, stored, step, delivery.isOver), context)
+  if (!step.over) return done
+  const transferKey = KEY.transfer(step.state!.org, step.over.transfer)
+  return then(done, runLater(done, transferKey, { type: 'delivered', ok: step.over.ok }, context))
+}
+
+/** Runs a machine on the store as the step before it will leave it. */
+function runLater(before: PeerStep, key: string, input: DialogueInput, context: Context): PeerStep {
+  return runMachine(before.state, key, input, over(context, before.output))
+}
+
+/** The context with the writes of an output of the same step already visible. */
+function over(context: Context, output: Output): Context {
+  const written = new Map(output.writes.map(write => [write.key, write.value]))
+  return { ...context, get: key => (written.has(key) ? written.get(key) : context.get(key)) }
+}
+
+function submission(state: PeerState, org: string, input: witnessing.SubmissionInput, context: Context): PeerStep {
+  const key = KEY.witness(org)
+  const stored = context.get(key)
+  const step = witnessing.submit(stored && decodeState(stored), input, state.ledger, context)
+  return logged(state, saved(key, stored, step, s => s.sentSize === undefined), context)
+}
+
+/** A step with its state as a write, and the marker by which a restart finds what is not over. */
+function saved<S extends object>(
+  key: string,
+  before: Uint8Array | undefined,
+  step: Step<S>,
+  isOver: (state: S) => boolean,
+): Step<S> {
+  if (!step.state) return step
+  const value = encodeState(step.state)
+  if (before && equal(value, before)) return step
+  step.output.writes.push({ key, value })
+  if (isOver(step.state)) {
+    if (before) step.output.writes.push({ key: KEY.open(key) })
+  } else if (!before) step.output.writes.push({ key: KEY.open(key), value: new Uint8Array() })
+  return step
+}
+
+/** Puts the records of a step into the log, and asks for a head when none is due. */
+function logged<S>(
+  state: PeerState,
+  step: Step<S>,
+  context: Context,
+  entry?: { kind: number; control: Uint8Array[] },
+): PeerStep {
+  if (step.records.length === 0) return { state, output: step.output }
+  const { wallMs, monoMs } = context.now
+  const salt = (index: number) => context.random(`salt/${index}`, 32)
+  const { ledger, writes } = record(state.ledger, step.records, wallMs, salt, entry)
+  const output = { ...step.output, writes: [...step.output.writes, ...writes] }
+  if (ledger.due || ledger.reading !== undefined) return { state: { ...state, ledger }, output }
+  output.deadlines.push({ machine: 'log', atMs: monoMs + HEAD_DELAY_MS })
+  return { state: { ...state, ledger: { ...ledger, due: true } }, output }
+}
+
+// Heads.
+
+/** The log's own tick: asks for the leaves that no head covers yet. */
+function beat(state: PeerState, type: 'tick' | 'start'): PeerStep {
+  const { ledger } = state
+  const [from, size] = [ledger.signed.range.size, ledger.tail.range.size]
+  const deadlines = [{ machine: 'log', atMs: Number.POSITIVE_INFINITY }]
+  if (from === size || (ledger.reading !== undefined && type === 'tick'))
+    return { state: { ...state, ledger: { ...ledger, due: false } }, output: { ...nothing(), deadlines } }
+  const to = Math.min(size, from + MAX_LEAVES)
+  const output: Output = { ...nothing(), deadlines, events: [{ type: 'ask-leaves', from, to }] }
+  return { state: { ...state, ledger: { ...ledger, due: false, reading: to } }, output }
+}
+
+function headOf(state: PeerState, entries: Uint8Array[], context: Context): PeerStep {
+  const made = heads.makeHead(state.ledger, entries, context)
+  if ('damaged' in made) return { state, output: nothing(), damaged: made.damaged }
+  let done: PeerStep = { state: { ...state, ledger: made.ledger }, output: made.output }
+  const shown = over(context, made.output)
+  for (const id of context.witnesses) {
+    const org = id.toString()
+    if (context.partner(org)) done = then(done, submission(done.state, org, { type: 'head', org }, shown))
+  }
+  const { ledger } = done.state
+  if (ledger.tail.range.size === ledger.signed.range.size) return done
+  done.output.deadlines.push({ machine: 'log', atMs: context.now.monoMs + HEAD_DELAY_MS })
+  return { ...done, state: { ...done.state, ledger: { ...ledger, due: true } } }
+}
+
+// What the driver read.
+
+function pageOf(state: PeerState, input: Extract<Input, { type: 'page' }>, context: Context): PeerStep {
+  const [kind, org, id] = input.machine.split('/') as [string, string, string]
+  if (kind !== 'catalog') return runMachine(state, input.machine, input, context)
+  return { state, output: catalog.page(org, fromHex(id)!, input.rows, input.more, context).output }
+}
+
+// Time.
+
+/** Inputs whose outcome depends on dates that expire. */
+function isDecision(input: Input): boolean {
+  if (input.type === 'message')
+    return ['negotiation/request', 'negotiation/agree', 'negotiation/verify', 'transfer/request', 'delivery/received'].includes(
+      input.message.t,
+    )
+  return input.type === 'request' || input.type === 'decide' || input.type === 'hello' || input.type === 'offer'
+}
+
+function refuseBehind(state: PeerState, input: Input): PeerStep {
+  const text = 'the clock is more than five minutes behind the highest time seen; set it right'
+  if (input.type === 'message')
+    return { state, output: violation(input.from, input.message.t, 'CLOCK_BEHIND', text).output }
+  if (input.type === 'hello') {
+    const hello: HelloMessage = { t: 'hello/refused', code: 'CLOCK_BEHIND', text }
+    return { state, output: nothing(), answer: { type: 'hello', hello } }
+  }
+  throw new ProtocolError('CLOCK_BEHIND', text)
+}
+
+/** The highest wall time seen goes into the store with the next commit, at most once a second. */
+function keepClock(state: PeerState, output: Output, now: Now): { state: PeerState; output: Output } {
+  const highMs = Math.max(state.clock.highMs, now.wallMs)
+  if (output.writes.length === 0 || highMs < state.clock.storedMs + CLOCK_STORE_MS)
+    return { state: { ...state, clock: { ...state.clock, highMs } }, output }
+  const writes = [...output.writes, { key: KEY.clock, value: encode(highMs) }]
+  return { state: { ...state, clock: { highMs, storedMs: highMs } }, output: { ...output, writes } }
+}
+
+// Context.
+
+function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Context {
+  const partner = (org: string) => partnerOf(state, env.get(KEY.partner(org)), org)
+  const identityOf = (org: CID): Identity | undefined =>
+    org.equals(env.self.id) ? env.self.identity : partner(org.toString())?.identity
+  return {
+    self: env.self,
+    now,
+    get: env.get,
+    partner,
+    keys: (org, role) => {
+      const identity = identityOf(org)
+      return identity && keyOf(identity, role)
+    },
+    sign: (payload, role, key) => signRecord(payload, role, env.keys[key]),
+    noteKey: key => env.keys[key],
+    seal: env.seal,
+    random: (label, n) => expand(seed, label, n),
+    witnesses: env.witnesses(),
+    addresses: env.addresses(),
+  }
+}
+
+/** A partner as stored; decoding one costs a signature's worth of time, so it is done once per change. */
+function partnerOf(state: PeerState, stored: Uint8Array | undefined, org: string): Partner | undefined {
+  if (!stored) return undefined
+  const known = state.partners.get(org)
+  if (known && equal(known.stored, stored)) return known.partner
+  const partner = pairing.decodePartner(stored)
+  state.partners.set(org, { stored, partner })
+  return partner
+}
+
+/** One step after another, as one. */
+const then = (first: PeerStep, second: PeerStep): PeerStep => ({
+  ...first,
+  ...second,
+  output: join(first.output, second.output),
+})
+

@@ -1,0 +1,325 @@
+/**
+ * Transfer of the packets of an agreement's asset, both roles, in message order; each packet is then a delivery of its own
+ * (protocol/delivery.ts). States are those of the Dataspace Protocol.
+ *
+ *     consumer                                    provider
+ *     REQUESTED  -- request {agreement, after} -->  checks the agreement and that it is in force
+ *     STARTED    <-- start {packets, next} --       STARTED
+ *                -- request {after: next} -->       … page by page
+ *                -- complete -->                    COMPLETED
+ *     COMPLETED  <-- complete --
+ *     TERMINATED <-- terminate {code, …} -->        TERMINATED
+ */
+import { toHex } from '../crypto/bytes.ts'
+import { type CID, cidFromDigest, cidOf } from '../crypto/cid.ts'
+import { type Agreement, agreement } from './agreement.ts'
+import { type Packet, packet } from './asset.ts'
+import { decodeRoot } from './content.ts'
+import type { Role } from './event.ts'
+import { KEY } from './layout.ts'
+import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
+import { type Context, resendAt, type Step, say, stay, violation } from './machine.ts'
+import type { Message, MessageOf, Refusal } from './message.ts'
+import { nothing } from './output.ts'
+import { evaluate } from './policy.ts'
+import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
+
+export type TransferState = 'REQUESTED' | 'STARTED' | 'COMPLETED' | 'TERMINATED'
+
+export interface Transfer {
+  role: Role
+  state: TransferState
+  id: Uint8Array
+  org: string
+  agreement: CID
+  /** The page that is due next; absent for the first. */
+  after?: string
+  /** What the consumer waits for: a page, the packets that are open, or the other side's `complete`. */
+  waits: 'page' | 'packets' | 'complete' | 'nothing'
+  /** Packets begun and not over, over, and over without success. */
+  open: number
+  done: number
+  failed: number
+  bytes: number
+  refusal?: Refusal
+  sent: number
+}
+
+export type TransferInput =
+  | { type: 'message'; from: string; message: Message }
+  | { type: 'begin'; id: Uint8Array; org: string; agreement: CID }
+  | { type: 'page'; after?: string; rows: [string, Uint8Array][]; more: boolean }
+  | { type: 'delivered'; ok: boolean }
+  | { type: 'tick' }
+  | { type: 'start' }
+
+/** A packet that a page brought and that passed its checks: a delivery begins. */
+export interface Begun {
+  stored: Stored<Packet>
+  rootBytes: Uint8Array
+}
+export type TransferStep = Step<Transfer> & { begun?: Begun[] }
+
+/** Pages are asked for ahead while at most this many packets are open. */
+const OPEN_LOW = 16
+
+export function step(state: Transfer | undefined, input: TransferInput, context: Context): TransferStep {
+  switch (input.type) {
+    case 'begin':
+      return begin(input, context)
+    case 'message':
+      return receive(state, input.from, input.message, context)
+    case 'page':
+      return state ? page(state, input, context) : stay()
+    case 'delivered':
+      return state ? delivered(state, input.ok, context) : stay()
+    case 'tick':
+    case 'start':
+      return state ? again(state, input.type === 'start', context) : stay()
+  }
+}
+
+function receive(t: Transfer | undefined, from: string, message: Message, context: Context): TransferStep {
+  switch (`${t?.role ?? 'nobody'}/${t?.state ?? 'none'}/${message.t}`) {
+    case 'nobody/none/transfer/request':
+    case 'provider/STARTED/transfer/request':
+      return asked(t, from, message as MessageOf<'transfer/request'>, context)
+    case 'consumer/REQUESTED/transfer/start':
+    case 'consumer/STARTED/transfer/start':
+      return started(t!, message as MessageOf<'transfer/start'>, context)
+    case 'provider/STARTED/transfer/complete':
+      return move(t!, 'COMPLETED', { t: 'transfer/complete', id: t!.id })
+    case 'provider/COMPLETED/transfer/complete':
+      return say(t!, from, { t: 'transfer/complete', id: t!.id })
+    case 'consumer/STARTED/transfer/complete':
+      return t!.waits === 'complete'
+        ? move(t!, 'COMPLETED')
+        : violation(from, message.t, 'OUT_OF_ORDER', 'packets of this transfer are still open')
+    case 'provider/TERMINATED/transfer/request':
+      return say(t!, from, { t: 'transfer/terminate', id: t!.id, refusal: t!.refusal! })
+    case 'consumer/REQUESTED/transfer/terminate':
+    case 'consumer/STARTED/transfer/terminate':
+    case 'provider/STARTED/transfer/terminate':
+      return move({ ...t!, refusal: (message as MessageOf<'transfer/terminate'>).refusal }, 'TERMINATED')
+    case 'consumer/COMPLETED/transfer/start':
+    case 'consumer/COMPLETED/transfer/complete':
+    case 'consumer/TERMINATED/transfer/start':
+    case 'consumer/TERMINATED/transfer/complete':
+    case 'consumer/TERMINATED/transfer/terminate':
+    case 'provider/COMPLETED/transfer/request':
+    case 'provider/TERMINATED/transfer/terminate':
+      return stay()
+    default:
+      return t
+        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${t.role} in state ${t.state}`)
+        : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a transfer that nobody began here`)
+  }
+}
+
+// Consumer asks for the first page.
+
+function begin(input: Extract<TransferInput, { type: 'begin' }>, context: Context): TransferStep {
+  const { id, org, agreement: agreementId } = input
+  const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
+  const t: Transfer = { role: 'consumer', state: 'REQUESTED', id, org, agreement: agreementId, waits: 'page', ...counts, sent: 0 }
+  return transmit(t, context)
+}
+
+// Provider checks and reads the page.
+
+function asked(
+  t: Transfer | undefined,
+  from: string,
+  message: MessageOf<'transfer/request'>,
+  context: Context,
+): TransferStep {
+  const granted = inForce(from, message.agreement, context)
+  const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
+  const next: Transfer = t ?? {
+    role: 'provider',
+    state: 'STARTED',
+    id: message.id,
+    org: from,
+    agreement: message.agreement,
+    waits: 'nothing',
+    ...counts,
+    sent: 0,
+  }
+  if ('code' in granted) {
+    const refused = { ...next, refusal: granted }
+    return move(refused, 'TERMINATED', { t: 'transfer/terminate', id: next.id, refusal: granted })
+  }
+  if (!message.agreement.equals(next.agreement))
+    return violation(from, message.t, 'AGREEMENT_MISMATCH', 'the transfer was begun under another agreement')
+  const prefix = KEY.packetsOf(granted.asset)
+  const output = t ? nothing() : news(next)
+  output.events.push({
+    type: 'ask-page',
+    machine: KEY.transfer(from, message.id),
+    prefix,
+    limit: MAX_PAGE,
+    ...(message.after ? { after: message.after } : {}),
+  })
+  return { state: next, output, records: [] }
+}
+
+function page(t: Transfer, input: Extract<TransferInput, { type: 'page' }>, context: Context): TransferStep {
+  if (t.role !== 'provider' || t.state !== 'STARTED') return stay(t)
+  const items: { packet: Uint8Array; root: Uint8Array }[] = []
+  let [size, last] = [0, input.after]
+  let cut = false
+  for (const [key, digest] of input.rows) {
+    const record = context.get(KEY.record(cidFromDigest(digest, 'dag-cbor')))
+    const read = record && readRecord(packet, record)
+    if (!record || !read || !isStored(read)) continue
+    const root = context.get(KEY.root(read.payload.root))
+    if (!root) continue
+    cut = items.length > 0 && size + record.length + root.length > PAGE_BYTES
+    if (cut) break
+    size += record.length + root.length
+    items.push({ packet: record, root })
+    last = key
+  }
+  const more = cut || input.more
+  const message: Message = {
+    t: 'transfer/start',
+    id: t.id,
+    packets: items,
+    ...(input.after ? { after: input.after } : {}),
+    ...(more && last ? { next: last } : {}),
+  }
+  return say(t, t.org, message)
+}
+
+// Consumer checks the page and begins the deliveries.
+
+function started(t: Transfer, message: MessageOf<'transfer/start'>, context: Context): TransferStep {
+  if (t.waits !== 'page' || message.after !== t.after) return stay(t) // a repeat of an earlier page
+  const granted = readGrant(t.org, t.agreement, context)
+  if (!granted) return terminate(t, { code: 'AGREEMENT_UNKNOWN', text: 'the agreement is not known here' })
+  const begun: Begun[] = []
+  for (const item of message.packets) {
+    const checked = check(item, granted.payload, context)
+    if ('code' in checked) return terminate(t, checked)
+    if (!context.get(KEY.delivery(t.agreement, checked.stored.id))) begun.push(checked)
+  }
+  const bytes = begun.reduce((sum, { stored }) => sum + stored.payload.size, t.bytes)
+  const { after: _, ...rest } = t
+  const next: Transfer = {
+    ...rest,
+    state: 'STARTED',
+    open: t.open + begun.length,
+    bytes,
+    waits: 'packets',
+    sent: 0,
+    ...(message.next ? { after: message.next } : {}),
+  }
+  return { ...proceed(next, context, t.state === 'REQUESTED'), begun }
+}
+
+function check(
+  item: { packet: Uint8Array; root: Uint8Array },
+  granted: Agreement,
+  context: Context,
+): Begun | Refusal {
+  const stored = readRecord(packet, item.packet)
+  if (!isStored(stored)) return { code: 'RECORD_INVALID', text: stored.reason.slice(0, 512) }
+  const verdict = verifySignatures(packet, stored, context.keys)
+  if (verdict.ok !== true) return { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }
+  if (!stored.payload.asset.equals(granted.asset))
+    return { code: 'AGREEMENT_MISMATCH', text: 'a packet of another asset' }
+  if (!cidOf(item.root, 'dag-cbor').equals(stored.payload.root))
+    return { code: 'RECORD_INVALID', text: 'the content root is not the one the packet names' }
+  try {
+    if (decodeRoot(item.root).size !== stored.payload.size)
+      return { code: 'RECORD_INVALID', text: 'content root and packet differ in size' }
+  } catch (error) {
+    return { code: 'RECORD_INVALID', text: (error as Error).message.slice(0, 512) }
+  }
+  return { stored, rootBytes: item.root }
+}
+
+function delivered(t: Transfer, ok: boolean, context: Context): TransferStep {
+  if (t.role !== 'consumer' || t.state !== 'STARTED') return stay(t)
+  return proceed({ ...t, open: t.open - 1, done: t.done + 1, failed: t.failed + (ok ? 0 : 1) }, context)
+}
+
+/** What a started transfer does next: ask for the next page, wait for packets, or complete. */
+function proceed(t: Transfer, context: Context, isNew = false): TransferStep {
+  const waits = t.after && t.open <= OPEN_LOW ? 'page' : t.after || t.open > 0 ? 'packets' : 'complete'
+  if (waits === t.waits && !isNew) return { state: t, output: nothing(), records: [] }
+  const next = { ...t, waits, sent: 0 } as Transfer
+  if (waits !== 'packets') return transmit(next, context)
+  const output = news(next)
+  output.deadlines.push({ machine: KEY.transfer(t.org, t.id), atMs: Number.POSITIVE_INFINITY })
+  return { state: next, output, records: [] }
+}
+
+function terminate(t: Transfer, refusal: Refusal): TransferStep {
+  return move({ ...t, refusal }, 'TERMINATED', { t: 'transfer/terminate', id: t.id, refusal })
+}
+
+function again(t: Transfer, start: boolean, context: Context): TransferStep {
+  const due = t.role === 'consumer' && !isOver(t) && t.waits !== 'packets'
+  return due ? transmit(start ? { ...t, sent: 0 } : t, context) : stay(t)
+}
+
+/** Sends what the consumer waits for an answer to, and arms the timer. */
+function transmit(t: Transfer, context: Context): TransferStep {
+  const output = news(t)
+  const message: Message =
+    t.waits === 'complete'
+      ? { t: 'transfer/complete', id: t.id }
+      : { t: 'transfer/request', id: t.id, agreement: t.agreement, ...(t.after ? { after: t.after } : {}) }
+  output.sends.push({ to: t.org, message })
+  output.deadlines.push({ machine: KEY.transfer(t.org, t.id), atMs: resendAt(context.now, t.sent) })
+  return { state: { ...t, sent: t.sent + 1 }, output, records: [] }
+}
+
+function move(t: Transfer, state: TransferState, ...messages: Message[]): TransferStep {
+  const next: Transfer = { ...t, state, waits: 'nothing', sent: 0 }
+  const output = news(next)
+  output.sends.push(...messages.map(message => ({ to: t.org, message })))
+  output.deadlines.push({ machine: KEY.transfer(t.org, t.id), atMs: Number.POSITIVE_INFINITY })
+  return { state: next, output, records: [] }
+}
+
+function news(t: Transfer) {
+  const output = nothing()
+  output.events.push({ type: 'transfer', machine: KEY.transfer(t.org, t.id), org: t.org, role: t.role, state: t.state })
+  return output
+}
+
+export const isOver = (t: Transfer): boolean => t.state === 'COMPLETED' || t.state === 'TERMINATED'
+
+/** A complete agreement with an organisation, as stored when its second signature came. */
+export function readGrant(org: string, id: CID, context: Context): Stored<Agreement> | undefined {
+  const found = context.get(KEY.grant(org, id))
+  const read = found && readRecord(agreement, found)
+  return read && isStored(read) ? read : undefined
+}
+
+/** The agreement under which we owe `org` data now; the policy is decided again at each step that gives something. */
+export function inForce(org: string, id: CID, context: Context): Agreement | Refusal {
+  const granted = readGrant(org, id, context)?.payload
+  if (!granted?.assigner.equals(context.self.id))
+    return { code: 'AGREEMENT_UNKNOWN', text: `no agreement ${toHex(id.multihash.digest).slice(0, 8)} with you is known here` }
+  const { wallMs } = context.now
+  if (wallMs >= granted.until)
+    return { code: 'AGREEMENT_ENDED', text: `the agreement ended at ${new Date(granted.until).toISOString()}` }
+  const request = { action: granted.action, purpose: granted.purpose, recipient: org, dateTimeMs: wallMs }
+  const { decision, denied } = evaluate(granted.policy, request)
+  if (decision === 'permit') return granted
+  return { code: 'POLICY_DENIED', text: 'the policy of the agreement denies it now', clause: denied!.clause }
+}
+
+/** Which content `org` may fetch for a packet under an agreement: the only way to ciphertext (promise 1 covers the key). */
+export function mayFetch(org: string, agreementId: CID, packetId: CID, context: Context): Packet | Refusal {
+  const granted = inForce(org, agreementId, context)
+  if ('code' in granted) return granted
+  const found = context.get(KEY.record(packetId))
+  const read = found && readRecord(packet, found)
+  if (!read || !isStored(read) || !read.payload.asset.equals(granted.asset))
+    return { code: 'NOT_FOUND', text: 'there is no such packet under this agreement' }
+  return read.payload
+}

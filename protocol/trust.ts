@@ -1,0 +1,96 @@
+/**
+ * Trust: whom a verifier believes. A JSON file `waybill.trust/1` that lists identities and, for each log, the
+ * organisations that stand for its committee (RULES G2).
+ */
+import { toHex, utf8 } from '../crypto/bytes.ts'
+import type { Value } from '../crypto/cbor.ts'
+import { type CID, parseCid } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { ProtocolError } from './error.ts'
+import { CLOCK_SKEW_MS, MAX_NAME_LENGTH, MAX_WITNESSES } from './limits.ts'
+import { type Infer, list, object, optional, text, uint } from './shape.ts'
+
+const MAX_IDENTITIES = 10_000
+
+const shape = object({
+  schema: text(32),
+  identities: list(object({ id: text(128), name: optional(text(MAX_NAME_LENGTH)) }), MAX_IDENTITIES),
+  committees: list(object({ log: text(128), witnesses: list(text(128), MAX_WITNESSES) }), MAX_IDENTITIES),
+  clockSkewMs: optional(uint),
+})
+export type TrustFile = Infer<typeof shape>
+
+export interface Trust {
+  file: TrustFile
+  /** SHA-256 of the file's content with sorted keys, hex: printed with every verdict. */
+  digest: string
+  clockSkewMs: number
+}
+
+export const TRUST_SCHEMA = 'waybill.trust/1'
+
+/** Checks a trust file, already parsed from JSON. Throws TRUST_MALFORMED. */
+export function readTrust(json: unknown): Trust {
+  const schema = (json as { schema?: unknown } | null)?.schema
+  if (schema !== TRUST_SCHEMA) throw new ProtocolError('TRUST_MALFORMED', `the trust file is not ${TRUST_SCHEMA}`)
+  const reason = shape.check(json as Value, 'trust') ?? badId(json as TrustFile)
+  if (reason) throw new ProtocolError('TRUST_MALFORMED', reason)
+  const file = json as TrustFile
+  return { file, digest: toHex(sha256(utf8(sorted(file)))), clockSkewMs: file.clockSkewMs ?? CLOCK_SKEW_MS }
+}
+
+function badId(file: TrustFile): string | undefined {
+  const ids = [...file.identities.map(each => each.id), ...file.committees.flatMap(each => [each.log, ...each.witnesses])]
+  for (const id of ids) {
+    try {
+      parseCid(id)
+    } catch (error) {
+      if (error instanceof CryptoError) return `${id} is not the id of an identity`
+      throw error
+    }
+  }
+  return undefined
+}
+
+/** JSON with the keys of each object in order, so that a digest does not depend on how a file was written. */
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_key, each) =>
+    each && typeof each === 'object' && !Array.isArray(each)
+      ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : each,
+  )
+}
+
+export const isTrusted = (trust: Trust, id: CID): boolean =>
+  trust.file.identities.some(each => each.id === id.toString())
+
+/** Organisations that stand for the committee of an organisation's log, each once, never the log's own. */
+export function witnessesOf(trust: Trust, org: CID): string[] {
+  const own = org.toString()
+  const named = trust.file.committees.filter(each => each.log === own).flatMap(each => each.witnesses)
+  return [...new Set(named)].filter(each => each !== own)
+}
+
+export interface Committee {
+  n: number
+  f: number
+  q: number
+}
+
+/** n witnesses: how many may lie, and how many make a head final (RULES D3). */
+export function committeeOf(n: number): Committee {
+  if (n < 4) return { n, f: 0, q: Math.min(n, 2) }
+  const f = Math.floor((n - 1) / 3)
+  return { n, f, q: Math.floor((n + f) / 2) + 1 }
+}
+
+/** What `k` cosignatures of a committee are worth, in words (RULES D3). `names` are those who cosigned. */
+export function positionWords({ n, f, q }: Committee, names: string[]): { final: boolean; words: string } {
+  const k = names.length
+  if (n === 0) return { final: false, words: 'recorded, unwitnessed' }
+  if (k < q) return { final: false, words: `pending: ${k} of ${n}` }
+  if (n === 1) return { final: true, words: `final, 1 of 1: dated by ${names[0]}'s word` }
+  const bound = f === 0 ? 'safe only if nobody lies' : `safe while at most ${f} of ${n} lie`
+  return { final: true, words: `final, ${k} of ${n}: ${bound}` }
+}

@@ -1,0 +1,286 @@
+/**
+ * A driver without sockets, timers or files: participants on a virtual clock, a network that a test can bend, and content
+ * in memory. It carries outputs out in their order, through the shipped protocol/.
+ */
+import { concat, equal } from '../../crypto/bytes.ts'
+import { type CID, cidOf } from '../../crypto/cid.ts'
+import { blockKey, keyCommitment, openBlock, sealBlock } from '../../crypto/cipher.ts'
+import { expand, sha256 } from '../../crypto/hash.ts'
+import { keyFromSeed } from '../../crypto/key.ts'
+import { open as openSeal, seal } from '../../crypto/seal.ts'
+import { decodeRoot, encodeRoot, makeRoot, plainDigest } from '../../protocol/content.ts'
+import type { Answer, PacketDraft } from '../../protocol/command.ts'
+import type { Opening } from '../../protocol/delivery.ts'
+import type { Event } from '../../protocol/event.ts'
+import { type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
+import { HANDLE, KEY } from '../../protocol/layout.ts'
+import { readEntryAt } from '../../protocol/ledger.ts'
+import { DELEGATION_MS } from '../../protocol/limits.ts'
+import { decodeMessage, encodeMessage, type Message } from '../../protocol/message.ts'
+import type { Output } from '../../protocol/output.ts'
+import { parseTicket } from '../../protocol/pairing.ts'
+import { type Env, type Input, open, type PeerState, step } from '../../protocol/peer.ts'
+
+export const START_MS = Date.UTC(2026, 0, 1)
+type Loose<T> = T extends unknown ? Omit<T, 'seed'> : never
+
+interface Flight {
+  from: Member
+  to: Member
+  frame: Uint8Array
+  message: Message
+}
+
+export class Member {
+  readonly store = new Map<string, Uint8Array>()
+  readonly secrets = new Map<string, Uint8Array>()
+  readonly deadlines = new Map<string, number>()
+  readonly events: Event[] = []
+  /** Ciphertext blocks by root, and the asks that no test has answered yet. */
+  readonly content = new Map<string, Uint8Array[]>()
+  readonly env: Env
+  readonly seeds: IdentitySeeds
+  readonly world: World
+  state: PeerState
+  up = true
+  #count = 0
+
+  constructor(world: World, name: string) {
+    this.world = world
+    const seed = sha256(new TextEncoder().encode(name))
+    const roles = ['root', 'rootNext', 'admin', 'adminNext', 'log', 'operation', 'witness', 'node'] as const
+    this.seeds = Object.fromEntries(roles.map(role => [role, expand(seed, role)])) as unknown as IdentitySeeds
+    const made = makeIdentity(this.seeds, {
+      name,
+      nonce: expand(seed, 'nonce', 16),
+      madeMs: START_MS,
+      untilMs: START_MS + DELEGATION_MS,
+      retentionDays: 3650,
+    })
+    const { id, payload: identity, bytes: identityBytes } = made
+    const keys = { ...this.seeds, root: undefined } as unknown as Record<keyof Env['keys'], Uint8Array>
+    this.env = {
+      self: { id, org: id.toString(), identity, identityBytes },
+      get: key => this.store.get(key),
+      keys: Object.fromEntries(
+        (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [role, keyFromSeed(keys[role])]),
+      ) as Env['keys'],
+      seal: (handle, to, info, hpkeSeed) => {
+        const secret = this.secrets.get(handle)
+        return secret && seal(to, info, secret, hpkeSeed)
+      },
+      witnesses: () => this.witnesses,
+      addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
+    }
+    this.state = open(this.env)
+  }
+
+  witnesses: CID[] = []
+  get org(): string {
+    return this.env.self.org
+  }
+
+  /** One input through the peer, its output carried out in order. */
+  input(input: Loose<Input>): Answer | undefined {
+    const { wallMs, monoMs } = this.world
+    const seed = sha256(this.env.keys.node.seed, new Uint8Array([this.#count >> 16, this.#count >> 8, this.#count++]))
+    const next = step(this.state, { ...input, seed } as Input, { wallMs: wallMs + this.skewMs, monoMs }, this.env)
+    if (next.damaged) throw new Error(`damaged: ${next.damaged}`)
+    this.state = next.state
+    this.#carryOut(next.output)
+    return next.answer
+  }
+  skewMs = 0
+
+  #carryOut({ writes, secrets, sends, events, deadlines }: Output): void {
+    for (const { key, if: condition } of writes) {
+      const held = this.store.get(key)
+      const holds = !condition || (condition === 'absent' ? !held : held && equal(held, condition.equals))
+      if (!holds) throw new Error(`condition failed at ${key}`)
+    }
+    for (const { key, value } of writes) value ? this.store.set(key, value) : this.store.delete(key)
+    for (const { handle, bytes } of secrets) this.secrets.set(handle, bytes)
+    for (const { to, message } of sends) this.world.send(this, to, message)
+    for (const { machine, atMs } of deadlines)
+      atMs === Number.POSITIVE_INFINITY ? this.deadlines.delete(machine) : this.deadlines.set(machine, atMs)
+    for (const event of events) {
+      this.events.push(event)
+      this.world.later(() => this.#answer(event))
+    }
+  }
+
+  /** Does the work that a machine asks of its driver. */
+  #answer(event: Event): void {
+    if (!this.up) return
+    switch (event.type) {
+      case 'ask-leaves': {
+        const entries = []
+        for (let i = event.from; i < event.to; i++) entries.push(readEntryAt(this.env.get, i)!.entry)
+        this.input({ type: 'leaves', entries })
+        return
+      }
+      case 'ask-page': {
+        const { machine, prefix, after, limit } = event
+        const keys = [...this.store.keys()].filter(key => key.startsWith(prefix) && key > (after ?? '')).sort()
+        const rows = keys.slice(0, limit).map(key => [key, this.store.get(key)!] as [string, Uint8Array])
+        this.input({ type: 'page', machine, ...(after ? { after } : {}), rows, more: keys.length > limit })
+        return
+      }
+      case 'ask-fetch': {
+        const blocks = this.world.member(event.org).content.get(event.root.toString())
+        if (blocks) this.content.set(event.root.toString(), blocks)
+        const refusal = { code: 'NOT_FOUND', text: 'no such content' }
+        this.input(blocks ? { type: 'fetched', machine: event.machine, ok: true } : { type: 'fetched', machine: event.machine, ok: false, refusal })
+        return
+      }
+      case 'ask-open': {
+        const oneTime = this.secrets.get(event.oneTime)!
+        const opening = this.#open(oneTime, event)
+        this.input({ type: 'opened', machine: event.machine, opening })
+        return
+      }
+      case 'ask-judge': {
+        const opening = this.#open(event.oneTimePrivate, event)
+        this.input({ type: 'judged', machine: event.machine, proven: !opening.ok, receipt: event.receipt })
+        return
+      }
+    }
+  }
+
+  #open(
+    oneTimePrivate: Uint8Array,
+    ask: { enc: Uint8Array; ct: Uint8Array; info: Uint8Array; root: CID; digest: Uint8Array },
+  ): Opening {
+    let secret: Uint8Array
+    try {
+      secret = openSeal(oneTimePrivate, ask.enc, ask.info, ask.ct)
+    } catch {
+      return { ok: false, reason: 'seal', oneTimePrivate }
+    }
+    const [key, salt] = [secret.slice(0, 32), secret.slice(32)]
+    const root = decodeRoot(this.store.get(KEY.root(ask.root))!)
+    if (!equal(keyCommitment(key), root.key)) return { ok: false, reason: 'key', oneTimePrivate }
+    const digest = plainDigest(salt)
+    for (const [i, block] of this.content.get(ask.root.toString())!.entries())
+      try {
+        digest.update(openBlock(blockKey(key), i, block))
+      } catch {
+        return { ok: false, reason: 'block', oneTimePrivate, block: i }
+      }
+    if (!equal(digest.digest(), ask.digest)) return { ok: false, reason: 'digest', oneTimePrivate }
+    this.secrets.set(HANDLE.content(ask.root), secret)
+    return { ok: true }
+  }
+
+  /** Seals content as an import does, and returns the draft of its packet. `spoil` makes it wrong after the fact. */
+  draft(name: string, bytes: Uint8Array, spoil?: 'key' | 'block' | 'digest'): PacketDraft {
+    const key = sha256(bytes, new TextEncoder().encode(name))
+    const salt = sha256(key)
+    const [size, block] = [bytes.length, 262_144]
+    const blocks = Array.from({ length: Math.ceil(size / block) }, (_, i) =>
+      sealBlock(blockKey(key), i, bytes.subarray(i * block, (i + 1) * block)),
+    )
+    if (spoil === 'block') blocks[0]![0]! ^= 1
+    const root = makeRoot(size, concat(...blocks.map(each => sha256(each))), keyCommitment(key))
+    const rootBytes = encodeRoot(root)
+    const cid = cidOf(rootBytes, 'dag-cbor')
+    this.content.set(cid.toString(), blocks)
+    this.secrets.set(HANDLE.content(cid), concat(spoil === 'key' ? salt : key, salt))
+    const digest = plainDigest(spoil === 'digest' ? key : salt).update(bytes).digest()
+    return { name, mediaType: 'text/plain', size, root: cid, rootBytes, digest }
+  }
+
+  /** Forgets what is only in memory, and starts again from the store. */
+  restart(): void {
+    this.up = true
+    this.deadlines.clear()
+    this.state = open(this.env)
+    const machines = [...this.store.keys()].filter(key => key.startsWith(KEY.opens)).map(key => key.slice(KEY.opens.length))
+    for (const machine of [...machines, 'log']) this.input({ type: 'start', machine })
+  }
+
+  stateOf<S>(prefix: string, decode: (stored: Uint8Array) => S): S[] {
+    return [...this.store].filter(([key]) => key.startsWith(prefix)).map(([, value]) => decode(value))
+  }
+}
+
+export class World {
+  wallMs = START_MS
+  monoMs = 0
+  readonly members: Member[] = []
+  /** What becomes of a message: how often it arrives; 0 drops it. */
+  bend: (message: Message, from: Member, to: Member) => number = () => 1
+  /** Every message that was sent, in order. */
+  readonly wire: Flight[] = []
+  #queue: (() => void)[] = []
+
+  add(name: string): Member {
+    const member = new Member(this, name)
+    this.members.push(member)
+    member.input({ type: 'init' })
+    return member
+  }
+
+  member(org: string): Member {
+    return this.members.find(member => member.org === org)!
+  }
+
+  pair(inviter: Member, joiner: Member): void {
+    const node = inviter.env.keys.node.public
+    const invited = inviter.input({ type: 'invite', forWhom: 'x', expiresMs: this.wallMs + 3_600_000, node })
+    const ticket = parseTicket((invited as Extract<Answer, { type: 'ticket' }>).ticket)
+    const hello = joiner.input({ type: 'join', ticket }) as Extract<Answer, { type: 'hello' }>
+    const reply = inviter.input({ type: 'hello', node: joiner.env.keys.node.public, hello: hello.hello })
+    joiner.input({ type: 'welcomed', ticket, hello: (reply as Extract<Answer, { type: 'hello' }>).hello })
+    inviter.input({ type: 'connected', org: joiner.org })
+    joiner.input({ type: 'connected', org: inviter.org })
+  }
+
+  later(work: () => void): void {
+    this.#queue.push(work)
+  }
+
+  send(from: Member, org: string, message: Message): void {
+    const to = this.members.find(member => member.org === org)
+    if (!to) return
+    const frame = encodeMessage(message)
+    this.wire.push({ from, to, frame, message })
+    for (let i = this.bend(message, from, to); i > 0; i--) this.deliver({ from, to, frame, message })
+  }
+
+  deliver({ from, to, frame }: Flight): void {
+    this.later(() => {
+      const message = decodeMessage(frame)
+      if (typeof message === 'string') throw new Error(`refused: ${message}`)
+      if (to.up) to.input({ type: 'message', from: from.org, message })
+    })
+  }
+
+  /** Runs until nothing is under way and no timer is due within `ms`. */
+  run(ms = 60_000): void {
+    const end = this.monoMs + ms
+    for (let i = 0; i < 1_000_000; i++) {
+      const work = this.#queue.shift()
+      if (work) {
+        work()
+        continue
+      }
+      const due = this.members
+        .filter(member => member.up)
+        .flatMap(member => [...member.deadlines].map(([machine, atMs]) => ({ member, machine, atMs })))
+        .filter(each => each.atMs <= end)
+        .sort((a, b) => a.atMs - b.atMs)[0]
+      if (!due) {
+        this.wallMs += end - this.monoMs
+        this.monoMs = end
+        return
+      }
+      this.wallMs += Math.max(0, due.atMs - this.monoMs)
+      this.monoMs = Math.max(this.monoMs, due.atMs)
+      due.member.deadlines.delete(due.machine)
+      due.member.input({ type: 'tick', machine: due.machine })
+    }
+    throw new Error('the world does not come to rest')
+  }
+}
+
