@@ -109,12 +109,17 @@ function writeCid(w: Writer, value: unknown): void {
   writeHead(w, TAG, CID_TAG)
   writeHead(w, BYTES, cid.bytes.length + 1)
   writeByte(w, 0) // the identity multibase prefix, DAG-CBOR "Links"
-  w.bytes.set(cid.bytes, reserve(w, cid.bytes.length))
+  put(w, cid.bytes)
 }
 
 function writeBytes(w: Writer, major: number, bytes: Uint8Array): void {
   writeHead(w, major, bytes.length)
-  w.bytes.set(bytes, reserve(w, bytes.length))
+  put(w, bytes)
+}
+
+function put(w: Writer, bytes: Uint8Array): void {
+  const at = reserve(w, bytes.length)
+  w.bytes.set(bytes, at)
 }
 
 /** RFC 8949 section 3: major type and argument, in the shortest form. */
@@ -131,11 +136,11 @@ function writeHead(w: Writer, major: number, n: number): void {
 }
 
 function writeByte(w: Writer, byte: number): void {
-  const at = reserve(w, 1) // first, because it may replace `w.bytes`
+  const at = reserve(w, 1)
   w.bytes[at] = byte
 }
 
-/** Makes room for `count` bytes and returns where they begin. */
+/** Makes room for `count` bytes and returns where they begin. Replaces `w.bytes`, so it comes before any use of it. */
 function reserve(w: Writer, count: number): number {
   const at = w.length
   w.length += count
