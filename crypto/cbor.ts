@@ -55,6 +55,13 @@ export function decode(bytes: Uint8Array, maxBytes: number = MAX_RECORD_BYTES): 
   return value
 }
 
+/** Whether a value is a map: not a list, bytes or a link. An instance of a class, like a Date, has no form here. */
+export function isMap(value: unknown): value is { [key: string]: Value } {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
 interface Writer {
   bytes: Uint8Array
   length: number
@@ -67,7 +74,7 @@ function write(w: Writer, value: Value, depth: number): void {
   else if (typeof value === 'boolean') writeByte(w, value ? TRUE : FALSE)
   else if (value instanceof Uint8Array) writeBytes(w, BYTES, value)
   else if (Array.isArray(value)) writeArray(w, value, deeper(depth))
-  else if (isPlain(value)) writeMap(w, value, deeper(depth))
+  else if (isMap(value)) writeMap(w, value, deeper(depth))
   else writeCid(w, value)
 }
 
@@ -169,13 +176,6 @@ function keyBytes(key: string): Uint8Array {
 function isAscii(string: string): boolean {
   for (let i = 0; i < string.length; i++) if (string.charCodeAt(i) > 0x7f) return false
   return true
-}
-
-/** Not an instance of a class: a Map, a Date or a Buffer-like view has no form of its own in DAG-CBOR. */
-function isPlain(value: object): value is { [key: string]: Value } {
-  if (typeof value !== 'object') return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }
 
 function refusal(value: unknown): CryptoError {
