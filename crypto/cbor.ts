@@ -55,6 +55,13 @@ export function decode(bytes: Uint8Array, maxBytes: number = MAX_RECORD_BYTES): 
   return value
 }
 
+/** Whether a value is a map: not a list, bytes or a link. An instance of a class, like a Date, has no form here. */
+export function isMap(value: unknown): value is { [key: string]: Value } {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
 interface Writer {
   bytes: Uint8Array
   length: number
@@ -67,7 +74,7 @@ function write(w: Writer, value: Value, depth: number): void {
   else if (typeof value === 'boolean') writeByte(w, value ? TRUE : FALSE)
   else if (value instanceof Uint8Array) writeBytes(w, BYTES, value)
   else if (Array.isArray(value)) writeArray(w, value, deeper(depth))
-  else if (isPlain(value)) writeMap(w, value, deeper(depth))
+  else if (isMap(value)) writeMap(w, value, deeper(depth))
   else writeCid(w, value)
 }
 
@@ -109,12 +116,17 @@ function writeCid(w: Writer, value: unknown): void {
   writeHead(w, TAG, CID_TAG)
   writeHead(w, BYTES, cid.bytes.length + 1)
   writeByte(w, 0) // the identity multibase prefix, DAG-CBOR "Links"
-  w.bytes.set(cid.bytes, reserve(w, cid.bytes.length))
+  put(w, cid.bytes)
 }
 
 function writeBytes(w: Writer, major: number, bytes: Uint8Array): void {
   writeHead(w, major, bytes.length)
-  w.bytes.set(bytes, reserve(w, bytes.length))
+  put(w, bytes)
+}
+
+function put(w: Writer, bytes: Uint8Array): void {
+  const at = reserve(w, bytes.length)
+  w.bytes.set(bytes, at)
 }
 
 /** RFC 8949 section 3: major type and argument, in the shortest form. */
@@ -131,11 +143,11 @@ function writeHead(w: Writer, major: number, n: number): void {
 }
 
 function writeByte(w: Writer, byte: number): void {
-  const at = reserve(w, 1) // first, because it may replace `w.bytes`
+  const at = reserve(w, 1)
   w.bytes[at] = byte
 }
 
-/** Makes room for `count` bytes and returns where they begin. */
+/** Makes room for `count` bytes and returns where they begin. Replaces `w.bytes`, so it comes before any use of it. */
 function reserve(w: Writer, count: number): number {
   const at = w.length
   w.length += count
@@ -164,13 +176,6 @@ function keyBytes(key: string): Uint8Array {
 function isAscii(string: string): boolean {
   for (let i = 0; i < string.length; i++) if (string.charCodeAt(i) > 0x7f) return false
   return true
-}
-
-/** Not an instance of a class: a Map, a Date or a Buffer-like view has no form of its own in DAG-CBOR. */
-function isPlain(value: object): value is { [key: string]: Value } {
-  if (typeof value !== 'object') return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }
 
 function refusal(value: unknown): CryptoError {

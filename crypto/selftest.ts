@@ -82,14 +82,14 @@ const CASES = [
   },
 ]
 
-/** About 2 ms in Node, 10 ms in a browser. Throws RUNTIME_DISAGREES if a verdict is not that of the one rule. */
-export function selfTest(): void {
+/**
+ * Throws RUNTIME_DISAGREES if `check` gives another verdict than the one rule. About 1 ms in Node, 60 ms with noble.
+ */
+export function selfTest(check: typeof verify = verify): void {
   const wrong = CASES.filter(({ valid, key, message, signature }) => {
-    return verify(fromHex(key)!, fromHex(message)!, fromHex(signature)!) !== valid
+    return check(fromHex(key)!, fromHex(message)!, fromHex(signature)!) !== valid
   })
-  if (wrong.length > 0)
-    throw new CryptoError(
-      'RUNTIME_DISAGREES',
-      `Ed25519 verdicts differ: ${wrong.map(({ desc }) => desc).join('; ')}`,
-    )
+  if (wrong.length === 0) return
+  const names = wrong.map(({ desc }) => desc).join('; ')
+  throw new CryptoError('RUNTIME_DISAGREES', `Ed25519 verdicts differ: ${names}`)
 }

@@ -7,7 +7,7 @@
  * Which roles a type needs, and whose key may sign in which, is for protocol/ to say (RULES B2).
  */
 import { concat, equal } from './bytes.ts'
-import { decode, encode, MAX_RECORD_BYTES, type Value } from './cbor.ts'
+import { decode, encode, isMap, MAX_RECORD_BYTES, type Value } from './cbor.ts'
 import { type CID, cidOf } from './cid.ts'
 import { isRecordType, isRole, signatureTag } from './domain.ts'
 import { CryptoError } from './error.ts'
@@ -106,10 +106,6 @@ function fields(value: Value | undefined, names: string[]): { [key: string]: Val
   const present = Object.keys(value).sort()
   if (present.join() !== names.join()) throw malformed(`fields ${present.slice(0, 8)} instead of ${names}`)
   return value
-}
-
-function isMap(value: Value | undefined): value is { [key: string]: Value } {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
 function malformed(why: string): CryptoError {
