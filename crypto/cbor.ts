@@ -4,7 +4,7 @@
  *
  * The rules: RFC 8949 section 4.2.1 (shortest heads, definite lengths), the DAG-CBOR specification (string keys, no
  * duplicates, shorter keys first, then by bytes; tag 42 only) and three of our own: no floats, integers within
- * ±(2^53 - 1), at most 16 levels. One pass over the bytes holds all of them, at about a third of the time of a general
+ * ±(2^53 - 1), at most 16 levels. One pass over the bytes holds all of them, in under half the time of a general
  * decoder followed by a comparison; the general decoder stands beside it in the tests.
  */
 import { compare, utf8 } from './bytes.ts'
@@ -86,7 +86,7 @@ function writeInteger(w: Writer, n: number): void {
 }
 
 function writeString(w: Writer, string: string): void {
-  if (string.length < 24 && isAscii(string)) {
+  if (string.length < 64 && isAscii(string)) {
     writeHead(w, STRING, string.length)
     const at = reserve(w, string.length)
     for (let i = 0; i < string.length; i++) w.bytes[at + i] = string.charCodeAt(i)
