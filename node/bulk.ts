@@ -203,7 +203,7 @@ async function* joined(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   let bytes = 0
   for await (const chunk of chunks) {
     if (bytes + chunk.length < BULK_JOIN_BYTES) {
-      small.push(chunk.slice()) // the source may use its buffer again
+      small.push(new Uint8Array(chunk)) // a copy: the source may use its buffer again (slice() of a Buffer is none)
       bytes += chunk.length
       continue
     }

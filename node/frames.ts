@@ -100,23 +100,27 @@ export function onFrames(
   reader: FrameReader,
   take: (piece: Piece) => void | Promise<void>,
 ): void {
-  const run = async (pieces: Generator<Piece>): Promise<void> => {
-    let paused = false
-    for (const piece of pieces) {
-      const busy = take(piece)
-      if (!busy) continue
-      if (!paused && stream.readStatus === 'readable') {
-        stream.pause()
-        paused = true
+  const unread: (Uint8Array | Iterable<Uint8Array>)[] = []
+  let running = false
+  const run = async (): Promise<void> => {
+    running = true
+    while (unread.length > 0) {
+      for (const piece of reader.push(unread.shift()!)) {
+        const busy = take(piece)
+        if (!busy) continue
+        if (stream.readStatus === 'readable') stream.pause()
+        await busy
       }
-      await busy
+      // resume() dispatches what came meanwhile into `unread`. A pause() within that dispatch would be overruled by
+      // libp2p 3.3, and the stream reset when its buffer is full.
+      if (unread.length === 0 && stream.readStatus === 'paused') stream.resume()
     }
-    if (paused && stream.readStatus === 'paused') stream.resume() // not earlier: it dispatches what came meanwhile
+    running = false
   }
   stream.addEventListener('message', ({ data }) => {
-    run(reader.push(data)).catch(error =>
-      stream.abort(networkError(error, 'STREAM_CLOSED', 'the reader failed')),
-    )
+    unread.push(data)
+    if (!running)
+      run().catch(error => stream.abort(networkError(error, 'STREAM_CLOSED', 'the reader failed')))
   })
 }
 

@@ -93,31 +93,39 @@ test('a full queue drops its oldest messages', async () => {
   )
 })
 
-test('a busy receiver slows its sender down, and order holds', async () => {
-  let [busy, taken] = [0, 0]
+test('a busy receiver slows its sender down: what it cannot take waits there, and order holds', async () => {
+  const message = Buffer.alloc(32 * 1024)
+  const gate = Promise.withResolvers<void>()
   const seen: number[] = []
   await using a = await open(1)
   await using b = await open(2, {
     onMessage: async (_peerId, bytes) => {
-      assert.is(++busy, 1)
-      await sleep(1)
+      await gate.promise
       seen.push(Buffer.from(bytes).readUInt32BE(0))
-      taken += bytes.length
-      busy--
     },
   })
   introduce(a, b)
-  const message = Buffer.alloc(32 * 1024)
-  let sent = 0
-  while (sent < 240) {
-    for (let i = 0; i < 20; i++) {
-      message.writeUInt32BE(sent++)
+  const send = async (from: number, to: number) => {
+    for (let i = from; i < to; i++) {
+      message.writeUInt32BE(i)
       a.network.send(b.peerId, message)
+      if (i % 50 === 49) await sleep(2)
     }
-    await sleep(5)
   }
-  await until(() => taken === 240 * message.length, 'all messages, more than the reader may buffer')
-  assert.equal(seen, [...Array(240).keys()])
+  await send(0, 1000)
+  gate.resolve()
+  await until(() => seen.at(-1) === 999, 'the newest message')
+  assert.ok(seen.length * message.length < 10 * 1024 * 1024, `${seen.length} of 1000 were kept somewhere`)
+  for (let from = 1000; from < 1400; from += 100) {
+    await send(from, from + 100)
+    await until(() => seen.at(-1) === from + 99, 'the next hundred')
+  }
+  assert.equal(seen.slice(-400), [...Array(1400).keys()].slice(-400))
+  assert.equal(
+    seen,
+    [...seen].sort((x, y) => x - y),
+  )
+  assert.equal(a.events, ['connected'])
 })
 
 test('forget closes and drops; the peer is not dialled again', async () => {
