@@ -180,6 +180,7 @@ class Network implements AsyncDisposable {
     let connection: Connection | undefined
     let stream: Stream | undefined
     try {
+      this.#strangers.abortUsed(peerId)
       connection =
         this.#connections(peerId).findLast(({ status }) => status === 'open') ??
         (await this.#dial(peerId, usable(peerId, addresses), deadline))

@@ -54,6 +54,13 @@ export class Strangers {
     stranger.timer = this.#expire(connection)
   }
 
+  /** Gives up the connections on which a peer was greeted before: its side allows one hello on each. */
+  abortUsed(peerId: string): void {
+    for (const [connection, { greeting }] of this.#known)
+      if (!greeting && connection.direction === 'outbound' && connection.remotePeer.toString() === peerId)
+        connection.abort(new NetworkError('STREAM_CLOSED', 'used for a hello before'))
+  }
+
   /** Removes a connection; whether it was one of these. */
   remove(connection: Connection): boolean {
     clearTimeout(this.#known.get(connection)?.timer)
