@@ -1,0 +1,217 @@
+/**
+ * The local API in one table: what each route takes and gives, as zod schemas. Server, client and CLI take their types
+ * from here. Ids are the base32 text of CIDs; `…Ms` are ms since 1970; states are those of the Dataspace Protocol.
+ */
+import { z } from 'zod'
+
+const id = z.string().min(1).max(128)
+const name = z.string().max(512)
+const count = z.number().int().nonnegative()
+
+/** What went wrong: RFC 9457 problem details with a stable code, and what to do next. */
+export const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  code: z.string(),
+  detail: z.string(),
+  /** The clause, the value asked and the value allowed, where a policy decided. */
+  clause: z.string().optional(),
+  asked: z.string().optional(),
+  allowed: z.string().optional(),
+  /** The command to run next. */
+  hint: z.string().optional(),
+  retryable: z.boolean(),
+})
+export type Problem = z.infer<typeof problem>
+
+export const status = z.object({
+  schema: z.literal('waybill.status/1'),
+  id,
+  name,
+  peerId: z.string(),
+  addresses: z.array(z.string()),
+  home: z.string(),
+  pid: count,
+  version: z.string(),
+  uptimeMs: count,
+  partners: count,
+  connected: count,
+  log: z.object({ size: count, headSize: count, position: z.string(), final: z.boolean() }),
+  witnesses: z.array(z.object({ id, name, cosignedSize: count, problem: z.string().optional() })),
+  assets: count,
+  offers: count,
+  /** Requests that wait for a person here. */
+  waiting: count,
+  /** What needs attention, each with the command that mends it; empty when all is well. */
+  problems: z.array(z.object({ code: z.string(), text: z.string(), hint: z.string().optional() })),
+})
+export type Status = z.infer<typeof status>
+
+export const partner = z.object({
+  id,
+  name,
+  connected: z.boolean(),
+  pairedMs: count,
+  addresses: z.array(z.string()),
+  witnesses: z.array(id),
+  isWitness: z.boolean(),
+  /** Size of the newest head of its log that was seen here. */
+  seenSize: count,
+})
+export type Partner = z.infer<typeof partner>
+
+export const inviteRequest = z.strictObject({ for: name.default(''), expiresMs: count })
+export const invite = z.object({ ticket: z.string(), expiresMs: count })
+export const joinRequest = z.strictObject({ ticket: z.string().max(8192) })
+export const joined = z.object({ id, name })
+export const witnessRequest = z.strictObject({ partner: id })
+
+export const publishRequest = z.strictObject({
+  title: name,
+  domain: z.string().max(256).default('general'),
+  level: z.enum(['general', 'important', 'core']).default('general'),
+  /** Absolute paths on the daemon's machine; `name` is what the packet is called. */
+  files: z.array(z.strictObject({ path: z.string(), name, mediaType: name.optional() })).min(1).max(100_000),
+})
+export type PublishRequest = z.input<typeof publishRequest>
+export const packet = z.object({ id, name, mediaType: z.string(), size: count, root: id, packetSeq: count })
+export type Packet = z.infer<typeof packet>
+export const published = z.object({ asset: id, packets: z.array(packet), bytes: count })
+export type Published = z.infer<typeof published>
+export const asset = z.object({
+  id,
+  title: z.string(),
+  domain: z.string(),
+  level: z.string(),
+  packets: count,
+  bytes: count,
+  madeMs: count,
+})
+
+export const offerRequest = z.strictObject({
+  asset: id,
+  /** Partners by id or name; empty means every partner. */
+  to: z.array(name).default([]),
+  allow: z.array(z.string().max(256)).min(1).default(['use']),
+  purposes: z.array(z.string().max(256)).default([]),
+  noRedistribution: z.boolean().default(false),
+  untilMs: count,
+  approval: z.enum(['person', 'policy']).default('person'),
+  price: z.strictObject({ amount: count, currency: z.string().max(8) }).optional(),
+  notice: name.optional(),
+})
+export type OfferRequest = z.input<typeof offerRequest>
+export const offer = z.object({
+  id,
+  asset: id,
+  title: z.string(),
+  level: z.string(),
+  provider: z.object({ id, name }),
+  own: z.boolean(),
+  /** The policy in words, one clause each. */
+  terms: z.array(z.string()),
+  packets: count,
+  bytes: count,
+  untilMs: count,
+  approval: z.enum(['person', 'policy']),
+  audience: z.array(id),
+})
+export type Offer = z.infer<typeof offer>
+/** Offers, and the partners that could not be asked just now. */
+export const offers = z.object({ items: z.array(offer), unreachable: z.array(name) })
+
+export const usageRequest = z.strictObject({
+  offer: id,
+  action: z.string().max(256).optional(),
+  purpose: z.string().max(256).optional(),
+})
+export const refusal = z.object({
+  code: z.string(),
+  text: z.string(),
+  clause: z.string().optional(),
+  asked: z.string().optional(),
+  allowed: z.string().optional(),
+  next: z.string().optional(),
+})
+/** A negotiation, seen from either side. */
+export const request = z.object({
+  id,
+  role: z.enum(['provider', 'consumer']),
+  state: z.enum(['REQUESTED', 'AGREED', 'VERIFIED', 'FINALIZED', 'TERMINATED']),
+  /** Who must act now: a person here, a person there, the other node, or nobody. */
+  waitsFor: z.enum(['you', 'their person', 'their node', 'nobody']),
+  partner: z.object({ id, name }),
+  offer: id,
+  title: z.string(),
+  action: z.string(),
+  purpose: z.string(),
+  askedMs: count,
+  agreement: id.optional(),
+  refusal: refusal.optional(),
+  history: z.array(z.object({ state: z.string(), at: count })),
+})
+export type Request = z.infer<typeof request>
+export const decision = z.strictObject({ reason: name.optional() })
+
+export const transferRequest = z.strictObject({ agreement: id })
+export const transfer = z.object({
+  id,
+  state: z.enum(['REQUESTED', 'STARTED', 'COMPLETED', 'TERMINATED']),
+  partner: z.object({ id, name }),
+  agreement: id,
+  /** Packets over, packets begun and not over, packets that failed. */
+  done: count,
+  open: count,
+  failed: count,
+  bytes: count,
+  /** Bytes of ciphertext that have come so far. */
+  receivedBytes: count,
+  refusal: refusal.optional(),
+})
+export type Transfer = z.infer<typeof transfer>
+
+/** One packet under one agreement, at either side. */
+export const delivery = z.object({
+  agreement: id,
+  packet,
+  role: z.enum(['provider', 'consumer']),
+  state: z.enum(['FETCHING', 'RECEIVED', 'OPENING', 'OPENED', 'REJECTED', 'RELEASED', 'DISPUTED', 'DONE', 'FAILED']),
+  partner: z.object({ id, name }),
+  /** Ids of the signed receipts so far. */
+  receipts: z.array(z.object({ type: z.string(), id, atMs: count })),
+  refusal: refusal.optional(),
+})
+export type Delivery = z.infer<typeof delivery>
+
+/** A usage-consent receipt: an agreement with both signatures and its state. */
+export const consent = z.object({
+  agreement: id,
+  role: z.enum(['provider', 'consumer']),
+  partner: z.object({ id, name }),
+  state: z.enum(['given', 'ended']),
+  offer: id,
+  asset: id,
+  title: z.string(),
+  action: z.string(),
+  purpose: z.string(),
+  fromMs: count,
+  untilMs: count,
+  terms: z.array(z.string()),
+  history: z.array(z.object({ state: z.string(), at: count })),
+})
+export type Consent = z.infer<typeof consent>
+
+export const logEntry = z.object({
+  index: count,
+  kind: z.string(),
+  /** Type and id of the record it commits to. */
+  record: z.object({ type: z.string(), id }).optional(),
+  timeMs: count,
+  leaf: z.string(),
+  position: z.string(),
+})
+export type LogEntry = z.infer<typeof logEntry>
+export const log = z.object({ size: count, head: z.string().optional(), entries: z.array(logEntry), next: count.optional() })
+
+export const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().optional() })
