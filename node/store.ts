@@ -232,9 +232,9 @@ function range(
   if (after !== undefined && !after.startsWith(prefix))
     throw new RangeError(`'${after}' is not under '${prefix}'`)
   const end = following(prefix)
-  const bounds = { gte: prefix, ...(end === undefined ? {} : { lt: end }) }
-  if (after === undefined) return { ...bounds, limit, reverse }
-  return { ...bounds, ...(reverse ? { lt: after } : { gt: after }), limit, reverse }
+  const from = after !== undefined && !reverse ? { gt: after } : { gte: prefix }
+  const to = after !== undefined && reverse ? { lt: after } : end === undefined ? {} : { lt: end }
+  return { ...from, ...to, limit, reverse }
 }
 
 /** The first string behind all that start with `prefix`, in UTF-8 order, which is the order of code points. */
