@@ -71,3 +71,28 @@ export async function syncDirectory(dir: string): Promise<void> {
     await handle.close()
   }
 }
+
+/**
+ * Fsyncs of one directory, one for all who ask at the same time: each waits for a sync that began after its call, so
+ * files published together share it.
+ */
+export class SharedSync {
+  readonly #dir: string
+  #running: Promise<void> = Promise.resolve()
+  #next: Promise<void> | undefined
+
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  request(): Promise<void> {
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        this.#running = syncDirectory(this.#dir)
+        return this.#running
+      })
+    return this.#next
+  }
+}
