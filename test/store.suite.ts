@@ -230,6 +230,9 @@ function accidents(test: Suite, open: () => Promise<Rig>): void {
     const idle = rejectsCode(rig.store.idle(), 'STORE_FAILED')
     await rig.fail()
     await idle
+    await nextTurn()
+    await rig.flush() // the disk would work again
+    await nextTurn()
     assert.equal(sent, ['a'])
     assert.is(rig.failures.length, 1)
     throwsCode(() => rig.store.commit([], nothing), 'STORE_FAILED')
