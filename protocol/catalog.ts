@@ -46,7 +46,13 @@ export function asked(from: string, message: MessageOf<'catalog/request'>): Cata
 }
 
 /** Provider: sends the page. */
-export function page(from: string, id: Uint8Array, rows: [string, Uint8Array][], more: boolean, context: Context): CatalogStep {
+export function page(
+  from: string,
+  id: Uint8Array,
+  rows: [string, Uint8Array][],
+  more: boolean,
+  context: Context,
+): CatalogStep {
   const items: MessageOf<'catalog/page'>['items'] = []
   let [size, last, cut] = [0, '', false]
   for (const [key, digest] of rows) {
@@ -76,7 +82,12 @@ function describe(from: string, id: CID, context: Context) {
 }
 
 /** Consumer: checks a page, keeps the offers, asks for the next. */
-export function received(state: Reading | undefined, from: string, message: MessageOf<'catalog/page'>, context: Context): CatalogStep {
+export function received(
+  state: Reading | undefined,
+  from: string,
+  message: MessageOf<'catalog/page'>,
+  context: Context,
+): CatalogStep {
   if (!state || toHex(state.id) !== toHex(message.id)) return stay(state)
   const step = stay<Reading>({ ...state, count: state.count + message.items.length })
   for (const item of message.items) {
@@ -98,8 +109,17 @@ export function received(state: Reading | undefined, from: string, message: Mess
   }
   const id = toHex(message.id)
   if (message.next)
-    step.output.sends.push({ to: from, message: { t: 'catalog/request', id: message.id, after: message.next } })
-  step.output.events.push({ type: 'catalog', org: from, id, count: step.state!.count, complete: !message.next })
+    step.output.sends.push({
+      to: from,
+      message: { t: 'catalog/request', id: message.id, after: message.next },
+    })
+  step.output.events.push({
+    type: 'catalog',
+    org: from,
+    id,
+    count: step.state!.count,
+    complete: !message.next,
+  })
   return step
 }
 

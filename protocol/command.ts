@@ -31,7 +31,13 @@ export interface PacketDraft {
 export type Command =
   /** First of all: the log's genesis and its entry 0. */
   | { type: 'init' }
-  | { type: 'publish'; title: string; domain: string; level: Asset['classification']['level']; packets: PacketDraft[] }
+  | {
+      type: 'publish'
+      title: string
+      domain: string
+      level: Asset['classification']['level']
+      packets: PacketDraft[]
+    }
   | {
       type: 'offer'
       asset: CID
@@ -228,26 +234,47 @@ export class RefusedError extends ProtocolError {
 function toMachine(machine: string, input: NegotiationInput, state: string, context: Context): Done {
   const stored = machine.startsWith('negotiation/') ? context.get(machine) : undefined
   const n = stored && decodeState<Negotiation>(stored)
-  if (!n || n.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
+  if (n?.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
   if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state} already`)
-  return { output: nothing(), records: [], machines: [{ key: machine, input }], answer: { type: 'machine', machine } }
+  return {
+    output: nothing(),
+    records: [],
+    machines: [{ key: machine, input }],
+    answer: { type: 'machine', machine },
+  }
 }
 
 function beginTransfer(input: Extract<Command, { type: 'transfer' }>, context: Context): Done {
   const granted = readGrant(input.org, input.agreement, context)
   if (!granted?.payload.assignee.equals(context.self.id))
-    throw new ProtocolError('AGREEMENT_UNKNOWN', `there is no agreement ${input.agreement} for data of ${input.org}`)
+    throw new ProtocolError(
+      'AGREEMENT_UNKNOWN',
+      `there is no agreement ${input.agreement} for data of ${input.org}`,
+    )
   const id = context.random('transfer', 16)
   const key = KEY.transfer(input.org, id)
   const begin = { type: 'begin', id, org: input.org, agreement: input.agreement } as const
-  return { output: nothing(), records: [], machines: [{ key, input: begin }], answer: { type: 'machine', machine: key } }
+  return {
+    output: nothing(),
+    records: [],
+    machines: [{ key, input: begin }],
+    answer: { type: 'machine', machine: key },
+  }
 }
 
 function join(ticket: pairing.Ticket, context: Context): Done {
-  if (ticket.org.equals(context.self.id)) throw new ProtocolError('TICKET_MALFORMED', 'this is a ticket of your own')
+  if (ticket.org.equals(context.self.id))
+    throw new ProtocolError('TICKET_MALFORMED', 'this is a ticket of your own')
   if (context.now.wallMs > ticket.expires)
-    throw new ProtocolError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires).toISOString()}`)
-  return { output: nothing(), records: [], answer: { type: 'hello', hello: pairing.joining(ticket, context) } }
+    throw new ProtocolError(
+      'TICKET_EXPIRED',
+      `the ticket expired at ${new Date(ticket.expires).toISOString()}`,
+    )
+  return {
+    output: nothing(),
+    records: [],
+    answer: { type: 'hello', hello: pairing.joining(ticket, context) },
+  }
 }
 
 function known(org: string, context: Context) {

@@ -24,7 +24,16 @@ import { HANDLE, KEY } from './layout.ts'
 import { type Context, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { opened, type Received, received, rejected, type Rejected, type Release, release, releaseInfo } from './receipt.ts'
+import {
+  opened,
+  type Received,
+  type Rejected,
+  type Release,
+  received,
+  rejected,
+  release,
+  releaseInfo,
+} from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored, verifySignatures } from './record.ts'
 import { mayFetch } from './transfer.ts'
 
@@ -63,7 +72,15 @@ export type Opening =
 
 export type DeliveryInput =
   | { type: 'message'; from: string; message: Message }
-  | { type: 'begin'; org: string; agreement: CID; packet: CID; root: CID; rootBytes: Uint8Array; transfer: Uint8Array }
+  | {
+      type: 'begin'
+      org: string
+      agreement: CID
+      packet: CID
+      root: CID
+      rootBytes: Uint8Array
+      transfer: Uint8Array
+    }
   | { type: 'fetched'; ok: true }
   | { type: 'fetched'; ok: false; refusal: Refusal }
   | { type: 'opened'; opening: Opening }
@@ -110,7 +127,12 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'provider/DISPUTED/delivery/received':
       return equal((message as MessageOf<'delivery/received'>).receipt, d!.receipt!)
         ? say(d!, from, { t: 'delivery/release', release: d!.release! })
-        : violation(from, message.t, 'OUT_OF_ORDER', 'the key of this packet was released for another receipt')
+        : violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            'the key of this packet was released for another receipt',
+          )
     case 'consumer/RECEIVED/delivery/release':
       return accept(d!, message as MessageOf<'delivery/release'>, context)
     case 'provider/RELEASED/delivery/opened':
@@ -137,7 +159,12 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
       return stay(d)
     default:
       return d
-        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${d.role} in state ${d.state}`)
+        ? violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            `${message.t} does not fit ${d.role} in state ${d.state}`,
+          )
         : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a delivery that nobody began here`)
   }
 }
@@ -146,17 +173,31 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
 
 function begin(input: Extract<DeliveryInput, { type: 'begin' }>): DeliveryStep {
   const { org, agreement, packet: packetId, root, transfer } = input
-  return fetch({ role: 'consumer', state: 'FETCHING', org, agreement, packet: packetId, root, transfer, sent: 0 }, input.rootBytes)
+  return fetch(
+    { role: 'consumer', state: 'FETCHING', org, agreement, packet: packetId, root, transfer, sent: 0 },
+    input.rootBytes,
+  )
 }
 
 function fetch(d: Delivery, rootBytes: Uint8Array): DeliveryStep {
   const output = news(d)
   const ids = { agreement: d.agreement.toString(), packet: d.packet.toString() }
-  output.events.push({ type: 'ask-fetch', machine: machineOf(d), org: d.org, ...ids, root: d.root, rootBytes })
+  output.events.push({
+    type: 'ask-fetch',
+    machine: machineOf(d),
+    org: d.org,
+    ...ids,
+    root: d.root,
+    rootBytes,
+  })
   return { state: d, output, records: [] }
 }
 
-function fetched(d: Delivery, input: Extract<DeliveryInput, { type: 'fetched' }>, context: Context): DeliveryStep {
+function fetched(
+  d: Delivery,
+  input: Extract<DeliveryInput, { type: 'fetched' }>,
+  context: Context,
+): DeliveryStep {
   if (!input.ok) return end({ ...d, refusal: input.refusal }, 'FAILED', false)
   const oneTime = oneTimeKey(context.random('one-time', 32))
   const payload: Received = { t: 'received/1', ...parties(d, context), oneTime: oneTime.public }
@@ -176,7 +217,12 @@ function releaseKey(from: string, message: MessageOf<'delivery/received'>, conte
   const bad = wrong(received, receipt, from, 'consumer', context)
   if (bad) return violation(from, message.t, bad, 'the receipt does not verify for this delivery')
   const refuse = (refusal: Refusal) =>
-    say<Delivery>(undefined as unknown as Delivery, from, { t: 'delivery/refused', agreement, packet: packetId, refusal })
+    say<Delivery>(undefined as unknown as Delivery, from, {
+      t: 'delivery/refused',
+      agreement,
+      packet: packetId,
+      refusal,
+    })
   const granted = mayFetch(from, agreement, packetId, context)
   if ('code' in granted) return refuse(granted)
   const sealed = context.seal(
@@ -308,7 +354,12 @@ function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: 
 
 function judged(d: Delivery, input: Extract<DeliveryInput, { type: 'judged' }>): DeliveryStep {
   if (!input.proven)
-    return violation(d.org, 'delivery/rejected', 'REJECTION_UNPROVEN', 'the release opens, and to the right content')
+    return violation(
+      d.org,
+      'delivery/rejected',
+      'REJECTION_UNPROVEN',
+      'the release opens, and to the right content',
+    )
   const record = readRecord(rejected, input.receipt) as Stored<Rejected>
   const next = end({ ...d, second: input.receipt }, 'DISPUTED', false)
   next.output.sends.push({ to: d.org, message: done(d) })
@@ -338,7 +389,8 @@ function wrong<P extends { consumer: CID; provider: CID }>(
   context: Context,
 ): ProtocolCode | undefined {
   const other = role === 'consumer' ? 'provider' : 'consumer'
-  if (record.payload[role].toString() !== from || !record.payload[other].equals(context.self.id)) return 'RECORD_INVALID'
+  if (record.payload[role].toString() !== from || !record.payload[other].equals(context.self.id))
+    return 'RECORD_INVALID'
   return verifySignatures(type, record, context.keys).ok === true ? undefined : 'SIGNATURE_INVALID'
 }
 
@@ -349,7 +401,8 @@ function second(
 ): ProtocolCode | undefined {
   const { id } = readRecord(release, d.release!) as Stored<Release>
   const { payload } = record
-  const fits = payload.release.equals(id) && payload.agreement.equals(d.agreement) && payload.packet.equals(d.packet)
+  const fits =
+    payload.release.equals(id) && payload.agreement.equals(d.agreement) && payload.packet.equals(d.packet)
   return fits ? undefined : 'RECORD_INVALID'
 }
 
@@ -375,12 +428,18 @@ function end(d: Delivery, state: DeliveryState, ok: boolean): DeliveryStep {
 function news(d: Delivery) {
   const output = nothing()
   const packetId = d.packet.toString()
-  output.events.push({ type: 'delivery', machine: machineOf(d), org: d.org, state: d.state, packet: packetId })
+  output.events.push({
+    type: 'delivery',
+    machine: machineOf(d),
+    org: d.org,
+    state: d.state,
+    packet: packetId,
+  })
   return output
 }
 
-export const isOver = (d: Delivery): boolean => d.state === 'DONE' || d.state === 'DISPUTED' || d.state === 'FAILED'
-
+export const isOver = (d: Delivery): boolean =>
+  d.state === 'DONE' || d.state === 'DISPUTED' || d.state === 'FAILED'
 
 /** The delivery that a signed receipt or release belongs to, read without checking anything else. */
 export function idsOf(bytes: Uint8Array): { agreement: CID; packet: CID } | undefined {

@@ -67,11 +67,15 @@ export function makeHead(
 /** What was read back must give the root that memory holds, where memory holds it. */
 function expectedRoot(ledger: Ledger, size: number, tail: LogTail): string | undefined {
   if (size !== ledger.tail.range.size) return undefined
-  return equal(rootOf(ledger.tail.range), rootOf(tail.range)) ? undefined : 'entries read back give another root'
+  return equal(rootOf(ledger.tail.range), rootOf(tail.range))
+    ? undefined
+    : 'entries read back give another root'
 }
 
 /** The newest signed head with the cosignatures that have come. */
-export function newestHead(get: (key: string) => Uint8Array | undefined): { size: number; note: Uint8Array } | undefined {
+export function newestHead(
+  get: (key: string) => Uint8Array | undefined,
+): { size: number; note: Uint8Array } | undefined {
   const size = get(KEY.newestHead)
   const note = size && get(KEY.head(readU64(size)!))
   return note && { size: readU64(size)!, note }
@@ -127,7 +131,10 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
   const step = stay<Watch>()
   const path = proveExtension(ledger, context.get, message.size, head.size)
-  step.output.sends.push({ to: from, message: { t: 'head/proof', size: message.size, note: head.note, path } })
+  step.output.sends.push({
+    to: from,
+    message: { t: 'head/proof', size: message.size, note: head.note, path },
+  })
   return step
 }
 
@@ -139,10 +146,21 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   const holds =
     head.size === seen.size
       ? equal(head.root, seen.root)
-      : verifyConsistency({ oldSize: seen.size, oldRoot: seen.root, size: head.size, root: head.root, path: message.path })
+      : verifyConsistency({
+          oldSize: seen.size,
+          oldRoot: seen.root,
+          size: head.size,
+          root: head.root,
+          path: message.path,
+        })
   if (holds) return keep(from, head, message.note, seen)
   // A failing proof alone is no evidence: anybody can send a genuine head with a wrong path (DESIGN 6).
-  return violation(from, message.t, 'HEAD_INCONSISTENT', `the head of ${head.size} is not shown to extend ${seen.size}`)
+  return violation(
+    from,
+    message.t,
+    'HEAD_INCONSISTENT',
+    `the head of ${head.size} is not shown to extend ${seen.size}`,
+  )
 }
 
 function keep(from: string, head: Head, note: Uint8Array, seen?: Watch): Step<Watch> {
@@ -152,7 +170,11 @@ function keep(from: string, head: Head, note: Uint8Array, seen?: Watch): Step<Wa
     note,
     ...(seen?.contradiction ? { contradiction: seen.contradiction } : {}),
   }
-  return { state, output: { ...nothing(), events: [{ type: 'seen', org: from, size: head.size }] }, records: [] }
+  return {
+    state,
+    output: { ...nothing(), events: [{ type: 'seen', org: from, size: head.size }] },
+    records: [],
+  }
 }
 
 /** Two signed heads of one size with different roots prove that the log was rewritten: both are kept. */
@@ -168,7 +190,12 @@ function contradiction(from: string, seen: Watch, note: Uint8Array): Step<Watch>
 
 // Proofs of entries.
 
-function proofs(from: string, message: MessageOf<'proof/request'>, ledger: Ledger, context: Context): Step<Watch> {
+function proofs(
+  from: string,
+  message: MessageOf<'proof/request'>,
+  ledger: Ledger,
+  context: Context,
+): Step<Watch> {
   const head = newestHead(context.get)
   const entries = []
   let pending = false
@@ -186,7 +213,14 @@ function proofs(from: string, message: MessageOf<'proof/request'>, ledger: Ledge
   const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
   step.output.sends.push({
     to: from,
-    message: { t: 'proof/reply', id: message.id, entries, witnesses, pending, ...(head ? { note: head.note } : {}) },
+    message: {
+      t: 'proof/reply',
+      id: message.id,
+      entries,
+      witnesses,
+      pending,
+      ...(head ? { note: head.note } : {}),
+    },
   })
   return step
 }
@@ -196,10 +230,14 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
   const stored = context.get(KEY.record(id))
   if (!stored) return false
   const { p } = decodeSigned(stored)
-  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(role => asCid(p[role])?.toString() === from)
+  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(
+    role => asCid(p[role])?.toString() === from,
+  )
   if (party) return true
   const asset = asCid(p.asset)
-  return asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
+  return (
+    asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
+  )
 }
 
 function reply(from: string, message: MessageOf<'proof/reply'>): Step<Watch> {

@@ -6,7 +6,7 @@ import { encodeSigned, type Payload, recordId, type Signature, type Signed } fro
 import type { Identity } from './identity.ts'
 import { RESEND_MAX_MS, RESEND_MS } from './limits.ts'
 import type { Message } from './message.ts'
-import { nothing, type Now, type Output } from './output.ts'
+import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
 
 /** A participant that we are paired with. */
@@ -34,7 +34,12 @@ export interface Context {
   /** Keys for notes and cosignatures, which are not records. */
   noteKey(key: 'log' | 'witness'): PrivateKey
   /** Seals a secret by handle to a one-time key (HPKE); `undefined` when the handle is unknown. */
-  seal(handle: string, to: Uint8Array, info: Uint8Array, seed: Uint8Array): { enc: Uint8Array; ct: Uint8Array } | undefined
+  seal(
+    handle: string,
+    to: Uint8Array,
+    info: Uint8Array,
+    seed: Uint8Array,
+  ): { enc: Uint8Array; ct: Uint8Array } | undefined
   /** `n` bytes that no other label of this step gets. */
   random(label: string, n: number): Uint8Array
   /** Own witnesses, as the home's config names them. */
@@ -50,7 +55,11 @@ export interface Step<S> {
   records: Stored[]
 }
 
-export const stay = <S>(state?: S): Step<S> => ({ ...(state ? { state } : {}), output: nothing(), records: [] })
+export const stay = <S>(state?: S): Step<S> => ({
+  ...(state ? { state } : {}),
+  output: nothing(),
+  records: [],
+})
 
 /** A step that keeps or sets the state and sends messages to one organisation. */
 export function say<S>(state: S, to: string, ...messages: Message[]): Step<S> {
@@ -76,7 +85,12 @@ export function violation<S>(
 
 /** Signs a payload as the roles given and reads it as a stored record. */
 export function signed<P extends Payload>(payload: P, signatures: Signature[]): Stored<P> {
-  return { id: recordId(payload), payload, signatures, bytes: encodeSigned({ p: payload, s: signatures } as Signed) }
+  return {
+    id: recordId(payload),
+    payload,
+    signatures,
+    bytes: encodeSigned({ p: payload, s: signatures } as Signed),
+  }
 }
 
 /** When to send again: doubling from RESEND_MS, by how often it was sent. */

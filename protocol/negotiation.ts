@@ -62,7 +62,11 @@ export type NegotiationInput =
 
 type NegotiationStep = Step<Negotiation>
 
-export function step(state: Negotiation | undefined, input: NegotiationInput, context: Context): NegotiationStep {
+export function step(
+  state: Negotiation | undefined,
+  input: NegotiationInput,
+  context: Context,
+): NegotiationStep {
   switch (input.type) {
     case 'request':
       return request(input, context)
@@ -79,7 +83,12 @@ export function step(state: Negotiation | undefined, input: NegotiationInput, co
 }
 
 /** The transition table: one line per arrow, and one per repeat. */
-function receive(n: Negotiation | undefined, from: string, message: Message, context: Context): NegotiationStep {
+function receive(
+  n: Negotiation | undefined,
+  from: string,
+  message: Message,
+  context: Context,
+): NegotiationStep {
   switch (`${n?.role ?? 'nobody'}/${n?.state ?? 'none'}/${message.t}`) {
     case 'nobody/none/negotiation/request':
       return asked(from, message as MessageOf<'negotiation/request'>, context)
@@ -116,8 +125,18 @@ function receive(n: Negotiation | undefined, from: string, message: Message, con
       return stay()
     default:
       return n
-        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${n.role} in state ${n.state}`)
-        : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a negotiation that nobody began here`)
+        ? violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            `${message.t} does not fit ${n.role} in state ${n.state}`,
+          )
+        : violation(
+            from,
+            message.t,
+            'UNKNOWN_DIALOGUE',
+            `${message.t} for a negotiation that nobody began here`,
+          )
   }
 }
 
@@ -159,7 +178,11 @@ function asked(from: string, message: MessageOf<'negotiation/request'>, context:
   }
   const consumer = context.partner(from)!
   if (!message.state.equals(consumer.id))
-    return refuse(n, { code: 'RECORD_INVALID', text: 'the key state named is not the one known here' }, context)
+    return refuse(
+      n,
+      { code: 'RECORD_INVALID', text: 'the key state named is not the one known here' },
+      context,
+    )
   const decision = judge(n, context)
   if (decision === 'permit') return agree(n, context)
   if (decision === 'ask') return transmit(n, context, 'person')
@@ -183,7 +206,11 @@ export function decideOffer(
   wallMs: number,
 ): 'permit' | 'ask' | Refusal {
   if (wallMs >= offered.until)
-    return { code: 'OFFER_EXPIRED', text: `the offer ended at ${new Date(offered.until).toISOString()}`, next: 'waybill offers' }
+    return {
+      code: 'OFFER_EXPIRED',
+      text: `the offer ended at ${new Date(offered.until).toISOString()}`,
+      next: 'waybill offers',
+    }
   if (levelOfAsset === 'core') return { code: 'POLICY_DENIED', text: 'data classified core is never shared' }
   const { decision, denied } = evaluate(offered.policy, { ...asks, recipient, dateTimeMs: wallMs })
   if (decision === 'deny') return denial(denied!)
@@ -194,7 +221,10 @@ export function decideOffer(
 function denial(clause: Clause): Refusal {
   return {
     code: 'POLICY_DENIED',
-    text: `${clause.left} "${clause.asked}" is not ${clause.op === 'eq' ? '' : `${clause.op} `}"${clause.allowed}"`.slice(0, 512),
+    text: `${clause.left} "${clause.asked}" is not ${clause.op === 'eq' ? '' : `${clause.op} `}"${clause.allowed}"`.slice(
+      0,
+      512,
+    ),
     clause: clause.clause,
     asked: clause.asked.slice(0, 512),
     allowed: clause.allowed.slice(0, 512),
@@ -202,10 +232,18 @@ function denial(clause: Clause): Refusal {
   }
 }
 
-function decide(n: Negotiation, input: { approve: boolean; reason?: string }, context: Context): NegotiationStep {
+function decide(
+  n: Negotiation,
+  input: { approve: boolean; reason?: string },
+  context: Context,
+): NegotiationStep {
   if (n.role !== 'provider' || n.state !== 'REQUESTED') return stay()
   if (!input.approve)
-    return refuse(n, { code: 'DENIED_BY_PERSON', text: input.reason ?? 'a person decided against it' }, context)
+    return refuse(
+      n,
+      { code: 'DENIED_BY_PERSON', text: input.reason ?? 'a person decided against it' },
+      context,
+    )
   const decision = judge(n, context)
   return typeof decision === 'object' ? refuse(n, decision, context) : agree(n, context)
 }
@@ -233,7 +271,14 @@ function agree(n: Negotiation, context: Context): NegotiationStep {
 function pending(n: Negotiation): NegotiationStep {
   const step = stay<Negotiation>(n)
   const machine = KEY.negotiation(n.org, n.id)
-  step.output.events.push({ type: 'negotiation', machine, org: n.org, role: n.role, state: n.state, waitsFor: 'person' })
+  step.output.events.push({
+    type: 'negotiation',
+    machine,
+    org: n.org,
+    role: n.role,
+    state: n.state,
+    waitsFor: 'person',
+  })
   return step
 }
 
@@ -243,11 +288,18 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
   const wrong = mismatch(n, half.payload, context)
   if (wrong) return refuse(n, { code: 'AGREEMENT_MISMATCH', text: wrong }, context)
   const verdict = verifySignatures(agreement, half, context.keys, ['assigner'])
-  if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }, context)
+  if (verdict.ok !== true)
+    return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }, context)
   if (context.now.wallMs > half.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
-  const whole = signed(half.payload, [...half.signatures, context.sign(half.payload, 'assignee', 'operation')])
-  const next = transmit(at({ ...n, agreement: whole.bytes, agreementId: whole.id }, 'VERIFIED', context), context)
+  const whole = signed(half.payload, [
+    ...half.signatures,
+    context.sign(half.payload, 'assignee', 'operation'),
+  ])
+  const next = transmit(
+    at({ ...n, agreement: whole.bytes, agreementId: whole.id }, 'VERIFIED', context),
+    context,
+  )
   return complete(next, n.org, whole)
 }
 
@@ -275,13 +327,18 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
 
 // Provider finalizes.
 
-function finalize(n: Negotiation, message: MessageOf<'negotiation/verify'>, context: Context): NegotiationStep {
+function finalize(
+  n: Negotiation,
+  message: MessageOf<'negotiation/verify'>,
+  context: Context,
+): NegotiationStep {
   const whole = readRecord(agreement, message.agreement)
   if (!isStored(whole)) return violation(n.org, message.t, 'RECORD_INVALID', whole.reason.slice(0, 512))
   if (!whole.id.equals(n.agreementId!))
     return violation(n.org, message.t, 'AGREEMENT_MISMATCH', 'this is not the agreement that was signed here')
   const verdict = verifySignatures(agreement, whole, context.keys)
-  if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason.slice(0, 512))
+  if (verdict.ok !== true)
+    return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason.slice(0, 512))
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
   return complete(transmit(at({ ...n, agreement: whole.bytes }, 'FINALIZED', context), context), n.org, whole)
@@ -309,7 +366,11 @@ function takeBack(n: Negotiation, reason: string, context: Context): Negotiation
   return next
 }
 
-function ended(n: Negotiation, message: MessageOf<'negotiation/terminate'>, context: Context): NegotiationStep {
+function ended(
+  n: Negotiation,
+  message: MessageOf<'negotiation/terminate'>,
+  context: Context,
+): NegotiationStep {
   // A consumer that has both signatures holds a binding agreement: only a signed withdrawal ends it.
   if (n.role === 'consumer' && n.state === 'VERIFIED') {
     const taken = message.withdraw && readRecord(withdraw, message.withdraw)
@@ -319,7 +380,8 @@ function ended(n: Negotiation, message: MessageOf<'negotiation/terminate'>, cont
       taken.payload.agreement.equals(n.agreementId!) &&
       verifySignatures(withdraw, taken, context.keys).ok === true
     const late = message.refusal.code === ('SIGNED_TOO_LATE' satisfies ProtocolCode)
-    if (!holds && !late) return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
+    if (!holds && !late)
+      return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
     const next = move({ ...n, refusal: message.refusal }, 'TERMINATED', context)
     if (holds) next.records.push(taken as Stored)
     next.output.writes.push({ key: KEY.grant(n.org, n.agreementId!) })
@@ -349,7 +411,8 @@ function again(n: Negotiation, start: boolean, context: Context): NegotiationSte
 
 /** Sends the message of the state, and arms the timer while an answer is due. */
 function transmit(n: Negotiation, context: Context, waitsFor?: 'person'): NegotiationStep {
-  const waits = n.state === 'AGREED' || n.state === 'VERIFIED' || (n.state === 'REQUESTED' && n.role === 'consumer')
+  const waits =
+    n.state === 'AGREED' || n.state === 'VERIFIED' || (n.state === 'REQUESTED' && n.role === 'consumer')
   const output = news(n, waitsFor)
   output.sends.push({ to: n.org, message: last(n) })
   const machine = KEY.negotiation(n.org, n.id)
@@ -363,13 +426,27 @@ const repeat = (n: Negotiation, _context: Context): NegotiationStep => say(n, n.
 function last(n: Negotiation): Message {
   const { id } = n
   if (n.state === 'TERMINATED')
-    return { t: 'negotiation/terminate', id, refusal: n.refusal!, ...(n.withdraw ? { withdraw: n.withdraw } : {}) }
+    return {
+      t: 'negotiation/terminate',
+      id,
+      refusal: n.refusal!,
+      ...(n.withdraw ? { withdraw: n.withdraw } : {}),
+    }
   if (n.role === 'consumer')
     return n.state === 'REQUESTED'
-      ? { t: 'negotiation/request', id, offer: n.offer, action: n.action, purpose: n.purpose, state: n.consumerState }
+      ? {
+          t: 'negotiation/request',
+          id,
+          offer: n.offer,
+          action: n.action,
+          purpose: n.purpose,
+          state: n.consumerState,
+        }
       : { t: 'negotiation/verify', id, agreement: n.agreement! }
   if (n.state === 'REQUESTED') return { t: 'negotiation/pending', id }
-  return n.state === 'AGREED' ? { t: 'negotiation/agree', id, agreement: n.agreement! } : { t: 'negotiation/finalize', id }
+  return n.state === 'AGREED'
+    ? { t: 'negotiation/agree', id, agreement: n.agreement! }
+    : { t: 'negotiation/finalize', id }
 }
 
 const at = (n: Negotiation, state: NegotiationState, context: Context): Negotiation => ({

@@ -21,7 +21,7 @@ import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limi
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf } from './message.ts'
 import * as negotiation from './negotiation.ts'
-import { join, nothing, type Now, type Output } from './output.ts'
+import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { KeyRole } from './record.ts'
 import * as transfer from './transfer.ts'
@@ -73,7 +73,12 @@ export interface PeerStep {
 export function open(env: Pick<Env, 'get'>): PeerState {
   const clock = env.get(KEY.clock)
   const highMs = clock ? (decode(clock) as number) : 0
-  return { ledger: loadLedger(env.get), catalogs: new Map(), partners: new Map(), clock: { highMs, storedMs: highMs } }
+  return {
+    ledger: loadLedger(env.get),
+    catalogs: new Map(),
+    partners: new Map(),
+    clock: { highMs, storedMs: highMs },
+  }
 }
 
 /** The state of a new participant, before `init`. */
@@ -118,7 +123,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       const { machines, answer, reading, entry, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
       let done: PeerStep = logged(state, step, context, entry)
-      for (const { key, input: inner } of machines ?? []) done = then(done, runMachine(done.state, key, inner, context))
+      for (const { key, input: inner } of machines ?? [])
+        done = then(done, runMachine(done.state, key, inner, context))
       return { ...done, ...(answer ? { answer } : {}) }
     }
   }
@@ -161,7 +167,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
 function deliveryKey(message: Message): string {
   if (message.t === 'delivery/done' || message.t === 'delivery/refused')
     return KEY.delivery(message.agreement, message.packet)
-  const bytes = message.t === 'delivery/release' ? message.release : (message as MessageOf<'delivery/received'>).receipt
+  const bytes =
+    message.t === 'delivery/release' ? message.release : (message as MessageOf<'delivery/received'>).receipt
   const ids = delivery.idsOf(bytes)
   return ids ? KEY.delivery(ids.agreement, ids.packet) : 'delivery/none'
 }
@@ -182,7 +189,8 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
   if (message.t === 'witness/add') {
     const held = context.get(KEY.cosigned(from))
     const step = witnessing.witness(held && decodeState(held), from, message, context)
-    if (!step.state || step.output.sends[0]?.message.t !== 'witness/cosigned') return { state, output: step.output }
+    if (!step.state || step.output.sends[0]?.message.t !== 'witness/cosigned')
+      return { state, output: step.output }
     // The condition makes check-and-store one act, whatever else is queued (RULES A2).
     const value = encodeState(step.state)
     step.output.writes.push({ key: KEY.cosigned(from), value, if: held ? { equals: held } : 'absent' })
@@ -232,11 +240,17 @@ function runMachine(state: PeerState, key: string, input: DialogueInput, context
   const before = stored && decodeState<transfer.Transfer>(stored)
   const step = transfer.step(before, input as transfer.TransferInput, context)
   let done = logged(state, saved(key, stored, step, transfer.isOver), context)
-  for (const begun of step.begun ?? []) done = then(done, beginDelivery(done.state, step.state!, begun, context))
+  for (const begun of step.begun ?? [])
+    done = then(done, beginDelivery(done.state, step.state!, begun, context))
   return done
 }
 
-function beginDelivery(state: PeerState, t: transfer.Transfer, begun: transfer.Begun, context: Context): PeerStep {
+function beginDelivery(
+  state: PeerState,
+  t: transfer.Transfer,
+  begun: transfer.Begun,
+  context: Context,
+): PeerStep {
   const { stored, rootBytes } = begun
   const { agreement, org, id } = t
   const packet = stored.id
@@ -256,7 +270,11 @@ function deliver(state: PeerState, key: string, input: delivery.DeliveryInput, c
   const before = stored && decodeState<delivery.Delivery>(stored)
   // A delivery belongs to one partner: a message from another finds nobody there.
   const own = input.type !== 'message' || !before || before.org === input.from ? before : undefined
-  if (before && !own) return { state, output: violation(before.org, 'error', 'NOT_ADMITTED', `${key} is of another partner`).output }
+  if (before && !own)
+    return {
+      state,
+      output: violation(before.org, 'error', 'NOT_ADMITTED', `${key} is of another partner`).output,
+    }
   const step = delivery.step(own, input, context)
   const done = logged(state, saved(key, stored, step, delivery.isOver), context)
   if (!step.over) return done
@@ -275,11 +293,20 @@ function over(context: Context, output: Output): Context {
   return { ...context, get: key => (written.has(key) ? written.get(key) : context.get(key)) }
 }
 
-function submission(state: PeerState, org: string, input: witnessing.SubmissionInput, context: Context): PeerStep {
+function submission(
+  state: PeerState,
+  org: string,
+  input: witnessing.SubmissionInput,
+  context: Context,
+): PeerStep {
   const key = KEY.witness(org)
   const stored = context.get(key)
   const step = witnessing.submit(stored && decodeState(stored), input, state.ledger, context)
-  return logged(state, saved(key, stored, step, s => s.sentSize === undefined), context)
+  return logged(
+    state,
+    saved(key, stored, step, s => s.sentSize === undefined),
+    context,
+  )
 }
 
 /** A step with its state as a write, and the marker by which a restart finds what is not over. */
@@ -358,10 +385,16 @@ function pageOf(state: PeerState, input: Extract<Input, { type: 'page' }>, conte
 /** Inputs whose outcome depends on dates that expire. */
 function isDecision(input: Input): boolean {
   if (input.type === 'message')
-    return ['negotiation/request', 'negotiation/agree', 'negotiation/verify', 'transfer/request', 'delivery/received'].includes(
-      input.message.t,
-    )
-  return input.type === 'request' || input.type === 'decide' || input.type === 'hello' || input.type === 'offer'
+    return [
+      'negotiation/request',
+      'negotiation/agree',
+      'negotiation/verify',
+      'transfer/request',
+      'delivery/received',
+    ].includes(input.message.t)
+  return (
+    input.type === 'request' || input.type === 'decide' || input.type === 'hello' || input.type === 'offer'
+  )
 }
 
 function refuseBehind(state: PeerState, input: Input): PeerStep {
@@ -424,4 +457,3 @@ const then = (first: PeerStep, second: PeerStep): PeerStep => ({
   ...second,
   output: join(first.output, second.output),
 })
-

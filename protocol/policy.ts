@@ -97,13 +97,25 @@ export function evaluate(policy: Policy, request: UsageRequest): Decision {
     const clauses = prohibition.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`))
     trace.push(...clauses)
     if (clauses.every(clause => clause.holds !== false))
-      return deny(trace, clauses.at(-1) ?? plain(at, 'action', request.action, `not ${prohibition.action}`, false))
+      return deny(
+        trace,
+        clauses.at(-1) ?? plain(at, 'action', request.action, `not ${prohibition.action}`, false),
+      )
   }
   let denied: Clause | undefined
   for (const [i, permission] of policy.permissions.entries()) {
     const at = `permissions[${i}]`
-    const action = plain(at, 'action', request.action, permission.action, covers(permission.action, request.action))
-    const clauses = [action, ...permission.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`))]
+    const action = plain(
+      at,
+      'action',
+      request.action,
+      permission.action,
+      covers(permission.action, request.action),
+    )
+    const clauses = [
+      action,
+      ...permission.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`)),
+    ]
     trace.push(...clauses)
     const failed = clauses.find(clause => clause.holds !== true)
     if (!failed) return { decision: 'permit', trace }
@@ -113,7 +125,13 @@ export function evaluate(policy: Policy, request: UsageRequest): Decision {
 }
 
 const deny = (trace: Clause[], denied: Clause): Decision => ({ decision: 'deny', trace, denied })
-const plain = (clause: string, left: string, asked: string, allowed: string, holds: Clause['holds']): Clause => ({
+const plain = (
+  clause: string,
+  left: string,
+  asked: string,
+  allowed: string,
+  holds: Clause['holds'],
+): Clause => ({
   clause,
   left,
   op: 'eq',
@@ -128,7 +146,8 @@ const sameProfile = (policy: Policy): boolean =>
 /** Whether a rule about `rule` speaks of `asked`: the same action, or one that includes it. Unknown actions never match a permission. */
 function covers(ruleAction: string, asked: string): boolean {
   if (!Object.hasOwn(ACTIONS, asked)) return false
-  for (let action: string | undefined = asked; action; action = ACTIONS[action]) if (action === ruleAction) return true
+  for (let action: string | undefined = asked; action; action = ACTIONS[action])
+    if (action === ruleAction) return true
   return false
 }
 

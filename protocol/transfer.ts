@@ -111,7 +111,12 @@ function receive(t: Transfer | undefined, from: string, message: Message, contex
       return stay()
     default:
       return t
-        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${t.role} in state ${t.state}`)
+        ? violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            `${message.t} does not fit ${t.role} in state ${t.state}`,
+          )
         : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a transfer that nobody began here`)
   }
 }
@@ -121,7 +126,16 @@ function receive(t: Transfer | undefined, from: string, message: Message, contex
 function begin(input: Extract<TransferInput, { type: 'begin' }>, context: Context): TransferStep {
   const { id, org, agreement: agreementId } = input
   const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
-  const t: Transfer = { role: 'consumer', state: 'REQUESTED', id, org, agreement: agreementId, waits: 'page', ...counts, sent: 0 }
+  const t: Transfer = {
+    role: 'consumer',
+    state: 'REQUESTED',
+    id,
+    org,
+    agreement: agreementId,
+    waits: 'page',
+    ...counts,
+    sent: 0,
+  }
   return transmit(t, context)
 }
 
@@ -286,7 +300,13 @@ function move(t: Transfer, state: TransferState, ...messages: Message[]): Transf
 
 function news(t: Transfer) {
   const output = nothing()
-  output.events.push({ type: 'transfer', machine: KEY.transfer(t.org, t.id), org: t.org, role: t.role, state: t.state })
+  output.events.push({
+    type: 'transfer',
+    machine: KEY.transfer(t.org, t.id),
+    org: t.org,
+    role: t.role,
+    state: t.state,
+  })
   return output
 }
 
@@ -303,10 +323,16 @@ export function readGrant(org: string, id: CID, context: Context): Stored<Agreem
 export function inForce(org: string, id: CID, context: Context): Agreement | Refusal {
   const granted = readGrant(org, id, context)?.payload
   if (!granted?.assigner.equals(context.self.id))
-    return { code: 'AGREEMENT_UNKNOWN', text: `no agreement ${toHex(id.multihash.digest).slice(0, 8)} with you is known here` }
+    return {
+      code: 'AGREEMENT_UNKNOWN',
+      text: `no agreement ${toHex(id.multihash.digest).slice(0, 8)} with you is known here`,
+    }
   const { wallMs } = context.now
   if (wallMs >= granted.until)
-    return { code: 'AGREEMENT_ENDED', text: `the agreement ended at ${new Date(granted.until).toISOString()}` }
+    return {
+      code: 'AGREEMENT_ENDED',
+      text: `the agreement ended at ${new Date(granted.until).toISOString()}`,
+    }
   const request = { action: granted.action, purpose: granted.purpose, recipient: org, dateTimeMs: wallMs }
   const { decision, denied } = evaluate(granted.policy, request)
   if (decision === 'permit') return granted
