@@ -1,13 +1,21 @@
 /** What an operator asks of the own node: each command is checked, becomes records and machines, and gets an answer. */
 import { readU64, toHex } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
 import type { Payload } from '../crypto/statement.ts'
 import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { ProtocolError } from './error.ts'
 import { KEY } from './layout.ts'
-import { CLOCK_SKEW_MS, MAX_STALE_MS } from './limits.ts'
+import {
+  AGREEMENT_ROOM_BYTES,
+  CLOCK_SKEW_MS,
+  MAX_PROOFS,
+  MAX_RECORD_BYTES,
+  MAX_STALE_MS,
+  MAX_WORD_LENGTH,
+} from './limits.ts'
 import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
@@ -16,6 +24,7 @@ import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { object, text } from './shape.ts'
 import { readGrant, type TransferInput } from './transfer.ts'
 
 /** A packet to be published, its content sealed and indexed by the driver already. */
@@ -102,6 +111,8 @@ export function command(input: Command, context: Context): Done {
     }
     case 'proofs': {
       known(input.org, context)
+      if (input.records.length > MAX_PROOFS)
+        throw new ProtocolError('RECORD_INVALID', `more than ${MAX_PROOFS} records in one request`)
       const id = context.random('proofs', 16)
       const output = nothing()
       output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
@@ -196,6 +207,8 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
     ...(input.notice ? { notice: input.notice } : {}),
   }
   const record = sign(offer, payload, 'provider', context)
+  if (record.bytes.length > MAX_RECORD_BYTES - AGREEMENT_ROOM_BYTES)
+    throw new ProtocolError('RECORD_INVALID', 'the offer is too long for an agreement to copy it')
   const writes = [{ key: KEY.ownOffer(made, record.id), value: digestOf(record.id) }]
   return {
     output: { ...nothing(), writes },
@@ -204,9 +217,14 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
   }
 }
 
+const asked = object({ action: text(MAX_WORD_LENGTH), purpose: text(MAX_WORD_LENGTH) })
+
 /** The consumer decides first, by the same rules: what the offer denies is not asked for. */
 function request(input: Extract<Command, { type: 'request' }>, context: Context): Done {
   const partner = known(input.org, context)
+  const words = { action: input.action, purpose: input.purpose }
+  const unfit = asked.check(words, 'request')
+  if (unfit) throw new ProtocolError('RECORD_INVALID', unfit)
   const stored = context.get(KEY.seenOffer(input.org, input.offer))
   const offered = stored && readRecord(offer, stored)
   if (!offered || !isStored(offered) || !sees(offered.payload, context.self.org))
@@ -293,7 +311,12 @@ function sign<P extends Payload>(
 ): Stored<P> {
   const verdict = checkPayload(type, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
-  return signed(payload, [context.sign(payload, role, key)])
+  try {
+    return signed(payload, [context.sign(payload, role, key)])
+  } catch (error) {
+    if (error instanceof CryptoError) throw new ProtocolError('RECORD_INVALID', error.message)
+    throw error
+  }
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {

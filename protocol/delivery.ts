@@ -21,7 +21,7 @@ import { packet } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
 import { HANDLE, KEY } from './layout.ts'
-import { type Context, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
+import { type Context, resendAt, type Step, say, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import {
@@ -91,7 +91,7 @@ export type DeliveryInput =
 export type DeliveryStep = Step<Delivery> & { over?: { transfer: Uint8Array; ok: boolean } }
 
 export function step(state: Delivery | undefined, input: DeliveryInput, context: Context): DeliveryStep {
-  if (input.type === 'begin') return begin(input)
+  if (input.type === 'begin') return begin(state, input, context)
   if (input.type === 'message') return receive(state, input.from, input.message, context)
   if (!state) return stay()
   switch (`${input.type}/${state.role}/${state.state}`) {
@@ -147,7 +147,6 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/OPENED/delivery/done':
     case 'consumer/REJECTED/delivery/done':
       return end(d!, 'DONE', d!.state === 'OPENED')
-    case 'consumer/FETCHING/delivery/refused':
     case 'consumer/RECEIVED/delivery/refused':
       return end({ ...d!, refusal: (message as MessageOf<'delivery/refused'>).refusal }, 'FAILED', false)
     case 'consumer/OPENING/delivery/release':
@@ -156,6 +155,7 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/DONE/delivery/release':
     case 'consumer/DONE/delivery/done':
     case 'consumer/FAILED/delivery/refused':
+    case 'consumer/FETCHING/delivery/refused': // of an attempt before this one
       return stay(d)
     default:
       return d
@@ -171,12 +171,17 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
 
 // Consumer fetches and signs for the ciphertext.
 
-function begin(input: Extract<DeliveryInput, { type: 'begin' }>): DeliveryStep {
+/** A first attempt, or another one: a receipt signed before stands, for its key may have been released already. */
+function begin(
+  before: Delivery | undefined,
+  input: Extract<DeliveryInput, { type: 'begin' }>,
+  context: Context,
+): DeliveryStep {
   const { org, agreement, packet: packetId, root, transfer } = input
-  return fetch(
-    { role: 'consumer', state: 'FETCHING', org, agreement, packet: packetId, root, transfer, sent: 0 },
-    input.rootBytes,
-  )
+  const ids = { org, agreement, packet: packetId, root, transfer }
+  const common = { role: 'consumer', ...ids, sent: 0 } as const
+  if (before?.receipt) return transmit({ ...common, state: 'RECEIVED', receipt: before.receipt }, context)
+  return fetch({ ...common, state: 'FETCHING' }, input.rootBytes)
 }
 
 function fetch(d: Delivery, rootBytes: Uint8Array): DeliveryStep {
@@ -212,16 +217,16 @@ function fetched(
 
 function releaseKey(from: string, message: MessageOf<'delivery/received'>, context: Context): DeliveryStep {
   const receipt = readRecord(received, message.receipt)
-  if (!isStored(receipt)) return violation(from, message.t, 'RECORD_INVALID', receipt.reason.slice(0, 512))
+  if (!isStored(receipt)) return violation(from, message.t, 'RECORD_INVALID', receipt.reason)
   const { agreement, packet: packetId } = receipt.payload
   const bad = wrong(received, receipt, from, 'consumer', context)
   if (bad) return violation(from, message.t, bad, 'the receipt does not verify for this delivery')
   const refuse = (refusal: Refusal) =>
-    say<Delivery>(undefined as unknown as Delivery, from, {
+    say<Delivery>(undefined, from, {
       t: 'delivery/refused',
       agreement,
       packet: packetId,
-      refusal,
+      refusal: tidy(refusal),
     })
   const granted = mayFetch(from, agreement, packetId, context)
   if ('code' in granted) return refuse(granted)
@@ -264,7 +269,7 @@ function releaseKey(from: string, message: MessageOf<'delivery/received'>, conte
 
 function accept(d: Delivery, message: MessageOf<'delivery/release'>, context: Context): DeliveryStep {
   const record = readRecord(release, message.release)
-  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason.slice(0, 512))
+  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
   const mine = readRecord(received, d.receipt!) as Stored<Received>
   const fits =
     record.payload.receipt.equals(mine.id) &&
@@ -319,8 +324,8 @@ function settle(d: Delivery, opening: Opening, context: Context): DeliveryStep {
 
 function confirm(d: Delivery, message: MessageOf<'delivery/opened'>, context: Context): DeliveryStep {
   const record = readRecord(opened, message.receipt)
-  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason.slice(0, 512))
-  const bad = second(d, record, context) ?? wrong(opened, record, d.org, 'consumer', context)
+  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
+  const bad = second(d, record) ?? wrong(opened, record, d.org, 'consumer', context)
   if (bad) return violation(d.org, message.t, bad, 'the receipt is not for this delivery')
   const next = end({ ...d, second: record.bytes }, 'DONE', true)
   next.output.sends.push({ to: d.org, message: done(d) })
@@ -330,8 +335,8 @@ function confirm(d: Delivery, message: MessageOf<'delivery/opened'>, context: Co
 
 function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: Context): DeliveryStep {
   const record = readRecord(rejected, message.receipt)
-  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason.slice(0, 512))
-  const bad = second(d, record, context) ?? wrong(rejected, record, d.org, 'consumer', context)
+  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
+  const bad = second(d, record) ?? wrong(rejected, record, d.org, 'consumer', context)
   if (bad) return violation(d.org, message.t, bad, 'the receipt is not for this delivery')
   const { payload } = readRecord(release, d.release!) as Stored<Release>
   const described = readRecord(packet, context.get(KEY.record(d.packet))!)
@@ -397,7 +402,6 @@ function wrong<P extends { consumer: CID; provider: CID }>(
 function second(
   d: Delivery,
   record: Stored<{ agreement: CID; packet: CID; release: CID }>,
-  _context: Context,
 ): ProtocolCode | undefined {
   const { id } = readRecord(release, d.release!) as Stored<Release>
   const { payload } = record

@@ -11,6 +11,7 @@ import {
   inclusionPath,
   leafHash,
   nodeHash,
+  rootOf,
 } from '../crypto/merkle.ts'
 import { KEY } from './layout.ts'
 import { append, emptyTail, type LogTail } from './log.ts'
@@ -159,6 +160,10 @@ function node(ledger: Ledger, get: Get, level: number, index: number): Uint8Arra
   return open.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] })
     .hashes[0]!
 }
+
+/** Root of the tree at an earlier size, from the tiles and what is open. */
+export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
+  rootOf(rangeAt(size, (level, index) => node(ledger, get, level, index)))
 
 /** The salt and bytes of an entry. */
 export function readEntryAt(get: Get, index: number): { salt: Uint8Array; entry: Uint8Array } | undefined {

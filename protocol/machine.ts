@@ -4,8 +4,8 @@ import type { CID } from '../crypto/cid.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, type Payload, recordId, type Signature, type Signed } from '../crypto/statement.ts'
 import type { Identity } from './identity.ts'
-import { RESEND_MAX_MS, RESEND_MS } from './limits.ts'
-import type { Message } from './message.ts'
+import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
+import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
 
@@ -62,9 +62,22 @@ export const stay = <S>(state?: S): Step<S> => ({
 })
 
 /** A step that keeps or sets the state and sends messages to one organisation. */
-export function say<S>(state: S, to: string, ...messages: Message[]): Step<S> {
-  return { state, output: { ...nothing(), sends: messages.map(message => ({ to, message })) }, records: [] }
+export function say<S>(state: S | undefined, to: string, ...messages: Message[]): Step<S> {
+  const step = stay(state)
+  step.output.sends.push(...messages.map(message => ({ to, message })))
+  return step
 }
+
+/** A text as a message can carry it, wherever it came from: one line, not too long, no half of a character. */
+export const sentence = (text: string): string =>
+  text
+    .replace(/\p{Cc}/gu, ' ')
+    .slice(0, MAX_NAME_LENGTH)
+    .toWellFormed()
+
+/** A refusal as a message can carry it. */
+export const tidy = (refusal: Refusal): Refusal =>
+  Object.fromEntries(Object.entries(refusal).map(([field, value]) => [field, sentence(value)])) as Refusal
 
 /** A step that breaks nothing here: the peer is told, the operator sees it, the state stays. */
 export function violation<S>(
@@ -76,7 +89,7 @@ export function violation<S>(
   return {
     output: {
       ...nothing(),
-      sends: re === 'error' ? [] : [{ to: from, message: { t: 'error', re, code, text } }],
+      sends: re === 'error' ? [] : [{ to: from, message: { t: 'error', re, code, text: sentence(text) } }],
       events: [{ type: 'violation', org: from, code, text }],
     },
     records: [],

@@ -93,7 +93,12 @@ export function evaluate(policy: Policy, request: UsageRequest): Decision {
   if (!known) return deny(trace, plain('profile', 'profile', String(policy.profile.n), '1', 'unknown'))
   for (const [i, prohibition] of policy.prohibitions.entries()) {
     const at = `prohibitions[${i}]`
-    if (!covers(prohibition.action, request.action)) continue
+    const isKnown = Object.hasOwn(ACTIONS, prohibition.action)
+    if (!isKnown)
+      return deny(trace, plain(at, 'action', request.action, `not ${prohibition.action}`, 'unknown'))
+    // Also what is a part of the action asked for: who may use may read.
+    const meets = covers(prohibition.action, request.action) || covers(request.action, prohibition.action)
+    if (!meets) continue
     const clauses = prohibition.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`))
     trace.push(...clauses)
     if (clauses.every(clause => clause.holds !== false))
