@@ -115,6 +115,7 @@ function receive(
     case 'provider/REQUESTED/negotiation/terminate':
     case 'provider/AGREED/negotiation/terminate':
       return ended(n!, message as MessageOf<'negotiation/terminate'>, context)
+    case 'nobody/none/negotiation/terminate': // of a request that never came
     case 'consumer/VERIFIED/negotiation/pending':
     case 'consumer/FINALIZED/negotiation/pending':
     case 'consumer/FINALIZED/negotiation/finalize':

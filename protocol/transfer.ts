@@ -102,6 +102,7 @@ function receive(t: Transfer | undefined, from: string, message: Message, contex
     case 'consumer/STARTED/transfer/terminate':
     case 'provider/STARTED/transfer/terminate':
       return move({ ...t!, refusal: (message as MessageOf<'transfer/terminate'>).refusal }, 'TERMINATED')
+    case 'nobody/none/transfer/terminate': // of a request that never came
     case 'consumer/COMPLETED/transfer/start':
     case 'consumer/COMPLETED/transfer/complete':
     case 'consumer/TERMINATED/transfer/start':
