@@ -4,8 +4,9 @@
  * A shape returns `undefined` for a value that fits and otherwise where it does not and why. Objects are closed: an
  * unknown field makes a record invalid (RULES B2).
  */
-import { asCid, type CID } from '../crypto/cid.ts'
+
 import type { Value } from '../crypto/cbor.ts'
+import { asCid, type CID } from '../crypto/cid.ts'
 
 export interface Shape<T> {
   /** Why `value`, found at `at`, does not fit; `undefined` when it does. */
@@ -20,7 +21,7 @@ const fits = <T>(test: (value: Value | undefined) => boolean, what: string): Sha
   check: (value, at) => (test(value) ? undefined : `${at} is not ${what}`),
 })
 
-/** A text of at most `max` UTF-16 units without control characters. */
+/** A text of at most `max` UTF-16 units without control characters, also those that turn or break a printed line. */
 export const text = (max: number): Shape<string> =>
   fits(
     value => typeof value === 'string' && value.length <= max && !hasControl(value),
@@ -76,7 +77,8 @@ export function object<F extends Fields>(fields: F): Shape<ObjectOf<F>> & { fiel
     fields,
     check(value, at) {
       if (!isPlain(value)) return `${at} is not an object`
-      for (const key of Object.keys(value)) if (!Object.hasOwn(fields, key)) return `${at}.${key} is not known`
+      for (const key of Object.keys(value))
+        if (!Object.hasOwn(fields, key)) return `${at}.${key} is not known`
       for (const [key, shape] of Object.entries(fields)) {
         const why = shape.check(Object.hasOwn(value, key) ? value[key] : undefined, `${at}.${key}`)
         if (why) return why
@@ -104,7 +106,9 @@ export function isPlain(value: unknown): value is Record<string, Value> {
 function hasControl(value: string): boolean {
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    if (code < 0x20 || code === 0x7f) return true
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true
+    if (code >= 0x2028 && code <= 0x202e) return true // line separators, and overrides of direction
+    if (code >= 0x2066 && code <= 0x2069) return true // isolates
   }
   return false
 }

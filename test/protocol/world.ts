@@ -8,8 +8,8 @@ import { blockKey, keyCommitment, openBlock, sealBlock } from '../../crypto/ciph
 import { expand, sha256 } from '../../crypto/hash.ts'
 import { keyFromSeed } from '../../crypto/key.ts'
 import { open as openSeal, seal } from '../../crypto/seal.ts'
-import { decodeRoot, encodeRoot, makeRoot, plainDigest } from '../../protocol/content.ts'
 import type { Answer, PacketDraft } from '../../protocol/command.ts'
+import { decodeRoot, encodeRoot, makeRoot, plainDigest } from '../../protocol/content.ts'
 import type { Opening } from '../../protocol/delivery.ts'
 import type { Event } from '../../protocol/event.ts'
 import { type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
@@ -45,7 +45,8 @@ export class Member {
   up = true
   #count = 0
 
-  constructor(world: World, name: string) {
+  /** `untilMs` ends the delegated keys. */
+  constructor(world: World, name: string, untilMs: number = START_MS + DELEGATION_MS) {
     this.world = world
     const seed = sha256(new TextEncoder().encode(name))
     const roles = ['root', 'rootNext', 'admin', 'adminNext', 'log', 'operation', 'witness', 'node'] as const
@@ -54,7 +55,7 @@ export class Member {
       name,
       nonce: expand(seed, 'nonce', 16),
       madeMs: START_MS,
-      untilMs: START_MS + DELEGATION_MS,
+      untilMs,
       retentionDays: 3650,
     })
     const { id, payload: identity, bytes: identityBytes } = made
@@ -63,7 +64,10 @@ export class Member {
       self: { id, org: id.toString(), identity, identityBytes },
       get: key => this.store.get(key),
       keys: Object.fromEntries(
-        (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [role, keyFromSeed(keys[role])]),
+        (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
+          role,
+          keyFromSeed(keys[role]),
+        ]),
       ) as Env['keys'],
       seal: (handle, to, info, hpkeSeed) => {
         const secret = this.secrets.get(handle)
@@ -83,8 +87,16 @@ export class Member {
   /** One input through the peer, its output carried out in order. */
   input(input: Loose<Input>): Answer | undefined {
     const { wallMs, monoMs } = this.world
-    const seed = sha256(this.env.keys.node.seed, new Uint8Array([this.#count >> 16, this.#count >> 8, this.#count++]))
-    const next = step(this.state, { ...input, seed } as Input, { wallMs: wallMs + this.skewMs, monoMs }, this.env)
+    const seed = sha256(
+      this.env.keys.node.seed,
+      new Uint8Array([this.#count >> 16, this.#count >> 8, this.#count++]),
+    )
+    const next = step(
+      this.state,
+      { ...input, seed } as Input,
+      { wallMs: wallMs + this.skewMs, monoMs },
+      this.env,
+    )
     if (next.damaged) throw new Error(`damaged: ${next.damaged}`)
     this.state = next.state
     this.#carryOut(next.output)
@@ -121,7 +133,9 @@ export class Member {
       }
       case 'ask-page': {
         const { machine, prefix, after, limit } = event
-        const keys = [...this.store.keys()].filter(key => key.startsWith(prefix) && key > (after ?? '')).sort()
+        const keys = [...this.store.keys()]
+          .filter(key => key.startsWith(prefix) && key > (after ?? ''))
+          .sort()
         const rows = keys.slice(0, limit).map(key => [key, this.store.get(key)!] as [string, Uint8Array])
         this.input({ type: 'page', machine, ...(after ? { after } : {}), rows, more: keys.length > limit })
         return
@@ -130,7 +144,11 @@ export class Member {
         const blocks = this.world.member(event.org).content.get(event.root.toString())
         if (blocks) this.content.set(event.root.toString(), blocks)
         const refusal = { code: 'NOT_FOUND', text: 'no such content' }
-        this.input(blocks ? { type: 'fetched', machine: event.machine, ok: true } : { type: 'fetched', machine: event.machine, ok: false, refusal })
+        this.input(
+          blocks
+            ? { type: 'fetched', machine: event.machine, ok: true }
+            : { type: 'fetched', machine: event.machine, ok: false, refusal },
+        )
         return
       }
       case 'ask-open': {
@@ -186,7 +204,9 @@ export class Member {
     const cid = cidOf(rootBytes, 'dag-cbor')
     this.content.set(cid.toString(), blocks)
     this.secrets.set(HANDLE.content(cid), concat(spoil === 'key' ? salt : key, salt))
-    const digest = plainDigest(spoil === 'digest' ? key : salt).update(bytes).digest()
+    const digest = plainDigest(spoil === 'digest' ? key : salt)
+      .update(bytes)
+      .digest()
     return { name, mediaType: 'text/plain', size, root: cid, rootBytes, digest }
   }
 
@@ -195,7 +215,9 @@ export class Member {
     this.up = true
     this.deadlines.clear()
     this.state = open(this.env)
-    const machines = [...this.store.keys()].filter(key => key.startsWith(KEY.opens)).map(key => key.slice(KEY.opens.length))
+    const machines = [...this.store.keys()]
+      .filter(key => key.startsWith(KEY.opens))
+      .map(key => key.slice(KEY.opens.length))
     for (const machine of [...machines, 'log']) this.input({ type: 'start', machine })
   }
 
@@ -214,8 +236,8 @@ export class World {
   readonly wire: Flight[] = []
   #queue: (() => void)[] = []
 
-  add(name: string): Member {
-    const member = new Member(this, name)
+  add(name: string, untilMs?: number): Member {
+    const member = new Member(this, name, untilMs)
     this.members.push(member)
     member.input({ type: 'init' })
     return member
@@ -283,4 +305,3 @@ export class World {
     throw new Error('the world does not come to rest')
   }
 }
-
