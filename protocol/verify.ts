@@ -215,7 +215,10 @@ class Walk {
       const read = this.#readIdentity(found)
       if ('failed' in read) return { failed: `the identity of witness ${i}: ${read.failed}` }
       if (found.is === 'missing') missing.push(`the identity of witness ${i} is not in the evidence`)
-      if ('value' in read) this.#all.set(read.value.id.toString(), read.value)
+      if (!('value' in read)) continue
+      const org = read.value.id.toString()
+      if (this.#all.has(org)) return { failed: `the identity of ${read.value.payload.name} is there twice` }
+      this.#all.set(org, read.value)
     }
     const owners = new Map<string, string>()
     for (const [org, { payload }] of this.#all)
@@ -245,9 +248,11 @@ class Walk {
     return this.#step(name, () => {
       const stored = this.#open(this.#evidence.part(name), type)
       if (!('value' in stored)) return stored
+      // Links first: a record of somebody else is false here, whether or not their key is known.
+      const linked = rest(stored.value)
+      if ('failed' in linked) return linked
       const verdict = verifySignatures(type, stored.value, this.#keys)
       if (verdict.ok !== true) return worse(verdict)
-      const linked = rest(stored.value)
       return 'value' in linked ? { value: stored.value, detail: linked.detail } : linked
     })
   }

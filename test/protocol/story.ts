@@ -4,7 +4,6 @@
  */
 import { utf8 } from '../../crypto/bytes.ts'
 import type { CID } from '../../crypto/cid.ts'
-import type { Agreement } from '../../protocol/agreement.ts'
 import { collectConsent, collectDelivery, recordsOf } from '../../protocol/collect.ts'
 import type { Answer } from '../../protocol/command.ts'
 import { plainDigest } from '../../protocol/content.ts'
@@ -185,5 +184,3 @@ export const detailOf = (report: Report, id: string): string | undefined =>
 /** Steps that failed, for messages. */
 export const failedSteps = (report: Report): string[] =>
   report.steps.filter(step => step.status === 'failed').map(step => step.id)
-
-export type { Agreement }
