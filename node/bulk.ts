@@ -97,8 +97,9 @@ export class BulkRequester {
     }
   }
 
-  close(): void {
-    void this.#stream.close().catch(() => {})
+  /** Resets the stream: closed gently it would count on the other side for a while, and a new one be refused. */
+  retire(): void {
+    this.#stream.abort(streamClosed())
   }
 
   #take({ kind, bytes }: Piece): void {
@@ -165,8 +166,9 @@ export function serveBulk(stream: Stream, serve: (request: Uint8Array) => AsyncI
 
   const sendChunk = async (chunk: Uint8Array): Promise<void> => {
     for (let at = 0; at < chunk.length; ) {
-      if (creditBytes === 0) await credit()
-      const part = chunk.subarray(at, at + Math.min(creditBytes, BULK_FRAME_BYTES))
+      const part = chunk.subarray(at, at + BULK_FRAME_BYTES)
+      // not what credit is left: the rests of it would go out as crumbs
+      if (creditBytes < part.length) await credit(part.length)
       creditBytes -= part.length
       at += part.length
       if (stream.writeStatus !== 'writable') throw streamClosed()
@@ -176,14 +178,14 @@ export function serveBulk(stream: Stream, serve: (request: Uint8Array) => AsyncI
     }
   }
 
-  const credit = (): Promise<void> =>
+  const credit = (bytes: number): Promise<void> =>
     new Promise((resolve, reject) => {
       const stalled = setTimeout(
         () => stream.abort(new NetworkError('TIMEOUT', 'the reader of bulk bytes stalled')),
         BULK_STALL_MS,
       )
       wake = () => {
-        if (creditBytes === 0 && stream.writeStatus === 'writable') return
+        if (creditBytes < bytes && stream.writeStatus === 'writable') return
         clearTimeout(stalled)
         wake = undefined
         if (stream.writeStatus === 'writable') resolve()

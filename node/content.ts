@@ -115,6 +115,11 @@ export class ContentFiles implements AsyncDisposable {
     return this.#readers.use(hex, root, reader => readChecked(reader, root, index))
   }
 
+  /** The digests of all blocks, 32 bytes each, proven equal to the tree in the root. Throws CONTENT_MISSING, CONTENT_DAMAGED. */
+  readDigests(hex: string, root: Root): Promise<Uint8Array> {
+    return this.#readers.use(hex, root, async reader => reader.digests)
+  }
+
   /** Plain blocks in order. Throws KEY_MISMATCH, BLOCK_NOT_AUTHENTIC with the block's index, CONTENT_*. */
   async *openContent(root: Root, contentKey: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
     if (!equal(keyCommitment(contentKey), root.key))
@@ -177,14 +182,19 @@ export class ContentFiles implements AsyncDisposable {
     await this.#names.request()
   }
 
-  /** At start, before any import: deletes what a crash left unfinished. Parts that can be resumed stay. */
-  async sweep(): Promise<void> {
+  /**
+   * At start, before any import: deletes what a crash left unfinished, and complete content whose record was never
+   * committed, which `isKnown` tells by the digest of the root. Parts that can be resumed stay.
+   */
+  async sweep(isKnown: (hex: string) => boolean = () => true): Promise<void> {
     const names = new Set(await readdir(this.#dir))
     const isOrphan = (name: string) => {
       const hex = basename(name, '.index')
       return hex !== name && !names.has(`${hex}.blocks`) && !names.has(`${hex}.part`)
     }
-    for (const name of names) if (isTemporary(name) || isOrphan(name)) await rm(join(this.#dir, name))
+    const isLost = (name: string) => !isKnown(name.slice(0, name.lastIndexOf('.')))
+    for (const name of names)
+      if (isTemporary(name) || isOrphan(name) || isLost(name)) await rm(join(this.#dir, name))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

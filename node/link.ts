@@ -106,8 +106,8 @@ export class Link {
     try {
       const requester = this.#idleRequester() ?? (await this.#newRequester(signal))
       yield* requester.request(request, signal)
-      if (requester.idle && this.#idle.length < IDLE_BULK_STREAMS) this.#idle.push(requester)
-      else requester.close()
+      if (this.#idle.length < IDLE_BULK_STREAMS || this.#bulkTurns.length > 0) this.#idle.push(requester)
+      else requester.retire()
     } finally {
       this.#bulkSlots++
       this.#bulkTurns.shift()?.()

@@ -33,6 +33,7 @@ export interface NetworkOptions {
   seed: Uint8Array
   /** Multiaddrs such as `/ip4/0.0.0.0/tcp/4001`; none to only dial. */
   listen: string[]
+  /** Asked at every stream, not at every message: call `forget` when a peer is removed. */
   admitted(peerId: string): boolean
   /** One message of an admitted peer. While a returned promise is pending, that peer is slowed down. */
   onMessage(peerId: string, bytes: Uint8Array): void | Promise<void>
@@ -61,6 +62,8 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     streamMuxers: [
       yamux({
         maxInboundStreams: limits.STREAMS_PER_CONNECTION,
+        // those that come before this side has finished its handshake; one more resets the connection
+        maxEarlyStreams: limits.STREAMS_PER_CONNECTION,
         streamOptions: {
           maxReadBufferLength: limits.UNREAD_BYTES,
           maxStreamWindowSize: limits.STREAM_WINDOW_BYTES,

@@ -19,8 +19,8 @@ import { type Context, decodeState } from './machine.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 
-/** What collecting looks at: a part of the context of a step. */
-export type CollectContext = Pick<Context, 'self' | 'get' | 'partner' | 'witnesses'>
+/** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
+export type Reading = Pick<Context, 'self' | 'get' | 'partner' | 'witnesses'>
 
 /** Parts that an entry can commit to. */
 type Logged = EntryPart['of']
@@ -37,19 +37,20 @@ interface Subject {
 
 /**
  * Evidence of the delivery of one packet under an agreement. `theirs` is what the other side proved, if it was asked;
- * `salt` that of the content's digest, if it is given away. Throws NOT_FOUND when there is no such delivery here.
+ * `salt` that of the content's digest, if it is given away. Throws NOT_FOUND when there is no such delivery here,
+ * OUT_OF_ORDER before it was opened, or when it was rejected.
  */
 export function collectDelivery(
-  context: CollectContext,
+  home: Reading,
   ledger: Ledger,
   about: { agreement: CID; packet: CID },
   given: { theirs?: ProofReply; salt?: Uint8Array; asOfMs: number },
 ): Evidence {
-  const subject = deliveryOf(context, about)
+  const subject = deliveryOf(home, about)
   if (given.salt) subject.parts.salt = given.salt
   const { provider, consumer } = subject
   const claim = { type: 'delivery', ...about, provider, consumer, asOf: given.asOfMs } as const
-  return { claim, ...gather(context, ledger, subject, given.theirs) }
+  return { claim, ...gather(home, ledger, subject, given.theirs) }
 }
 
 /**
@@ -57,12 +58,12 @@ export function collectDelivery(
  * to it. `history` is told, not proven. Throws NOT_FOUND when no such agreement is complete here.
  */
 export function collectConsent(
-  context: CollectContext,
+  home: Reading,
   ledger: Ledger,
   about: { agreement: CID },
   given: { theirs?: ProofReply; asOfMs: number; history?: { state: string; at: number }[] },
 ): Evidence {
-  const subject = consentOf(context, about.agreement)
+  const subject = consentOf(home, about.agreement)
   const { provider, consumer } = subject
   const claim = {
     type: 'consent',
@@ -72,42 +73,43 @@ export function collectConsent(
     asOf: given.asOfMs,
   } as const
   const history = given.history ? { history: given.history } : {}
-  return { claim, ...gather(context, ledger, subject, given.theirs), ...history }
+  return { claim, ...gather(home, ledger, subject, given.theirs), ...history }
 }
 
 /** Ids to name in the request for the other side's proofs (command `proofs`): whose entries `collect…` would use. */
-export function recordsOf(context: CollectContext, about: { agreement: CID; packet?: CID }): CID[] {
+export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }): CID[] {
   const { agreement: id, packet: packetId } = about
-  const { ids } = packetId ? deliveryOf(context, { agreement: id, packet: packetId }) : consentOf(context, id)
+  const { ids } = packetId ? deliveryOf(home, { agreement: id, packet: packetId }) : consentOf(home, id)
   return Object.values(ids)
 }
 
-function consentOf(context: CollectContext, agreementId: CID): Subject {
-  const agreed = stored(agreement, agreementId, context)
+function consentOf(home: Reading, agreementId: CID): Subject {
+  const agreed = stored(agreement, agreementId, home)
   if (agreed?.signatures.length !== 2)
     throw new ProtocolError('NOT_FOUND', `there is no agreement ${agreementId} with both signatures here`)
   const { assigner: provider, assignee: consumer, offer, asset } = agreed.payload
   const parts: Parts = { agreement: agreed.bytes }
-  put(parts, 'offer', context.get(KEY.record(offer)))
-  put(parts, 'asset', context.get(KEY.record(asset)))
-  put(parts, 'provider', identityOf(provider, context))
-  put(parts, 'consumer', identityOf(consumer, context))
+  put(parts, 'offer', home.get(KEY.record(offer)))
+  put(parts, 'asset', home.get(KEY.record(asset)))
+  put(parts, 'provider', identityOf(provider, home))
+  put(parts, 'consumer', identityOf(consumer, home))
   return { provider, consumer, parts, ids: { offer, agreement: agreementId } }
 }
 
-function deliveryOf(context: CollectContext, about: { agreement: CID; packet: CID }): Subject {
-  const { provider, consumer, parts, ids } = consentOf(context, about.agreement)
-  const kept = context.get(KEY.delivery(about.agreement, about.packet))
-  const described = stored(packet, about.packet, context)
+function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subject {
+  const { provider, consumer, parts, ids } = consentOf(home, about.agreement)
+  const kept = home.get(KEY.delivery(about.agreement, about.packet))
+  const described = stored(packet, about.packet, home)
   if (!kept || !described)
     throw new ProtocolError('NOT_FOUND', `packet ${about.packet} was not delivered under this agreement here`)
   const { receipt, release, second } = decodeState<Delivery>(kept)
   parts.packet = described.bytes
-  put(parts, 'root', context.get(KEY.root(described.payload.root)))
+  put(parts, 'root', home.get(KEY.root(described.payload.root)))
   put(parts, 'received', receipt)
   put(parts, 'release', release)
-  // A rejection is no delivery: it stays out, and the evidence is then inconclusive.
-  if (second && isStored(readRecord(opened, second))) parts.opened = second
+  if (!second || !isStored(readRecord(opened, second)))
+    throw new ProtocolError('OUT_OF_ORDER', `the packet was ${second ? 'rejected' : 'not opened yet'}`)
+  parts.opened = second
   const receipts = (['received', 'release', 'opened'] as const).flatMap(name =>
     parts[name] ? [[name, recordId(decodeSigned(parts[name]).p)] as const] : [],
   )
@@ -116,15 +118,15 @@ function deliveryOf(context: CollectContext, about: { agreement: CID; packet: CI
 
 /** Heads, entries and witnesses of both logs beside the parts. */
 function gather(
-  context: CollectContext,
+  home: Reading,
   ledger: Ledger,
   { provider, parts, ids, consumer }: Subject,
   theirs: ProofReply | undefined,
 ): Omit<Evidence, 'claim'> {
-  const own = context.self.id.equals(provider) ? 'provider' : 'consumer'
+  const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
   const other = own === 'provider' ? 'consumer' : 'provider'
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
-  const mine = proveOwn(context, ledger, ids)
+  const mine = proveOwn(home, ledger, ids)
   const all = { ...parts }
   put(all, `${own}Head`, mine?.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
@@ -133,7 +135,7 @@ function gather(
     ...(theirs?.note === undefined ? [] : theirs.entries.map(each => entryPart(otherId, each, ids))),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
-  const ownWitnesses = context.witnesses.flatMap(id => identityOf(id, context) ?? [])
+  const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
   for (const bytes of [...ownWitnesses, ...(theirs?.witnesses ?? [])])
     witnesses.set(toHex(sha256(bytes)), bytes)
   for (const party of [all.provider, all.consumer]) if (party) witnesses.delete(toHex(sha256(party)))
@@ -141,16 +143,16 @@ function gather(
 }
 
 /** The own entries that commit to these records, under the head that is worth most. */
-function proveOwn(context: CollectContext, ledger: Ledger, ids: Subject['ids']) {
+function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
   const found = Object.values(ids).flatMap(record => {
-    const at = context.get(KEY.at(record))
+    const at = home.get(KEY.at(record))
     return at ? [{ record, index: readU64(at)! }] : []
   })
-  const covered = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
-  const head = covered ?? bestHead(context, 0)
+  const covered = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
+  const head = covered ?? bestHead(home, 0)
   if (!head) return undefined
   const under = found.filter(each => each.index < head.size)
-  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, context.get)) }
+  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, home.get)) }
 }
 
 function entryPart(
@@ -162,14 +164,12 @@ function entryPart(
   return of === undefined ? undefined : { org, of: of as Logged, entry, salt, path }
 }
 
-function identityOf(id: CID, context: CollectContext): Uint8Array | undefined {
-  return id.equals(context.self.id)
-    ? context.self.identityBytes
-    : context.partner(id.toString())?.identityBytes
+function identityOf(id: CID, home: Reading): Uint8Array | undefined {
+  return id.equals(home.self.id) ? home.self.identityBytes : home.partner(id.toString())?.identityBytes
 }
 
-function stored<P>(type: RecordType<P>, id: CID, context: CollectContext): Stored<P> | undefined {
-  const found = context.get(KEY.record(id))
+function stored<P>(type: RecordType<P>, id: CID, home: Reading): Stored<P> | undefined {
+  const found = home.get(KEY.record(id))
   const read = found && readRecord(type, found)
   return read && isStored(read) ? read : undefined
 }

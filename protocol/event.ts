@@ -11,6 +11,8 @@ export type Event =
   | { type: 'transfer'; machine: string; org: string; role: Role; state: string }
   | { type: 'delivery'; machine: string; org: string; state: string; packet: string }
   | { type: 'paired'; org: string; name: string }
+  /** A partner told new addresses or witnesses. */
+  | { type: 'partner'; org: string }
   | { type: 'head'; size: number }
   | { type: 'cosigned'; org: string; size: number }
   | { type: 'seen'; org: string; size: number }

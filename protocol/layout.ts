@@ -13,7 +13,7 @@ export const KEY = {
   record: (id: CID): string => `record/${hex(id)}`,
   /** Index of the newest log entry that commits to a record. */
   at: (id: CID): string => `at/${hex(id)}`,
-  /** Salt (32 bytes) and entry. */
+  /** Salt (32 bytes), digest of the id of the record that it commits to (32), entry. */
   entry: (index: number): string => `entry/${padded(index)}`,
   tail: 'log/tail',
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,

@@ -2,8 +2,9 @@
  * The own log as it is kept: entries under their index, RFC 6962 hashes in tiles of 256 (C2SP tlog-tiles), and what is
  * needed to go on. Memory is O(log n); a start reads the open tiles' parts and nothing else.
  */
-import { readU64, u64 } from '../crypto/bytes.ts'
+import { concat, readU64, u64 } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
+import { digestOf } from '../crypto/cid.ts'
 import { appendLeaf, type CompactRange, consistencyPath, inclusionPath, leafHash, nodeHash } from '../crypto/merkle.ts'
 import { KEY } from './layout.ts'
 import { append, emptyTail, type LogTail } from './log.ts'
@@ -14,6 +15,7 @@ import type { Stored } from './record.ts'
 const TILE_HASHES = 256
 const TILE_LEVELS = 8
 const SALT_BYTES = 32
+const DIGEST_BYTES = 32
 
 type Get = (key: string) => Uint8Array | undefined
 
@@ -89,9 +91,7 @@ export function record(
     const size = tail.range.size
     const saltBytes = salt(size)
     const appended = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt: saltBytes })
-    const value = new Uint8Array(SALT_BYTES + appended.entry.length)
-    value.set(saltBytes)
-    value.set(appended.entry, SALT_BYTES)
+    const value = concat(saltBytes, digestOf(id), appended.entry)
     writes.push({ key: KEY.entry(size), value, if: 'absent' }, { key: KEY.record(id), value: bytes }, { key: KEY.at(id), value: u64(size) })
     fillTiles(ledger.open, size, appended.leaf, writes)
     tail = appended.tail
@@ -139,10 +139,17 @@ function node(ledger: Ledger, get: Get, level: number, index: number): Uint8Arra
   return open.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] }).hashes[0]!
 }
 
-/** The salt and bytes of an entry. */
-export function readEntryAt(get: Get, index: number): { salt: Uint8Array; entry: Uint8Array } | undefined {
+/** An entry with its salt and the digest of the id of the record that it commits to. */
+export interface KeptEntry {
+  salt: Uint8Array
+  of: Uint8Array
+  entry: Uint8Array
+}
+
+export function readEntryAt(get: Get, index: number): KeptEntry | undefined {
   const value = get(KEY.entry(index))
-  return value && { salt: value.slice(0, SALT_BYTES), entry: value.slice(SALT_BYTES) }
+  const at = SALT_BYTES + DIGEST_BYTES
+  return value && { salt: value.slice(0, SALT_BYTES), of: value.slice(SALT_BYTES, at), entry: value.slice(at) }
 }
 
 /** Proof that entry `index` stands under the head of `size`. */

@@ -44,6 +44,8 @@ export interface Negotiation {
   /** The newest form of the agreement, encoded with its signatures, and its id. */
   agreement?: Uint8Array
   agreementId?: CID
+  /** The provider said that a person is asked. */
+  pending?: boolean
   refusal?: Refusal
   withdraw?: Uint8Array
   /** How often the last message was sent. */
@@ -231,7 +233,7 @@ function agree(n: Negotiation, context: Context): NegotiationStep {
 // Consumer verifies and signs.
 
 function pending(n: Negotiation): NegotiationStep {
-  const step = stay<Negotiation>(n)
+  const step = stay<Negotiation>({ ...n, pending: true })
   const machine = KEY.negotiation(n.org, n.id)
   step.output.events.push({ type: 'negotiation', machine, org: n.org, role: n.role, state: n.state, waitsFor: 'person' })
   return step

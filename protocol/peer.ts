@@ -9,6 +9,7 @@ import type { CID } from '../crypto/cid.ts'
 import { expand } from '../crypto/hash.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { signRecord } from '../crypto/statement.ts'
+import type { Packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
 import * as delivery from './delivery.ts'
@@ -19,7 +20,7 @@ import { KEY } from './layout.ts'
 import { emptyLedger, type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
-import type { HelloMessage, Message, MessageOf } from './message.ts'
+import type { HelloMessage, Message, MessageOf, Refusal } from './message.ts'
 import * as negotiation from './negotiation.ts'
 import { join, nothing, type Now, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
@@ -205,7 +206,7 @@ function introduced(from: string, message: MessageOf<'hello'>, context: Context)
   const value = pairing.encodePartner({ ...partner, addresses, witnesses })
   return equal(value, pairing.encodePartner(partner))
     ? nothing()
-    : { ...nothing(), writes: [{ key: KEY.partner(from), value }] }
+    : { ...nothing(), writes: [{ key: KEY.partner(from), value }], events: [{ type: 'partner', org: from }] }
 }
 
 // Machines that live in the store.
@@ -425,3 +426,15 @@ const then = (first: PeerStep, second: PeerStep): PeerStep => ({
   output: join(first.output, second.output),
 })
 
+
+/** Which packet `org` may fetch under an agreement now, or why not: asked by the driver before it streams a byte. */
+export function permits(
+  state: PeerState,
+  org: string,
+  agreement: CID,
+  packet: CID,
+  now: Now,
+  env: Env,
+): Packet | Refusal {
+  return transfer.mayFetch(org, agreement, packet, contextOf(state, new Uint8Array(32), now, env))
+}

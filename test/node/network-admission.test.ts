@@ -256,7 +256,7 @@ test('a server of bulk bytes that breaks the rules is refused', async () => {
   const bad = {
     'more than the credit': Array.from({ length: 17 }, () => frame(2, Buffer.alloc(256 * KIB))),
     'tiny pieces without end': Array.from({ length: 5000 }, () => frame(2, Buffer.alloc(1))),
-    'a frame that is too large': [Uint8Array.of(2, 4, 0, 1)],
+    'a frame that is too large': [Uint8Array.of(2, 16, 0, 1)],
     'an unknown kind': [frame(1, Buffer.from('x'))],
     'data after the end': [frame(3, Buffer.alloc(0)), frame(2, Buffer.from('x'))],
   }

@@ -1,0 +1,445 @@
+/**
+ * The local API: HTTP on loopback with a bearer token, a check of `Host` against DNS rebinding, and problem details with
+ * the codes of the core. It translates; every decision is the core's.
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { Readable } from 'node:stream'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { type CID, parseCid } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { decodeRoot, encodeRoot } from '../protocol/content.ts'
+import type { Event } from '../protocol/event.ts'
+import { type PacketDraft, RefusedError } from '../protocol/command.ts'
+import { offer } from '../protocol/agreement.ts'
+
+import { HANDLE, KEY } from '../protocol/layout.ts'
+import type { Constraint, Policy } from '../protocol/policy.ts'
+import { PROFILE } from '../protocol/policy.ts'
+import type { Secret } from '../protocol/output.ts'
+import { paths } from './config.ts'
+import { rootHex } from './content.ts'
+import type { Node } from './daemon.ts'
+import { secretKey } from './driver.ts'
+import { gatherConsent, gatherDelivery } from './gather.ts'
+
+import * as schema from './schema.ts'
+
+const VERSION = '0.0.1'
+/** A request's body: 100,000 paths of a publish. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024
+const MAX_WAIT_MS = 60_000
+/** How long a list of offers waits for the catalogs of connected partners. */
+const CATALOG_MS = 3_000
+const PARALLEL_IMPORTS = 4
+const PAGE = 500
+
+/** HTTP status of a code; what is not here and not a bug is 400. */
+const STATUS: Record<string, number> = {
+  UNAUTHORIZED: 401,
+  POLICY_DENIED: 403,
+  NOT_ADMITTED: 403,
+  TICKET_UNKNOWN: 403,
+  TICKET_EXPIRED: 403,
+  NOT_FOUND: 404,
+  OFFER_UNKNOWN: 404,
+  AGREEMENT_UNKNOWN: 404,
+  CONTENT_MISSING: 404,
+  OUT_OF_ORDER: 409,
+  CONFLICT: 409,
+  CLOCK_BEHIND: 409,
+  OFFER_EXPIRED: 410,
+  AGREEMENT_ENDED: 410,
+  SOURCE_CHANGED: 409,
+  CONTENT_TOO_LARGE: 413,
+  CONTENT_DAMAGED: 500,
+  STORE_FAILED: 500,
+  STORE_INCONSISTENT: 500,
+  STOPPED: 503,
+  PEER_UNREACHABLE: 504,
+  TIMEOUT: 504,
+  TIMED_OUT: 504,
+}
+const RETRYABLE = new Set(['STOPPED', 'PEER_UNREACHABLE', 'TIMEOUT', 'TIMED_OUT', 'CONFLICT', 'SOURCE_CHANGED'])
+
+export interface Api {
+  url: string
+  close(): Promise<void>
+}
+
+/** Opens the API on 127.0.0.1; a taken port is an error unless it is the default one, then a free one is taken. */
+export async function serveApi(node: Node, port: number): Promise<Api> {
+  const token = Buffer.from((await readFile(paths(node.home).token, 'utf8')).trim())
+  const app = Fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true, routerOptions: { maxParamLength: 256 } })
+  app.addHook('onRequest', async (request, reply) => guard(request, reply, token))
+  app.setErrorHandler((error, _request, reply) => sendProblem(node, reply, error))
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(node, reply, Object.assign(new Error(`there is no ${request.method} ${request.url}`), { code: 'NOT_FOUND' })),
+  )
+  routes(app, node)
+  const url = await listen(app, port)
+  return { url, close: () => app.close() }
+}
+
+async function listen(app: FastifyInstance, port: number): Promise<string> {
+  try {
+    return await app.listen({ host: '127.0.0.1', port })
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error
+    return app.listen({ host: '127.0.0.1', port: 0 })
+  }
+}
+
+async function guard(request: FastifyRequest, reply: FastifyReply, token: Buffer): Promise<void> {
+  const host = request.headers.host?.replace(/:\d+$/, '')
+  if (host !== '127.0.0.1' && host !== 'localhost') return reply.code(421).send({ code: 'WRONG_HOST' })
+  if (request.url === '/healthz' || request.url === '/readyz') return
+  const given = Buffer.from(request.headers.authorization?.replace(/^Bearer /, '') ?? '')
+  if (given.length !== token.length || !timingSafeEqual(given, token))
+    throw Object.assign(new Error('the token of this home is missing or wrong'), { code: 'UNAUTHORIZED' })
+}
+
+function sendProblem(node: Node, reply: FastifyReply, error: unknown): FastifyReply {
+  const { code, status } = codeOf(error)
+  const { message } = error as Error
+  if (status === 500) node.log.error({ error: String((error as Error).stack) }, 'request failed')
+  const refusal = error instanceof RefusedError ? error.refusal : undefined
+  const problem: schema.Problem = {
+    type: `urn:waybill:error:${code}`,
+    title: code,
+    status,
+    code,
+    detail: message,
+    retryable: RETRYABLE.has(code),
+    ...(refusal?.clause ? { clause: refusal.clause } : {}),
+    ...(refusal?.asked ? { asked: refusal.asked } : {}),
+    ...(refusal?.allowed ? { allowed: refusal.allowed } : {}),
+    ...(refusal?.next ? { hint: refusal.next } : {}),
+  }
+  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem))
+}
+
+function codeOf(error: unknown): { code: string; status: number } {
+  if (error instanceof z.ZodError) return { code: 'MALFORMED', status: 400 }
+  if (error instanceof CryptoError) return { code: 'MALFORMED', status: 400 }
+  const { code, statusCode } = error as { code?: string; statusCode?: number }
+  if (typeof code !== 'string') return { code: 'INTERNAL', status: statusCode ?? 500 }
+  if (code.startsWith('FST_')) return { code: 'MALFORMED', status: statusCode ?? 400 }
+  return { code, status: STATUS[code] ?? (/^[A-Z]+_[A-Z_]+$|^MALFORMED$/.test(code) ? 400 : 500) }
+}
+
+type Params = Record<string, string>
+const query = (request: FastifyRequest): Record<string, string | undefined> => request.query as Record<string, string | undefined>
+const params = (request: FastifyRequest): Params => request.params as Params
+const waitOf = (request: FastifyRequest): number => Math.min(Math.max(Number(query(request).waitMs ?? 0) || 0, 0), MAX_WAIT_MS)
+
+function routes(app: FastifyInstance, node: Node): void {
+  const { views, driver } = node
+  app.get('/healthz', () => ({ ok: true }))
+  app.get('/readyz', () => ({ ok: true }))
+  app.get('/v1/status', () => statusOf(node))
+  app.get('/v1/trust', () => views.trust())
+
+  app.get('/v1/partners', async () => ({ items: (await views.partners()).map(each => partnerView(node, each.org)) }))
+  app.post('/v1/invites', async request => {
+    const { for: forWhom, expiresMs } = schema.inviteRequest.parse(request.body)
+    const invite = { type: 'invite', forWhom, expiresMs, node: node.env.keys.node.public } as const
+    const { ticket } = (await driver.submit(invite)) as { ticket: string }
+    return { ticket, expiresMs }
+  })
+  app.post('/v1/join', request => node.join(schema.joinRequest.parse(request.body).ticket))
+  app.post('/v1/witnesses', async request => {
+    const { org } = await views.findPartner(schema.witnessRequest.parse(request.body).partner)
+    await node.addWitness(org)
+    return partnerView(node, org)
+  })
+
+  app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
+  app.get('/v1/assets', async () => ({ items: await views.assets() }))
+  app.post('/v1/offers', request => makeOffer(node, schema.offerRequest.parse(request.body)))
+  app.get('/v1/offers', async request => {
+    const { own, refresh } = query(request)
+    const unreachable = refresh === 'true' && own !== 'true' ? await refreshCatalogs(node) : []
+    return { items: await views.offers(own === undefined ? undefined : own === 'true'), unreachable }
+  })
+
+  app.post('/v1/requests', request => ask(node, schema.usageRequest.parse(request.body)))
+  app.get('/v1/requests', async () => ({ items: await views.requests() }))
+  app.get('/v1/requests/:id', async request => {
+    const key = await views.negotiationKey(params(request).id!)
+    const { after } = query(request)
+    const before = views.requestView(key)
+    const view = () => views.requestView(key)
+    const moved = () => view().state !== (after ?? before.state) || view().waitsFor !== before.waitsFor
+    await until(node, waitOf(request), event => 'machine' in event && event.machine === key && moved(), moved)
+    return view()
+  })
+  for (const act of ['approve', 'deny', 'withdraw'] as const)
+    app.post(`/v1/requests/:id/${act}`, async request => {
+      const { reason } = schema.decision.parse(request.body ?? {})
+      const machine = await views.negotiationKey(params(request).id!)
+      if (act === 'withdraw') await driver.submit({ type: 'withdraw', machine, reason: reason ?? 'withdrawn' })
+      else await driver.submit({ type: 'decide', machine, approve: act === 'approve', ...(reason ? { reason } : {}) })
+      return views.requestView(machine)
+    })
+
+  app.post('/v1/transfers', async request => {
+    const { org, stored } = await views.grant(schema.transferRequest.parse(request.body).agreement)
+    const { machine } = (await driver.submit({ type: 'transfer', org, agreement: stored.id })) as { machine: string }
+    return transferView(node, machine)
+  })
+  app.get('/v1/transfers/:id', async request => {
+    const key = await views.transferKey(params(request).id!)
+    const before = transferView(node, key)
+    const moved = () => {
+      const { state, done, receivedBytes } = transferView(node, key)
+      return state !== before.state || done !== before.done || receivedBytes !== before.receivedBytes
+    }
+    const over = () => before.state === 'COMPLETED' || before.state === 'TERMINATED'
+    await until(node, waitOf(request), event => (event.type === 'transfer' || event.type === 'delivery') && moved(), over)
+    return transferView(node, key)
+  })
+
+  app.get('/v1/agreements/:id/deliveries', async request => {
+    const { stored } = await views.grant(params(request).id!)
+    const { items, more } = await views.deliveries(stored.id, query(request).after, PAGE)
+    const next = more ? { next: items.at(-1)![0] } : {}
+    return { items: items.map(([, delivery]) => views.deliveryView(delivery)), ...next }
+  })
+  app.get('/v1/agreements/:id/packets/:packet/content', async (request, reply) => {
+    const { agreementId, packetId } = await delivered(node, params(request))
+    return sendContent(node, agreementId, packetId, reply)
+  })
+  app.get('/v1/agreements/:id/packets/:packet/evidence', async (request, reply) => {
+    const { agreementId, packetId } = await delivered(node, params(request))
+    return reply.type('application/vnd.ipld.car').send(Buffer.from(await gatherDelivery(node, agreementId, packetId)))
+  })
+  app.get('/v1/agreements/:id/evidence', async (request, reply) => {
+    const { stored } = await views.grant(params(request).id!)
+    return reply.type('application/vnd.ipld.car').send(Buffer.from(await gatherConsent(node, stored.id)))
+  })
+  app.get('/v1/consents', async () => ({ items: await views.consents(Date.now()) }))
+
+  app.get('/v1/log', request => {
+    const { size } = driver.state.ledger.tail.range
+    const after = Math.max(0, Number(query(request).after ?? 0) || 0)
+    const limit = Math.min(Math.max(1, Number(query(request).limit ?? 100) || 100), 1_000)
+    const head = node.headText()
+    const next = after + limit < size ? { next: after + limit } : {}
+    return { size, ...(head ? { head } : {}), entries: views.log(size, after, limit), ...next }
+  })
+  app.post('/v1/stop', (_request, reply) => {
+    setImmediate(() => node.onStop())
+    return reply.code(202).send({ stopping: true })
+  })
+}
+
+/** Waits for an event that `fits`, unless `already` holds; at most `ms`. */
+function until(
+  node: Node,
+  ms: number,
+  fits: (event: Event) => boolean,
+  already: () => boolean,
+): Promise<void> {
+  if (ms === 0 || already()) return Promise.resolve()
+  return new Promise(resolve => {
+    const timer = setTimeout(done, ms)
+    const listener = (event: Event) => {
+      if (fits(event)) done()
+    }
+    node.driver.on('event', listener)
+    function done() {
+      clearTimeout(timer)
+      node.driver.off('event', listener)
+      resolve()
+    }
+  })
+}
+
+async function statusOf(node: Node): Promise<schema.Status> {
+  const { views, env, network, driver } = node
+  const { words, final, headSize } = views.position()
+  const requests = await views.requests()
+  const partners = await views.partners()
+  const witnesses = views.witnesses()
+  return {
+    schema: 'waybill.status/1',
+    id: env.self.org,
+    name: env.self.identity.name,
+    peerId: network.peerId,
+    addresses: network.addresses(),
+    home: node.home,
+    pid: process.pid,
+    version: VERSION,
+    uptimeMs: Date.now() - node.startedMs,
+    partners: partners.length,
+    connected: network.connected().length,
+    log: { size: driver.state.ledger.tail.range.size, headSize, position: words, final },
+    witnesses,
+    assets: (await views.assets()).length,
+    offers: (await views.offers(true)).length,
+    waiting: requests.filter(request => request.waitsFor === 'you').length,
+    problems: problemsOf(node, witnesses),
+  }
+}
+
+function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
+  const stuck = witnesses.filter(each => each.problem).map(each => ({ code: 'WITNESS', text: `${each.name}: ${each.problem}` }))
+  const lone = witnesses.length === 0
+  const hint = 'waybill witness add PARTNER'
+  const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
+  return [...stuck, ...none, ...node.problems]
+}
+
+function partnerView(node: Node, org: string): schema.Partner {
+  const { name, pairedMs, addresses, witnesses } = node.views.partner(org)!
+  return {
+    id: org,
+    name,
+    connected: node.isConnected(org),
+    pairedMs,
+    addresses,
+    witnesses: witnesses.map(String),
+    isWitness: node.witnesses.includes(org),
+    seenSize: node.views.seenSize(org),
+  }
+}
+
+const transferView = (node: Node, key: string): schema.Transfer => {
+  const view = node.views.transferView(key, 0)
+  return { ...view, receivedBytes: node.received.get(view.agreement) ?? 0 }
+}
+
+// Publish and offer.
+
+async function publish(node: Node, body: z.infer<typeof schema.publishRequest>): Promise<schema.Published> {
+  const drafts: PacketDraft[] = new Array(body.files.length)
+  const secrets: Secret[] = []
+  const imported: string[] = []
+  let next = 0
+  const importNext = async (): Promise<void> => {
+    for (let i = next++; i < body.files.length; i = next++) {
+      const { path, name, mediaType } = body.files[i]!
+      const secret = randomBytes(64)
+      const made = await node.content.importFile(path, secret.subarray(0, 32), secret.subarray(32)).catch(error => {
+        throw Object.assign(error, { message: `${name}: ${error.message}` })
+      })
+      imported.push(rootHex(made.root))
+      const { size, rootCid: root, digest } = made
+      drafts[i] = { name, mediaType: mediaType ?? 'application/octet-stream', size, root, rootBytes: encodeRoot(made.root), digest }
+      secrets.push({ handle: HANDLE.content(root), bytes: secret })
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: PARALLEL_IMPORTS }, importNext))
+    const { title, domain, level } = body
+    const answer = await node.driver.submit({ type: 'publish', title, domain, level, packets: drafts }, secrets)
+    const { asset: id, packets } = answer as { asset: CID; packets: CID[] }
+    const bytes = drafts.reduce((sum, draft) => sum + draft.size, 0)
+    return { asset: id.toString(), packets: packets.map(each => node.views.packetView(each)), bytes }
+  } catch (error) {
+    next = body.files.length // the other imports end with the file they are at
+    await Promise.allSettled(imported.map(hex => node.content.remove(hex)))
+    throw error
+  }
+}
+
+async function makeOffer(node: Node, body: z.infer<typeof schema.offerRequest>): Promise<schema.Offer> {
+  const audience = await Promise.all(body.to.map(async each => (await node.views.findPartner(each)).id))
+  const answer = await node.driver.submit({
+    type: 'offer',
+    asset: await node.views.assetId(body.asset),
+    audience,
+    policy: policyOf(body, audience),
+    approval: body.approval,
+    untilMs: body.untilMs,
+    ...(body.price ? { price: body.price } : {}),
+    ...(body.notice ? { notice: body.notice } : {}),
+  })
+  return node.views.offerView((answer as { offer: CID }).offer)!
+}
+
+function policyOf(body: z.infer<typeof schema.offerRequest>, audience: CID[]): Policy {
+  const anyOf = (left: string, values: string[]): Constraint[] => {
+    if (values.length === 0) return []
+    return [values.length === 1 ? { left, op: 'eq', right: values[0]! } : { left, op: 'isAnyOf', right: values }]
+  }
+  const constraints = [
+    ...anyOf('purpose', body.purposes),
+    ...anyOf('recipient', audience.map(String)),
+    { left: 'dateTime', op: 'lt', right: body.untilMs },
+  ]
+  return {
+    profile: PROFILE,
+    permissions: body.allow.map(action => ({ action, constraints })),
+    prohibitions: body.noRedistribution ? [{ action: 'distribute', constraints: [] }] : [],
+  }
+}
+
+/** Asks every connected partner for its catalog; names those that did not answer in time. */
+async function refreshCatalogs(node: Node): Promise<string[]> {
+  const partners = await node.views.partners()
+  const asked = await Promise.all(
+    partners.map(async ({ org, name }) => {
+      if (!node.isConnected(org)) return name
+      const { promise, resolve } = Promise.withResolvers<string | undefined>()
+      let id = ''
+      const listener = (event: { type: string; org?: string; id?: string; complete?: boolean }) => {
+        if (event.type === 'catalog' && event.org === org && event.complete && event.id === id) resolve(undefined)
+      }
+      node.driver.on('event', listener)
+      const timer = setTimeout(() => resolve(name), CATALOG_MS)
+      id = ((await node.driver.submit({ type: 'catalog', org })) as { id: string }).id
+      return promise.finally(() => {
+        clearTimeout(timer)
+        node.driver.off('event', listener)
+      })
+    }),
+  )
+  return asked.filter(name => name !== undefined)
+}
+
+/** Begins a negotiation; an action or purpose that is left out is the offer's, where it names exactly one. */
+async function ask(node: Node, body: z.infer<typeof schema.usageRequest>): Promise<schema.Request> {
+  const id = await node.views.offerId(body.offer)
+  const offered = node.views.record(offer, id)!.payload
+  const { permissions } = offered.policy
+  const action = body.action ?? (permissions.length === 1 ? permissions[0]!.action : 'use')
+  const purposes = permissions.flatMap(({ constraints }) =>
+    constraints.flatMap(({ left, op, right }) => (left === 'purpose' && op === 'eq' ? [String(right)] : [])),
+  )
+  const purpose = body.purpose ?? (new Set(purposes).size === 1 ? purposes[0]! : 'unspecified')
+  const org = offered.org.toString()
+  const answer = await node.driver.submit({ type: 'request', org, offer: id, action, purpose })
+  return node.views.requestView((answer as { machine: string }).machine)
+}
+
+// Content.
+
+async function delivered(node: Node, { id, packet }: Params): Promise<{ agreementId: CID; packetId: CID }> {
+  const { stored } = await node.views.grant(id!)
+  const { items } = packet!.startsWith('bafy') ? { items: [] } : await node.views.deliveries(stored.id, undefined, 100_000)
+  const packetId = packet!.startsWith('bafy') ? parseCid(packet!) : node.views.packetId(packet!, items.map(([, each]) => each))
+  node.views.delivery(stored.id, packetId) // NOT_FOUND where it was not delivered
+  return { agreementId: stored.id, packetId }
+}
+
+/** The plain content, deciphered as it is sent; only what was opened and found right is ever given out. */
+async function sendContent(node: Node, agreementId: CID, packetId: CID, reply: FastifyReply): Promise<FastifyReply> {
+  const { state, role, root: rootId } = node.views.delivery(agreementId, packetId)
+  if (role === 'consumer' && state !== 'DONE' && state !== 'OPENED')
+    throw Object.assign(new Error(`the packet is ${state}, not opened yet`), { code: 'OUT_OF_ORDER' })
+  const root = decodeRoot(node.store.get(KEY.root(rootId))!)
+  const sealed = node.store.get(secretKey(HANDLE.content(rootId)))
+  if (!sealed) throw Object.assign(new Error('the key of this packet is not here'), { code: 'NOT_FOUND' })
+  const key = node.openSecret(HANDLE.content(rootId), sealed).subarray(0, 32)
+  const { name } = node.views.packetView(packetId)
+  return reply
+    .type('application/octet-stream')
+    .header('content-length', root.size)
+    .header('content-disposition', `attachment; filename*=UTF-8''${encodeURIComponent(basename(name))}`)
+    .send(Readable.from(node.content.openContent(root, key)))
+}
+

@@ -1,0 +1,59 @@
+/** A home's folder and its `config.toml`. Unknown keys are errors: a misspelt one would be a setting silently not made. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse, stringify, TomlError } from 'smol-toml'
+import { z } from 'zod'
+import { writeFileDurable } from './file.ts'
+
+const schema = z.strictObject({
+  name: z.string().min(1).max(512),
+  /** Where partners reach this node: multiaddrs. */
+  listen: z.array(z.string()).default(['/ip4/127.0.0.1/tcp/4101']),
+  /** Port of the local API on 127.0.0.1; 0 takes a free one. */
+  apiPort: z.number().int().min(0).max(65_535).default(4180),
+  /** Ids of the partners that witness the log of this home. */
+  witnesses: z.array(z.string().max(128)).max(32).default([]),
+})
+export type Config = z.infer<typeof schema>
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'CONFIG_INVALID'
+}
+
+/** Every path of a home. */
+export const paths = (home: string) => ({
+  config: join(home, 'config.toml'),
+  keys: join(home, 'keys'),
+  store: join(home, 'store'),
+  identity: join(home, 'identity.waybill-id'),
+  token: join(home, 'token'),
+  api: join(home, 'api.json'),
+  trust: join(home, 'trust.json'),
+})
+
+export const hasHome = (home: string): boolean => existsSync(paths(home).config)
+
+/** Reads the configuration; throws CONFIG_INVALID with the key that is wrong. */
+export function readConfig(home: string): Config {
+  const path = paths(home).config
+  let value: unknown
+  try {
+    value = parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    if (error instanceof TomlError) throw new ConfigError(`${path}: ${error.message.split('\n')[0]}`)
+    throw error
+  }
+  const read = schema.safeParse(value)
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  throw new ConfigError(`${path}: ${issue!.path.join('.') || 'config'}: ${issue!.message}`)
+}
+
+/** Writes the whole configuration; comments of a hand-edited file are lost, its settings are not. */
+export const writeConfig = (home: string, config: z.input<typeof schema>): Promise<void> =>
+  writeFileDurable(
+    paths(home).config,
+    new TextEncoder().encode(`# Settings of this Waybill home. Unknown keys are errors.\n${stringify(schema.parse(config))}\n`),
+    0o600,
+  )

@@ -1,0 +1,284 @@
+/**
+ * The bulk side of a transfer: ciphertext between two homes, and the opening of what came. The core decides who may have
+ * which packet; here bytes are streamed, hashed and ciphered, and the outcome goes back as input.
+ */
+import { equal, toHex } from '../crypto/bytes.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { asCid, type CID, digestOf, parseCid } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { open as openSeal } from '../crypto/seal.ts'
+import { cipherBlockSize, decodeRoot, DIGEST_BYTES, type Root } from '../protocol/content.ts'
+import type { Opening } from '../protocol/delivery.ts'
+import type { Event } from '../protocol/event.ts'
+import { HANDLE, KEY } from '../protocol/layout.ts'
+import type { Secret } from '../protocol/output.ts'
+import { permits } from '../protocol/peer.ts'
+import { ContentError, type ContentFiles } from './content.ts'
+import { type Driver, now, secretKey } from './driver.ts'
+import { openSecret } from './keystore.ts'
+
+type Ask<T extends Event['type']> = Extract<Event, { type: T }>
+
+/** Packets fetched at once: a stream each, enough to hide the round trips of small ones. */
+const PARALLEL_FETCHES = 8
+/** A peer that sends wrong bytes is asked this often. */
+const MAX_BAD_FETCHES = 3
+const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000, 30_000]
+/** Codes after which asking again cannot help. */
+const FINAL = new Set(['NOT_FOUND', 'AGREEMENT_UNKNOWN', 'AGREEMENT_ENDED', 'POLICY_DENIED', 'CONTENT_MISSING', 'CONTENT_DAMAGED'])
+
+export interface ExchangeOptions {
+  driver: Driver
+  content: ContentFiles
+  homeKey: Uint8Array
+  bulk(org: string, request: Uint8Array, signal: AbortSignal): AsyncIterable<Uint8Array>
+  log(message: string, about: object): void
+  /** Bytes of ciphertext that have come for a packet. */
+  onProgress(agreement: string, bytes: number): void
+}
+
+/** A refusal as the bulk stream carries it: by its code. */
+class Refused extends Error {
+  readonly code: string
+
+  constructor(code: string, text: string) {
+    super(text)
+    this.code = code
+  }
+}
+
+export class Exchange {
+  readonly #options: ExchangeOptions
+  readonly #abort = new AbortController()
+  readonly #queue: (() => Promise<void>)[] = []
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #running = 0
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options
+    options.driver.on('event', event => this.#take(event))
+  }
+
+  stop(): void {
+    this.#abort.abort()
+    this.#queue.length = 0
+    for (const timer of this.#timers) clearTimeout(timer)
+  }
+
+  #take(event: Event): void {
+    if (event.type === 'ask-fetch') this.#enqueue(() => this.#fetch(event))
+    else if (event.type === 'ask-open') this.#enqueue(() => this.#open(event))
+    else if (event.type === 'ask-judge') this.#enqueue(() => this.#judge(event))
+  }
+
+  #enqueue(work: () => Promise<void>): void {
+    this.#queue.push(work)
+    this.#next()
+  }
+
+  #next(): void {
+    if (this.#running >= PARALLEL_FETCHES) return
+    const work = this.#queue.shift()
+    if (!work) return
+    this.#running++
+    work()
+      .catch(error => {
+        if (!this.#abort.signal.aborted) this.#options.log('exchange failed', { error: String(error?.stack ?? error) })
+      })
+      .finally(() => {
+        this.#running--
+        this.#next()
+      })
+  }
+
+  // Provider.
+
+  /** The digests of all blocks, then the blocks from the one asked for; each is proven against the index before it leaves. */
+  async *serve(org: string, request: Uint8Array): AsyncIterable<Uint8Array> {
+    const { agreement, packet, from } = readRequest(request)
+    const { driver, content } = this.#options
+    const granted = permits(driver.state, org, agreement, packet, now(), driver.env)
+    if ('code' in granted) throw new Refused(granted.code, granted.text)
+    const root = this.#root(granted.root)
+    const hex = toHex(digestOf(granted.root))
+    if (from === 0) yield await content.readDigests(hex, root)
+    for (let i = from; i < root.count; i++) yield await content.readBlock(hex, root, i)
+  }
+
+  #root(id: CID): Root {
+    const bytes = this.#options.driver.env.get(KEY.root(id))
+    if (!bytes) throw new Refused('NOT_FOUND', 'the content is not known here')
+    return decodeRoot(bytes)
+  }
+
+  // Consumer.
+
+  async #fetch(ask: Ask<'ask-fetch'>, attempt = 0, bad = 0): Promise<void> {
+    const { driver, log } = this.#options
+    const { machine } = ask
+    try {
+      await this.#receive(ask)
+      await driver.submit({ type: 'fetched', machine, ok: true })
+    } catch (error) {
+      if (this.#abort.signal.aborted) return
+      const { code: local, remoteCode } = error as { code?: string; remoteCode?: string }
+      const code = remoteCode ?? local ?? 'UNKNOWN'
+      const text = (error as Error).message.slice(0, 300)
+      const wrong = bad + (code === 'BLOCK_MISMATCH' || code === 'DIGESTS_MISMATCH' ? 1 : 0)
+      if (FINAL.has(code) || wrong >= MAX_BAD_FETCHES) {
+        await driver.submit({ type: 'fetched', machine, ok: false, refusal: { code, text } })
+        return
+      }
+      log('fetch will be tried again', { packet: ask.packet, code, text })
+      this.#later(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!, () => this.#fetch(ask, attempt + 1, wrong))
+    }
+  }
+
+  /** Waits without holding a place in the queue, so that a partner that is away does not keep others waiting. */
+  #later(ms: number, work: () => Promise<void>): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#enqueue(work)
+    }, ms)
+    this.#timers.add(timer)
+  }
+
+  /** Receives what is missing of a packet's ciphertext; goes on where an earlier attempt stood. */
+  async #receive(ask: Ask<'ask-fetch'>): Promise<void> {
+    const { content, bulk, onProgress } = this.#options
+    const root = decodeRoot(ask.rootBytes)
+    const receiver = await content.receive(root)
+    try {
+      if (receiver.next < root.count) {
+        const from = receiver.digests ? receiver.next : 0
+        const request = encode({ agreement: parseCid(ask.agreement), packet: parseCid(ask.packet), from })
+        const reader = new ByteReader(bulk(ask.org, request, this.#abort.signal))
+        try {
+          if (from === 0) {
+            await receiver.putDigests(await reader.read(root.count * DIGEST_BYTES))
+            await reader.skip(receiver.next, i => cipherBlockSize(root, i))
+          }
+          while (receiver.next < root.count) {
+            const block = await reader.read(cipherBlockSize(root, receiver.next))
+            await receiver.put(block)
+            onProgress(ask.agreement, block.length)
+          }
+        } finally {
+          await reader.close()
+        }
+      }
+      await receiver.finish()
+    } catch (error) {
+      await receiver.suspend()
+      throw error
+    }
+  }
+
+  async #open(ask: Ask<'ask-open'>): Promise<void> {
+    const { driver, content, homeKey } = this.#options
+    const sealed = driver.env.get(secretKey(ask.oneTime))
+    if (!sealed) throw new Error(`the one-time key ${ask.oneTime} is not in the store`)
+    const oneTimePrivate = openSecret(homeKey, ask.oneTime, sealed)
+    try {
+      const { opening, secret } = await openContent(content, this.#root(ask.root), oneTimePrivate, ask)
+      const secrets: Secret[] = secret ? [{ handle: HANDLE.content(ask.root), bytes: secret }] : []
+      await driver.submit({ type: 'opened', machine: ask.machine, opening }, secrets)
+    } catch (error) {
+      if (!(error instanceof ContentError) || (error.code !== 'CONTENT_DAMAGED' && error.code !== 'CONTENT_MISSING')) throw error
+      // The own disk is at fault, not the provider: fetch again before anything is said.
+      await this.#refetch(ask)
+    }
+  }
+
+  async #refetch(ask: Ask<'ask-open'>): Promise<void> {
+    const { driver, content } = this.#options
+    const { agreement, packet, org } = driver.delivery(ask.machine)
+    const rootBytes = driver.env.get(KEY.root(ask.root))!
+    await content.remove(toHex(digestOf(ask.root)))
+    await this.#receive({ type: 'ask-fetch', machine: ask.machine, org, agreement, packet, root: ask.root, rootBytes })
+    await this.#open(ask)
+  }
+
+  async #judge(ask: Ask<'ask-judge'>): Promise<void> {
+    const { driver, content } = this.#options
+    const { opening } = await openContent(content, this.#root(ask.root), ask.oneTimePrivate, ask)
+    const proven = !opening.ok && opening.reason === ask.reason && opening.block === ask.block
+    await driver.submit({ type: 'judged', machine: ask.machine, proven, receipt: ask.receipt })
+  }
+}
+
+/** Opens a release and the content under it: what a consumer finds, and what a provider finds of a rejection. */
+async function openContent(
+  content: ContentFiles,
+  root: Root,
+  oneTimePrivate: Uint8Array,
+  release: { enc: Uint8Array; ct: Uint8Array; info: Uint8Array; digest: Uint8Array },
+): Promise<{ opening: Opening; secret?: Uint8Array }> {
+  const reject = (reason: Exclude<Opening, { ok: true }>['reason'], block?: number) => ({
+    opening: { ok: false, reason, oneTimePrivate, ...(block === undefined ? {} : { block }) } as Opening,
+  })
+  let secret: Uint8Array
+  try {
+    secret = openSeal(oneTimePrivate, release.enc, release.info, release.ct)
+  } catch (error) {
+    if (error instanceof CryptoError) return reject('seal')
+    throw error
+  }
+  try {
+    const { digest } = await content.checkContent(root, secret.subarray(0, 32), secret.subarray(32))
+    return equal(digest, release.digest) ? { opening: { ok: true }, secret } : reject('digest')
+  } catch (error) {
+    if (error instanceof ContentError && error.code === 'KEY_MISMATCH') return reject('key')
+    if (error instanceof ContentError && error.code === 'BLOCK_NOT_AUTHENTIC') return reject('block', error.block)
+    throw error
+  }
+}
+
+function readRequest(bytes: Uint8Array): { agreement: CID; packet: CID; from: number } {
+  try {
+    const value = decode(bytes, 1_024) as Record<string, Value>
+    const [agreement, packet, from] = [asCid(value.agreement), asCid(value.packet), value.from]
+    if (agreement && packet && typeof from === 'number' && Number.isSafeInteger(from) && from >= 0)
+      return { agreement, packet, from }
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error
+  }
+  throw new Refused('MALFORMED', 'not a request for blocks')
+}
+
+/** Reads exact lengths from chunks whose boundaries mean nothing. */
+class ByteReader {
+  readonly #chunks: AsyncIterator<Uint8Array>
+  #rest: Uint8Array = new Uint8Array(0)
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.asyncIterator]()
+  }
+
+  async read(length: number): Promise<Uint8Array> {
+    const target = new Uint8Array(length)
+    let at = 0
+    while (at < length) {
+      if (this.#rest.length === 0) {
+        const next = await this.#chunks.next()
+        if (next.done) throw new Refused('STREAM_CLOSED', 'the stream ended before the content did')
+        this.#rest = next.value
+        continue
+      }
+      const take = this.#rest.subarray(0, length - at)
+      target.set(take, at)
+      at += take.length
+      this.#rest = this.#rest.subarray(take.length)
+    }
+    return target
+  }
+
+  /** Passes over blocks that are here already. */
+  async skip(count: number, sizeOf: (index: number) => number): Promise<void> {
+    for (let i = 0; i < count; i++) await this.read(sizeOf(i))
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.()
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Evidence as this home can give it: its own records and proofs, and the other side's proofs, asked for over the mesh. What
+ * the other side gave is kept, so that evidence can be written again while it is away.
+ */
+import type { CID } from '../crypto/cid.ts'
+import { parseNote } from '../crypto/note.ts'
+import { collectConsent, collectDelivery, recordsOf } from '../protocol/collect.ts'
+import type { Event, ProofReply } from '../protocol/event.ts'
+import { formatEvidence } from '../protocol/evidence.ts'
+import { HANDLE } from '../protocol/layout.ts'
+import { committeeOf } from '../protocol/trust.ts'
+import type { Node } from './daemon.ts'
+import { secretKey } from './driver.ts'
+
+/** How long evidence waits for heads and cosignatures before it is written as it is (RULES D3). */
+const WAIT_MS = 2_000
+const ASK_AGAIN_MS = 100
+const ANSWER_MS = 1_000
+
+/** The evidence file of one delivered packet. */
+export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID): Promise<Uint8Array> {
+  const { org, root } = node.views.delivery(agreementId, packetId)
+  const handle = HANDLE.content(root)
+  const sealed = node.store.get(secretKey(handle))
+  if (!sealed) throw Object.assign(new Error('the packet was not opened yet'), { code: 'OUT_OF_ORDER' })
+  const salt = node.openSecret(handle, sealed).slice(32)
+  const about = { agreement: agreementId, packet: packetId }
+  const theirs = await gathered(node, org, recordsOf(node.reading(), about))
+  const given = { ...theirs, salt, asOfMs: Date.now() }
+  return formatEvidence(collectDelivery(node.reading(), node.driver.state.ledger, about, given))
+}
+
+/** The consent receipt of an agreement, verifiable alone. */
+export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8Array> {
+  const { org } = await node.views.grant(agreementId.toString())
+  const theirs = await gathered(node, org, [agreementId])
+  const given = { ...theirs, asOfMs: Date.now(), history: await node.views.historyOf(agreementId) }
+  return formatEvidence(collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given))
+}
+
+/** The other side's proofs, and a wait for the cosignatures that both heads still lack: at most 2 s in all. */
+async function gathered(node: Node, org: string, records: CID[]): Promise<{ theirs?: ProofReply }> {
+  const end = performance.now() + WAIT_MS
+  let theirs: ProofReply | undefined
+  for (;;) {
+    const reply = await proofsOf(node, org, records)
+    if (reply?.note) theirs = reply
+    const done = theirs !== undefined && !theirs.pending && isCosigned(theirs) && node.isSettled()
+    if (done || performance.now() >= end) return theirs ? { theirs } : {}
+    await new Promise(resolve => setTimeout(resolve, ASK_AGAIN_MS))
+  }
+}
+
+/** Whether a head has as many cosignatures of the witnesses named as make it final. */
+function isCosigned({ note, witnesses }: ProofReply): boolean {
+  if (!note) return false
+  const { q } = committeeOf(witnesses.length)
+  return parseNote(note).lines.length - 1 >= q
+}
+
+async function proofsOf(node: Node, org: string, records: CID[]): Promise<ProofReply | undefined> {
+  if (!node.isConnected(org)) return undefined
+  const { promise, resolve } = Promise.withResolvers<ProofReply | undefined>()
+  let id = ''
+  const listener = (event: Event) => {
+    if (event.type === 'proofs' && event.org === org && event.id === id) resolve(event.reply)
+  }
+  node.driver.on('event', listener)
+  const timer = setTimeout(() => resolve(undefined), ANSWER_MS)
+  try {
+    id = ((await node.driver.submit({ type: 'proofs', org, records })) as { id: string }).id
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    node.driver.off('event', listener)
+  }
+}
+
