@@ -15,7 +15,7 @@ export const ENTRY_COMMITMENT: Uint8Array = tag('entry-commitment')
 export const KEY_COMMITMENT: Uint8Array = tag('key-commitment')
 /** HKDF info: content key -> the key that ciphers the blocks; so the commitment and the cipher share no key. */
 export const BLOCK_KEY: Uint8Array = tag('block-key')
-/** HMAC(salt, this ‖ SHA-256(plain bytes)): the salted digest of a packet's content. */
+/** SHA-256(this ‖ salt ‖ plain bytes): the salted digest of a packet's content. */
 export const PLAIN_DIGEST: Uint8Array = tag('plain-digest')
 /** HMAC(batch secret, this ‖ …): the content key of one of the small packets published together (RULES F2). */
 export const BATCH_KEY: Uint8Array = tag('batch-key')

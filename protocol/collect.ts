@@ -1,176 +1,179 @@
-/** Evidence from what a home holds and the proofs that the other side gave; works at either side of a delivery. */
-import { readU64, utf8 } from '../crypto/bytes.ts'
+/**
+ * Collecting evidence at either party of an agreement: what its own store holds, and what the other side proved of its log
+ * (`proof/reply`). Nothing is checked here; verify.ts does that, with a trust file.
+ */
+import { readU64, toHex, utf8 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
+import { sha256 } from '../crypto/hash.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
-import { type Agreement, agreement } from './agreement.ts'
+import { agreement } from './agreement.ts'
 import { packet } from './asset.ts'
 import type { Delivery } from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
-import { type EntryPart, type Evidence, type PartName } from './evidence.ts'
-import { newestHead } from './heads.ts'
+import type { EntryPart, Evidence, PartName } from './evidence.ts'
+import { bestHead, proveRecord } from './heads.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, provePresence, readEntryAt } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import { type Context, decodeState } from './machine.ts'
-import type { Negotiation } from './negotiation.ts'
-import { isStored, readRecord, type Stored } from './record.ts'
+import { opened } from './receipt.ts'
+import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 
-/** What collecting looks at: the home's store and identity, and its partners. */
+/** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'partner' | 'witnesses'>
 
-type Named = { of: EntryPart['of']; id: CID; bytes: Uint8Array }
+/** Parts that an entry can commit to. */
+type Logged = EntryPart['of']
+type Parts = Evidence['parts']
 
-/** The records that the other side's log has to prove for a delivery. */
-const REQUIRED = [['provider','packet'],['provider','agreement'],['provider','release'],['consumer','agreement'],['consumer','received'],['consumer','opened']].map(([side, of]) => ({ side, of }))
-
-export function recordsOf(home: Reading, { agreement: agreementId, packet: packetId }: { agreement: CID; packet: CID }): CID[] {
-  const { sides, records } = deliveryOf(home, agreementId, packetId)
-  const theirSide = sides.own === 'provider' ? 'consumer' : 'provider'
-  return records.filter(each => isRequired(theirSide, each.of)).map(each => each.id)
+/** Records of a part and their ids: what is in hand, and what to ask the other side to prove. */
+interface Subject {
+  provider: CID
+  consumer: CID
+  parts: Parts
+  /** Ids of the records among the parts that a log commits to. */
+  ids: Partial<Record<Logged, CID>>
 }
 
-/** Evidence that a packet was delivered under an agreement. Throws NOT_FOUND, OUT_OF_ORDER before it was opened. */
+/**
+ * Evidence of the delivery of one packet under an agreement. `theirs` is what the other side proved, if it was asked;
+ * `salt` that of the content's digest, if it is given away. Throws NOT_FOUND when there is no such delivery here,
+ * OUT_OF_ORDER before it was opened, or when it was rejected.
+ */
 export function collectDelivery(
   home: Reading,
   ledger: Ledger,
-  { agreement: agreementId, packet: packetId }: { agreement: CID; packet: CID },
-  { theirs, asOfMs, salt }: { theirs?: ProofReply; asOfMs: number; salt: Uint8Array },
+  about: { agreement: CID; packet: CID },
+  given: { theirs?: ProofReply; salt?: Uint8Array; asOfMs: number },
 ): Evidence {
-  const { agreed, sides, records, described } = deliveryOf(home, agreementId, packetId)
-  const base = baseOf(home, agreed, sides, asOfMs)
-  const parts: Evidence['parts'] = { ...base.parts, root: need(home, KEY.root(described.root)), salt }
-  for (const { of, bytes } of records) parts[of] = bytes
-  const claim = { ...base.claim, type: 'delivery' as const, packet: packetId }
-  return withProofs({ ...base, claim, parts }, home, ledger, sides, records, theirs)
+  const subject = deliveryOf(home, about)
+  if (given.salt) subject.parts.salt = given.salt
+  const { provider, consumer } = subject
+  const claim = { type: 'delivery', ...about, provider, consumer, asOf: given.asOfMs } as const
+  return { claim, ...gather(home, ledger, subject, given.theirs) }
 }
 
-/** An agreement with both signatures and its state history, verifiable alone. */
+/**
+ * Evidence of a consent: the agreement with both signatures, the offer and asset it rests on, and the entries that commit
+ * to it. `history` is told, not proven. Throws NOT_FOUND when no such agreement is complete here.
+ */
 export function collectConsent(
   home: Reading,
   ledger: Ledger,
-  { agreement: agreementId }: { agreement: CID },
-  { theirs, asOfMs, history }: { theirs?: ProofReply; asOfMs: number; history: Negotiation['history'] },
+  about: { agreement: CID },
+  given: { theirs?: ProofReply; asOfMs: number; history?: { state: string; at: number }[] },
 ): Evidence {
-  const agreed = grantOf(home, agreementId)
-  const sides = sidesOf(home, agreed.payload)
-  const base = baseOf(home, agreed, sides, asOfMs)
-  const records: Named[] = [{ of: 'agreement', id: agreed.id, bytes: agreed.bytes }]
-  return withProofs({ ...base, history }, home, ledger, sides, records, theirs)
+  const subject = consentOf(home, about.agreement)
+  const { provider, consumer } = subject
+  const claim = {
+    type: 'consent',
+    agreement: about.agreement,
+    provider,
+    consumer,
+    asOf: given.asOfMs,
+  } as const
+  const history = given.history ? { history: given.history } : {}
+  return { claim, ...gather(home, ledger, subject, given.theirs), ...history }
 }
 
-interface Sides {
-  own: 'provider' | 'consumer'
-  /** The other organisation. */
-  other: string
+/** Ids to name in the request for the other side's proofs (command `proofs`): whose entries `collect…` would use. */
+export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }): CID[] {
+  const { agreement: id, packet: packetId } = about
+  const { ids } = packetId ? deliveryOf(home, { agreement: id, packet: packetId }) : consentOf(home, id)
+  return Object.values(ids)
 }
 
-function deliveryOf(home: Reading, agreementId: CID, packetId: CID) {
-  const agreed = grantOf(home, agreementId)
-  const sides = sidesOf(home, agreed.payload)
-  const d = decodeState<Delivery>(need(home, KEY.delivery(agreementId, packetId)))
-  if (!d.receipt || !d.release || !d.second)
-    throw new ProtocolError('OUT_OF_ORDER', 'the packet was not opened yet')
-  const described = readRecord(packet, need(home, KEY.record(packetId)))
-  if (!isStored(described)) throw new ProtocolError('RECORD_INVALID', described.reason)
-  const records: Named[] = [
-    { of: 'packet', id: described.id, bytes: described.bytes },
-    { of: 'agreement', id: agreed.id, bytes: agreed.bytes },
-    named('received', d.receipt),
-    named('release', d.release),
-    named('opened', d.second),
-  ]
-  return { agreed, sides, records, described: described.payload }
+function consentOf(home: Reading, agreementId: CID): Subject {
+  const agreed = stored(agreement, agreementId, home)
+  if (agreed?.signatures.length !== 2)
+    throw new ProtocolError('NOT_FOUND', `there is no agreement ${agreementId} with both signatures here`)
+  const { assigner: provider, assignee: consumer, offer, asset } = agreed.payload
+  const parts: Parts = { agreement: agreed.bytes }
+  put(parts, 'offer', home.get(KEY.record(offer)))
+  put(parts, 'asset', home.get(KEY.record(asset)))
+  put(parts, 'provider', identityOf(provider, home))
+  put(parts, 'consumer', identityOf(consumer, home))
+  return { provider, consumer, parts, ids: { offer, agreement: agreementId } }
 }
 
-const named = (of: EntryPart['of'], bytes: Uint8Array): Named => ({ of, id: recordId(decodeSigned(bytes).p), bytes })
-
-function grantOf(home: Reading, id: CID): Stored<Agreement> {
-  const found = readRecord(agreement, need(home, KEY.record(id)))
-  if (!isStored(found)) throw new ProtocolError('RECORD_INVALID', found.reason)
-  return found
+function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subject {
+  const { provider, consumer, parts, ids } = consentOf(home, about.agreement)
+  const kept = home.get(KEY.delivery(about.agreement, about.packet))
+  const described = stored(packet, about.packet, home)
+  if (!kept || !described)
+    throw new ProtocolError('NOT_FOUND', `packet ${about.packet} was not delivered under this agreement here`)
+  const { receipt, release, second } = decodeState<Delivery>(kept)
+  parts.packet = described.bytes
+  put(parts, 'root', home.get(KEY.root(described.payload.root)))
+  put(parts, 'received', receipt)
+  put(parts, 'release', release)
+  if (!second || !isStored(readRecord(opened, second)))
+    throw new ProtocolError('OUT_OF_ORDER', `the packet was ${second ? 'rejected' : 'not opened yet'}`)
+  parts.opened = second
+  const receipts = (['received', 'release', 'opened'] as const).flatMap(name =>
+    parts[name] ? [[name, recordId(decodeSigned(parts[name]).p)] as const] : [],
+  )
+  return { provider, consumer, parts, ids: { ...ids, packet: about.packet, ...Object.fromEntries(receipts) } }
 }
 
-function sidesOf(home: Reading, agreed: Agreement): Sides {
-  return agreed.assigner.equals(home.self.id)
-    ? { own: 'provider', other: agreed.assignee.toString() }
-    : { own: 'consumer', other: agreed.assigner.toString() }
-}
-
-function baseOf(home: Reading, agreed: Stored<Agreement>, sides: Sides, asOf: number): Evidence {
-  const partner = home.partner(sides.other)
-  if (!partner) throw new ProtocolError('NOT_FOUND', `${sides.other} is not a partner of this home`)
-  const identities = sides.own === 'provider' ? [home.self, partner] : [partner, home.self]
-  const { payload } = agreed
-  return {
-    claim: {
-      type: 'consent',
-      agreement: agreed.id,
-      provider: payload.assigner,
-      consumer: payload.assignee,
-      asOf,
-    },
-    parts: {
-      provider: identities[0]!.identityBytes,
-      consumer: identities[1]!.identityBytes,
-      asset: need(home, KEY.record(payload.asset)),
-      offer: need(home, KEY.record(payload.offer)),
-      agreement: agreed.bytes,
-    },
-    witnesses: [],
-    entries: [],
-  }
-}
-
-/** Adds both heads, the entries under them, and the identities of the witnesses that may have cosigned. */
-function withProofs(
-  evidence: Evidence,
+/** Heads, entries and witnesses of both logs beside the parts. */
+function gather(
   home: Reading,
   ledger: Ledger,
-  sides: Sides,
-  records: Named[],
+  { provider, parts, ids, consumer }: Subject,
   theirs: ProofReply | undefined,
-): Evidence {
-  const other = sides.own === 'provider' ? 'consumer' : 'provider'
-  const own = newestHead(home.get)
-  const parts = { ...evidence.parts }
-  if (own) parts[`${sides.own}Head` satisfies PartName] = own.note
-  if (theirs?.note) parts[`${other}Head` satisfies PartName] = utf8(theirs.note)
+): Omit<Evidence, 'claim'> {
+  const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
+  const other = own === 'provider' ? 'consumer' : 'provider'
+  const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
+  const mine = proveOwn(home, ledger, ids)
+  const all = { ...parts }
+  put(all, `${own}Head`, mine?.note)
+  put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
-    ...ownEntries(home, ledger, own?.size ?? 0, records.filter(each => isRequired(sides.own, each.of))),
-    ...theirEntries(home, sides, records, theirs),
-  ]
-  const known = home.witnesses.flatMap(id => home.partner(id.toString())?.identityBytes ?? [])
-  return { ...evidence, parts, entries, witnesses: distinct([...known, ...(theirs?.witnesses ?? [])]) }
+    ...(mine?.entries ?? []).map(each => entryPart(ownId, each, ids)),
+    ...(theirs?.note === undefined ? [] : theirs.entries.map(each => entryPart(otherId, each, ids))),
+  ].flatMap(each => each ?? [])
+  const witnesses = new Map<string, Uint8Array>()
+  const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
+  for (const bytes of [...ownWitnesses, ...(theirs?.witnesses ?? [])])
+    witnesses.set(toHex(sha256(bytes)), bytes)
+  for (const party of [all.provider, all.consumer]) if (party) witnesses.delete(toHex(sha256(party)))
+  return { parts: all, entries, witnesses: [...witnesses.values()] }
 }
 
-function ownEntries(home: Reading, ledger: Ledger, size: number, records: Named[]): EntryPart[] {
-  return records.flatMap(({ of, id }) => {
-    const at = home.get(KEY.at(id))
-    const index = at && readU64(at)!
-    if (index === undefined || index >= size) return []
-    const { entry, salt } = readEntryAt(home.get, index)!
-    return [{ org: home.self.id, of, entry, salt, path: provePresence(ledger, home.get, index, size) }]
+/** The own entries that commit to these records, under the head that is worth most. */
+function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
+  const found = Object.values(ids).flatMap(record => {
+    const at = home.get(KEY.at(record))
+    return at ? [{ record, index: readU64(at)! }] : []
   })
+  const covered = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
+  const head = covered ?? bestHead(home, 0)
+  if (!head) return undefined
+  const under = found.filter(each => each.index < head.size)
+  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, home.get)) }
 }
 
-function theirEntries(home: Reading, sides: Sides, records: Named[], theirs: ProofReply | undefined): EntryPart[] {
-  const org = home.partner(sides.other)!.id
-  return (theirs?.entries ?? []).flatMap(({ record, entry, salt, path }) => {
-    const of = records.find(each => each.id.equals(record))?.of
-    return of ? [{ org, of, entry, salt, path }] : []
-  })
+function entryPart(
+  org: CID,
+  { record, entry, salt, path }: ProofReply['entries'][number],
+  ids: Subject['ids'],
+): EntryPart | undefined {
+  const [of] = Object.entries(ids).find(([, id]) => id.equals(record)) ?? []
+  return of === undefined ? undefined : { org, of: of as Logged, entry, salt, path }
 }
 
-const isRequired = (side: 'provider' | 'consumer', of: EntryPart['of']): boolean =>
-  REQUIRED.some(each => each.side === side && each.of === of)
-
-function distinct(list: Uint8Array[]): Uint8Array[] {
-  const ids = list.map(bytes => recordId(decodeSigned(bytes).p).toString())
-  return list.filter((_, i) => ids.indexOf(ids[i]!) === i)
+function identityOf(id: CID, home: Reading): Uint8Array | undefined {
+  return id.equals(home.self.id) ? home.self.identityBytes : home.partner(id.toString())?.identityBytes
 }
 
-function need(home: Reading, key: string): Uint8Array {
-  const found = home.get(key)
-  if (!found) throw new ProtocolError('NOT_FOUND', `${key.split('/')[0]} is not in this home`)
-  return found
+function stored<P>(type: RecordType<P>, id: CID, home: Reading): Stored<P> | undefined {
+  const found = home.get(KEY.record(id))
+  const read = found && readRecord(type, found)
+  return read && isStored(read) ? read : undefined
+}
+
+function put(parts: Parts, name: PartName, bytes: Uint8Array | undefined): void {
+  if (bytes) parts[name] = bytes
 }

@@ -1,24 +1,25 @@
 /**
- * Evidence: one CARv1 file (`*.waybill`) that holds a claim and every part it rests on. The only root is a block that
- * states the claim and links to each part by name; nothing else may be in the file (RULES G1).
+ * Evidence: one CARv1 file (`*.waybill`) that holds a claim and every part it rests on. The only root is the first block;
+ * it states the claim and links to each part by name, and nothing else may be in the file (RULES G1).
  *
- *     root   { t: evidence/1, claim: { type, agreement, packet, provider, consumer, asOf }, parts, witnesses, entries }
- *     parts  { provider, consumer, asset, packet, root, offer, agreement, received, release, opened, salt, heads }
+ *     root   { t: evidence/1, claim: { type, agreement, packet?, provider, consumer, asOf }, parts, witnesses, entries, history? }
+ *     parts  { provider, consumer, asset, offer, agreement, providerHead, consumerHead } and for a delivery
+ *            { packet, root, received, release, opened, salt }
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
  */
-import { CarBufferReader } from '@ipld/car/buffer-reader'
 import * as CarBufferWriter from '@ipld/car/buffer-writer'
+import { equal, toHex } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { asCid, type CID, cidOf } from '../crypto/cid.ts'
+import { type CID, type Codec, cidFromBytes, cidOf } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
   MAX_ENTRY_BYTES,
   MAX_EVIDENCE_BYTES,
   MAX_EVIDENCE_ENTRIES,
+  MAX_EVIDENCE_WITNESSES,
   MAX_PATH,
-  MAX_WITNESSES,
 } from './limits.ts'
-import { blob, bytes, type Infer, link, list, object, oneOf, optional, text, uint } from './shape.ts'
+import { blob, bytes, type Infer, isPlain, link, list, object, oneOf, optional, text, uint } from './shape.ts'
 
 export const PARTS = [
   'provider',
@@ -36,6 +37,8 @@ export const PARTS = [
   'consumerHead',
 ] as const
 export type PartName = (typeof PARTS)[number]
+/** Parts that only a delivery has: in evidence of a consent nothing would be said of them. */
+export const DELIVERY_PARTS: readonly PartName[] = ['packet', 'root', 'received', 'release', 'opened', 'salt']
 
 const claim = object({
   type: oneOf('delivery', 'consent'),
@@ -52,7 +55,7 @@ const rootShape = object({
   t: text(32),
   claim,
   parts: object(Object.fromEntries(PARTS.map(name => [name, optional(link)]))),
-  witnesses: list(link, MAX_WITNESSES),
+  witnesses: list(link, MAX_EVIDENCE_WITNESSES),
   entries: list(link, MAX_EVIDENCE_ENTRIES),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
@@ -87,12 +90,15 @@ export interface Evidence {
 
 /** Parts that are not DAG-CBOR: a salt and the text of a head. */
 const RAW: PartName[] = ['salt', 'providerHead', 'consumerHead']
-const codecOf = (name: PartName) => (RAW.includes(name) ? 'raw' : 'dag-cbor')
+const codecOf = (name: PartName): Codec => (RAW.includes(name) ? 'raw' : 'dag-cbor')
+
+/** CARv1, section "Header": DAG-CBOR of one root. */
+const headerOf = (root: CID): Uint8Array => encode({ roots: [root], version: 1 })
 
 /** The file's bytes: root block first, then the parts in the order of the table. */
 export function formatEvidence(evidence: Evidence): Uint8Array {
   const blocks: { cid: CID; bytes: Uint8Array }[] = []
-  const add = (blockBytes: Uint8Array, codec: 'raw' | 'dag-cbor'): CID => {
+  const add = (blockBytes: Uint8Array, codec: Codec): CID => {
     const cid = cidOf(blockBytes, codec)
     if (!blocks.some(block => block.cid.equals(cid))) blocks.push({ cid, bytes: blockBytes })
     return cid
@@ -130,34 +136,25 @@ export interface ReadEvidence {
   witnesses: Found[]
   entries: (EntryPart | { missing: true } | { broken: string })[]
   history: { state: string; at: number }[]
-  /** Blocks that no part names, or that are not what they say. */
+  /** Blocks that no part names, or that stand in the file twice. */
   stray: string[]
 }
 
-/** Opens an evidence file; says why when it cannot be one. Nothing in it is believed yet. */
-export function readEvidence(
-  fileBytes: Uint8Array,
-): ReadEvidence | { broken: string } | { missing: string } | { unknown: string } {
-  if (fileBytes.length > MAX_EVIDENCE_BYTES)
-    return { broken: `it is longer than ${MAX_EVIDENCE_BYTES} bytes` }
-  const car = readCar(fileBytes)
-  if ('broken' in car) return car
-  const { root, blocks } = car
-  const rootFound = blocks.find(root)
-  if (rootFound.is === 'missing') return { missing: 'the claim is not in the file' }
-  if (rootFound.is === 'broken') return { broken: `the claim: ${rootFound.reason}` }
-  const parsed = parse<EvidenceRoot>(rootShape, rootFound.bytes)
-  if ('broken' in parsed) return parsed
-  if ('unknown' in parsed) return parsed
+/** Opens an evidence file; says why when it cannot be one. Nothing in it is believed yet. Never throws. */
+export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: string } | { unknown: string } {
+  const blocks = readCar(fileBytes)
+  if ('broken' in blocks) return blocks
+  const parsed = parse<EvidenceRoot>(rootShape, blocks.root)
+  if (!('value' in parsed)) return parsed
   const { value } = parsed
-  const entries = value.entries.map(cid => readEntryPart(blocks.find(cid)))
   const parts = new Map(
-    PARTS.map(name => [
-      name,
-      value.parts[name] ? blocks.find(value.parts[name]) : ({ is: 'missing' } as const),
-    ]),
+    PARTS.map(name => {
+      const cid = value.parts[name]
+      return [name, cid ? blocks.find(cid, codecOf(name)) : ({ is: 'missing' } as const)]
+    }),
   )
-  const witnesses = value.witnesses.map(cid => blocks.find(cid))
+  const witnesses = value.witnesses.map(cid => blocks.find(cid, 'dag-cbor'))
+  const entries = value.entries.map(cid => readEntryPart(blocks.find(cid, 'dag-cbor')))
   return {
     claim: value.claim,
     part: name => parts.get(name)!,
@@ -176,15 +173,16 @@ function readEntryPart(found: Found): ReadEvidence['entries'][number] {
 }
 
 function parse<T>(
-  shape: { check(value: Value, at: string): string | undefined },
+  shape: typeof rootShape | typeof entryPart,
   blockBytes: Uint8Array,
 ): { value: T } | { broken: string } | { unknown: string } {
   try {
     const value = decode(blockBytes)
-    const type = (value as { t?: Value } | null)?.t
-    if (typeof type === 'string' && /^evidence\/[0-9]+$/.test(type) && type !== 'evidence/1')
-      return { unknown: `${type} is not known to this version` }
-    if (shape === rootShape && type !== 'evidence/1') return { broken: 'the root is not evidence' }
+    const type = isPlain(value) ? value.t : undefined
+    if (shape === rootShape && type !== 'evidence/1')
+      return typeof type === 'string' && /^evidence\/[1-9][0-9]{0,3}$/.test(type)
+        ? { unknown: `${type} is not known to this version` }
+        : { broken: 'the root is not evidence' }
     const reason = shape.check(value, 'evidence')
     return reason ? { broken: reason } : { value: value as unknown as T }
   } catch (error) {
@@ -194,49 +192,101 @@ function parse<T>(
 }
 
 interface Blocks {
-  find(cid: CID): Found
+  /** Bytes of the block that the header names. */
+  root: Uint8Array
+  find(cid: CID, codec: Codec): Found
   stray(): string[]
 }
 
-/** Readers of CAR do not check hashes; here a block counts only under the CID of its own bytes. */
-function readCar(fileBytes: Uint8Array): { root: CID; blocks: Blocks } | { broken: string } {
-  try {
-    const reader = CarBufferReader.fromBytes(fileBytes)
-    const roots = reader.getRoots()
-    const root = roots.length === 1 ? asCid(roots[0]) : undefined
-    if (!root) return { broken: 'it does not have exactly one root' }
-    return { root, blocks: index(reader.blocks() as { cid: CID; bytes: Uint8Array }[]) }
-  } catch (error) {
-    return { broken: `it is not a CAR file: ${(error as Error).message}`.slice(0, 300) }
-  }
+interface Section {
+  /** The 36 bytes that stand before the block as its CID, in hex. */
+  label: string
+  bytes: Uint8Array
 }
 
-function index(list: { cid: CID; bytes: Uint8Array }[]): Blocks {
-  const labelled = new Map<string, Found>()
-  const misnamed = new Map<string, string>()
-  for (const { cid, bytes: blockBytes } of list) {
-    const label = cid.toString()
-    const known = asCid(cid)
-    const actual = known && cidOf(blockBytes, known.code === 0x55 ? 'raw' : 'dag-cbor').toString()
-    if (actual === label && !labelled.has(label)) labelled.set(label, { is: 'here', bytes: blockBytes })
-    else if (actual !== label) {
-      labelled.set(label, { is: 'broken', reason: 'its bytes do not hash to its id' })
-      for (const codec of ['raw', 'dag-cbor'] as const)
-        misnamed.set(cidOf(blockBytes, codec).toString(), label)
+const CID_BYTES = 36
+const CODE: Record<Codec, number> = { 'dag-cbor': 0x71, raw: 0x55 }
+/** A root, the parts, the witnesses and the entries. */
+const MAX_BLOCKS = 1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_ENTRIES
+
+/**
+ * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36
+ * bytes of CID before each block. General readers take more than one form of the same file, and check no hash.
+ */
+function readCar(fileBytes: Uint8Array): Blocks | { broken: string } {
+  if (fileBytes.length > MAX_EVIDENCE_BYTES)
+    return { broken: `it is longer than ${MAX_EVIDENCE_BYTES} bytes` }
+  const pieces = split(fileBytes)
+  if (!pieces) return { broken: 'it is not a whole CAR file' }
+  const [header, ...rest] = pieces
+  if (rest.length > MAX_BLOCKS) return { broken: `it has more than ${MAX_BLOCKS} blocks` }
+  const [first] = rest
+  if (!header || !first) return { broken: 'it has no claim' }
+  if (rest.some(piece => piece.length < CID_BYTES)) return { broken: 'a block has no id' }
+  let root: CID
+  try {
+    root = cidFromBytes(first.subarray(0, CID_BYTES))
+  } catch {
+    return { broken: 'the first block has no id' }
+  }
+  if (!equal(header, headerOf(root))) return { broken: 'its header does not name its first block alone' }
+  const sections = rest.map(piece => ({
+    label: toHex(piece.subarray(0, CID_BYTES)),
+    bytes: piece.slice(CID_BYTES),
+  }))
+  if (!equal(cidOf(sections[0]!.bytes, 'dag-cbor').bytes, root.bytes))
+    return { broken: 'the claim: its bytes do not hash to its id' }
+  return { root: sections[0]!.bytes, ...index(sections) }
+}
+
+/** The pieces between the lengths of a CAR file, the header first; `undefined` when it does not end with one. */
+function split(fileBytes: Uint8Array): Uint8Array[] | undefined {
+  const pieces: Uint8Array[] = []
+  let at = 0
+  while (at < fileBytes.length) {
+    let [length, scale, byte] = [0, 1, 0x80]
+    while (byte >= 0x80) {
+      if (at >= fileBytes.length || scale > MAX_EVIDENCE_BYTES) return undefined
+      byte = fileBytes[at++]!
+      length += (byte & 0x7f) * scale
+      scale *= 0x80
+    }
+    const isShortest = byte !== 0 || scale === 0x80
+    if (!isShortest || length === 0 || length > fileBytes.length - at || pieces.length > MAX_BLOCKS + 1)
+      return undefined
+    pieces.push(fileBytes.subarray(at, at + length))
+    at += length
+  }
+  return pieces
+}
+
+/** A block counts only under the CID of its own bytes; one that stands under another is found, as broken, by either. */
+function index(sections: Section[]): Omit<Blocks, 'root'> {
+  const here = new Map<string, Uint8Array>()
+  const broken = new Map<string, { label: string; reason: string }>()
+  const stray = new Set<string>()
+  for (const [i, section] of sections.entries()) {
+    const { label, bytes: blockBytes } = section
+    const actual = (['raw', 'dag-cbor'] as const).map(codec => toHex(cidOf(blockBytes, codec).bytes))
+    if (i > 0) stray.add(label)
+    if (here.has(label) || broken.has(label)) stray.add(`${label} twice`)
+    else if (actual.includes(label)) here.set(label, blockBytes)
+    else {
+      broken.set(label, { label, reason: 'its bytes do not hash to its id' })
+      for (const each of actual)
+        if (!broken.has(each)) broken.set(each, { label, reason: 'it stands under another id' })
     }
   }
-  const used = new Set<string>()
   return {
-    find(cid) {
-      const label = cid.toString()
-      used.add(label)
-      const found = labelled.get(label)
-      if (found) return found
-      const under = misnamed.get(label)
-      if (!under) return { is: 'missing' }
-      used.add(under)
-      return { is: 'broken', reason: 'it stands under another id' }
+    find(cid, codec) {
+      const label = toHex(cid.bytes)
+      const [found, wrong] = [here.get(label), broken.get(label)]
+      stray.delete(label)
+      if (!found && wrong) stray.delete(wrong.label)
+      if (cid.code !== CODE[codec]) return { is: 'broken', reason: `it is not linked to as ${codec}` }
+      if (found) return { is: 'here', bytes: found }
+      return wrong ? { is: 'broken', reason: wrong.reason } : { is: 'missing' }
     },
-    stray: () => [...labelled.keys()].filter(label => !used.has(label)),
+    stray: () => [...stray],
   }
 }

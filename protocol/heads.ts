@@ -14,12 +14,13 @@ import { equal, readU64, text, toHex, u64, utf8 } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
-import { formatNote, signNote } from '../crypto/note.ts'
+import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
+import { cosignerName } from './identity.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, readEntryAt, rootAt } from './ledger.ts'
-import { checkpointOf, type Head, originOf, readBack, readHead } from './log.ts'
-import { type Context, type Step, stay, violation } from './machine.ts'
+import { type Ledger, proveExtension, provePresence, readEntryAt } from './ledger.ts'
+import { checkpointOf, type Head, type LogTail, originOf, readBack, readHead } from './log.ts'
+import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { readGrant } from './transfer.ts'
@@ -66,6 +67,14 @@ export function makeHead(
   return { ledger: { ...rest, signed: tail }, output, size, note }
 }
 
+/** What was read back must give the root that memory holds, where memory holds it. */
+function expectedRoot(ledger: Ledger, size: number, tail: LogTail): string | undefined {
+  if (size !== ledger.tail.range.size) return undefined
+  return equal(rootOf(ledger.tail.range), rootOf(tail.range))
+    ? undefined
+    : 'entries read back give another root'
+}
+
 /** The newest signed head with the cosignatures that have come. */
 export function newestHead(
   get: (key: string) => Uint8Array | undefined,
@@ -73,6 +82,30 @@ export function newestHead(
   const size = get(KEY.newestHead)
   const note = size && get(KEY.head(readU64(size)!))
   return note && { size: readU64(size)!, note }
+}
+
+/**
+ * The head to prove entries below `size` under: the one with most cosignatures of the own witnesses, the newest of those.
+ * The newest of all is rarely cosigned yet in a busy log. `undefined` when no signed head covers the entries.
+ */
+export function bestHead(
+  context: Pick<Context, 'get' | 'witnesses'>,
+  size: number,
+): { size: number; note: Uint8Array } | undefined {
+  const newest = newestHead(context.get)
+  if (!newest || newest.size < size) return undefined
+  const names = new Set(context.witnesses.map(id => cosignerName(id.toString())))
+  const worth = (note: Uint8Array) => parseNote(text(note)).lines.filter(line => names.has(line.name)).length
+  let best = { ...newest, worth: worth(newest.note) }
+  for (const id of context.witnesses) {
+    const stored = context.get(KEY.witness(id.toString()))
+    const cosigned = stored ? decodeState<{ size: number }>(stored).size : 0
+    const note = cosigned >= size ? context.get(KEY.head(cosigned)) : undefined
+    if (!note) continue
+    const other = { size: cosigned, note, worth: worth(note) }
+    if (other.worth > best.worth || (other.worth === best.worth && other.size > best.size)) best = other
+  }
+  return { size: best.size, note: best.note }
 }
 
 // Showing it, and checking a partner's.
@@ -190,19 +223,17 @@ function proofs(
   ledger: Ledger,
   context: Context,
 ): Step<Watch> {
-  const head = newestHead(context.get)
-  const entries = []
+  const signedSize = newestHead(context.get)?.size ?? 0
+  const found: { record: CID; index: number }[] = []
   let pending = false
-  for (const id of message.records.filter(each => concerns(from, each, message.records, context))) {
-    const found = context.get(KEY.at(id))
-    const index = found && readU64(found)!
-    if (index === undefined || !head || index >= head.size) {
-      pending = true
-      continue
-    }
-    const { salt, entry } = readEntryAt(context.get, index)!
-    entries.push({ record: id, entry, salt, path: provePresence(ledger, context.get, index, head.size) })
+  for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
+    const at = context.get(KEY.at(record))
+    const index = at && readU64(at)!
+    if (index !== undefined && index < signedSize) found.push({ record, index })
+    else pending = true
   }
+  const head = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context.get)) : []
   const step = stay<Watch>()
   const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
   step.output.sends.push({
@@ -217,6 +248,17 @@ function proofs(
     },
   })
   return step
+}
+
+/** The entry that commits to a record, its salt, and its way to the head of `size`. */
+export function proveRecord(
+  { record, index }: { record: CID; index: number },
+  size: number,
+  ledger: Ledger,
+  get: Context['get'],
+): { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] } {
+  const { salt, entry } = readEntryAt(get, index)!
+  return { record, entry, salt, path: provePresence(ledger, get, index, size) }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */

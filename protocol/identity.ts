@@ -66,8 +66,11 @@ export const identityGenesis = recordType({
     (['root', 'admin', ...DELEGATED] as const).map(key => [key, { org: 'self', key }]),
   ) as Record<KeyRole, { org: string; key: KeyRole }>,
   rule(identity) {
-    const keys = [identity.root, identity.admin, ...Object.values(identity.keys)].map(key => toHex(key.k))
-    return new Set(keys).size === keys.length ? undefined : 'a key stands twice'
+    const held = [identity.root, identity.admin, ...Object.values(identity.keys)].map(key =>
+      thumbprint(key.k),
+    )
+    const names = [...held, identity.rootNext, identity.adminNext].map(toHex)
+    return new Set(names).size === names.length ? undefined : 'a key stands twice'
   },
 })
 

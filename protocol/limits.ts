@@ -75,3 +75,5 @@ export const MAX_ROOT_BYTES = 256
 export const MAX_EVIDENCE_BYTES: number = 4 * MIB
 /** Entries of one evidence file. */
 export const MAX_EVIDENCE_ENTRIES = 16
+/** Witnesses of one evidence file: those of two logs. */
+export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES

@@ -5,7 +5,6 @@
  */
 import { concat } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
-import { HPKE_INFO } from '../crypto/domain.ts'
 import { recordType } from './record.ts'
 import { bytes, type Infer, link, object, oneOf, optional, text, uint } from './shape.ts'
 
@@ -51,6 +50,6 @@ export const rejected = recordType({
       : 'rejected/1.block goes with reason block',
 })
 
-/** HPKE info of a key release: bound to one agreement and one packet. */
+/** HPKE info of a key release, after the tag that crypto/seal.ts puts before it: one agreement, one packet. */
 export const releaseInfo = (agreementId: CID, packetId: CID): Uint8Array =>
-  concat(HPKE_INFO, digestOf(agreementId), digestOf(packetId))
+  concat(digestOf(agreementId), digestOf(packetId))

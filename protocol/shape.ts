@@ -21,7 +21,7 @@ const fits = <T>(test: (value: Value | undefined) => boolean, what: string): Sha
   check: (value, at) => (test(value) ? undefined : `${at} is not ${what}`),
 })
 
-/** A text of at most `max` UTF-16 units without control characters. */
+/** A text of at most `max` UTF-16 units without control characters, also those that turn or break a printed line. */
 export const text = (max: number): Shape<string> =>
   fits(
     value => typeof value === 'string' && value.length <= max && value.isWellFormed() && !hasControl(value),
@@ -106,7 +106,9 @@ export function isPlain(value: unknown): value is Record<string, Value> {
 function hasControl(value: string): boolean {
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    if (code < 0x20 || code === 0x7f) return true
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true
+    if (code >= 0x2028 && code <= 0x202e) return true // line separators, and overrides of direction
+    if (code >= 0x2066 && code <= 0x2069) return true // isolates
   }
   return false
 }

@@ -35,7 +35,8 @@ export function readTrust(json: unknown): Trust {
   const schema = (json as { schema?: unknown } | null)?.schema
   if (schema !== TRUST_SCHEMA)
     throw new ProtocolError('TRUST_MALFORMED', `the trust file is not ${TRUST_SCHEMA}`)
-  const reason = shape.check(json as Value, 'trust') ?? badId(json as TrustFile)
+  const reason =
+    shape.check(json as Value, 'trust') ?? badId(json as TrustFile) ?? ambiguous(json as TrustFile)
   if (reason) throw new ProtocolError('TRUST_MALFORMED', reason)
   const file = json as TrustFile
   return { file, digest: toHex(sha256(utf8(sorted(file)))), clockSkewMs: file.clockSkewMs ?? CLOCK_SKEW_MS }
@@ -55,6 +56,22 @@ function badId(file: TrustFile): string | undefined {
     }
   }
   return undefined
+}
+
+function repeated(texts: string[]): string | undefined {
+  const seen = new Set<string>()
+  return texts.find(each => seen.size === seen.add(each).size)
+}
+
+/** Two committees of one log leave open which of them decides; a text that is no Unicode has no digest. */
+function ambiguous(file: TrustFile): string | undefined {
+  const logs = file.committees.map(each => each.log)
+  const twice = repeated(logs)
+  if (twice) return `the log of ${twice} has two committees`
+  const isText = [file.schema, ...file.identities.map(each => each.name ?? '')].every(name =>
+    name.isWellFormed(),
+  )
+  return isText ? undefined : 'a name is no Unicode text'
 }
 
 /** JSON with the keys of each object in order, so that a digest does not depend on how a file was written. */

@@ -2,7 +2,7 @@
  * Verification of evidence against a trust file: walks from the claim, requires every link, and says of each step what was
  * checked (RULES G). Pure: same evidence, same trust, same as-of, same verdict.
  */
-import { equal } from '../crypto/bytes.ts'
+import { equal, toHex } from '../crypto/bytes.ts'
 import type { Value } from '../crypto/cbor.ts'
 import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, cidOf } from '../crypto/cid.ts'
@@ -12,6 +12,7 @@ import { type Asset, asset, type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
 import {
   type Claim,
+  DELIVERY_PARTS,
   type EntryPart,
   type Found,
   type PartName,
@@ -19,7 +20,7 @@ import {
   readEvidence,
 } from './evidence.ts'
 import { cosignerName, type Identity, identityGenesis, keyOf, resolver, verifyIdentity } from './identity.ts'
-import { commitment, type Head, readEntry, readHead } from './log.ts'
+import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { evaluate } from './policy.ts'
 import { type Opened, opened, type Received, type Release, received, release } from './receipt.ts'
 import {
@@ -30,7 +31,7 @@ import {
   type Stored,
   verifySignatures,
 } from './record.ts'
-import { committeeOf, isTrusted, positionWords, type Trust, witnessesOf } from './trust.ts'
+import { type Committee, committeeOf, isTrusted, positionWords, type Trust, witnessesOf } from './trust.ts'
 
 export type Verdict = 'verified' | 'failed' | 'inconclusive'
 
@@ -80,7 +81,6 @@ export function verify(fileBytes: Uint8Array, trust: Trust, options: VerifyOptio
     ...base,
   })
   if ('broken' in read) return single('failed', read.broken)
-  if ('missing' in read) return single('inconclusive', read.missing)
   if ('unknown' in read) return single('inconclusive', read.unknown)
   const walk = new Walk(read, trust, options)
   const steps = walk.run()
@@ -109,15 +109,11 @@ const show = (claim: Claim) => ({
   asOfMs: claim.asOf,
 })
 
-/** Entries that a delivery must show: which part, in whose log. */
-const REQUIRED: { side: 'provider' | 'consumer'; of: EntryPart['of'] }[] = [
-  { side: 'provider', of: 'packet' },
-  { side: 'provider', of: 'agreement' },
-  { side: 'provider', of: 'release' },
-  { side: 'consumer', of: 'agreement' },
-  { side: 'consumer', of: 'received' },
-  { side: 'consumer', of: 'opened' },
-]
+/** Records that each side signs, by claim: its own log must show them. Of a consent, if it shows anything. */
+const SIGNS: Record<Claim['type'], Record<'provider' | 'consumer', EntryPart['of'][]>> = {
+  delivery: { provider: ['packet', 'agreement', 'release'], consumer: ['agreement', 'received', 'opened'] },
+  consent: { provider: ['agreement'], consumer: ['agreement'] },
+}
 
 /** One verification. Each step sees what the steps before it established; what rests on a missing part is not judged. */
 class Walk {
@@ -126,6 +122,8 @@ class Walk {
   readonly #options: VerifyOptions
   readonly #steps: VerifyStep[] = []
   readonly #identities = new Map<string, { id: CID; payload: Identity }>()
+  /** Every identity in the evidence that holds, trusted or not. */
+  readonly #all = new Map<string, Stored<Identity>>()
   #keys: KeyResolver = () => undefined
   #packet: Stored<Packet> | undefined
 
@@ -136,21 +134,21 @@ class Walk {
   }
 
   run(): VerifyStep[] {
-    const { claim, stray } = this.#evidence
-    this.#step('bundle', () =>
-      stray.length > 0
-        ? { failed: `${stray.length} blocks that the claim does not reach, or that are not what they say` }
-        : { value: true, detail: `${claim.type} under ${short(claim.agreement)}, as of ${iso(claim.asOf)}` },
-    )
+    const { claim, history } = this.#evidence
+    this.#step('bundle', () => this.#bundle())
     const provider = this.#identity('provider', claim.provider)
     const consumer = this.#identity('consumer', claim.consumer)
+    this.#step('identities', () => this.#witnesses())
     this.#keys = resolver([...this.#identities.values()])
     const described = this.#record('asset', asset, stored => this.#asset(stored))
     const offered = this.#record('offer', offer, stored => this.#offer(stored, described))
     const agreed = this.#record('agreement', agreement, stored => this.#agreement(stored, offered, described))
     if (claim.type === 'delivery') this.#delivery(described, agreed)
+    this.#step('entries', () => this.#listed())
     this.#log('provider', claim.provider, provider)
     this.#log('consumer', claim.consumer, consumer)
+    if (history.length > 0)
+      this.#skip('history', `${history.length} states as the presenter tells them: no signature covers them`)
     return this.#steps
   }
 
@@ -174,11 +172,30 @@ class Walk {
     return undefined
   }
 
+  #skip(id: string, detail: string): void {
+    this.#steps.push({ id, status: 'skipped', detail })
+  }
+
+  /** The claim says what the evidence is of, and every block in the file is a part that such a claim has. */
+  #bundle(): Outcome<true> {
+    const { claim, stray, part } = this.#evidence
+    if (stray.length > 0)
+      return { failed: `${stray.length} blocks that the claim does not reach, or that stand there twice` }
+    if (claim.provider.equals(claim.consumer)) return { failed: 'provider and consumer are one organisation' }
+    if (claim.type === 'delivery' && !claim.packet)
+      return { failed: 'it claims a delivery and names no packet' }
+    const beside = DELIVERY_PARTS.filter(name => part(name).is !== 'missing')
+    if (claim.type === 'consent' && (claim.packet || beside.length > 0))
+      return { failed: `it claims a consent, which has no ${claim.packet ? 'packet' : beside.join(', ')}` }
+    return { value: true, detail: `${claim.type} under ${short(claim.agreement)}, as of ${iso(claim.asOf)}` }
+  }
+
   #identity(side: 'provider' | 'consumer', id: CID): Stored<Identity> | undefined {
     const stored = this.#step(`${side} identity`, () => {
       const found = this.#readIdentity(this.#evidence.part(side))
       if (!('value' in found)) return found
-      if (!found.value.id.equals(id)) return { failed: `it is not the identity that the claim names` }
+      if (!found.value.id.equals(id)) return { failed: 'it is not the identity that the claim names' }
+      this.#all.set(id.toString(), found.value)
       const { name } = found.value.payload
       if (!isTrusted(this.#trust, id))
         return { inconclusive: `${name} ${short(id)} is not in the trust file` }
@@ -189,6 +206,30 @@ class Walk {
     })
     if (stored) this.#identities.set(id.toString(), stored)
     return stored
+  }
+
+  /** The witnesses' identities; and over all identities each key stands once (RULES B3): a key cannot count for two. */
+  #witnesses(): Outcome<true> {
+    const missing: string[] = []
+    for (const [i, found] of this.#evidence.witnesses.entries()) {
+      const read = this.#readIdentity(found)
+      if ('failed' in read) return { failed: `the identity of witness ${i}: ${read.failed}` }
+      if (found.is === 'missing') missing.push(`the identity of witness ${i} is not in the evidence`)
+      if (!('value' in read)) continue
+      const org = read.value.id.toString()
+      if (this.#all.has(org)) return { failed: `the identity of ${read.value.payload.name} is there twice` }
+      this.#all.set(org, read.value)
+    }
+    const owners = new Map<string, string>()
+    for (const [org, { payload }] of this.#all)
+      for (const key of keysOf(payload)) {
+        const owner = owners.get(key)
+        if (owner)
+          return { failed: `${this.#all.get(owner)!.payload.name} and ${payload.name} have a key in common` }
+        owners.set(key, org)
+      }
+    if (missing[0]) return { inconclusive: missing[0] }
+    return { value: true, detail: `${this.#all.size} organisations, no key stands in two` }
   }
 
   #readIdentity(found: Found): Outcome<Stored<Identity>> {
@@ -207,9 +248,11 @@ class Walk {
     return this.#step(name, () => {
       const stored = this.#open(this.#evidence.part(name), type)
       if (!('value' in stored)) return stored
+      // Links first: a record of somebody else is false here, whether or not their key is known.
+      const linked = rest(stored.value)
+      if ('failed' in linked) return linked
       const verdict = verifySignatures(type, stored.value, this.#keys)
       if (verdict.ok !== true) return worse(verdict)
-      const linked = rest(stored.value)
       return 'value' in linked ? { value: stored.value, detail: linked.detail } : linked
     })
   }
@@ -233,6 +276,8 @@ class Walk {
       return { failed: 'the offer is not the provider’s' }
     if (!described) return { inconclusive: 'the asset that it names is not established' }
     if (!payload.asset.equals(described.id)) return { failed: 'the offer is of another asset' }
+    if (payload.ownerVersion !== described.payload.ownerVersion)
+      return { failed: 'the offer is of another owner version than the asset' }
     return { value: true, detail: `signed by the provider, of this asset, until ${iso(payload.until)}` }
   }
 
@@ -251,6 +296,7 @@ class Walk {
       return { inconclusive: 'the offer or the asset it rests on is not established' }
     if (!payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
     if (!copiesOffer(payload, offered.payload)) return { failed: 'its terms are not those of the offer' }
+    if (payload.from < offered.payload.from) return { failed: 'it begins before the offer' }
     const request = {
       action: payload.action,
       purpose: payload.purpose,
@@ -259,10 +305,11 @@ class Walk {
     }
     const { decision, denied } = evaluate(payload.policy, request)
     if (decision === 'deny') return { failed: `its own policy denies it: ${denied!.clause}` }
-    const ended = this.#options.asOfMs >= payload.until ? 'ended' : 'in force'
+    const { asOfMs } = this.#options
+    const term = asOfMs >= payload.until ? 'ended' : asOfMs < payload.from ? 'not begun' : 'in force'
     return {
       value: true,
-      detail: `signed by both, ${payload.action} for ${payload.purpose}, ${ended}: until ${iso(payload.until)}`,
+      detail: `signed by both, ${payload.action} for ${payload.purpose}, ${term}: ${iso(payload.from)} to ${iso(payload.until)}`,
     }
   }
 
@@ -342,11 +389,15 @@ class Walk {
     this.#step('salt', () => {
       if (salt.is === 'missing')
         return { inconclusive: 'the salt of the content’s digest is not in the evidence' }
-      if (salt.is === 'broken' || salt.bytes.length !== 32) return { failed: 'it is not a salt' }
-      return { value: true, detail: 'who holds this file can test guesses of the content' }
+      if (salt.is === 'broken') return { failed: salt.reason }
+      if (salt.bytes.length !== 32) return { failed: 'it is not a salt' }
+      return {
+        value: true,
+        detail: 'only the content can show that it is right; with it, guesses of the content can be tested',
+      }
     })
     if (!content) {
-      this.#steps.push({ id: 'content', status: 'skipped', detail: 'content not checked' })
+      this.#skip('content', 'content not checked')
       return
     }
     this.#step('content', () => {
@@ -361,31 +412,50 @@ class Walk {
 
   // Logs.
 
+  /** Every entry of the list is there, of one of the two logs, and the only one of its part in its log. */
+  #listed(): Outcome<true> {
+    const { claim, entries } = this.#evidence
+    const seen = new Set<string>()
+    let missing: string | undefined
+    for (const [i, each] of entries.entries()) {
+      if ('broken' in each) return { failed: `entry ${i} of the list: ${each.broken}` }
+      if ('missing' in each) {
+        missing ??= `entry ${i} of the list is not in the evidence`
+        continue
+      }
+      const { org, of } = each
+      if (!org.equals(claim.provider) && !org.equals(claim.consumer))
+        return { failed: `entry ${i} of the list is of neither party's log` }
+      const name = `${org}/${of}`
+      if (seen.has(name)) return { failed: `entry ${i} of the list is the second for ${of} in one log` }
+      seen.add(name)
+    }
+    return missing
+      ? { inconclusive: missing }
+      : { value: true, detail: `${entries.length}, each of one party's log` }
+  }
+
   #log(side: 'provider' | 'consumer', org: CID, owner: Stored<Identity> | undefined): void {
     const head = this.#head(side, org, owner)
     const own = this.#evidence.entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
-    const required =
-      this.#evidence.claim.type === 'delivery' ? REQUIRED.filter(each => each.side === side) : []
-    for (const { of } of required)
-      if (!own.some(each => each.of === of)) this.#step(`${side} entry: ${of}`, () => this.#lost())
-    for (const each of own) this.#step(`${side} entry: ${each.of}`, () => this.#entry(each, head))
+    const signs = SIGNS[this.#evidence.claim.type][side]
+    // A consent stands on its two signatures; its entries are shown or not, but a head without one says nothing of it.
+    const required = this.#evidence.claim.type === 'delivery' || head ? signs : []
+    for (const of of required)
+      if (!own.some(each => each.of === of))
+        this.#step(`${side} entry: ${of}`, () => ({ inconclusive: 'it is not in the evidence' }))
+    const held = own.filter(each => this.#step(`${side} entry: ${each.of}`, () => this.#entry(each, head)))
     const times = head && this.#position(side, org, head)
-    if (owner) this.#keyState(side, owner, times)
-  }
-
-  /** An entry that is not there: left out, or there but broken. */
-  #lost(): { failed: string } | { inconclusive: string } {
-    const broken = this.#evidence.entries.find(each => 'broken' in each)
-    return broken
-      ? { failed: (broken as { broken: string }).broken }
-      : { inconclusive: 'it is not in the evidence' }
+    // The head dates what is under it, and nothing else.
+    const dates = signs.every(of => held.some(each => each.of === of)) ? times : undefined
+    if (owner) this.#keyState(side, owner, dates)
   }
 
   #head(side: 'provider' | 'consumer', org: CID, owner: Stored<Identity> | undefined): Head | undefined {
     const found = this.#evidence.part(`${side}Head`)
-    const optional = this.#evidence.claim.type === 'consent' && found.is === 'missing'
-    if (optional) {
-      this.#steps.push({ id: `${side} head`, status: 'skipped', detail: 'not in the evidence' })
+    const isOptional = this.#evidence.claim.type === 'consent' && !this.#options.requireFinal
+    if (isOptional && found.is === 'missing') {
+      this.#skip(`${side} head`, 'not in the evidence: the agreement rests on its signatures')
       return undefined
     }
     return this.#step(`${side} head`, () => {
@@ -413,72 +483,98 @@ class Walk {
       path: part.path,
       root: head.root,
     }
-    return verifyInclusion(proof)
-      ? {
-          value: true,
-          detail: `entry ${entry.n} commits to these signed bytes, ${part.path.length} hashes to the head`,
-        }
-      : { failed: `entry ${entry.n} is not under the head` }
+    if (!verifyInclusion(proof)) return { failed: `entry ${entry.n} is not under the head` }
+    if (entry.k !== KIND.record)
+      return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
+    return {
+      value: true,
+      detail: `entry ${entry.n} commits to these signed bytes, ${part.path.length} hashes to the head`,
+    }
   }
 
   /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
-  #position(side: 'provider' | 'consumer', org: CID, head: Head): number[] | undefined {
-    const committee = witnessesOf(this.#trust, org)
-    const { asOfMs, requireFinal } = this.#options
+  #position(side: 'provider' | 'consumer', org: CID, head: Head): Dated[] | undefined {
+    const members = witnessesOf(this.#trust, org)
+    const committee = committeeOf(members.length)
     return this.#step(`${side} position`, () => {
-      const names: string[] = []
-      const times: number[] = []
-      for (const witness of committee) {
-        const name = cosignerName(witness)
-        const lines = head.note.lines.filter(each => each.name === name)
-        if (lines.length === 0) continue
-        const identity = this.#witness(witness)
-        if (!identity)
-          return { inconclusive: `the identity of the witness ${witness} is not in the evidence` }
-        if (!('payload' in identity)) return identity
-        const key = keyOf(identity.payload, 'witness')
-        const cosigned = lines.length === 1 && verifyCosignature(head.note.body, lines[0]!, name, key)
-        if (!cosigned) return { failed: `the cosignature of ${identity.payload.name} does not verify` }
-        if (cosigned.timeS * 1000 > asOfMs + this.#trust.clockSkewMs) continue
-        names.push(identity.payload.name)
-        times.push(cosigned.timeS * 1000)
+      const dated: Dated[] = []
+      const leftOut: string[] = []
+      for (const witness of members) {
+        const cosigned = this.#cosigned(witness, head)
+        if (!cosigned) continue
+        if (!('value' in cosigned)) return cosigned
+        if ('ms' in cosigned.value) dated.push(cosigned.value)
+        else leftOut.push(cosigned.value.not)
       }
-      const { final, words } = positionWords(committeeOf(committee.length), names)
-      return requireFinal && !final
-        ? { inconclusive: `not final: ${words}` }
-        : { value: times, detail: words }
+      dated.sort((a, b) => a.ms - b.ms)
+      const { final, words } = positionWords(
+        committee,
+        dated.map(each => each.name),
+      )
+      const detail = [words, ...existedBy(committee, dated), ...leftOut].join('; ')
+      if (this.#options.requireFinal && !final) return { inconclusive: `not final: ${detail}` }
+      return { value: dated, detail }
     })
+  }
+
+  /** The cosignature of a witness, or why it does not count (RULES D6); `undefined` when the head has none of it. */
+  #cosigned(witness: string, head: Head): Outcome<Dated | { not: string }> | undefined {
+    const name = cosignerName(witness)
+    const lines = head.note.lines.filter(each => each.name === name)
+    if (lines.length === 0) return undefined
+    const identity = this.#all.get(witness)
+    if (!identity) return { inconclusive: `the identity of the witness ${witness} is not established` }
+    const { payload } = identity
+    const cosigned =
+      lines.length === 1 && verifyCosignature(head.note.body, lines[0]!, name, keyOf(payload, 'witness'))
+    if (!cosigned) return { failed: `the cosignature of ${payload.name} does not verify` }
+    const { asOfMs } = this.#options
+    const ms = cosigned.timeS * 1000
+    if (ms > asOfMs + this.#trust.clockSkewMs)
+      return { value: { not: `${payload.name} cosigned later, ${iso(ms)}` }, detail: '' }
+    const { until } = payload.keys.witness
+    if (asOfMs > until)
+      return { value: { not: `the witness key of ${payload.name} ended ${iso(until)}` }, detail: '' }
+    return { value: { name: payload.name, ms }, detail: '' }
   }
 
   /**
    * The keys that signed must not have ended: by as-of, or by the time at which the entries provably existed, the
    * (f + 1)-th smallest cosignature time. In this version a key state is the identity genesis.
    */
-  #keyState(side: 'provider' | 'consumer', { payload }: Stored<Identity>, times: number[] = []): void {
+  #keyState(side: 'provider' | 'consumer', { payload }: Stored<Identity>, dated: Dated[] = []): void {
     const until = Math.min(payload.keys.operation.until, payload.keys.log.until)
     const { f } = committeeOf(witnessesOf(this.#trust, this.#evidence.claim[side]).length)
-    const existedBy = times.sort((a, b) => a - b)[f]
+    const existed = dated[f]?.ms
     this.#step(`${side} keys`, () => {
       if (this.#options.asOfMs <= until)
         return { value: true, detail: `those of the identity genesis, until ${iso(until)}` }
-      if (existedBy !== undefined && existedBy <= until)
-        return { value: true, detail: `ended ${iso(until)}; the entries existed by ${iso(existedBy)}` }
+      if (existed !== undefined && existed <= until)
+        return { value: true, detail: `ended ${iso(until)}; the entries existed by ${iso(existed)}` }
       return { inconclusive: `they ended ${iso(until)}: valid when made cannot be shown` }
     })
   }
-
-  #witness(org: string): Stored<Identity> | { failed: string } | { inconclusive: string } | undefined {
-    const known = this.#identities.get(org)
-    if (known) return known as Stored<Identity>
-    let broken: { failed: string } | undefined
-    for (const found of this.#evidence.witnesses) {
-      const read = this.#readIdentity(found)
-      if ('value' in read && read.value.id.toString() === org) return read.value
-      if ('failed' in read) broken = { failed: `the identity of a witness: ${read.failed}` }
-    }
-    return broken
-  }
 }
+
+/** A cosignature that counts: whose it is, and when by the witness's clock. */
+interface Dated {
+  name: string
+  ms: number
+}
+
+/** The bound in words (RULES D5): f + 1 clocks, of which one is right. `dated` goes by time. */
+function existedBy({ n, f }: Committee, dated: Dated[]): string[] {
+  const bound = dated[f]
+  if (!bound) return []
+  const by = iso(bound.ms)
+  if (f === 0) return [`existed by ${by} by ${bound.name}'s clock`]
+  const names = dated.slice(0, f + 1).map(each => each.name)
+  return [`existed by ${by} (${f + 1} of ${n} clocks: ${names.join(', ')})`]
+}
+
+/** Public keys that an identity has shown to hold, in hex. */
+const keysOf = ({ root, admin, keys }: Identity): string[] =>
+  [root, admin, ...Object.values(keys)].map(key => toHex(key.k))
 
 const worse = (verdict: {
   ok: boolean | 'unknown'

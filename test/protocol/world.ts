@@ -48,7 +48,8 @@ export class Member {
   #count = 0
   #life = 0
 
-  constructor(world: World, name: string) {
+  /** `untilMs` ends the delegated keys. */
+  constructor(world: World, name: string, untilMs: number = START_MS + DELEGATION_MS) {
     this.world = world
     const seed = sha256(new TextEncoder().encode(name))
     const roles = ['root', 'rootNext', 'admin', 'adminNext', 'log', 'operation', 'witness', 'node'] as const
@@ -57,7 +58,7 @@ export class Member {
       name,
       nonce: expand(seed, 'nonce', 16),
       madeMs: START_MS,
-      untilMs: START_MS + DELEGATION_MS,
+      untilMs,
       retentionDays: 3650,
     })
     const { id, payload: identity, bytes: identityBytes } = made
@@ -247,8 +248,8 @@ export class World {
   #queue: (() => void)[] = []
   #timed: { atMs: number; work: () => void }[] = []
 
-  add(name: string): Member {
-    const member = new Member(this, name)
+  add(name: string, untilMs?: number): Member {
+    const member = new Member(this, name, untilMs)
     this.members.push(member)
     member.input({ type: 'init' })
     return member
@@ -311,28 +312,5 @@ export class World {
       due.work()
     }
     throw new Error('the world does not come to rest')
-  }
-
-  /** The timer or the message that is due first. */
-  #next(): { atMs: number; work: () => void } | undefined {
-    const timers = this.members
-      .filter(member => member.up)
-      .flatMap(member =>
-        [...member.deadlines].map(([machine, atMs]) => ({
-          atMs,
-          work: () => {
-            member.deadlines.delete(machine)
-            member.input({ type: 'tick', machine })
-          },
-        })),
-      )
-    const flights = this.#timed.map(({ atMs, work }) => ({
-      atMs,
-      work: () => {
-        this.#timed = this.#timed.filter(each => each.work !== work)
-        work()
-      },
-    }))
-    return [...timers, ...flights].sort((a, b) => a.atMs - b.atMs)[0]
   }
 }
