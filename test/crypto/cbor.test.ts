@@ -26,8 +26,8 @@ const value = fc.letrec<{ value: Value }>(tie => ({
   value: fc.oneof(
     { maxDepth: 5 },
     leaf,
-    fc.array(tie('value'), { maxLength: 30 }),
-    fc.dictionary(key, tie('value'), { maxKeys: 30, noNullPrototype: true }),
+    fc.array(tie('value'), { maxLength: 10 }),
+    fc.dictionary(key, tie('value'), { maxKeys: 12, noNullPrototype: true }),
   ),
 })).value
 
