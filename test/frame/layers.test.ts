@@ -5,12 +5,14 @@ import * as assert from 'uvu/assert'
 import { suite } from '../harness.ts'
 import {
   type Conditions,
+  FIXED_LATER,
   type Files,
   layerBreaches,
   packageBreaches,
   purityBreaches,
   reach,
   reachBreaches,
+  suiteBreaches,
   treeBreaches,
   wordBreaches,
 } from './layers.ts'
@@ -38,6 +40,11 @@ test('what must stay small pulls in nothing large', () => {
 test('protocol/ and crypto/ are pure', () => assert.equal(purityBreaches(sources), []))
 test('every file has a place and a name', () => assert.equal(treeBreaches(paths), []))
 test('the fixed packages are in use', () => assert.equal(packageBreaches(sources), []))
+test('what knip overlooks is not in use yet', () => {
+  const { ignoreDependencies } = JSON.parse(readFileSync(join(root, 'knip.json'), 'utf8'))
+  for (const name of ignoreDependencies) assert.ok(name in FIXED_LATER, name)
+})
+test('every suite has the timeouts of the harness', () => assert.equal(suiteBreaches(sources), []))
 test('no notes to oneself', () => {
   assert.equal(wordBreaches(read(paths.filter(path => /\.(ts|md)$/.test(path)))), [])
 })
@@ -183,6 +190,8 @@ test('a planted file, package or word is found', () => {
   assert.ok(
     packageBreaches({ 'node/a.ts': "import 'esbuild'" }).some(breach => breach.startsWith('esbuild: ')),
   )
+  assert.equal(suiteBreaches({ 'test/a.test.ts': "import { test } from 'uvu'" }).length, 1)
+  assert.equal(suiteBreaches({ 'test/a.test.ts': "import * as assert from 'uvu/assert'" }), [])
   assert.equal(wordBreaches({ 'a.ts': `one\n// ${'TO' + 'DO'} later` }), [`a.ts:2: ${'TO' + 'DO'}`])
 })
 
