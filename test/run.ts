@@ -34,6 +34,10 @@ async function main(slow: boolean, pattern: RegExp): Promise<void> {
   const limitMs = Number(values['limit-ms'] ?? (slow ? FILE_TIMEOUT_MS.slow : FILE_TIMEOUT_MS.fast))
   const { suites } = await parse(values.root ?? import.meta.dirname, '\\.test\\.ts$')
   const chosen = suites.filter(({ name }) => pattern.test(name) && slow === name.includes('.slow.'))
+  if (slow && positionals.length === 0 && chosen.length === 0) {
+    console.log('no slow files\n0 passed, 0 failed')
+    return
+  }
   const queue = [...chosen]
   const sum: Count = { passed: 0, failed: 0, skipped: 0 }
   await Promise.all(

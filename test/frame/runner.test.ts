@@ -82,6 +82,10 @@ test('a run in which nothing passed fails', async () => {
 test('slow files run only when asked for', async () => {
   using folder = temporary()
   plant(folder.path)
+  const none = await run(folder.path, ['--slow'])
+  assert.is(none.code, 0)
+  assert.match(none.out, /^no slow files\n0 passed, 0 failed\n$/)
+  assert.is((await run(folder.path, ['--slow', 'good'])).code, 1)
   writeFileSync(join(folder.path, 'good.slow.test.ts'), HEAD + GOOD)
   assert.match((await run(folder.path, ['^good'])).out, /\n1 passed, 0 failed\n$/)
   assert.match((await run(folder.path, ['--slow'])).out, /good\.slow\.test\.ts[\s\S]*\n1 passed, 0 failed\n$/)
