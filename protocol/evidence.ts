@@ -8,10 +8,16 @@
  */
 import { CarBufferReader } from '@ipld/car/buffer-reader'
 import * as CarBufferWriter from '@ipld/car/buffer-writer'
-import { encode, decode, type Value } from '../crypto/cbor.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { asCid, type CID, cidOf } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
-import { MAX_ENTRY_BYTES, MAX_EVIDENCE_BYTES, MAX_EVIDENCE_ENTRIES, MAX_PATH, MAX_WITNESSES } from './limits.ts'
+import {
+  MAX_ENTRY_BYTES,
+  MAX_EVIDENCE_BYTES,
+  MAX_EVIDENCE_ENTRIES,
+  MAX_PATH,
+  MAX_WITNESSES,
+} from './limits.ts'
 import { blob, bytes, type Infer, link, list, object, oneOf, optional, text, uint } from './shape.ts'
 
 export const PARTS = [
@@ -106,7 +112,10 @@ export function formatEvidence(evidence: Evidence): Uint8Array {
 
 function writeCar(blocks: { cid: CID; bytes: Uint8Array }[]): Uint8Array {
   const roots = [blocks[0]!.cid]
-  const size = blocks.reduce((sum, block) => sum + CarBufferWriter.blockLength(block), CarBufferWriter.headerLength({ roots }))
+  const size = blocks.reduce(
+    (sum, block) => sum + CarBufferWriter.blockLength(block),
+    CarBufferWriter.headerLength({ roots }),
+  )
   const writer = CarBufferWriter.createWriter(new ArrayBuffer(size), { roots })
   for (const block of blocks) writer.write(block)
   return writer.close()
@@ -126,8 +135,11 @@ export interface ReadEvidence {
 }
 
 /** Opens an evidence file; says why when it cannot be one. Nothing in it is believed yet. */
-export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: string } | { missing: string } | { unknown: string } {
-  if (fileBytes.length > MAX_EVIDENCE_BYTES) return { broken: `it is longer than ${MAX_EVIDENCE_BYTES} bytes` }
+export function readEvidence(
+  fileBytes: Uint8Array,
+): ReadEvidence | { broken: string } | { missing: string } | { unknown: string } {
+  if (fileBytes.length > MAX_EVIDENCE_BYTES)
+    return { broken: `it is longer than ${MAX_EVIDENCE_BYTES} bytes` }
   const car = readCar(fileBytes)
   if ('broken' in car) return car
   const { root, blocks } = car
@@ -139,7 +151,12 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
   if ('unknown' in parsed) return parsed
   const { value } = parsed
   const entries = value.entries.map(cid => readEntryPart(blocks.find(cid)))
-  const parts = new Map(PARTS.map(name => [name, value.parts[name] ? blocks.find(value.parts[name]) : ({ is: 'missing' } as const)]))
+  const parts = new Map(
+    PARTS.map(name => [
+      name,
+      value.parts[name] ? blocks.find(value.parts[name]) : ({ is: 'missing' } as const),
+    ]),
+  )
   const witnesses = value.witnesses.map(cid => blocks.find(cid))
   return {
     claim: value.claim,
@@ -158,7 +175,10 @@ function readEntryPart(found: Found): ReadEvidence['entries'][number] {
   return 'value' in parsed ? parsed.value : { broken: 'broken' in parsed ? parsed.broken : parsed.unknown }
 }
 
-function parse<T>(shape: { check(value: Value, at: string): string | undefined }, blockBytes: Uint8Array): { value: T } | { broken: string } | { unknown: string } {
+function parse<T>(
+  shape: { check(value: Value, at: string): string | undefined },
+  blockBytes: Uint8Array,
+): { value: T } | { broken: string } | { unknown: string } {
   try {
     const value = decode(blockBytes)
     const type = (value as { t?: Value } | null)?.t
@@ -201,7 +221,8 @@ function index(list: { cid: CID; bytes: Uint8Array }[]): Blocks {
     if (actual === label && !labelled.has(label)) labelled.set(label, { is: 'here', bytes: blockBytes })
     else if (actual !== label) {
       labelled.set(label, { is: 'broken', reason: 'its bytes do not hash to its id' })
-      for (const codec of ['raw', 'dag-cbor'] as const) misnamed.set(cidOf(blockBytes, codec).toString(), label)
+      for (const codec of ['raw', 'dag-cbor'] as const)
+        misnamed.set(cidOf(blockBytes, codec).toString(), label)
     }
   }
   const used = new Set<string>()

@@ -17,8 +17,8 @@ import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, readEntryAt } from './ledger.ts'
-import { checkpointOf, type Head, type LogTail, originOf, readBack, readHead } from './log.ts'
+import { type Ledger, proveExtension, provePresence, readEntryAt, rootAt } from './ledger.ts'
+import { checkpointOf, type Head, originOf, readBack, readHead } from './log.ts'
 import { type Context, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
@@ -47,8 +47,10 @@ export function makeHead(
   const tail = readBack(ledger.signed, entries)
   if ('reason' in tail) return { damaged: tail.reason }
   const { size } = tail.range
-  const expected = expectedRoot(ledger, size, tail)
-  if (expected) return { damaged: expected }
+  if (entries.length === 0 || size !== ledger.reading)
+    return { damaged: `${size} entries read back of ${ledger.reading}` }
+  if (!equal(rootAt(ledger, context.get, size), rootOf(tail.range)))
+    return { damaged: 'entries read back give another root' }
   const origin = originOf(context.self.id, context.self.identity)
   const body = checkpointOf(origin, tail)
   const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
@@ -64,14 +66,10 @@ export function makeHead(
   return { ledger: { ...rest, signed: tail }, output, size, note }
 }
 
-/** What was read back must give the root that memory holds, where memory holds it. */
-function expectedRoot(ledger: Ledger, size: number, tail: LogTail): string | undefined {
-  if (size !== ledger.tail.range.size) return undefined
-  return equal(rootOf(ledger.tail.range), rootOf(tail.range)) ? undefined : 'entries read back give another root'
-}
-
 /** The newest signed head with the cosignatures that have come. */
-export function newestHead(get: (key: string) => Uint8Array | undefined): { size: number; note: Uint8Array } | undefined {
+export function newestHead(
+  get: (key: string) => Uint8Array | undefined,
+): { size: number; note: Uint8Array } | undefined {
   const size = get(KEY.newestHead)
   const note = size && get(KEY.head(readU64(size)!))
   return note && { size: readU64(size)!, note }
@@ -111,7 +109,7 @@ function headOf(from: string, note: Uint8Array, context: Context): Head | { reas
 
 function shown(from: string, message: MessageOf<'head/show'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
-  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason.slice(0, 512))
+  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   if (!seen) return keep(from, head, message.note)
   if (head.size === seen.size && !equal(head.root, seen.root)) return contradiction(from, seen, message.note)
@@ -127,22 +125,36 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
   const step = stay<Watch>()
   const path = proveExtension(ledger, context.get, message.size, head.size)
-  step.output.sends.push({ to: from, message: { t: 'head/proof', size: message.size, note: head.note, path } })
+  step.output.sends.push({
+    to: from,
+    message: { t: 'head/proof', size: message.size, note: head.note, path },
+  })
   return step
 }
 
 function proven(from: string, message: MessageOf<'head/proof'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
-  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason.slice(0, 512))
+  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   if (!seen || message.size !== seen.size || head.size < seen.size) return stay(seen)
   const holds =
     head.size === seen.size
       ? equal(head.root, seen.root)
-      : verifyConsistency({ oldSize: seen.size, oldRoot: seen.root, size: head.size, root: head.root, path: message.path })
+      : verifyConsistency({
+          oldSize: seen.size,
+          oldRoot: seen.root,
+          size: head.size,
+          root: head.root,
+          path: message.path,
+        })
   if (holds) return keep(from, head, message.note, seen)
   // A failing proof alone is no evidence: anybody can send a genuine head with a wrong path (DESIGN 6).
-  return violation(from, message.t, 'HEAD_INCONSISTENT', `the head of ${head.size} is not shown to extend ${seen.size}`)
+  return violation(
+    from,
+    message.t,
+    'HEAD_INCONSISTENT',
+    `the head of ${head.size} is not shown to extend ${seen.size}`,
+  )
 }
 
 function keep(from: string, head: Head, note: Uint8Array, seen?: Watch): Step<Watch> {
@@ -152,7 +164,11 @@ function keep(from: string, head: Head, note: Uint8Array, seen?: Watch): Step<Wa
     note,
     ...(seen?.contradiction ? { contradiction: seen.contradiction } : {}),
   }
-  return { state, output: { ...nothing(), events: [{ type: 'seen', org: from, size: head.size }] }, records: [] }
+  return {
+    state,
+    output: { ...nothing(), events: [{ type: 'seen', org: from, size: head.size }] },
+    records: [],
+  }
 }
 
 /** Two signed heads of one size with different roots prove that the log was rewritten: both are kept. */
@@ -168,7 +184,12 @@ function contradiction(from: string, seen: Watch, note: Uint8Array): Step<Watch>
 
 // Proofs of entries.
 
-function proofs(from: string, message: MessageOf<'proof/request'>, ledger: Ledger, context: Context): Step<Watch> {
+function proofs(
+  from: string,
+  message: MessageOf<'proof/request'>,
+  ledger: Ledger,
+  context: Context,
+): Step<Watch> {
   const head = newestHead(context.get)
   const entries = []
   let pending = false
@@ -186,7 +207,14 @@ function proofs(from: string, message: MessageOf<'proof/request'>, ledger: Ledge
   const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
   step.output.sends.push({
     to: from,
-    message: { t: 'proof/reply', id: message.id, entries, witnesses, pending, ...(head ? { note: head.note } : {}) },
+    message: {
+      t: 'proof/reply',
+      id: message.id,
+      entries,
+      witnesses,
+      pending,
+      ...(head ? { note: head.note } : {}),
+    },
   })
   return step
 }
@@ -196,10 +224,14 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
   const stored = context.get(KEY.record(id))
   if (!stored) return false
   const { p } = decodeSigned(stored)
-  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(role => asCid(p[role])?.toString() === from)
+  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(
+    role => asCid(p[role])?.toString() === from,
+  )
   if (party) return true
   const asset = asCid(p.asset)
-  return asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
+  return (
+    asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
+  )
 }
 
 function reply(from: string, message: MessageOf<'proof/reply'>): Step<Watch> {

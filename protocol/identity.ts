@@ -2,14 +2,22 @@
  * An organisation: its identity genesis names its root and admin keys with their pre-committed next keys, and the first
  * delegations, so that the root can go offline at once (RULES C1). The id of a participant is the CID of this record.
  */
-import type { CID } from '../crypto/cid.ts'
+
 import { equal, toHex } from '../crypto/bytes.ts'
 import type { Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
 import { keyFromSeed, type PrivateKey, thumbprint } from '../crypto/key.ts'
 import { encodeSigned, recordId, signRecord } from '../crypto/statement.ts'
 import { Unknown } from './error.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
-import { type KeyResolver, type KeyRole, recordType, type Stored, type Verdict, verifySignatures } from './record.ts'
+import {
+  type KeyResolver,
+  type KeyRole,
+  recordType,
+  type Stored,
+  type Verdict,
+  verifySignatures,
+} from './record.ts'
 import { bytes, type Infer, isPlain, object, type Shape, text, uint } from './shape.ts'
 
 /** A public key with its algorithm: 1 is Ed25519 under the strict rule, 2 is kept for ML-DSA-44. */

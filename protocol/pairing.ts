@@ -53,9 +53,11 @@ export function formatTicket(ticket: Ticket): string {
 
 /** Reads a ticket. Throws TICKET_MALFORMED for a mistyped or cut one. */
 export function parseTicket(ticketText: string): Ticket {
-  const malformed = (why: string) => new ProtocolError('TICKET_MALFORMED', `this is not a whole ticket: ${why}`)
+  const malformed = (why: string) =>
+    new ProtocolError('TICKET_MALFORMED', `this is not a whole ticket: ${why}`)
   const trimmed = ticketText.trim()
-  if (!trimmed.startsWith(PREFIX) || trimmed.length > 8_192) throw malformed(`it does not begin with ${PREFIX}`)
+  if (!trimmed.startsWith(PREFIX) || trimmed.length > 8_192)
+    throw malformed(`it does not begin with ${PREFIX}`)
   try {
     const all = base32.baseDecode(trimmed.slice(PREFIX.length))
     const body = all.slice(0, -CHECK_BYTES)
@@ -72,7 +74,12 @@ export function parseTicket(ticketText: string): Ticket {
 }
 
 /** What the inviter keeps of a ticket: never the secret itself. */
-const issuedShape = object({ forWhom: text(MAX_NAME_LENGTH), expires: uint, made: uint, usedBy: optional(link) })
+const issuedShape = object({
+  forWhom: text(MAX_NAME_LENGTH),
+  expires: uint,
+  made: uint,
+  usedBy: optional(link),
+})
 export type Issued = Infer<typeof issuedShape>
 export const ticketKey = (secret: Uint8Array): string => KEY.ticket(sha256(TICKET, secret))
 export const readIssued = (stored: Uint8Array): Issued => decode(stored) as unknown as Issued
@@ -110,17 +117,23 @@ type Answer = { output: Output; answer: HelloMessage }
 
 /** Inviter: takes a joiner in, or says why not. `node` is the key that the connection proved. */
 export function welcome(hello: HelloMessage, node: Uint8Array, context: Context): Answer {
-  const refuse = (code: string, why: string): Answer => ({ output: nothing(), answer: { t: 'hello/refused', code, text: why } })
+  const refuse = (code: string, why: string): Answer => ({
+    output: nothing(),
+    answer: { t: 'hello/refused', code, text: why },
+  })
   if (hello.t !== 'hello/join') return refuse('OUT_OF_ORDER', 'a hello begins with hello/join')
-  if (!hello.versions.includes(VERSIONS[0]!)) return refuse('UNKNOWN_VERSION', `this node speaks version ${VERSIONS}`)
+  if (!hello.versions.includes(VERSIONS[0]!))
+    return refuse('UNKNOWN_VERSION', `this node speaks version ${VERSIONS}`)
   const key = ticketKey(hello.secret)
   const stored = context.get(key)
   if (!stored) return refuse('TICKET_UNKNOWN', 'this ticket was not made here, or was taken back')
   const issued = readIssued(stored)
   const joiner = readPartner(hello, node, context)
   if (typeof joiner === 'string') return refuse('RECORD_INVALID', joiner)
-  if (issued.usedBy && !issued.usedBy.equals(joiner.id)) return refuse('TICKET_UNKNOWN', 'this ticket was used already')
-  if (!issued.usedBy && context.now.wallMs > issued.expires) return refuse('TICKET_EXPIRED', 'this ticket has expired')
+  if (issued.usedBy && !issued.usedBy.equals(joiner.id))
+    return refuse('TICKET_UNKNOWN', 'this ticket was used already')
+  if (!issued.usedBy && context.now.wallMs > issued.expires)
+    return refuse('TICKET_EXPIRED', 'this ticket has expired')
   const output = pair(joiner)
   output.writes.push({ key, value: encode({ ...issued, usedBy: joiner.id }), if: { equals: stored } })
   const answer: HelloMessage = {
@@ -134,15 +147,21 @@ export function welcome(hello: HelloMessage, node: Uint8Array, context: Context)
 }
 
 /** Joiner: checks that the answer comes from whom the ticket names. Throws the refusal's code. */
-export function welcomed(ticket: Ticket, answer: HelloMessage, context: Context): { output: Output; partner: Partner } {
+export function welcomed(
+  ticket: Ticket,
+  answer: HelloMessage,
+  context: Context,
+): { output: Output; partner: Partner } {
   if (answer.t === 'hello/refused') {
-    const code = answer.code === 'TICKET_EXPIRED' || answer.code === 'TICKET_UNKNOWN' ? answer.code : 'NOT_ADMITTED'
+    const code =
+      answer.code === 'TICKET_EXPIRED' || answer.code === 'TICKET_UNKNOWN' ? answer.code : 'NOT_ADMITTED'
     throw new ProtocolError(code, answer.text)
   }
   if (answer.t !== 'hello/welcome') throw new ProtocolError('OUT_OF_ORDER', 'the answer is not a welcome')
   const inviter = readPartner(answer, ticket.node, context)
   if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
-  if (!inviter.id.equals(ticket.org)) throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
+  if (!inviter.id.equals(ticket.org))
+    throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
   return { output: pair(inviter), partner: inviter }
 }
 
@@ -194,5 +213,9 @@ export function decodePartner(stored: Uint8Array): Partner {
     paired: number
   }
   const identity = readRecord(identityGenesis, value.identity) as Stored<Identity>
-  return partnerOf(identity, { addresses: value.addresses, witnesses: value.witnesses, pairedMs: value.paired })
+  return partnerOf(identity, {
+    addresses: value.addresses,
+    witnesses: value.witnesses,
+    pairedMs: value.paired,
+  })
 }

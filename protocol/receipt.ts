@@ -46,7 +46,9 @@ export const rejected = recordType({
   shape: rejectedShape,
   signers: consumer,
   rule: payload =>
-    (payload.reason === 'block') === (payload.block !== undefined) ? undefined : 'rejected/1.block goes with reason block',
+    (payload.reason === 'block') === (payload.block !== undefined)
+      ? undefined
+      : 'rejected/1.block goes with reason block',
 })
 
 /** HPKE info of a key release: bound to one agreement and one packet. */

@@ -4,8 +4,9 @@
  * A shape returns `undefined` for a value that fits and otherwise where it does not and why. Objects are closed: an
  * unknown field makes a record invalid (RULES B2).
  */
-import { asCid, type CID } from '../crypto/cid.ts'
+
 import type { Value } from '../crypto/cbor.ts'
+import { asCid, type CID } from '../crypto/cid.ts'
 
 export interface Shape<T> {
   /** Why `value`, found at `at`, does not fit; `undefined` when it does. */
@@ -23,7 +24,7 @@ const fits = <T>(test: (value: Value | undefined) => boolean, what: string): Sha
 /** A text of at most `max` UTF-16 units without control characters. */
 export const text = (max: number): Shape<string> =>
   fits(
-    value => typeof value === 'string' && value.length <= max && !hasControl(value),
+    value => typeof value === 'string' && value.length <= max && value.isWellFormed() && !hasControl(value),
     `a text of at most ${max} characters`,
   )
 export const uint: Shape<number> = fits(
@@ -76,7 +77,8 @@ export function object<F extends Fields>(fields: F): Shape<ObjectOf<F>> & { fiel
     fields,
     check(value, at) {
       if (!isPlain(value)) return `${at} is not an object`
-      for (const key of Object.keys(value)) if (!Object.hasOwn(fields, key)) return `${at}.${key} is not known`
+      for (const key of Object.keys(value))
+        if (!Object.hasOwn(fields, key)) return `${at}.${key} is not known`
       for (const [key, shape] of Object.entries(fields)) {
         const why = shape.check(Object.hasOwn(value, key) ? value[key] : undefined, `${at}.${key}`)
         if (why) return why

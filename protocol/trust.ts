@@ -33,7 +33,8 @@ export const TRUST_SCHEMA = 'waybill.trust/1'
 /** Checks a trust file, already parsed from JSON. Throws TRUST_MALFORMED. */
 export function readTrust(json: unknown): Trust {
   const schema = (json as { schema?: unknown } | null)?.schema
-  if (schema !== TRUST_SCHEMA) throw new ProtocolError('TRUST_MALFORMED', `the trust file is not ${TRUST_SCHEMA}`)
+  if (schema !== TRUST_SCHEMA)
+    throw new ProtocolError('TRUST_MALFORMED', `the trust file is not ${TRUST_SCHEMA}`)
   const reason = shape.check(json as Value, 'trust') ?? badId(json as TrustFile)
   if (reason) throw new ProtocolError('TRUST_MALFORMED', reason)
   const file = json as TrustFile
@@ -41,7 +42,10 @@ export function readTrust(json: unknown): Trust {
 }
 
 function badId(file: TrustFile): string | undefined {
-  const ids = [...file.identities.map(each => each.id), ...file.committees.flatMap(each => [each.log, ...each.witnesses])]
+  const ids = [
+    ...file.identities.map(each => each.id),
+    ...file.committees.flatMap(each => [each.log, ...each.witnesses]),
+  ]
   for (const id of ids) {
     try {
       parseCid(id)

@@ -3,20 +3,34 @@
  * checked (RULES G). Pure: same evidence, same trust, same as-of, same verdict.
  */
 import { equal } from '../crypto/bytes.ts'
-import { type CID, cidOf } from '../crypto/cid.ts'
+import type { Value } from '../crypto/cbor.ts'
 import { verifyCosignature } from '../crypto/checkpoint.ts'
+import { type CID, cidOf } from '../crypto/cid.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import { type Agreement, agreement, draft, type Offer, offer, samePayload } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
-import { type Claim, type EntryPart, type Found, type PartName, type ReadEvidence, readEvidence } from './evidence.ts'
+import {
+  type Claim,
+  type EntryPart,
+  type Found,
+  type PartName,
+  type ReadEvidence,
+  readEvidence,
+} from './evidence.ts'
 import { cosignerName, type Identity, identityGenesis, keyOf, resolver, verifyIdentity } from './identity.ts'
 import { commitment, type Head, readEntry, readHead } from './log.ts'
 import { evaluate } from './policy.ts'
-import { type Opened, opened, type Received, received, type Release, release } from './receipt.ts'
-import { isStored, type KeyResolver, type RecordType, readRecord, type Stored, verifySignatures } from './record.ts'
+import { type Opened, opened, type Received, type Release, received, release } from './receipt.ts'
+import {
+  isStored,
+  type KeyResolver,
+  type RecordType,
+  readRecord,
+  type Stored,
+  verifySignatures,
+} from './record.ts'
 import { committeeOf, isTrusted, positionWords, type Trust, witnessesOf } from './trust.ts'
-import type { Value } from '../crypto/cbor.ts'
 
 export type Verdict = 'verified' | 'failed' | 'inconclusive'
 
@@ -30,7 +44,14 @@ export interface VerifyStep {
 export interface Report {
   verdict: Verdict
   steps: VerifyStep[]
-  claim?: { type: string; agreement: string; packet?: string; provider: string; consumer: string; asOfMs: number }
+  claim?: {
+    type: string
+    agreement: string
+    packet?: string
+    provider: string
+    consumer: string
+    asOfMs: number
+  }
   trustDigest: string
   asOfMs: number
   /** What the evidence says about the content, for whoever holds it. */
@@ -146,7 +167,9 @@ class Walk {
       return outcome.value
     }
     const [status, detail] =
-      'failed' in outcome ? (['failed', outcome.failed] as const) : (['inconclusive', outcome.inconclusive] as const)
+      'failed' in outcome
+        ? (['failed', outcome.failed] as const)
+        : (['inconclusive', outcome.inconclusive] as const)
     this.#steps.push({ id, status, detail })
     return undefined
   }
@@ -157,8 +180,12 @@ class Walk {
       if (!('value' in found)) return found
       if (!found.value.id.equals(id)) return { failed: `it is not the identity that the claim names` }
       const { name } = found.value.payload
-      if (!isTrusted(this.#trust, id)) return { inconclusive: `${name} ${short(id)} is not in the trust file` }
-      return { value: found.value, detail: `${name} ${short(id)}, every key signed for itself, in the trust file` }
+      if (!isTrusted(this.#trust, id))
+        return { inconclusive: `${name} ${short(id)} is not in the trust file` }
+      return {
+        value: found.value,
+        detail: `${name} ${short(id)}, every key signed for itself, in the trust file`,
+      }
     })
     if (stored) this.#identities.set(id.toString(), stored)
     return stored
@@ -172,7 +199,11 @@ class Walk {
   }
 
   /** A record's part: of its type, signed by whom it must, and linked as `rest` says. */
-  #record<P>(name: PartName, type: RecordType<P>, rest: (stored: Stored<P>) => Outcome<unknown>): Stored<P> | undefined {
+  #record<P>(
+    name: PartName,
+    type: RecordType<P>,
+    rest: (stored: Stored<P>) => Outcome<unknown>,
+  ): Stored<P> | undefined {
     return this.#step(name, () => {
       const stored = this.#open(this.#evidence.part(name), type)
       if (!('value' in stored)) return stored
@@ -191,13 +222,15 @@ class Walk {
   }
 
   #asset({ payload }: Stored<Asset>): Outcome<true> {
-    if (!payload.org.equals(this.#evidence.claim.provider)) return { failed: 'the asset is not the provider’s' }
+    if (!payload.org.equals(this.#evidence.claim.provider))
+      return { failed: 'the asset is not the provider’s' }
     const { domain, level } = payload.classification
     return { value: true, detail: `"${payload.title}", ${domain}/${level}, signed by its publisher` }
   }
 
   #offer({ payload }: Stored<Offer>, described: Stored<Asset> | undefined): Outcome<true> {
-    if (!payload.org.equals(this.#evidence.claim.provider)) return { failed: 'the offer is not the provider’s' }
+    if (!payload.org.equals(this.#evidence.claim.provider))
+      return { failed: 'the offer is not the provider’s' }
     if (!described) return { inconclusive: 'the asset that it names is not established' }
     if (!payload.asset.equals(described.id)) return { failed: 'the offer is of another asset' }
     return { value: true, detail: `signed by the provider, of this asset, until ${iso(payload.until)}` }
@@ -214,7 +247,8 @@ class Walk {
       return { failed: 'its parties are not those of the claim' }
     if (!payload.assignerState.equals(claim.provider) || !payload.assigneeState.equals(claim.consumer))
       return { inconclusive: 'it names a key state that this version does not know' }
-    if (!offered || !described) return { inconclusive: 'the offer or the asset it rests on is not established' }
+    if (!offered || !described)
+      return { inconclusive: 'the offer or the asset it rests on is not established' }
     if (!payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
     if (!copiesOffer(payload, offered.payload)) return { failed: 'its terms are not those of the offer' }
     const request = {
@@ -241,7 +275,10 @@ class Walk {
       if (!payload.org.equals(claim.provider)) return { failed: 'it is not the provider’s' }
       if (!described) return { inconclusive: 'the asset that it names is not established' }
       if (!payload.asset.equals(described.id)) return { failed: 'it is of another asset than the agreement' }
-      return { value: true, detail: `"${payload.name}", ${payload.size} bytes, signed by its publisher, of this asset` }
+      return {
+        value: true,
+        detail: `"${payload.name}", ${payload.size} bytes, signed by its publisher, of this asset`,
+      }
     })
     this.#packet = described_
     this.#root(described_)
@@ -264,7 +301,8 @@ class Walk {
       if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
       if (found.is === 'broken') return { failed: found.reason }
       if (!of) return { inconclusive: 'the packet that names it is not established' }
-      if (!cidOf(found.bytes, 'dag-cbor').equals(of.payload.root)) return { failed: 'it is not the root of this packet' }
+      if (!cidOf(found.bytes, 'dag-cbor').equals(of.payload.root))
+        return { failed: 'it is not the root of this packet' }
       try {
         const root = decodeRoot(found.bytes)
         if (root.size !== of.payload.size) return { failed: 'its size is not that of the packet' }
@@ -292,7 +330,9 @@ class Walk {
       if (!claim.packet?.equals(payload.packet)) return { failed: 'it is for another packet' }
       if (!agreed || !of) return { inconclusive: 'the agreement or the packet is not established' }
       const by = name === 'release' ? 'provider' : 'consumer'
-      return rest(stored) ?? { value: true, detail: `signed by the ${by} at ${iso(payload.made)} (its own time)` }
+      return (
+        rest(stored) ?? { value: true, detail: `signed by the ${by} at ${iso(payload.made)} (its own time)` }
+      )
     })
   }
 
@@ -300,7 +340,8 @@ class Walk {
     const { content } = this.#options
     const salt = this.#evidence.part('salt')
     this.#step('salt', () => {
-      if (salt.is === 'missing') return { inconclusive: 'the salt of the content’s digest is not in the evidence' }
+      if (salt.is === 'missing')
+        return { inconclusive: 'the salt of the content’s digest is not in the evidence' }
       if (salt.is === 'broken' || salt.bytes.length !== 32) return { failed: 'it is not a salt' }
       return { value: true, detail: 'who holds this file can test guesses of the content' }
     })
@@ -323,7 +364,8 @@ class Walk {
   #log(side: 'provider' | 'consumer', org: CID, owner: Stored<Identity> | undefined): void {
     const head = this.#head(side, org, owner)
     const own = this.#evidence.entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
-    const required = this.#evidence.claim.type === 'delivery' ? REQUIRED.filter(each => each.side === side) : []
+    const required =
+      this.#evidence.claim.type === 'delivery' ? REQUIRED.filter(each => each.side === side) : []
     for (const { of } of required)
       if (!own.some(each => each.of === of)) this.#step(`${side} entry: ${of}`, () => this.#lost())
     for (const each of own) this.#step(`${side} entry: ${each.of}`, () => this.#entry(each, head))
@@ -334,7 +376,9 @@ class Walk {
   /** An entry that is not there: left out, or there but broken. */
   #lost(): { failed: string } | { inconclusive: string } {
     const broken = this.#evidence.entries.find(each => 'broken' in each)
-    return broken ? { failed: (broken as { broken: string }).broken } : { inconclusive: 'it is not in the evidence' }
+    return broken
+      ? { failed: (broken as { broken: string }).broken }
+      : { inconclusive: 'it is not in the evidence' }
   }
 
   #head(side: 'provider' | 'consumer', org: CID, owner: Stored<Identity> | undefined): Head | undefined {
@@ -362,9 +406,18 @@ class Walk {
     if (!equal(entry.c, commitment(part.salt, committed.bytes)))
       return { failed: 'it commits to other bytes' }
     if (!head) return { inconclusive: 'the head that covers it is not established' }
-    const proof = { leaf: leafHash(part.entry), index: entry.n, size: head.size, path: part.path, root: head.root }
+    const proof = {
+      leaf: leafHash(part.entry),
+      index: entry.n,
+      size: head.size,
+      path: part.path,
+      root: head.root,
+    }
     return verifyInclusion(proof)
-      ? { value: true, detail: `entry ${entry.n} commits to these signed bytes, ${part.path.length} hashes to the head` }
+      ? {
+          value: true,
+          detail: `entry ${entry.n} commits to these signed bytes, ${part.path.length} hashes to the head`,
+        }
       : { failed: `entry ${entry.n} is not under the head` }
   }
 
@@ -380,7 +433,8 @@ class Walk {
         const lines = head.note.lines.filter(each => each.name === name)
         if (lines.length === 0) continue
         const identity = this.#witness(witness)
-        if (!identity) return { inconclusive: `the identity of the witness ${witness} is not in the evidence` }
+        if (!identity)
+          return { inconclusive: `the identity of the witness ${witness} is not in the evidence` }
         if (!('payload' in identity)) return identity
         const key = keyOf(identity.payload, 'witness')
         const cosigned = lines.length === 1 && verifyCosignature(head.note.body, lines[0]!, name, key)
@@ -390,7 +444,9 @@ class Walk {
         times.push(cosigned.timeS * 1000)
       }
       const { final, words } = positionWords(committeeOf(committee.length), names)
-      return requireFinal && !final ? { inconclusive: `not final: ${words}` } : { value: times, detail: words }
+      return requireFinal && !final
+        ? { inconclusive: `not final: ${words}` }
+        : { value: times, detail: words }
     })
   }
 
@@ -403,7 +459,8 @@ class Walk {
     const { f } = committeeOf(witnessesOf(this.#trust, this.#evidence.claim[side]).length)
     const existedBy = times.sort((a, b) => a - b)[f]
     this.#step(`${side} keys`, () => {
-      if (this.#options.asOfMs <= until) return { value: true, detail: `those of the identity genesis, until ${iso(until)}` }
+      if (this.#options.asOfMs <= until)
+        return { value: true, detail: `those of the identity genesis, until ${iso(until)}` }
       if (existedBy !== undefined && existedBy <= until)
         return { value: true, detail: `ended ${iso(until)}; the entries existed by ${iso(existedBy)}` }
       return { inconclusive: `they ended ${iso(until)}: valid when made cannot be shown` }
@@ -423,7 +480,10 @@ class Walk {
   }
 }
 
-const worse = (verdict: { ok: boolean | 'unknown'; reason: string }): { failed: string } | { inconclusive: string } =>
+const worse = (verdict: {
+  ok: boolean | 'unknown'
+  reason: string
+}): { failed: string } | { inconclusive: string } =>
   verdict.ok === 'unknown' ? { inconclusive: verdict.reason } : { failed: verdict.reason }
 
 /** Everything in an agreement that is copied from its offer. */

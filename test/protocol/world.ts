@@ -8,8 +8,8 @@ import { blockKey, keyCommitment, openBlock, sealBlock } from '../../crypto/ciph
 import { expand, sha256 } from '../../crypto/hash.ts'
 import { keyFromSeed } from '../../crypto/key.ts'
 import { open as openSeal, seal } from '../../crypto/seal.ts'
-import { decodeRoot, encodeRoot, makeRoot, plainDigest } from '../../protocol/content.ts'
 import type { Answer, PacketDraft } from '../../protocol/command.ts'
+import { decodeRoot, encodeRoot, makeRoot, plainDigest } from '../../protocol/content.ts'
 import type { Opening } from '../../protocol/delivery.ts'
 import type { Event } from '../../protocol/event.ts'
 import { type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
@@ -24,7 +24,7 @@ import { type Env, type Input, open, type PeerState, step } from '../../protocol
 export const START_MS = Date.UTC(2026, 0, 1)
 type Loose<T> = T extends unknown ? Omit<T, 'seed'> : never
 
-interface Flight {
+export interface Flight {
   from: Member
   to: Member
   frame: Uint8Array
@@ -43,7 +43,10 @@ export class Member {
   readonly world: World
   state: PeerState
   up = true
+  /** While false, what a step writes is durable and nothing of it leaves: the crash between commit and sending. */
+  leaves = true
   #count = 0
+  #life = 0
 
   constructor(world: World, name: string) {
     this.world = world
@@ -63,7 +66,10 @@ export class Member {
       self: { id, org: id.toString(), identity, identityBytes },
       get: key => this.store.get(key),
       keys: Object.fromEntries(
-        (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [role, keyFromSeed(keys[role])]),
+        (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
+          role,
+          keyFromSeed(keys[role]),
+        ]),
       ) as Env['keys'],
       seal: (handle, to, info, hpkeSeed) => {
         const secret = this.secrets.get(handle)
@@ -83,8 +89,16 @@ export class Member {
   /** One input through the peer, its output carried out in order. */
   input(input: Loose<Input>): Answer | undefined {
     const { wallMs, monoMs } = this.world
-    const seed = sha256(this.env.keys.node.seed, new Uint8Array([this.#count >> 16, this.#count >> 8, this.#count++]))
-    const next = step(this.state, { ...input, seed } as Input, { wallMs: wallMs + this.skewMs, monoMs }, this.env)
+    const seed = sha256(
+      this.env.keys.node.seed,
+      new Uint8Array([this.#count >> 16, this.#count >> 8, this.#count++]),
+    )
+    const next = step(
+      this.state,
+      { ...input, seed } as Input,
+      { wallMs: wallMs + this.skewMs, monoMs },
+      this.env,
+    )
     if (next.damaged) throw new Error(`damaged: ${next.damaged}`)
     this.state = next.state
     this.#carryOut(next.output)
@@ -100,12 +114,14 @@ export class Member {
     }
     for (const { key, value } of writes) value ? this.store.set(key, value) : this.store.delete(key)
     for (const { handle, bytes } of secrets) this.secrets.set(handle, bytes)
+    if (!this.leaves) return
     for (const { to, message } of sends) this.world.send(this, to, message)
     for (const { machine, atMs } of deadlines)
       atMs === Number.POSITIVE_INFINITY ? this.deadlines.delete(machine) : this.deadlines.set(machine, atMs)
     for (const event of events) {
       this.events.push(event)
-      this.world.later(() => this.#answer(event))
+      const life = this.#life
+      this.world.later(() => life === this.#life && this.#answer(event))
     }
   }
 
@@ -121,7 +137,9 @@ export class Member {
       }
       case 'ask-page': {
         const { machine, prefix, after, limit } = event
-        const keys = [...this.store.keys()].filter(key => key.startsWith(prefix) && key > (after ?? '')).sort()
+        const keys = [...this.store.keys()]
+          .filter(key => key.startsWith(prefix) && key > (after ?? ''))
+          .sort()
         const rows = keys.slice(0, limit).map(key => [key, this.store.get(key)!] as [string, Uint8Array])
         this.input({ type: 'page', machine, ...(after ? { after } : {}), rows, more: keys.length > limit })
         return
@@ -130,7 +148,11 @@ export class Member {
         const blocks = this.world.member(event.org).content.get(event.root.toString())
         if (blocks) this.content.set(event.root.toString(), blocks)
         const refusal = { code: 'NOT_FOUND', text: 'no such content' }
-        this.input(blocks ? { type: 'fetched', machine: event.machine, ok: true } : { type: 'fetched', machine: event.machine, ok: false, refusal })
+        this.input(
+          blocks
+            ? { type: 'fetched', machine: event.machine, ok: true }
+            : { type: 'fetched', machine: event.machine, ok: false, refusal },
+        )
         return
       }
       case 'ask-open': {
@@ -186,16 +208,22 @@ export class Member {
     const cid = cidOf(rootBytes, 'dag-cbor')
     this.content.set(cid.toString(), blocks)
     this.secrets.set(HANDLE.content(cid), concat(spoil === 'key' ? salt : key, salt))
-    const digest = plainDigest(spoil === 'digest' ? key : salt).update(bytes).digest()
+    const digest = plainDigest(spoil === 'digest' ? key : salt)
+      .update(bytes)
+      .digest()
     return { name, mediaType: 'text/plain', size, root: cid, rootBytes, digest }
   }
 
   /** Forgets what is only in memory, and starts again from the store. */
   restart(): void {
     this.up = true
+    this.leaves = true
+    this.#life++
     this.deadlines.clear()
     this.state = open(this.env)
-    const machines = [...this.store.keys()].filter(key => key.startsWith(KEY.opens)).map(key => key.slice(KEY.opens.length))
+    const machines = [...this.store.keys()]
+      .filter(key => key.startsWith(KEY.opens))
+      .map(key => key.slice(KEY.opens.length))
     for (const machine of [...machines, 'log']) this.input({ type: 'start', machine })
   }
 
@@ -210,9 +238,14 @@ export class World {
   readonly members: Member[] = []
   /** What becomes of a message: how often it arrives; 0 drops it. */
   bend: (message: Message, from: Member, to: Member) => number = () => 1
+  /** How long a message is under way, ms. */
+  delay: (message: Message) => number = () => 0
+  /** Asked before a message is handed over; what it returns is done instead. */
+  intercept: (flight: Flight) => (() => void) | undefined = () => undefined
   /** Every message that was sent, in order. */
   readonly wire: Flight[] = []
   #queue: (() => void)[] = []
+  #timed: { atMs: number; work: () => void }[] = []
 
   add(name: string): Member {
     const member = new Member(this, name)
@@ -248,12 +281,17 @@ export class World {
     for (let i = this.bend(message, from, to); i > 0; i--) this.deliver({ from, to, frame, message })
   }
 
-  deliver({ from, to, frame }: Flight): void {
-    this.later(() => {
-      const message = decodeMessage(frame)
-      if (typeof message === 'string') throw new Error(`refused: ${message}`)
-      if (to.up) to.input({ type: 'message', from: from.org, message })
-    })
+  deliver(flight: Flight): void {
+    const work = () => (this.intercept(flight) ?? (() => this.hand(flight)))()
+    const delayMs = this.delay(flight.message)
+    if (delayMs > 0) this.#timed.push({ atMs: this.monoMs + delayMs, work })
+    else this.later(work)
+  }
+
+  hand({ from, to, frame }: Flight): void {
+    const message = decodeMessage(frame)
+    if (typeof message === 'string') throw new Error(`refused: ${message}`)
+    if (to.up) to.input({ type: 'message', from: from.org, message })
   }
 
   /** Runs until nothing is under way and no timer is due within `ms`. */
@@ -265,22 +303,36 @@ export class World {
         work()
         continue
       }
-      const due = this.members
-        .filter(member => member.up)
-        .flatMap(member => [...member.deadlines].map(([machine, atMs]) => ({ member, machine, atMs })))
-        .filter(each => each.atMs <= end)
-        .sort((a, b) => a.atMs - b.atMs)[0]
-      if (!due) {
-        this.wallMs += end - this.monoMs
-        this.monoMs = end
-        return
-      }
-      this.wallMs += Math.max(0, due.atMs - this.monoMs)
-      this.monoMs = Math.max(this.monoMs, due.atMs)
-      due.member.deadlines.delete(due.machine)
-      due.member.input({ type: 'tick', machine: due.machine })
+      const due = this.#next()
+      const atMs = Math.max(this.monoMs, Math.min(due?.atMs ?? end, end))
+      this.wallMs += atMs - this.monoMs
+      this.monoMs = atMs
+      if (!due || due.atMs > end) return
+      due.work()
     }
     throw new Error('the world does not come to rest')
   }
-}
 
+  /** The timer or the message that is due first. */
+  #next(): { atMs: number; work: () => void } | undefined {
+    const timers = this.members
+      .filter(member => member.up)
+      .flatMap(member =>
+        [...member.deadlines].map(([machine, atMs]) => ({
+          atMs,
+          work: () => {
+            member.deadlines.delete(machine)
+            member.input({ type: 'tick', machine })
+          },
+        })),
+      )
+    const flights = this.#timed.map(({ atMs, work }) => ({
+      atMs,
+      work: () => {
+        this.#timed = this.#timed.filter(each => each.work !== work)
+        work()
+      },
+    }))
+    return [...timers, ...flights].sort((a, b) => a.atMs - b.atMs)[0]
+  }
+}
