@@ -1,4 +1,51 @@
-/** The daemon: what `waybill init` and `waybill up` call. */
+/** One process, one home: everything that runs, opened in the order in which it depends on each other, and closed backwards. */
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { publicKeyFromRaw } from '@libp2p/crypto/keys'
+import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
+import pino, { type Logger } from 'pino'
+import { text } from '../crypto/bytes.ts'
+import { type CID, parseCid } from '../crypto/cid.ts'
+import { seal } from '../crypto/seal.ts'
+import { selfTest } from '../crypto/selftest.ts'
+import type { Event } from '../protocol/event.ts'
+import { newestHead } from '../protocol/heads.ts'
+import { keyOf } from '../protocol/identity.ts'
+import { KEY } from '../protocol/layout.ts'
+import type { Partner } from '../protocol/machine.ts'
+import {
+  decodeHello,
+  decodeMessage,
+  encodeMessage,
+  type HelloMessage,
+  type Message,
+} from '../protocol/message.ts'
+import { parseTicket } from '../protocol/pairing.ts'
+import type { Env } from '../protocol/peer.ts'
+import { serveApi } from './api.ts'
+import { type Config, hasHome, paths, readConfig, writeConfig } from './config.ts'
+import { type ContentFiles, openContentFiles } from './content.ts'
+import { Driver, secretKey } from './driver.ts'
+import { Exchange } from './exchange.ts'
+import { writeFileDurable } from './file.ts'
+import { HomeError, initHome, readSelf, signingKeys } from './home.ts'
+import { openKeystore, openSecret } from './keystore.ts'
+import { acquireLock } from './lock.ts'
+import { type Network, openNetwork } from './network.ts'
+import { openStore, type Store } from './store.ts'
+import { Views } from './views.ts'
+
+export { initHome } from './home.ts'
+
+export interface DaemonOptions {
+  name?: string
+  listen?: string[]
+  apiPort?: number
+  passphrase?: string
+  /** pino's level for the trace on stderr; `silent` in tests. */
+  logLevel?: string
+}
 
 export interface Daemon {
   id: string
@@ -13,20 +60,346 @@ export interface Daemon {
   stopped: Promise<Error | undefined>
 }
 
-export interface DaemonOptions {
-  name?: string
-  listen?: string[]
-  apiPort?: number
-  passphrase?: string
+/** Messages of one partner that may be in the core and not durable yet, before it is slowed down. */
+const MAX_UNDER_WAY = 256
+const JOIN_TIMEOUT_MS = 20_000
+/** Marks that the store has begun: without it level would silently open an empty one in its place. */
+const BEGUN = 'begun'
+
+/** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
+export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
+  selfTest()
+  const made = await prepare(home, options)
+  const lock = acquireLock(home)
+  await using undo = new AsyncDisposableStack()
+  undo.defer(() => lock.release())
+  const node = await Node.open(home, options, undo)
+  await node.start()
+  lock.update({ api: node.apiUrl })
+  const cleanup = undo.move()
+  let stopping: Promise<void> | undefined
+  const { promise: stopped, resolve } = Promise.withResolvers<Error | undefined>()
+  const stop = (error?: Error): Promise<void> => {
+    stopping ??= cleanup.disposeAsync().then(
+      () => resolve(error),
+      failure => resolve(error ?? failure),
+    )
+    return stopping
+  }
+  node.onStop = stop
+  return {
+    id: node.env.self.org,
+    name: node.env.self.identity.name,
+    peerId: node.network.peerId,
+    apiUrl: node.apiUrl,
+    addresses: node.network.addresses(),
+    created: made,
+    stop: () => stop(),
+    stopped,
+  }
 }
 
-export async function initHome(
-  home: string,
-  options: { name: string; passphrase?: string },
-): Promise<{ id: string; name: string; created: boolean }> {
-  throw new Error(`no home can be made in ${home} for ${options.name}`)
+async function prepare(home: string, options: DaemonOptions): Promise<boolean> {
+  if (hasHome(home)) return false
+  if (!options.name)
+    throw new HomeError('HOME_MISSING', `there is no home at ${home}, and no name to make one`)
+  const { name, passphrase, listen, apiPort } = options
+  const { created } = await initHome(home, {
+    name,
+    ...(passphrase ? { passphrase } : {}),
+    ...(listen ? { listen } : {}),
+    ...(apiPort === undefined ? {} : { apiPort }),
+  })
+  return created
 }
 
-export async function runDaemon(home: string, _options: DaemonOptions): Promise<Daemon> {
-  throw new Error(`no daemon can be run in ${home}`)
+/** What runs: store, core, network, exchange. The API reaches all of it through this. */
+export class Node {
+  readonly home: string
+  readonly log: Logger
+  readonly startedMs: number = Date.now()
+  readonly content: ContentFiles
+  readonly store: Store
+  readonly env: Env
+  readonly driver: Driver
+  readonly exchange: Exchange
+  readonly views: Views
+  /** What a person should look at, newest last. */
+  readonly problems: { code: string; text: string }[] = []
+  readonly openSecret: (handle: string, sealed: Uint8Array) => Uint8Array
+  /** Ciphertext bytes that have come, by agreement. */
+  readonly received = new Map<string, number>()
+  network!: Network
+  apiUrl = ''
+  onStop: (error?: Error) => void = () => {}
+  #config: Config
+  readonly #orgs = new Map<string, string>()
+  readonly #peers = new Map<string, string>()
+  readonly #underWay = new Map<string, number>()
+
+  private constructor(
+    home: string,
+    config: Config,
+    log: Logger,
+    store: Store,
+    content: ContentFiles,
+    env: Env,
+    homeKey: Uint8Array,
+  ) {
+    this.home = home
+    this.log = log
+    this.store = store
+    this.content = content
+    this.env = env
+    this.#config = config
+    this.openSecret = (handle, sealed) => openSecret(homeKey, handle, sealed)
+    env.witnesses = () => this.#config.witnesses.map(parseCid)
+    env.addresses = () => this.network?.addresses() ?? []
+    this.driver = new Driver({
+      store,
+      env,
+      homeKey,
+      send: (org, message) => this.#send(org, message),
+      onFatal: error => this.#fatal(error),
+    })
+    this.exchange = new Exchange({
+      driver: this.driver,
+      content,
+      homeKey,
+      bulk: (org, request, signal) => this.network.bulk(this.#peers.get(org) ?? '', request, signal),
+      log: (message, about) => log.info(about, message),
+      onProgress: (agreement, bytes) =>
+        this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
+    })
+    this.views = new Views(store, env)
+  }
+
+  static async open(home: string, options: DaemonOptions, undo: AsyncDisposableStack): Promise<Node> {
+    const at = paths(home)
+    const config = readConfig(home)
+    const log = pino({ level: options.logLevel ?? 'info', base: null }, pino.destination(2))
+    const keys = await openKeystore(at.keys, options.passphrase, { root: false })
+    const self = await readSelf(home)
+    let fatal = (_error: Error): void => {}
+    const store = await openStore(at.store, {
+      create: !existsSync(join(home, BEGUN)),
+      onFailure: error => fatal(error),
+    })
+    undo.defer(() => store.close())
+    const content = await openContentFiles(home)
+    undo.use(content)
+    const env: Env = {
+      self,
+      get: key => store.get(key),
+      keys: signingKeys(keys),
+      seal: (handle, to, info, seed) => {
+        const sealed = store.get(secretKey(handle))
+        return sealed && seal(to, info, openSecret(keys.home, handle, sealed), seed)
+      },
+      witnesses: () => [],
+      addresses: () => [],
+    }
+    const node = new Node(home, config, log, store, content, env, keys.home)
+    fatal = error => node.#fatal(error)
+    undo.defer(async () => {
+      node.exchange.stop()
+      node.driver.stop()
+      await store.idle().catch(() => {})
+    })
+    await node.#begin(keys.node, options, undo)
+    return node
+  }
+
+  async #begin(seed: Uint8Array, options: DaemonOptions, undo: AsyncDisposableStack): Promise<void> {
+    if (!this.store.get(KEY.tail)) {
+      await this.driver.submit({ type: 'init' })
+      await writeFileDurable(join(this.home, BEGUN), new Uint8Array(0), 0o600)
+    }
+    await this.content.sweep(hex => this.store.get(`root/${hex}`) !== undefined)
+    for (const partner of await this.views.partners()) this.#admit(partner)
+    this.network = await openNetwork({
+      seed,
+      listen: options.listen ?? this.#config.listen,
+      admitted: peerId => this.#orgs.has(peerId),
+      onMessage: (peerId, bytes) => this.#receive(peerId, bytes),
+      onHello: (peerId, bytes) => this.#hello(peerId, bytes),
+      onBulk: (peerId, request) => this.exchange.serve(this.#orgs.get(peerId)!, request),
+      onConnected: peerId => this.#connected(peerId),
+      onDisconnected: peerId => this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected'),
+    })
+    undo.defer(() => this.network.stop())
+    for (const partner of await this.views.partners()) this.#admit(partner)
+    const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
+    this.apiUrl = api.url
+    undo.defer(() => rm(paths(this.home).api, { force: true }))
+    undo.defer(() => api.close())
+  }
+
+  /** Takes up what was open, and tells where the API is: from here on the node is ready. */
+  async start(): Promise<void> {
+    this.driver.on('event', event => this.#note(event))
+    await this.driver.start()
+    await this.saveTrust()
+    const api = { schema: 'waybill.api/1', url: this.apiUrl, pid: process.pid, peer: this.network.peerId }
+    await writeFileDurable(paths(this.home).api, new TextEncoder().encode(JSON.stringify(api)), 0o600)
+    for (const peerId of this.#orgs.keys()) this.greet(peerId)
+  }
+
+  // Partners.
+
+  #admit(partner: Partner): string {
+    const peerId = peerIdOf(partner)
+    this.#orgs.set(peerId, partner.org)
+    this.#peers.set(partner.org, peerId)
+    this.network?.learn(peerId, partner.addresses)
+    return peerId
+  }
+
+  isConnected(org: string): boolean {
+    return this.network.connected().includes(this.#peers.get(org) ?? '')
+  }
+
+  /** Says hello to a partner, which makes the network dial it. */
+  greet(peerId: string): void {
+    const org = this.#orgs.get(peerId)
+    if (org) this.#background(this.driver.submit({ type: 'connected', org }))
+  }
+
+  #connected(peerId: string): void {
+    this.log.info({ partner: this.#orgs.get(peerId) }, 'partner connected')
+    this.greet(peerId)
+  }
+
+  async #hello(peerId: string, bytes: Uint8Array): Promise<Uint8Array> {
+    const hello = decodeHello(bytes)
+    if (typeof hello === 'string')
+      return encodeMessage({ t: 'hello/refused', code: 'MALFORMED', text: hello.slice(0, 512) })
+    const node = peerIdFromString(peerId).publicKey?.raw
+    if (!node)
+      return encodeMessage({ t: 'hello/refused', code: 'RECORD_INVALID', text: 'not an Ed25519 peer' })
+    const answer = await this.driver.submit({ type: 'hello', node, hello })
+    return encodeMessage((answer as { hello: HelloMessage }).hello)
+  }
+
+  /** Joins with a ticket. Throws the code of the refusal. */
+  async join(ticketText: string): Promise<{ id: string; name: string }> {
+    const ticket = parseTicket(ticketText)
+    const peerId = peerIdFromPublicKey(publicKeyFromRaw(ticket.node)).toString()
+    const mine = (await this.driver.submit({ type: 'join', ticket })) as { hello: HelloMessage }
+    const signal = AbortSignal.timeout(JOIN_TIMEOUT_MS)
+    const reply = await this.network.hello(peerId, ticket.addresses, encodeMessage(mine.hello), signal)
+    const hello = decodeHello(reply)
+    if (typeof hello === 'string') throw new HomeError('HOME_DAMAGED', `the answer is not a hello: ${hello}`)
+    const joined = (await this.driver.submit({ type: 'welcomed', ticket, hello })) as {
+      org: string
+      name: string
+    }
+    return { id: joined.org, name: joined.name }
+  }
+
+  get witnesses(): string[] {
+    return this.#config.witnesses
+  }
+
+  /** Names a partner as witness of the own log, in the configuration and at once. */
+  async addWitness(org: string): Promise<void> {
+    if (this.#config.witnesses.includes(org)) return
+    this.#config = { ...this.#config, witnesses: [...this.#config.witnesses, org] }
+    await writeConfig(this.home, this.#config)
+    await this.saveTrust()
+    for (const peerId of this.#orgs.keys()) this.greet(peerId)
+    await this.driver.submit({ type: 'start', machine: 'log' })
+  }
+
+  /** What the collecting of evidence looks at. */
+  reading(): {
+    self: Env['self']
+    get: Env['get']
+    partner(org: string): Partner | undefined
+    witnesses: CID[]
+  } {
+    return {
+      self: this.env.self,
+      get: this.env.get,
+      partner: org => this.views.partner(org),
+      witnesses: this.env.witnesses(),
+    }
+  }
+
+  /** Every entry of the own log is under a head that is final, or has no witness to wait for. */
+  isSettled(): boolean {
+    const { words, final, headSize } = this.views.position()
+    const covered = headSize === this.driver.state.ledger.tail.range.size
+    return covered && (final || words === 'recorded, unwitnessed')
+  }
+
+  /** The newest signed head of the own log, with the cosignatures that have come. */
+  headText(): string | undefined {
+    const head = newestHead(key => this.store.get(key))
+    return head && text(head.note)
+  }
+
+  async saveTrust(): Promise<void> {
+    const bytes = new TextEncoder().encode(`${JSON.stringify(await this.views.trust(), null, 2)}\n`)
+    await writeFileDurable(paths(this.home).trust, bytes, 0o600)
+  }
+
+  // Messages.
+
+  #send(org: string, message: Message): void {
+    const peerId = this.#peers.get(org)
+    if (peerId) this.network?.send(peerId, encodeMessage(message))
+  }
+
+  #receive(peerId: string, bytes: Uint8Array): Promise<void> | undefined {
+    const from = this.#orgs.get(peerId)
+    if (!from) return undefined
+    const message = decodeMessage(bytes)
+    if (typeof message === 'string') {
+      this.log.warn({ partner: from, reason: message }, 'malformed message')
+      this.#send(from, { t: 'error', re: 'message', code: 'MALFORMED', text: message.slice(0, 512) })
+      return undefined
+    }
+    const count = (this.#underWay.get(from) ?? 0) + 1
+    this.#underWay.set(from, count)
+    const done = this.driver.submit({ type: 'message', from, message }).then(
+      () => {},
+      error =>
+        this.log.debug({ partner: from, code: (error as { code?: string }).code }, 'message not taken'),
+    )
+    const finished = done.finally(() => this.#underWay.set(from, this.#underWay.get(from)! - 1))
+    return count > MAX_UNDER_WAY ? finished : undefined
+  }
+
+  #note(event: Event): void {
+    if (event.type === 'paired') {
+      const partner = this.views.partner(event.org)!
+      this.log.info({ partner: event.org, name: event.name }, 'paired')
+      this.greet(this.#admit(partner))
+      this.#background(this.saveTrust())
+    } else if (event.type === 'partner') {
+      this.#admit(this.views.partner(event.org)!)
+      this.#background(this.saveTrust())
+    } else if (event.type === 'violation') {
+      this.log.warn(event, 'violation')
+    } else if (event.type === 'inconsistent') {
+      this.log.error(event, 'a log was rewritten')
+      this.problems.push({
+        code: 'LOG_REWRITTEN',
+        text: `${event.org} has signed two contradicting heads of its log`,
+      })
+    } else this.log.trace({ event: event.type }, 'event')
+  }
+
+  #background(work: Promise<unknown>): void {
+    work.catch(error => this.log.warn({ error: String(error) }, 'background work failed'))
+  }
+
+  #fatal(error: Error): void {
+    this.log.fatal({ error: String(error.stack ?? error) }, 'the store cannot be relied on; stopping')
+    this.onStop(error)
+  }
 }
+
+const peerIdOf = (partner: Partner): string =>
+  peerIdFromPublicKey(publicKeyFromRaw(keyOf(partner.identity, 'node'))).toString()

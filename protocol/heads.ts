@@ -18,8 +18,8 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosignerName } from './identity.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, readEntryAt } from './ledger.ts'
-import { checkpointOf, type Head, type LogTail, originOf, readBack, readHead } from './log.ts'
+import { type Ledger, proveExtension, provePresence, readEntryAt, rootAt } from './ledger.ts'
+import { checkpointOf, type Head, originOf, readBack, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
@@ -65,14 +65,6 @@ export function makeHead(
     events: [{ type: 'head', size }],
   }
   return { ledger: { ...rest, signed: tail }, output, size, note }
-}
-
-/** What was read back must give the root that memory holds, where memory holds it. */
-function expectedRoot(ledger: Ledger, size: number, tail: LogTail): string | undefined {
-  if (size !== ledger.tail.range.size) return undefined
-  return equal(rootOf(ledger.tail.range), rootOf(tail.range))
-    ? undefined
-    : 'entries read back give another root'
 }
 
 /** The newest signed head with the cosignatures that have come. */

@@ -4,6 +4,7 @@
  */
 import { concat, readU64, u64 } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
+import { digestOf } from '../crypto/cid.ts'
 import {
   appendLeaf,
   type CompactRange,
@@ -107,9 +108,7 @@ export function record(
     const size = tail.range.size
     const saltBytes = salt(size)
     const appended = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt: saltBytes })
-    const value = new Uint8Array(SALT_BYTES + appended.entry.length)
-    value.set(saltBytes)
-    value.set(appended.entry, SALT_BYTES)
+    const value = concat(saltBytes, digestOf(id), appended.entry)
     writes.push(
       { key: KEY.entry(size), value, if: 'absent' },
       { key: KEY.record(id), value: bytes },
@@ -166,11 +165,19 @@ function node(ledger: Ledger, get: Get, level: number, index: number): Uint8Arra
 export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
   rootOf(rangeAt(size, (level, index) => node(ledger, get, level, index)))
 
-/** The salt and bytes of an entry. */
-export function readEntryAt(get: Get, index: number): { salt: Uint8Array; entry: Uint8Array } | undefined {
+/** An entry with its salt and the digest of the id of the record that it commits to. */
+export interface KeptEntry {
+  salt: Uint8Array
+  of: Uint8Array
+  entry: Uint8Array
+}
+
+export function readEntryAt(get: Get, index: number): KeptEntry | undefined {
   const value = get(KEY.entry(index))
   const at = SALT_BYTES + DIGEST_BYTES
-  return value && { salt: value.slice(0, SALT_BYTES), of: value.slice(SALT_BYTES, at), entry: value.slice(at) }
+  return (
+    value && { salt: value.slice(0, SALT_BYTES), of: value.slice(SALT_BYTES, at), entry: value.slice(at) }
+  )
 }
 
 /** Proof that entry `index` stands under the head of `size`. */

@@ -20,7 +20,7 @@ import { KEY } from './layout.ts'
 import { emptyLedger, type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
-import type { HelloMessage, Message, MessageOf, MessageType } from './message.ts'
+import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
@@ -463,4 +463,16 @@ function then(
 ): PeerStep {
   const second = run(first.state, over(context, first.output))
   return { ...first, ...second, output: join(first.output, second.output) }
+}
+
+/** Which packet `org` may fetch under an agreement now, or why not: asked by the driver before it streams a byte. */
+export function permits(
+  state: PeerState,
+  org: string,
+  agreement: CID,
+  packet: CID,
+  now: Now,
+  env: Env,
+): Packet | Refusal {
+  return transfer.mayFetch(org, agreement, packet, contextOf(state, new Uint8Array(32), now, env))
 }

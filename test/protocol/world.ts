@@ -313,4 +313,27 @@ export class World {
     }
     throw new Error('the world does not come to rest')
   }
+
+  /** The timer or the message that is due first. */
+  #next(): { atMs: number; work: () => void } | undefined {
+    const timers = this.members
+      .filter(member => member.up)
+      .flatMap(member =>
+        [...member.deadlines].map(([machine, atMs]) => ({
+          atMs,
+          work: () => {
+            member.deadlines.delete(machine)
+            member.input({ type: 'tick', machine })
+          },
+        })),
+      )
+    const flights = this.#timed.map(({ atMs, work }) => ({
+      atMs,
+      work: () => {
+        this.#timed = this.#timed.filter(each => each.work !== work)
+        work()
+      },
+    }))
+    return [...timers, ...flights].sort((a, b) => a.atMs - b.atMs)[0]
+  }
 }
