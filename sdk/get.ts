@@ -26,12 +26,14 @@ export interface Got {
  */
 export async function get(waybill: Waybill, offer: string, options: GetOptions = {}): Promise<Got> {
   const { signal, onState } = options
-  const asked = (await findRequest(waybill, offer, options)) ?? (await ask(waybill, offer, options))
+  const before = await findRequest(waybill, offer, options)
+  const asked = before ?? (await ask(waybill, offer, options))
   const request = await waybill.requests.wait(asked.id, { signal, onState })
   const { agreement } = request
   if (request.state === 'TERMINATED' || !agreement)
     throw refused(request.refusal, `${request.partner.name} ended the request for "${request.title}"`)
-  if (!(await isComplete(waybill, agreement, offer, options))) await transferAll(waybill, agreement, options)
+  if (!before || !(await isComplete(waybill, agreement, offer, options)))
+    await transferAll(waybill, agreement, options)
   return { agreement, ...(await sortDeliveries(waybill, agreement, options)) }
 }
 

@@ -3,7 +3,7 @@ import { styleText } from 'node:util'
 import type { Waybill } from '../connect.ts'
 import { EXIT } from './exit.ts'
 import { type ProblemDocument, problemLines } from './problem.ts'
-import { plain, plainDeep } from './words.ts'
+import { CONTROLS, plain, plainDeep } from './words.ts'
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -30,8 +30,6 @@ export const answer = <T extends object>(made: Answer<T>): Answer => made as unk
 
 type Style = 'ok' | 'fail' | 'dim' | 'bold'
 const STYLES = { ok: 'green', fail: 'red', dim: 'dim', bold: 'bold' } as const
-/** JSON leaves these as they are, and some terminals act on them. */
-const C1 = /[\u007f-\u009f]/g
 
 export class Cli {
   readonly options: GlobalOptions
@@ -121,5 +119,7 @@ export class Cli {
 
 const withNewline = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`)
 
-const jsonLine = (document: object): string =>
-  `${JSON.stringify(document).replace(C1, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`
+/** JSON on one line. What JSON leaves as it is and a terminal may act on is escaped, which means the same. */
+const jsonLine = (document: object): string => `${JSON.stringify(document).replace(CONTROLS, escapeUnit)}\n`
+
+const escapeUnit = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`

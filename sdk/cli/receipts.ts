@@ -33,7 +33,7 @@ export async function receipts(cli: Cli, options: Options): Promise<Answer> {
     deliveries: both || options.deliveries ? found.deliveries : [],
   }
   if (options.export !== undefined)
-    return exportAll(cli, waybill, shown, options.export, options.force === true)
+    return await exportAll(cli, waybill, shown, options.export, options.force === true)
   const [first] = shown.consents
   return answer({
     schema: 'waybill.receipts/1',
@@ -134,7 +134,7 @@ function plan(cli: Cli, waybill: Waybill, { consents, deliveries }: Receipts): E
   const entries = [
     ...consents.map(({ agreement }) => ({
       agreement,
-      name: shortId('a', agreement),
+      name: `${shortId('a', agreement)}-consent`,
       read: () => waybill.agreements.consentEvidence(agreement, options),
     })),
     ...deliveries.map(({ agreement, packet }) => ({

@@ -79,7 +79,7 @@ export async function offer(cli: Cli, options: OfferOptions, asset: string): Pro
     approval: options.auto ? 'policy' : 'person',
   }
   await using waybill = await cli.connect()
-  if (options.dryRun) return dryRun(cli, waybill, terms)
+  if (options.dryRun) return await dryRun(cli, waybill, terms)
   const made = await waybill.offers.create(terms, { signal: cli.signal })
   return answer({
     schema: 'waybill.offer/1',

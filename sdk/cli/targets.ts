@@ -43,17 +43,17 @@ function cut(part: string): string {
 
 /**
  * Safe paths for all names, in their order, so that no two files, nor a file and its evidence, nor a file and a folder
- * are one on a file system that ignores case: later ones get a number.
+ * are one on a file system that ignores case: later ones get a number, and no folder where a file stands in its place.
  */
 export function safePaths(names: string[]): string[] {
-  const files = new Set<string>()
-  const folders = new Set<string>()
+  const [files, folders] = [new Set<string>(), new Set<string>()]
   const fold = (path: string) => path.toLowerCase()
   const isFree = (path: string) =>
-    [path, path + EVIDENCE].every(each => !files.has(fold(each)) && !folders.has(fold(each))) &&
-    parents(path).every(folder => !files.has(fold(folder)))
+    [path, path + EVIDENCE].every(each => !files.has(fold(each)) && !folders.has(fold(each)))
   return names.map(name => {
-    const wanted = safePath(name)
+    const safe = safePath(name)
+    const isBelowFile = parents(safe).some(folder => files.has(fold(folder)))
+    const wanted = isBelowFile ? safe.replaceAll('/', '_') : safe
     let path = wanted
     for (let i = 2; !isFree(path); i++) path = numbered(wanted, i)
     files.add(fold(path)).add(fold(path + EVIDENCE))
@@ -62,12 +62,10 @@ export function safePaths(names: string[]): string[] {
   })
 }
 
-/** `a/b.csv` and 2 give `a-2/b.csv` or `a/b-2.csv`: the file's own name changes, unless it stands below a file. */
+/** `a/b.csv` and 2 give `a/b-2.csv`. */
 function numbered(path: string, i: number): string {
-  const flat = path.replaceAll('/', '_')
-  const name = i % 2 === 0 || flat === path ? path : flat
-  const extension = extname(name)
-  return `${name.slice(0, name.length - extension.length)}-${i}${extension}`
+  const extension = extname(path)
+  return `${path.slice(0, path.length - extension.length)}-${i}${extension}`
 }
 
 function parents(path: string): string[] {

@@ -67,7 +67,7 @@ export function parseUntil(text: string, nowMs: number): number {
 }
 
 // Text of partners must neither move the cursor nor pass for text of this program.
-const CONTROLS = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
+export const CONTROLS: RegExp = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
 
 /** One line without control characters and direction marks. */
 export const plain = (text: string): string => text.replace(CONTROLS, '\ufffd')
