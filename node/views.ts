@@ -5,7 +5,7 @@ import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { leafHash } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
-import { type Agreement, agreement, type Offer, offer } from '../protocol/agreement.ts'
+import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
@@ -18,7 +18,7 @@ import { decodeState, type Partner } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
 import { decodePartner } from '../protocol/pairing.ts'
 import type { Env } from '../protocol/peer.ts'
-import type { Policy } from '../protocol/policy.ts'
+import type { Constraint, Policy } from '../protocol/policy.ts'
 import { isStored, type RecordType, readRecord, type Stored } from '../protocol/record.ts'
 import type { Transfer } from '../protocol/transfer.ts'
 import { committeeOf, positionWords, TRUST_SCHEMA, type TrustFile } from '../protocol/trust.ts'
@@ -188,12 +188,20 @@ export class Views {
       level: described.payload.classification.level,
       provider: this.nameOf(payload.org),
       own: payload.org.equals(this.#env.self.id),
-      terms: termsOf(payload),
+      terms: this.#terms(payload.policy),
       ...readTotals(totals),
       untilMs: payload.until,
       approval: payload.approval,
       audience: payload.audience.map(String),
     }
+  }
+
+  #terms(policy: Policy): string[] {
+    return policyWords(policy, org => this.#nameOfText(org))
+  }
+
+  #nameOfText(org: string): string {
+    return org === this.#env.self.org ? this.#env.self.identity.name : (this.partner(org)?.name ?? org)
   }
 
   async requests(): Promise<api.Request[]> {
@@ -302,7 +310,7 @@ export class Views {
         purpose: payload.purpose,
         fromMs: payload.from,
         untilMs: payload.until,
-        terms: policyWords(payload.policy),
+        terms: this.#terms(payload.policy),
         history,
       }
     })
@@ -397,20 +405,26 @@ function assetView({ id, payload }: Stored<Asset>, totals: Uint8Array): (typeof 
   return { id: id.toString(), title, ...classification, ...readTotals(totals), madeMs: made }
 }
 
-/** An offer's policy in words, one clause each. */
-function termsOf(payload: Offer): string[] {
-  return [...policyWords(payload.policy), `until ${new Date(payload.until).toISOString().slice(0, 10)}`]
-}
-
-export function policyWords(policy: Policy): string[] {
+/** A policy in words, one clause each; organisations by name, times as dates. */
+function policyWords(policy: Policy, nameOf: (org: string) => string): string[] {
   const may = policy.permissions.map(({ action, constraints }) =>
-    [`may ${action}`, ...constraints.map(({ left, op, right }) => words(left, op, right))].join(' '),
+    [`may ${action}`, ...constraints.map(each => words(each, nameOf))].join(' '),
   )
   return [...may, ...policy.prohibitions.map(({ action }) => `must not ${action}`)]
 }
 
-function words(left: string, op: string, right: string | number | string[]): string {
-  const value = Array.isArray(right) ? right.join(' or ') : String(right)
-  if (left === 'purpose') return `for ${op === 'eq' || op === 'isAnyOf' ? '' : `${op} `}${value}`
-  return `where ${left} ${op} ${value}`
+function words({ left, op, right }: Constraint, nameOf: (org: string) => string): string {
+  const values = (Array.isArray(right) ? right : [right]).map(each => show(left, each, nameOf)).join(' or ')
+  const isPlain = op === 'eq' || op === 'isAnyOf'
+  if (left === 'purpose' && isPlain) return `for ${values}`
+  if (left === 'recipient' && isPlain) return `if it is ${values}`
+  if (left === 'dateTime' && (op === 'lt' || op === 'lteq')) return `until ${values}`
+  return `where ${left} ${op} ${values}`
+}
+
+function show(left: string, value: string | number, nameOf: (org: string) => string): string {
+  if (left === 'recipient') return nameOf(String(value))
+  return left === 'dateTime' && typeof value === 'number' && value <= 8.64e15
+    ? new Date(value).toISOString().slice(0, 10)
+    : String(value)
 }

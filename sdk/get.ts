@@ -105,6 +105,7 @@ async function sortDeliveries(
   const [deliveries, failed]: [Delivery[], Delivery[]] = [[], []]
   for await (const delivery of waybill.agreements.deliveries(agreement, { signal }))
     (isOpened(delivery) ? deliveries : failed).push(delivery)
+  deliveries.sort((a, b) => a.packet.packetSeq - b.packet.packetSeq)
   return { deliveries, failed }
 }
 

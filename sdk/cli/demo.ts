@@ -20,7 +20,9 @@ const FILES_PER_CALL = 200
 const args = process.argv.slice(2)
 const separator = args.indexOf('--')
 const json = args.includes('--json')
-const files = (separator < 0 ? args.filter(arg => arg !== '--json') : args.slice(separator + 1)).map(each => resolve(each))
+const files = (separator < 0 ? args.filter(arg => arg !== '--json') : args.slice(separator + 1)).map(each =>
+  resolve(each),
+)
 
 /** One company or person: a home, and the commands it runs. */
 class Actor {
@@ -34,6 +36,7 @@ class Actor {
   }
 
   /** Runs a command with `--json` and gives its document; another exit code than expected ends the demo. */
+  // biome-ignore lint/suspicious/noExplicitAny: each command has a document of its own.
   async run(command: string[], expected = 0): Promise<any> {
     const child = spawn(process.execPath, [MAIN, '--json', '--home', this.home, ...command], {
       cwd: work,
@@ -47,12 +50,22 @@ class Actor {
     })
     const code = await new Promise<number | null>(done => child.on('close', done))
     children.delete(child)
-    if (code !== expected) throw new Error(`waybill ${command[0]} ended with ${code}, not ${expected}: ${out}`)
+    if (code !== expected)
+      throw new Error(`waybill ${command[0]} ended with ${code}, not ${expected}: ${out}`)
     return JSON.parse(out)
   }
 
   async up(): Promise<void> {
-    const daemon = await this.run(['up', '--detach', '--name', this.name, '--api', '0', '--listen', '/ip4/127.0.0.1/tcp/0'])
+    const daemon = await this.run([
+      'up',
+      '--detach',
+      '--name',
+      this.name,
+      '--api',
+      '0',
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+    ])
     daemons.push(daemon.pid)
     say(`  ${this.name} is ready: ${daemon.id}`)
   }
@@ -62,16 +75,6 @@ const children = new Set<ChildProcess>()
 const daemons: number[] = []
 const work = await mkdtemp(join(tmpdir(), 'waybill-demo-'))
 const started = performance.now()
-
-try {
-  const summary = await story()
-  if (json) console.log(JSON.stringify(summary))
-  else say(`\nDone in ${(summary.ms / 1000).toFixed(1)} s. Everything above ran on this machine and is stopped and removed again.`)
-} finally {
-  for (const child of children) child.kill('SIGKILL')
-  await Promise.all(daemons.map(stopProcess))
-  await rm(work, { recursive: true, force: true })
-}
 
 async function story() {
   const [acme, bolt, cole] = ['Acme Steel', 'Bolt GmbH', 'Cole Logistics'].map(
@@ -88,7 +91,15 @@ async function story() {
 
   heading(`Acme publishes ${sources.length} file(s) and offers them on terms.`)
   const published = await acme.run(['publish', '--title', 'press shop readings', '--', ...sources])
-  const terms = ['--to', bolt.name, '--allow', 'analyse', '--purpose', 'energy-benchmark', '--no-redistribution']
+  const terms = [
+    '--to',
+    bolt.name,
+    '--allow',
+    'analyse',
+    '--purpose',
+    'energy-benchmark',
+    '--no-redistribution',
+  ]
   const offer = await acme.run(['offer', published.asset, ...terms, '--until', '90d'])
   for (const term of offer.terms) say(`  ${term}`)
 
@@ -98,7 +109,9 @@ async function story() {
   const denied = await bolt.run(['get', offer.id, '-o', `${received}/`, '--purpose', 'marketing'], 5)
   say(`  ${denied.code}: ${denied.message} (${denied.clause})`)
 
-  heading('Bolt asks for the purpose offered; a person at Acme approves; content, receipts and evidence follow.')
+  heading(
+    'Bolt asks for the purpose offered; a person at Acme approves; content, receipts and evidence follow.',
+  )
   const getting = bolt.run(['get', offer.id, '-o', `${received}/`, '--purpose', 'energy-benchmark'])
   await acme.run(['approve', await waitingRequest(acme)])
   const got = await getting
@@ -111,7 +124,9 @@ async function story() {
   const consentFile = join(work, 'consent.waybill')
   await bolt.run(['export', got.agreement, '-o', consentFile])
 
-  heading('A stranger gets the files, their evidence and a trust file, and verifies: no home, no daemon, no network.')
+  heading(
+    'A stranger gets the files, their evidence and a trust file, and verifies: no home, no daemon, no network.',
+  )
   const stranger = await auditor(bolt, got.files, consentFile)
   const verified = await verifyAll(stranger)
   heading('One byte of the content is changed.')
@@ -122,7 +137,9 @@ async function story() {
     bytes: published.bytes,
     agreementSignatures: await signaturesOf(consentFile),
     consentReceipts: receipts.consents.length,
-    receipts: receipts.deliveries.flatMap((each: { receipts: { type: string }[] }) => each.receipts).filter(isReceipt).length,
+    receipts: receipts.deliveries
+      .flatMap((each: { receipts: { type: string }[] }) => each.receipts)
+      .filter(isReceipt).length,
     logEntries: { acme: logs.acme.size, bolt: logs.bolt.size },
     cosignatures: cosignaturesOf(logs.acme.head) + cosignaturesOf(logs.bolt.head),
     verified,
@@ -136,7 +153,9 @@ const cosignaturesOf = (head: string): number => parseNote(head).lines.length - 
 
 async function sourceFiles(): Promise<string[]> {
   if (files.length > 0) return files
-  say(`  no files given: sharing ${SAMPLE_MS / 1000} s of readings of this machine (real values of its cpu, memory, disk and network)`)
+  say(
+    `  no files given: sharing ${SAMPLE_MS / 1000} s of readings of this machine (real values of its cpu, memory, disk and network)`,
+  )
   return sampleHost(join(work, 'readings'), SAMPLE_MS)
 }
 
@@ -157,7 +176,8 @@ async function waitingRequest(acme: Actor): Promise<string> {
 }
 
 async function assertSame(sources: string[], got: { path: string }[]): Promise<void> {
-  if (sources.length !== got.length) throw new Error(`${got.length} files came, ${sources.length} were published`)
+  if (sources.length !== got.length)
+    throw new Error(`${got.length} files came, ${sources.length} were published`)
   for (const [i, source] of sources.entries())
     if (!(await isSame(source, got[i]!.path))) throw new Error(`${got[i]!.path} is not ${source}`)
   say(`  all ${sources.length} byte-identical with what Acme published`)
@@ -185,7 +205,11 @@ interface Auditor {
 }
 
 /** A fourth party: a folder with what it was handed, and a home that does not exist. */
-async function auditor(from: Actor, got: { path: string; evidence?: string }[], consentFile: string): Promise<Auditor> {
+async function auditor(
+  from: Actor,
+  got: { path: string; evidence?: string }[],
+  consentFile: string,
+): Promise<Auditor> {
   const folder = join(work, 'auditor')
   await mkdir(folder)
   const trust = join(folder, 'trust.json')
@@ -207,13 +231,24 @@ async function verifyAll({ actor, files: handed, consent, trust }: Auditor): Pro
   const all = [consent, ...handed]
   let verified = 0
   for (let i = 0; i < all.length; i += FILES_PER_CALL) {
-    const { reports } = await actor.run(['verify', '--trust', trust, '--', ...all.slice(i, i + FILES_PER_CALL)])
-    verified += reports.filter((report: { verdict: string }) => report.verdict === 'verified').length
-    if (i === 0) for (const { id, detail } of reports.at(-1).steps) say(`  ✓ ${id}: ${detail}`)
+    const reports = reportsOf(
+      await actor.run(['verify', '--trust', trust, '--', ...all.slice(i, i + FILES_PER_CALL)]),
+    )
+    verified += reports.filter(report => report.verdict === 'verified').length
+    if (i === 0) for (const { id, detail } of reports.at(-1)!.steps) say(`  ✓ ${id}: ${detail}`)
   }
   say(`  ${verified} of ${all.length} verified`)
   return verified === all.length
 }
+
+interface Report {
+  verdict: string
+  steps: { id: string; status: string; detail: string }[]
+}
+
+/** The reports of `verify`, which answers with one alone or with a list. */
+const reportsOf = (document: Report | { reports: Report[] }): Report[] =>
+  'reports' in document ? document.reports : [document]
 
 /** Flips one bit in the first file that has a byte: the verdict must be FAILED, at the step `content`. */
 async function tamper({ actor, files: handed, trust }: Auditor): Promise<boolean> {
@@ -223,10 +258,10 @@ async function tamper({ actor, files: handed, trust }: Auditor): Promise<boolean
     const file = await open(path, 'r+')
     await file.write(Buffer.of(bytes[bytes.length >> 1]! ^ 1), 0, 1, bytes.length >> 1)
     await file.close()
-    const { reports } = await actor.run(['verify', '--trust', trust, '--', path], 6)
-    const failed = reports[0].steps.find((step: { status: string }) => step.status === 'failed')
-    say(`  ✗ ${failed.id}: ${failed.detail}`)
-    return reports[0].verdict === 'failed' && failed.id === 'content'
+    const [report] = reportsOf(await actor.run(['verify', '--trust', trust, '--', path], 6))
+    const failed = report?.steps.find(step => step.status === 'failed')
+    say(`  ✗ ${failed?.id}: ${failed?.detail}`)
+    return report?.verdict === 'failed' && failed?.id === 'content'
   }
   throw new Error('every file is empty: there is no byte to change')
 }
@@ -248,7 +283,8 @@ async function stopProcess(pid: number): Promise<void> {
     }
   }
   signal('SIGTERM')
-  for (let waited = 0; waited < 10_000 && signal(0); waited += 50) await new Promise(done => setTimeout(done, 50))
+  for (let waited = 0; waited < 10_000 && signal(0); waited += 50)
+    await new Promise(done => setTimeout(done, 50))
   signal('SIGKILL')
 }
 
@@ -263,4 +299,21 @@ function say(line: string): void {
 }
 
 const shown = (word: string): string =>
-  word.length > 60 && word.startsWith('wb1') ? `${word.slice(0, 12)}…` : /^[\w./:@=,+-]+$/.test(word) ? word : `'${word}'`
+  word.length > 60 && word.startsWith('wb1')
+    ? `${word.slice(0, 12)}…`
+    : /^[\w./:@=,+-]+$/.test(word)
+      ? word
+      : `'${word}'`
+
+try {
+  const summary = await story()
+  if (json) console.log(JSON.stringify(summary))
+  else
+    say(
+      `\nDone in ${(summary.ms / 1000).toFixed(1)} s. Everything above ran on this machine and is stopped and removed again.`,
+    )
+} finally {
+  for (const child of children) child.kill('SIGKILL')
+  await Promise.all(daemons.map(stopProcess))
+  await rm(work, { recursive: true, force: true })
+}

@@ -214,7 +214,7 @@ function evidenceCommands(program: Command, run: Run): void {
     .action(run(async () => (await import('./receipts.ts')).exportEvidence))
   program
     .command('verify')
-    .argument('<file>', 'content with its FILE.waybill beside it, or a .waybill file alone')
+    .argument('<file...>', 'content with its FILE.waybill beside it, or a .waybill file alone')
     .helpGroup(group)
     .description('verify evidence, offline')
     .option('--trust <file>', 'whom to believe; without it, the trust file of the home')

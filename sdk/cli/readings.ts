@@ -31,11 +31,13 @@ export async function sampleHost(folder: string, durationMs: number): Promise<st
 
 async function sample(tables: Record<string, string[]>): Promise<void> {
   const now = Date.now()
-  for (const [core, { times }] of cpus().entries()) tables.cpu!.push([now, core, times.user, times.sys, times.idle].join())
+  for (const [core, { times }] of cpus().entries())
+    tables.cpu!.push([now, core, times.user, times.sys, times.idle].join())
   tables.memory!.push([now, freemem(), totalmem(), loadavg()[0]!.toFixed(2), Math.floor(uptime())].join())
   for (const line of await lines('/proc/diskstats')) {
     const [, , device, reads, , sectorsRead, , writes, , sectorsWritten] = line.split(/\s+/)
-    if (device && !/^(loop|ram)/.test(device)) tables.disk!.push([now, device, reads, sectorsRead, writes, sectorsWritten].join())
+    if (device && !/^(loop|ram)/.test(device))
+      tables.disk!.push([now, device, reads, sectorsRead, writes, sectorsWritten].join())
   }
   const counted = await lines('/proc/net/dev')
   for (const line of counted.slice(2)) {
@@ -43,7 +45,8 @@ async function sample(tables: Record<string, string[]>): Promise<void> {
     tables.network!.push([now, name, received, packets, sent, sentPackets].join())
   }
   if (counted.length === 0)
-    for (const name of Object.keys(networkInterfaces())) tables.network!.push([now, name, '', '', '', ''].join())
+    for (const name of Object.keys(networkInterfaces()))
+      tables.network!.push([now, name, '', '', '', ''].join())
 }
 
 /** Lines of a file of counters; none where the system has no such file. */

@@ -19,25 +19,63 @@ interface Options {
 const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
 const MARKS = { ok: '✓', failed: '✗', inconclusive: '?', skipped: '–' } as const
 
-export async function verify(cli: Cli, options: Options, file: string): Promise<Answer> {
+export async function verify(cli: Cli, options: Options, files: string[]): Promise<Answer> {
   const asOf = options.asOf === undefined ? Date.now() : parseTime(options.asOf, '--as-of')
   const trustFile = await readTrustFile(cli, options.trust)
+  const reports: (Report & { file: string })[] = []
+  for (const file of files) {
+    if (files.length > 1) cli.progress(`verifying ${reports.length + 1} of ${files.length}: ${file}`)
+    reports.push({ file, ...(await verifyOne(cli, file, trustFile, asOf, options.requireFinal)) })
+  }
+  if (reports.length > 1) return severalAnswer(cli, reports)
+  const [report] = reports
+  return answer({
+    schema: 'waybill.report/1',
+    data: report!,
+    text: shown => reportText(cli, shown, trustFile),
+    exit: EXITS[report!.verdict],
+  })
+}
+
+async function verifyOne(
+  cli: Cli,
+  file: string,
+  trustFile: unknown,
+  asOf: number,
+  requireFinal: boolean | undefined,
+): Promise<Report> {
   const isAlone = file.endsWith(EVIDENCE)
   if (!isAlone) await checkFile(file, 'waybill verify FILE')
   const evidence = await readEvidenceFile(isAlone ? file : file + EVIDENCE)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })
-  const report = await verifyEvidence(evidence, trustFile, {
-    asOf,
-    requireFinal: options.requireFinal,
-    content,
-  })
+  const report = await verifyEvidence(evidence, trustFile, { asOf, requireFinal, content })
   content?.destroy()
+  return report
+}
+
+/** One line a file, with the first step that does not hold; the worst verdict is that of the run. */
+function severalAnswer(cli: Cli, reports: (Report & { file: string })[]): Answer {
+  const worst = (['failed', 'inconclusive'] as const).find(each =>
+    reports.some(({ verdict }) => verdict === each),
+  )
+  const verdict = worst ?? 'verified'
   return answer({
-    schema: 'waybill.report/1',
-    data: { file, ...report },
-    text: shown => reportText(cli, shown, trustFile),
-    exit: EXITS[report.verdict],
+    schema: 'waybill.reports/1',
+    data: { verdict, reports },
+    text: shown =>
+      [
+        ...shown.reports.map(each => lineOf(cli, each)),
+        `${cli.paint(verdict === 'verified' ? 'ok' : 'fail', verdict.toUpperCase())}  ${reports.length} files`,
+      ].join('\n'),
+    exit: EXITS[verdict],
   })
+}
+
+function lineOf(cli: Cli, { file, verdict, steps }: Report & { file: string }): string {
+  const status = verdict === 'verified' ? 'ok' : verdict
+  const step = steps.find(each => each.status === status && each.status !== 'ok')
+  const why = step ? `  ${step.id}: ${step.detail}` : ''
+  return `${cli.paint(status === 'ok' ? 'ok' : 'fail', MARKS[status])} ${file}${why}`
 }
 
 /** The file that --trust names, else the one that the home's daemon keeps up to date. */
