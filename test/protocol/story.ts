@@ -3,10 +3,12 @@
  * cosigns the heads of both. Each step is asked again where an operator would; what must hold afterwards is in `check`.
  */
 import * as assert from 'uvu/assert'
-import { equal, text } from '../../crypto/bytes.ts'
+import { equal, readU64, text } from '../../crypto/bytes.ts'
 import type { CID } from '../../crypto/cid.ts'
+import type { PrivateKey } from '../../crypto/key.ts'
 import { rootOf } from '../../crypto/merkle.ts'
 import { parseNote } from '../../crypto/note.ts'
+import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer, Command } from '../../protocol/command.ts'
 import * as delivery from '../../protocol/delivery.ts'
 import type { ProtocolCode } from '../../protocol/error.ts'
@@ -15,12 +17,12 @@ import { KEY } from '../../protocol/layout.ts'
 import { readEntryAt } from '../../protocol/ledger.ts'
 import { commitment, emptyTail, readBack, readEntry, readHead } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
-import type { MessageOf, MessageType } from '../../protocol/message.ts'
+import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
 import * as negotiation from '../../protocol/negotiation.ts'
 import { type Policy, PROFILE } from '../../protocol/policy.ts'
 import * as transfer from '../../protocol/transfer.ts'
 import type { Submission } from '../../protocol/witness.ts'
-import { type Member, START_MS, World } from './world.ts'
+import { type Flight, type Member, START_MS, World } from './world.ts'
 
 export const DAY_MS = 86_400_000
 const utf8 = new TextEncoder()
@@ -255,18 +257,18 @@ export class Story {
 /** Every entry chains on, commits to its record, and stands under the newest head that was signed. */
 export function checkLog(member: Member): void {
   const { ledger } = member.state
-  const records = member.stateOf('record/', stored => stored)
   const entries = Array.from({ length: ledger.tail.range.size }, (_, i) => readEntryAt(member.env.get, i)!)
   const bytes = entries.map(({ entry }) => entry)
   const tail = readBack(emptyTail(), bytes)
   assert.ok('range' in tail, 'the log reads back')
   assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
-  for (const { salt, entry } of entries) {
+  const logged = [...member.store].filter(([key]) => key.startsWith('at/'))
+  assert.is(logged.length, entries.length, 'one entry for each record')
+  for (const [key, index] of logged) {
+    const { salt, entry } = entries[readU64(index)!]!
     const read = readEntry(entry)
-    assert.ok(
-      'c' in read && records.some(record => equal(commitment(salt, record), read.c)),
-      'an entry commits to a record that is here',
-    )
+    const record = member.store.get(key.replace('at/', 'record/'))!
+    assert.ok('c' in read && equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
   }
   for (const [key, note] of member.store) {
     if (!key.startsWith('head/')) continue
@@ -306,3 +308,31 @@ export function checkMachines(member: Member): void {
   const marked = [...member.store.keys()].filter(key => key.startsWith(KEY.opens))
   assert.equal(marked.sort(), open.sort(), 'markers of open machines')
 }
+
+/** Hands over another message in place of each one of a type. */
+export function alter<T extends MessageType>(
+  { world }: Story,
+  type: T,
+  change: (message: MessageOf<T>, flight: Flight) => Message,
+): void {
+  world.intercept = flight => {
+    if (flight.message.t !== type) return undefined
+    const frame = encodeMessage(change(flight.message as MessageOf<T>, flight))
+    return () => world.hand({ ...flight, frame })
+  }
+}
+
+/** A record signed again, its payload changed. */
+export function resign(
+  record: Uint8Array,
+  change: object,
+  ...by: [role: string, key: PrivateKey][]
+): Uint8Array {
+  const { p } = decodeSigned(record)
+  const payload = { ...p, ...change } as typeof p
+  return encodeSigned({ p: payload, s: by.map(([role, key]) => signRecord(payload, role, key)) })
+}
+
+/** Codes of the violations that a member has seen, in order. */
+export const codes = (member: Member): string[] =>
+  member.events.flatMap(event => (event.type === 'violation' ? [event.code] : []))
