@@ -15,7 +15,8 @@
  */
 import { equal } from '../crypto/bytes.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
-import { oneTimeKey } from '../crypto/seal.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { oneTimeKey, oneTimePublic } from '../crypto/seal.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { packet } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
@@ -155,7 +156,11 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/DONE/delivery/release':
     case 'consumer/DONE/delivery/done':
     case 'consumer/FAILED/delivery/refused':
-    case 'consumer/FETCHING/delivery/refused': // of an attempt before this one
+    case 'consumer/FETCHING/delivery/refused': // of an attempt before this one, here and below
+    case 'consumer/OPENING/delivery/refused':
+    case 'consumer/OPENED/delivery/refused':
+    case 'consumer/REJECTED/delivery/refused':
+    case 'consumer/DONE/delivery/refused':
       return stay(d)
     default:
       return d
@@ -230,12 +235,9 @@ function releaseKey(from: string, message: MessageOf<'delivery/received'>, conte
     })
   const granted = mayFetch(from, agreement, packetId, context)
   if ('code' in granted) return refuse(granted)
-  const sealed = context.seal(
-    HANDLE.content(granted.root),
-    receipt.payload.oneTime,
-    releaseInfo(agreement, packetId),
-    context.random('hpke', 32),
-  )
+  const sealed = sealTo(receipt.payload, granted.root, context)
+  if (sealed === 'unusable')
+    return violation(from, message.t, 'RECORD_INVALID', 'the one-time key is no key to seal to')
   if (!sealed) return refuse({ code: 'NOT_FOUND', text: 'the key of this packet is not here any more' })
   const payload: Release = {
     t: 'key-release/1',
@@ -263,6 +265,21 @@ function releaseKey(from: string, message: MessageOf<'delivery/received'>, conte
   const output = news(d)
   output.sends.push({ to: from, message: { t: 'delivery/release', release: record.bytes } })
   return { state: d, output, records: [receipt as unknown as Stored, record] }
+}
+
+/** The content key sealed to the one-time key of a receipt; a key of small order is unusable, anybody could open it. */
+function sealTo({ agreement, packet: packetId, oneTime }: Received, root: CID, context: Context) {
+  try {
+    return context.seal(
+      HANDLE.content(root),
+      oneTime,
+      releaseInfo(agreement, packetId),
+      context.random('hpke', 32),
+    )
+  } catch (error) {
+    if (error instanceof CryptoError) return 'unusable' as const
+    throw error
+  }
 }
 
 // Consumer opens.
@@ -338,6 +355,14 @@ function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: 
   if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
   const bad = second(d, record) ?? wrong(rejected, record, d.org, 'consumer', context)
   if (bad) return violation(d.org, message.t, bad, 'the receipt is not for this delivery')
+  // Any other key fails to open the release too, and proves nothing.
+  if (!equal(oneTimePublic(record.payload.oneTimePrivate), payloadOf(d.receipt!).oneTime))
+    return violation(
+      d.org,
+      message.t,
+      'REJECTION_UNPROVEN',
+      'the key disclosed is not the one that the receipt names',
+    )
   const { payload } = readRecord(release, d.release!) as Stored<Release>
   const described = readRecord(packet, context.get(KEY.record(d.packet))!)
   const output = nothing()
@@ -374,6 +399,8 @@ function judged(d: Delivery, input: Extract<DeliveryInput, { type: 'judged' }>):
 
 // Helpers.
 
+const payloadOf = (receipt: Uint8Array): Received =>
+  (readRecord(received, receipt) as Stored<Received>).payload
 const machineOf = (d: Delivery): string => KEY.delivery(d.agreement, d.packet)
 const done = (d: Delivery): Message => ({ t: 'delivery/done', agreement: d.agreement, packet: d.packet })
 

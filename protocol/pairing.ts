@@ -20,7 +20,7 @@ import { ProtocolError } from './error.ts'
 import { type Identity, identityGenesis, isNodeKey, verifyIdentity } from './identity.ts'
 import { KEY } from './layout.ts'
 import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
-import type { Context, Partner } from './machine.ts'
+import { type Context, type Partner, sentence } from './machine.ts'
 import type { HelloMessage } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
@@ -119,7 +119,7 @@ type Answer = { output: Output; answer: HelloMessage }
 export function welcome(hello: HelloMessage, node: Uint8Array, context: Context): Answer {
   const refuse = (code: string, why: string): Answer => ({
     output: nothing(),
-    answer: { t: 'hello/refused', code, text: why },
+    answer: { t: 'hello/refused', code, text: sentence(why) },
   })
   if (hello.t !== 'hello/join') return refuse('OUT_OF_ORDER', 'a hello begins with hello/join')
   if (!hello.versions.includes(VERSIONS[0]!))
