@@ -257,7 +257,10 @@ function deliver(state: PeerState, key: string, input: delivery.DeliveryInput, c
   const before = stored && decodeState<delivery.Delivery>(stored)
   // A delivery belongs to one partner: a message from another finds nobody there.
   const own = input.type !== 'message' || !before || before.org === input.from ? before : undefined
-  if (before && !own) return { state, output: violation(before.org, 'error', 'NOT_ADMITTED', `${key} is of another partner`).output }
+  if (before && !own) {
+    const { from } = input as Extract<delivery.DeliveryInput, { type: 'message' }>
+    return { state, output: violation(from, 'error', 'NOT_ADMITTED', `${key} is of another partner`).output }
+  }
   const step = delivery.step(own, input, context)
   const done = logged(state, saved(key, stored, step, delivery.isOver), context)
   if (!step.over) return done
