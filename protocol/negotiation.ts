@@ -331,9 +331,8 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
     signByMs: got.signBy,
     fromMs: got.from,
   })
-  return samePayload(expected as unknown as Value, got as unknown as Value)
-    ? undefined
-    : 'the agreement differs from the offer and the request'
+  const same = samePayload(expected as unknown as Value, got as unknown as Value)
+  return same && got.from >= known.payload.from ? undefined : 'the agreement differs from the offer and the request'
 }
 
 // Provider finalizes.

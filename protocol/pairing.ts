@@ -40,6 +40,7 @@ const ticketShape = object({
 export type Ticket = Infer<typeof ticketShape>
 
 const PREFIX = 'wb1'
+const TICKET_VERSION = 1
 const CHECK_BYTES = 4
 
 export function formatTicket(ticket: Ticket): string {
@@ -51,7 +52,7 @@ export function formatTicket(ticket: Ticket): string {
   return PREFIX + base32.baseEncode(all)
 }
 
-/** Reads a ticket. Throws TICKET_MALFORMED for a mistyped or cut one. */
+/** Reads a ticket. Throws TICKET_MALFORMED for a mistyped or cut one, UNKNOWN_VERSION for one of a later version. */
 export function parseTicket(ticketText: string): Ticket {
   const malformed = (why: string) =>
     new ProtocolError('TICKET_MALFORMED', `this is not a whole ticket: ${why}`)
@@ -66,7 +67,10 @@ export function parseTicket(ticketText: string): Ticket {
     const value = decode(body)
     const reason = ticketShape.check(value, 'ticket')
     if (reason) throw malformed(reason)
-    return value as unknown as Ticket
+    const ticket = value as unknown as Ticket
+    if (ticket.v !== TICKET_VERSION)
+      throw new ProtocolError('UNKNOWN_VERSION', `a ticket of version ${ticket.v}: this node reads ${TICKET_VERSION}`)
+    return ticket
   } catch (error) {
     if (error instanceof ProtocolError) throw error
     throw malformed(error instanceof CryptoError ? error.message : 'it is not base32')
@@ -92,7 +96,7 @@ export function invite(
   const secret = context.random('ticket', 16)
   const { addresses, self, now } = context
   const ticket = formatTicket({
-    v: 1,
+    v: TICKET_VERSION,
     org: self.id,
     node: about.node,
     addresses: addresses.slice(0, MAX_ADDRESSES),
@@ -158,6 +162,8 @@ export function welcomed(
     throw new ProtocolError(code, answer.text)
   }
   if (answer.t !== 'hello/welcome') throw new ProtocolError('OUT_OF_ORDER', 'the answer is not a welcome')
+  if (!VERSIONS.includes(answer.version))
+    throw new ProtocolError('UNKNOWN_VERSION', `the other side chose version ${answer.version}, this node speaks ${VERSIONS}`)
   const inviter = readPartner(answer, ticket.node, context)
   if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
   if (!inviter.id.equals(ticket.org))
