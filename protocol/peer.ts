@@ -17,7 +17,7 @@ import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import { type Identity, keyOf } from './identity.ts'
 import { KEY } from './layout.ts'
-import { emptyLedger, type Ledger, loadLedger, record } from './ledger.ts'
+import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
@@ -81,14 +81,6 @@ export function open(env: Pick<Env, 'get'>): PeerState {
     clock: { highMs, storedMs: highMs },
   }
 }
-
-/** The state of a new participant, before `init`. */
-export const fresh = (): PeerState => ({
-  ledger: emptyLedger(),
-  catalogs: new Map(),
-  partners: new Map(),
-  clock: { highMs: 0, storedMs: 0 },
-})
 
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {

@@ -143,7 +143,7 @@ const trustOf = (members: Member[], witness: string): TrustFile => ({
 })
 
 /** Bytes that nobody can guess, and that are the same in each run. */
-export const noise = (length: number): Uint8Array => {
+const noise = (length: number): Uint8Array => {
   const seed = new Uint8Array(32)
   return Uint8Array.from({ length }, (_, i) => expand(seed, `noise ${Math.floor(i / 1024)}`, 1024)[i % 1024]!)
 }
