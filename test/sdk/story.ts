@@ -141,9 +141,3 @@ const trustOf = (members: Member[], witness: string): TrustFile => ({
     .filter(({ org }) => org !== witness)
     .map(({ org }) => ({ log: org, witnesses: [witness] })),
 })
-
-/** Bytes that nobody can guess, and that are the same in each run. */
-const noise = (length: number): Uint8Array => {
-  const seed = new Uint8Array(32)
-  return Uint8Array.from({ length }, (_, i) => expand(seed, `noise ${Math.floor(i / 1024)}`, 1024)[i % 1024]!)
-}
