@@ -100,7 +100,7 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       return { state, output, answer: { type: 'hello', hello: answer } }
     }
     case 'connected':
-      return { state, output: introduce(input.org, context) }
+      return met(state, input.org, context)
     case 'tick':
     case 'start':
       return wake(state, input.machine, input.type, context)
@@ -193,6 +193,14 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
     return { state, output: step.output }
   }
   return submission(state, from, { type: 'message', from, message }, context)
+}
+
+/** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
+function met(state: PeerState, org: string, context: Context): PeerStep {
+  const done: PeerStep = { state, output: introduce(org, context) }
+  const isWitness = context.witnesses.some(each => each.toString() === org) && context.partner(org)
+  if (!isWitness) return done
+  return then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
 }
 
 function introduce(org: string, context: Context): Output {
