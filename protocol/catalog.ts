@@ -85,6 +85,8 @@ export function received(state: Reading | undefined, from: string, message: Mess
       isStored(read) &&
       isStored(described) &&
       read.payload.org.toString() === from &&
+      described.payload.org.toString() === from &&
+      described.payload.ownerVersion === read.payload.ownerVersion &&
       described.id.equals(read.payload.asset) &&
       verifySignatures(offer, read, context.keys).ok === true &&
       verifySignatures(asset, described, context.keys).ok === true

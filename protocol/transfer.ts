@@ -226,8 +226,8 @@ function check(
   if (!isStored(stored)) return { code: 'RECORD_INVALID', text: stored.reason.slice(0, 512) }
   const verdict = verifySignatures(packet, stored, context.keys)
   if (verdict.ok !== true) return { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }
-  if (!stored.payload.asset.equals(granted.asset))
-    return { code: 'AGREEMENT_MISMATCH', text: 'a packet of another asset' }
+  if (!stored.payload.asset.equals(granted.asset) || !stored.payload.org.equals(granted.assigner))
+    return { code: 'AGREEMENT_MISMATCH', text: 'a packet of another asset or publisher' }
   if (!cidOf(item.root, 'dag-cbor').equals(stored.payload.root))
     return { code: 'RECORD_INVALID', text: 'the content root is not the one the packet names' }
   try {
