@@ -48,6 +48,9 @@ export function oneTimeKey(seed: Uint8Array): OneTimeKey {
   return { private: secret, public: x25519Public(secret) }
 }
 
+/** The public half of a one-time key whose private half was disclosed. */
+export const oneTimePublic = (privateKey: Uint8Array): Uint8Array => x25519Public(privateKey)
+
 /**
  * Seals `plain` to a one-time public key, bound to `info`. `ephemeralSeed` is 32 bytes that are used for nothing else.
  * Throws KEY_INVALID if `to` is of small order: everybody could open the result.

@@ -10,15 +10,15 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { z } from 'zod'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { offer } from '../protocol/agreement.ts'
+import { type PacketDraft, RefusedError } from '../protocol/command.ts'
 import { decodeRoot, encodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
-import { type PacketDraft, RefusedError } from '../protocol/command.ts'
-import { offer } from '../protocol/agreement.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
+import type { Secret } from '../protocol/output.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { PROFILE } from '../protocol/policy.ts'
-import type { Secret } from '../protocol/output.ts'
 import { paths } from './config.ts'
 import { rootHex } from './content.ts'
 import type { Node } from './daemon.ts'
@@ -62,7 +62,14 @@ const STATUS: Record<string, number> = {
   TIMEOUT: 504,
   TIMED_OUT: 504,
 }
-const RETRYABLE = new Set(['STOPPED', 'PEER_UNREACHABLE', 'TIMEOUT', 'TIMED_OUT', 'CONFLICT', 'SOURCE_CHANGED'])
+const RETRYABLE = new Set([
+  'STOPPED',
+  'PEER_UNREACHABLE',
+  'TIMEOUT',
+  'TIMED_OUT',
+  'CONFLICT',
+  'SOURCE_CHANGED',
+])
 
 export interface Api {
   url: string
@@ -72,11 +79,19 @@ export interface Api {
 /** Opens the API on 127.0.0.1; a taken port is an error unless it is the default one, then a free one is taken. */
 export async function serveApi(node: Node, port: number): Promise<Api> {
   const token = Buffer.from((await readFile(paths(node.home).token, 'utf8')).trim())
-  const app = Fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true, routerOptions: { maxParamLength: 256 } })
+  const app = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 256 },
+  })
   app.addHook('onRequest', async (request, reply) => guard(request, reply, token))
   app.setErrorHandler((error, _request, reply) => sendProblem(node, reply, error))
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(node, reply, Object.assign(new Error(`there is no ${request.method} ${request.url}`), { code: 'NOT_FOUND' })),
+    sendProblem(
+      node,
+      reply,
+      Object.assign(new Error(`there is no ${request.method} ${request.url}`), { code: 'NOT_FOUND' }),
+    ),
   )
   routes(app, node)
   const url = await listen(app, port)
@@ -131,9 +146,11 @@ function codeOf(error: unknown): { code: string; status: number } {
 }
 
 type Params = Record<string, string>
-const query = (request: FastifyRequest): Record<string, string | undefined> => request.query as Record<string, string | undefined>
+const query = (request: FastifyRequest): Record<string, string | undefined> =>
+  request.query as Record<string, string | undefined>
 const params = (request: FastifyRequest): Params => request.params as Params
-const waitOf = (request: FastifyRequest): number => Math.min(Math.max(Number(query(request).waitMs ?? 0) || 0, 0), MAX_WAIT_MS)
+const waitOf = (request: FastifyRequest): number =>
+  Math.min(Math.max(Number(query(request).waitMs ?? 0) || 0, 0), MAX_WAIT_MS)
 
 function routes(app: FastifyInstance, node: Node): void {
   const { views, driver } = node
@@ -142,7 +159,9 @@ function routes(app: FastifyInstance, node: Node): void {
   app.get('/v1/status', () => statusOf(node))
   app.get('/v1/trust', () => views.trust())
 
-  app.get('/v1/partners', async () => ({ items: (await views.partners()).map(each => partnerView(node, each.org)) }))
+  app.get('/v1/partners', async () => ({
+    items: (await views.partners()).map(each => partnerView(node, each.org)),
+  }))
   app.post('/v1/invites', async request => {
     const { for: forWhom, expiresMs } = schema.inviteRequest.parse(request.body)
     const invite = { type: 'invite', forWhom, expiresMs, node: node.env.keys.node.public } as const
@@ -180,14 +199,23 @@ function routes(app: FastifyInstance, node: Node): void {
     app.post(`/v1/requests/:id/${act}`, async request => {
       const { reason } = schema.decision.parse(request.body ?? {})
       const machine = await views.negotiationKey(params(request).id!)
-      if (act === 'withdraw') await driver.submit({ type: 'withdraw', machine, reason: reason ?? 'withdrawn' })
-      else await driver.submit({ type: 'decide', machine, approve: act === 'approve', ...(reason ? { reason } : {}) })
+      if (act === 'withdraw')
+        await driver.submit({ type: 'withdraw', machine, reason: reason ?? 'withdrawn' })
+      else
+        await driver.submit({
+          type: 'decide',
+          machine,
+          approve: act === 'approve',
+          ...(reason ? { reason } : {}),
+        })
       return views.requestView(machine)
     })
 
   app.post('/v1/transfers', async request => {
     const { org, stored } = await views.grant(schema.transferRequest.parse(request.body).agreement)
-    const { machine } = (await driver.submit({ type: 'transfer', org, agreement: stored.id })) as { machine: string }
+    const { machine } = (await driver.submit({ type: 'transfer', org, agreement: stored.id })) as {
+      machine: string
+    }
     return transferView(node, machine)
   })
   app.get('/v1/transfers/:id', async request => {
@@ -198,7 +226,12 @@ function routes(app: FastifyInstance, node: Node): void {
       return state !== before.state || done !== before.done || receivedBytes !== before.receivedBytes
     }
     const over = () => before.state === 'COMPLETED' || before.state === 'TERMINATED'
-    await until(node, waitOf(request), event => (event.type === 'transfer' || event.type === 'delivery') && moved(), over)
+    await until(
+      node,
+      waitOf(request),
+      event => (event.type === 'transfer' || event.type === 'delivery') && moved(),
+      over,
+    )
     return transferView(node, key)
   })
 
@@ -214,7 +247,9 @@ function routes(app: FastifyInstance, node: Node): void {
   })
   app.get('/v1/agreements/:id/packets/:packet/evidence', async (request, reply) => {
     const { agreementId, packetId } = await delivered(node, params(request))
-    return reply.type('application/vnd.ipld.car').send(Buffer.from(await gatherDelivery(node, agreementId, packetId)))
+    return reply
+      .type('application/vnd.ipld.car')
+      .send(Buffer.from(await gatherDelivery(node, agreementId, packetId)))
   })
   app.get('/v1/agreements/:id/evidence', async (request, reply) => {
     const { stored } = await views.grant(params(request).id!)
@@ -286,7 +321,9 @@ async function statusOf(node: Node): Promise<schema.Status> {
 }
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
-  const stuck = witnesses.filter(each => each.problem).map(each => ({ code: 'WITNESS', text: `${each.name}: ${each.problem}` }))
+  const stuck = witnesses
+    .filter(each => each.problem)
+    .map(each => ({ code: 'WITNESS', text: `${each.name}: ${each.problem}` }))
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
@@ -323,19 +360,31 @@ async function publish(node: Node, body: z.infer<typeof schema.publishRequest>):
     for (let i = next++; i < body.files.length; i = next++) {
       const { path, name, mediaType } = body.files[i]!
       const secret = randomBytes(64)
-      const made = await node.content.importFile(path, secret.subarray(0, 32), secret.subarray(32)).catch(error => {
-        throw Object.assign(error, { message: `${name}: ${error.message}` })
-      })
+      const made = await node.content
+        .importFile(path, secret.subarray(0, 32), secret.subarray(32))
+        .catch(error => {
+          throw Object.assign(error, { message: `${name}: ${error.message}` })
+        })
       imported.push(rootHex(made.root))
       const { size, rootCid: root, digest } = made
-      drafts[i] = { name, mediaType: mediaType ?? 'application/octet-stream', size, root, rootBytes: encodeRoot(made.root), digest }
+      drafts[i] = {
+        name,
+        mediaType: mediaType ?? 'application/octet-stream',
+        size,
+        root,
+        rootBytes: encodeRoot(made.root),
+        digest,
+      }
       secrets.push({ handle: HANDLE.content(root), bytes: secret })
     }
   }
   try {
     await Promise.all(Array.from({ length: PARALLEL_IMPORTS }, importNext))
     const { title, domain, level } = body
-    const answer = await node.driver.submit({ type: 'publish', title, domain, level, packets: drafts }, secrets)
+    const answer = await node.driver.submit(
+      { type: 'publish', title, domain, level, packets: drafts },
+      secrets,
+    )
     const { asset: id, packets } = answer as { asset: CID; packets: CID[] }
     const bytes = drafts.reduce((sum, draft) => sum + draft.size, 0)
     return { asset: id.toString(), packets: packets.map(each => node.views.packetView(each)), bytes }
@@ -364,7 +413,9 @@ async function makeOffer(node: Node, body: z.infer<typeof schema.offerRequest>):
 function policyOf(body: z.infer<typeof schema.offerRequest>, audience: CID[]): Policy {
   const anyOf = (left: string, values: string[]): Constraint[] => {
     if (values.length === 0) return []
-    return [values.length === 1 ? { left, op: 'eq', right: values[0]! } : { left, op: 'isAnyOf', right: values }]
+    return [
+      values.length === 1 ? { left, op: 'eq', right: values[0]! } : { left, op: 'isAnyOf', right: values },
+    ]
   }
   const constraints = [
     ...anyOf('purpose', body.purposes),
@@ -387,7 +438,8 @@ async function refreshCatalogs(node: Node): Promise<string[]> {
       const { promise, resolve } = Promise.withResolvers<string | undefined>()
       let id = ''
       const listener = (event: { type: string; org?: string; id?: string; complete?: boolean }) => {
-        if (event.type === 'catalog' && event.org === org && event.complete && event.id === id) resolve(undefined)
+        if (event.type === 'catalog' && event.org === org && event.complete && event.id === id)
+          resolve(undefined)
       }
       node.driver.on('event', listener)
       const timer = setTimeout(() => resolve(name), CATALOG_MS)
@@ -420,14 +472,26 @@ async function ask(node: Node, body: z.infer<typeof schema.usageRequest>): Promi
 
 async function delivered(node: Node, { id, packet }: Params): Promise<{ agreementId: CID; packetId: CID }> {
   const { stored } = await node.views.grant(id!)
-  const { items } = packet!.startsWith('bafy') ? { items: [] } : await node.views.deliveries(stored.id, undefined, 100_000)
-  const packetId = packet!.startsWith('bafy') ? parseCid(packet!) : node.views.packetId(packet!, items.map(([, each]) => each))
+  const { items } = packet!.startsWith('bafy')
+    ? { items: [] }
+    : await node.views.deliveries(stored.id, undefined, 100_000)
+  const packetId = packet!.startsWith('bafy')
+    ? parseCid(packet!)
+    : node.views.packetId(
+        packet!,
+        items.map(([, each]) => each),
+      )
   node.views.delivery(stored.id, packetId) // NOT_FOUND where it was not delivered
   return { agreementId: stored.id, packetId }
 }
 
 /** The plain content, deciphered as it is sent; only what was opened and found right is ever given out. */
-async function sendContent(node: Node, agreementId: CID, packetId: CID, reply: FastifyReply): Promise<FastifyReply> {
+async function sendContent(
+  node: Node,
+  agreementId: CID,
+  packetId: CID,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   const { state, role, root: rootId } = node.views.delivery(agreementId, packetId)
   if (role === 'consumer' && state !== 'DONE' && state !== 'OPENED')
     throw Object.assign(new Error(`the packet is ${state}, not opened yet`), { code: 'OUT_OF_ORDER' })
@@ -442,4 +506,3 @@ async function sendContent(node: Node, agreementId: CID, packetId: CID, reply: F
     .header('content-disposition', `attachment; filename*=UTF-8''${encodeURIComponent(basename(name))}`)
     .send(Readable.from(node.content.openContent(root, key)))
 }
-

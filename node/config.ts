@@ -54,6 +54,8 @@ export function readConfig(home: string): Config {
 export const writeConfig = (home: string, config: z.input<typeof schema>): Promise<void> =>
   writeFileDurable(
     paths(home).config,
-    new TextEncoder().encode(`# Settings of this Waybill home. Unknown keys are errors.\n${stringify(schema.parse(config))}\n`),
+    new TextEncoder().encode(
+      `# Settings of this Waybill home. Unknown keys are errors.\n${stringify(schema.parse(config))}\n`,
+    ),
     0o600,
   )

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import pino, { type Logger } from 'pino'
 import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
+import pino, { type Logger } from 'pino'
 import { text } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { seal } from '../crypto/seal.ts'
@@ -14,7 +14,13 @@ import { newestHead } from '../protocol/heads.ts'
 import { keyOf } from '../protocol/identity.ts'
 import { KEY } from '../protocol/layout.ts'
 import type { Partner } from '../protocol/machine.ts'
-import { decodeHello, decodeMessage, encodeMessage, type HelloMessage, type Message } from '../protocol/message.ts'
+import {
+  decodeHello,
+  decodeMessage,
+  encodeMessage,
+  type HelloMessage,
+  type Message,
+} from '../protocol/message.ts'
 import { parseTicket } from '../protocol/pairing.ts'
 import type { Env } from '../protocol/peer.ts'
 import { serveApi } from './api.ts'
@@ -95,7 +101,8 @@ export async function runDaemon(home: string, options: DaemonOptions = {}): Prom
 
 async function prepare(home: string, options: DaemonOptions): Promise<boolean> {
   if (hasHome(home)) return false
-  if (!options.name) throw new HomeError('HOME_MISSING', `there is no home at ${home}, and no name to make one`)
+  if (!options.name)
+    throw new HomeError('HOME_MISSING', `there is no home at ${home}, and no name to make one`)
   const { name, passphrase, listen, apiPort } = options
   const { created } = await initHome(home, {
     name,
@@ -130,7 +137,15 @@ export class Node {
   readonly #peers = new Map<string, string>()
   readonly #underWay = new Map<string, number>()
 
-  private constructor(home: string, config: Config, log: Logger, store: Store, content: ContentFiles, env: Env, homeKey: Uint8Array) {
+  private constructor(
+    home: string,
+    config: Config,
+    log: Logger,
+    store: Store,
+    content: ContentFiles,
+    env: Env,
+    homeKey: Uint8Array,
+  ) {
     this.home = home
     this.log = log
     this.store = store
@@ -153,7 +168,8 @@ export class Node {
       homeKey,
       bulk: (org, request, signal) => this.network.bulk(this.#peers.get(org) ?? '', request, signal),
       log: (message, about) => log.info(about, message),
-      onProgress: (agreement, bytes) => this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
+      onProgress: (agreement, bytes) =>
+        this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
     })
     this.views = new Views(store, env)
   }
@@ -165,7 +181,10 @@ export class Node {
     const keys = await openKeystore(at.keys, options.passphrase, { root: false })
     const self = await readSelf(home)
     let fatal = (_error: Error): void => {}
-    const store = await openStore(at.store, { create: !existsSync(join(home, BEGUN)), onFailure: error => fatal(error) })
+    const store = await openStore(at.store, {
+      create: !existsSync(join(home, BEGUN)),
+      onFailure: error => fatal(error),
+    })
     undo.defer(() => store.close())
     const content = await openContentFiles(home)
     undo.use(content)
@@ -253,9 +272,11 @@ export class Node {
 
   async #hello(peerId: string, bytes: Uint8Array): Promise<Uint8Array> {
     const hello = decodeHello(bytes)
-    if (typeof hello === 'string') return encodeMessage({ t: 'hello/refused', code: 'MALFORMED', text: hello.slice(0, 512) })
+    if (typeof hello === 'string')
+      return encodeMessage({ t: 'hello/refused', code: 'MALFORMED', text: hello.slice(0, 512) })
     const node = peerIdFromString(peerId).publicKey?.raw
-    if (!node) return encodeMessage({ t: 'hello/refused', code: 'RECORD_INVALID', text: 'not an Ed25519 peer' })
+    if (!node)
+      return encodeMessage({ t: 'hello/refused', code: 'RECORD_INVALID', text: 'not an Ed25519 peer' })
     const answer = await this.driver.submit({ type: 'hello', node, hello })
     return encodeMessage((answer as { hello: HelloMessage }).hello)
   }
@@ -269,7 +290,10 @@ export class Node {
     const reply = await this.network.hello(peerId, ticket.addresses, encodeMessage(mine.hello), signal)
     const hello = decodeHello(reply)
     if (typeof hello === 'string') throw new HomeError('HOME_DAMAGED', `the answer is not a hello: ${hello}`)
-    const joined = (await this.driver.submit({ type: 'welcomed', ticket, hello })) as { org: string; name: string }
+    const joined = (await this.driver.submit({ type: 'welcomed', ticket, hello })) as {
+      org: string
+      name: string
+    }
     return { id: joined.org, name: joined.name }
   }
 
@@ -288,8 +312,18 @@ export class Node {
   }
 
   /** What the collecting of evidence looks at. */
-  reading(): { self: Env['self']; get: Env['get']; partner(org: string): Partner | undefined; witnesses: CID[] } {
-    return { self: this.env.self, get: this.env.get, partner: org => this.views.partner(org), witnesses: this.env.witnesses() }
+  reading(): {
+    self: Env['self']
+    get: Env['get']
+    partner(org: string): Partner | undefined
+    witnesses: CID[]
+  } {
+    return {
+      self: this.env.self,
+      get: this.env.get,
+      partner: org => this.views.partner(org),
+      witnesses: this.env.witnesses(),
+    }
   }
 
   /** Every entry of the own log is under a head that is final, or has no witness to wait for. */
@@ -330,7 +364,8 @@ export class Node {
     this.#underWay.set(from, count)
     const done = this.driver.submit({ type: 'message', from, message }).then(
       () => {},
-      error => this.log.debug({ partner: from, code: (error as { code?: string }).code }, 'message not taken'),
+      error =>
+        this.log.debug({ partner: from, code: (error as { code?: string }).code }, 'message not taken'),
     )
     const finished = done.finally(() => this.#underWay.set(from, this.#underWay.get(from)! - 1))
     return count > MAX_UNDER_WAY ? finished : undefined
@@ -349,7 +384,10 @@ export class Node {
       this.log.warn(event, 'violation')
     } else if (event.type === 'inconsistent') {
       this.log.error(event, 'a log was rewritten')
-      this.problems.push({ code: 'LOG_REWRITTEN', text: `${event.org} has signed two contradicting heads of its log` })
+      this.problems.push({
+        code: 'LOG_REWRITTEN',
+        text: `${event.org} has signed two contradicting heads of its log`,
+      })
     } else this.log.trace({ event: event.type }, 'event')
   }
 

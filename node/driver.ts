@@ -82,7 +82,10 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
       const next = step(this.state, { ...input, seed: randomBytes(32) } as Input, now(), this.#options.env)
       if (next.damaged) throw this.#fatal(new DriverError('STORE_INCONSISTENT', next.damaged))
       const { output } = next
-      const writes = [...output.writes, ...[...output.secrets, ...secrets].map(secret => this.#sealed(secret))]
+      const writes = [
+        ...output.writes,
+        ...[...output.secrets, ...secrets].map(secret => this.#sealed(secret)),
+      ]
       const queued = this.#options.store.commit(writes, () => {
         this.#release(output)
         resolve(next.answer)
@@ -103,7 +106,10 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   }
 
   #sealed({ handle, bytes }: Secret) {
-    return { key: secretKey(handle), value: sealSecret(this.#options.homeKey, handle, bytes, randomBytes(12)) }
+    return {
+      key: secretKey(handle),
+      value: sealSecret(this.#options.homeKey, handle, bytes, randomBytes(12)),
+    }
   }
 
   #release({ sends, events, deadlines }: Output): void {

@@ -7,7 +7,7 @@ import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { asCid, type CID, digestOf, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { open as openSeal } from '../crypto/seal.ts'
-import { cipherBlockSize, decodeRoot, DIGEST_BYTES, type Root } from '../protocol/content.ts'
+import { cipherBlockSize, DIGEST_BYTES, decodeRoot, type Root } from '../protocol/content.ts'
 import type { Opening } from '../protocol/delivery.ts'
 import type { Event } from '../protocol/event.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
@@ -25,7 +25,14 @@ const PARALLEL_FETCHES = 8
 const MAX_BAD_FETCHES = 3
 const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000, 30_000]
 /** Codes after which asking again cannot help. */
-const FINAL = new Set(['NOT_FOUND', 'AGREEMENT_UNKNOWN', 'AGREEMENT_ENDED', 'POLICY_DENIED', 'CONTENT_MISSING', 'CONTENT_DAMAGED'])
+const FINAL = new Set([
+  'NOT_FOUND',
+  'AGREEMENT_UNKNOWN',
+  'AGREEMENT_ENDED',
+  'POLICY_DENIED',
+  'CONTENT_MISSING',
+  'CONTENT_DAMAGED',
+])
 
 export interface ExchangeOptions {
   driver: Driver
@@ -83,7 +90,8 @@ export class Exchange {
     this.#running++
     work()
       .catch(error => {
-        if (!this.#abort.signal.aborted) this.#options.log('exchange failed', { error: String(error?.stack ?? error) })
+        if (!this.#abort.signal.aborted)
+          this.#options.log('exchange failed', { error: String(error?.stack ?? error) })
       })
       .finally(() => {
         this.#running--
@@ -130,7 +138,9 @@ export class Exchange {
         return
       }
       log('fetch will be tried again', { packet: ask.packet, code, text })
-      this.#later(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!, () => this.#fetch(ask, attempt + 1, wrong))
+      this.#later(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!, () =>
+        this.#fetch(ask, attempt + 1, wrong),
+      )
     }
   }
 
@@ -184,7 +194,11 @@ export class Exchange {
       const secrets: Secret[] = secret ? [{ handle: HANDLE.content(ask.root), bytes: secret }] : []
       await driver.submit({ type: 'opened', machine: ask.machine, opening }, secrets)
     } catch (error) {
-      if (!(error instanceof ContentError) || (error.code !== 'CONTENT_DAMAGED' && error.code !== 'CONTENT_MISSING')) throw error
+      if (
+        !(error instanceof ContentError) ||
+        (error.code !== 'CONTENT_DAMAGED' && error.code !== 'CONTENT_MISSING')
+      )
+        throw error
       // The own disk is at fault, not the provider: fetch again before anything is said.
       await this.#refetch(ask)
     }
@@ -195,7 +209,15 @@ export class Exchange {
     const { agreement, packet, org } = driver.delivery(ask.machine)
     const rootBytes = driver.env.get(KEY.root(ask.root))!
     await content.remove(toHex(digestOf(ask.root)))
-    await this.#receive({ type: 'ask-fetch', machine: ask.machine, org, agreement, packet, root: ask.root, rootBytes })
+    await this.#receive({
+      type: 'ask-fetch',
+      machine: ask.machine,
+      org,
+      agreement,
+      packet,
+      root: ask.root,
+      rootBytes,
+    })
     await this.#open(ask)
   }
 
@@ -229,7 +251,8 @@ async function openContent(
     return equal(digest, release.digest) ? { opening: { ok: true }, secret } : reject('digest')
   } catch (error) {
     if (error instanceof ContentError && error.code === 'KEY_MISMATCH') return reject('key')
-    if (error instanceof ContentError && error.code === 'BLOCK_NOT_AUTHENTIC') return reject('block', error.block)
+    if (error instanceof ContentError && error.code === 'BLOCK_NOT_AUTHENTIC')
+      return reject('block', error.block)
     throw error
   }
 }

@@ -35,7 +35,9 @@ export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8
   const { org } = await node.views.grant(agreementId.toString())
   const theirs = await gathered(node, org, [agreementId])
   const given = { ...theirs, asOfMs: Date.now(), history: await node.views.historyOf(agreementId) }
-  return formatEvidence(collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given))
+  return formatEvidence(
+    collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given),
+  )
 }
 
 /** The other side's proofs, and a wait for the cosignatures that both heads still lack: at most 2 s in all. */
@@ -75,4 +77,3 @@ async function proofsOf(node: Node, org: string, records: CID[]): Promise<ProofR
     node.driver.off('event', listener)
   }
 }
-

@@ -34,7 +34,10 @@ export interface InitOptions {
 }
 
 /** Makes a home, or finishes one whose making was cut off. The configuration comes last: with it the home exists. */
-export async function initHome(home: string, options: InitOptions): Promise<{ id: string; name: string; created: boolean }> {
+export async function initHome(
+  home: string,
+  options: InitOptions,
+): Promise<{ id: string; name: string; created: boolean }> {
   selfTest()
   if (hasHome(home)) {
     const self = await readSelf(home)
@@ -59,7 +62,8 @@ export async function initHome(home: string, options: InitOptions): Promise<{ id
 
 function identityOf(keys: Keys, name: string): Uint8Array {
   const { root, rootNext, adminNext } = keys
-  if (!root || !rootNext || !adminNext) throw new HomeError('HOME_DAMAGED', 'the root key of this unfinished home is not here')
+  if (!root || !rootNext || !adminNext)
+    throw new HomeError('HOME_DAMAGED', 'the root key of this unfinished home is not here')
   const madeMs = Date.now()
   const seeds = { ...keys, root, rootNext, adminNext }
   return makeIdentity(seeds, {

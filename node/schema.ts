@@ -72,7 +72,10 @@ export const publishRequest = z.strictObject({
   domain: z.string().max(256).default('general'),
   level: z.enum(['general', 'important', 'core']).default('general'),
   /** Absolute paths on the daemon's machine; `name` is what the packet is called. */
-  files: z.array(z.strictObject({ path: z.string(), name, mediaType: name.optional() })).min(1).max(100_000),
+  files: z
+    .array(z.strictObject({ path: z.string(), name, mediaType: name.optional() }))
+    .min(1)
+    .max(100_000),
 })
 export type PublishRequest = z.input<typeof publishRequest>
 export const packet = z.object({ id, name, mediaType: z.string(), size: count, root: id, packetSeq: count })
@@ -176,7 +179,17 @@ export const delivery = z.object({
   agreement: id,
   packet,
   role: z.enum(['provider', 'consumer']),
-  state: z.enum(['FETCHING', 'RECEIVED', 'OPENING', 'OPENED', 'REJECTED', 'RELEASED', 'DISPUTED', 'DONE', 'FAILED']),
+  state: z.enum([
+    'FETCHING',
+    'RECEIVED',
+    'OPENING',
+    'OPENED',
+    'REJECTED',
+    'RELEASED',
+    'DISPUTED',
+    'DONE',
+    'FAILED',
+  ]),
   partner: z.object({ id, name }),
   /** Ids of the signed receipts so far. */
   receipts: z.array(z.object({ type: z.string(), id, atMs: count })),
@@ -212,6 +225,12 @@ export const logEntry = z.object({
   position: z.string(),
 })
 export type LogEntry = z.infer<typeof logEntry>
-export const log = z.object({ size: count, head: z.string().optional(), entries: z.array(logEntry), next: count.optional() })
+export const log = z.object({
+  size: count,
+  head: z.string().optional(),
+  entries: z.array(logEntry),
+  next: count.optional(),
+})
 
-export const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().optional() })
+export const page = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item), next: z.string().optional() })

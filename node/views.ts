@@ -1,12 +1,12 @@
 /** What the store holds, as the local API shows it. Reads only; ids may be given in full or by their last characters. */
 import { fromHex, text, toHex } from '../crypto/bytes.ts'
+import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { leafHash } from '../crypto/merkle.ts'
-import { decodeSigned, recordId } from '../crypto/statement.ts'
-import { type Agreement, agreement, type Offer, offer } from '../protocol/agreement.ts'
-import { type Asset, asset, packet } from '../protocol/asset.ts'
-import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { parseNote } from '../crypto/note.ts'
+import { decodeSigned, recordId } from '../crypto/statement.ts'
+import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
+import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
@@ -17,12 +17,12 @@ import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
 import { decodePartner } from '../protocol/pairing.ts'
-import type { Policy } from '../protocol/policy.ts'
+import type { Env } from '../protocol/peer.ts'
+import type { Constraint, Policy } from '../protocol/policy.ts'
 import { isStored, type RecordType, readRecord, type Stored } from '../protocol/record.ts'
 import type { Transfer } from '../protocol/transfer.ts'
 import { committeeOf, positionWords, TRUST_SCHEMA, type TrustFile } from '../protocol/trust.ts'
 import type { Submission } from '../protocol/witness.ts'
-import type { Env } from '../protocol/peer.ts'
 import type * as api from './schema.ts'
 import type { Store } from './store.ts'
 
@@ -58,7 +58,11 @@ export class Views {
 
   nameOf(id: CID): { id: string; name: string } {
     const org = id.toString()
-    return { id: org, name: org === this.#env.self.org ? this.#env.self.identity.name : (this.partner(org)?.name ?? 'unknown') }
+    return {
+      id: org,
+      name:
+        org === this.#env.self.org ? this.#env.self.identity.name : (this.partner(org)?.name ?? 'unknown'),
+    }
   }
 
   async partners(): Promise<Partner[]> {
@@ -68,22 +72,47 @@ export class Views {
   /** A partner by id, or by name where only one has it. */
   async findPartner(wanted: string): Promise<Partner> {
     const partners = await this.partners()
-    const found = partners.filter(each => each.org === wanted || each.name.toLowerCase() === wanted.toLowerCase())
-    const near = found.length > 0 ? found : partners.filter(each => each.name.toLowerCase().startsWith(wanted.toLowerCase()))
+    const found = partners.filter(
+      each => each.org === wanted || each.name.toLowerCase() === wanted.toLowerCase(),
+    )
+    const near =
+      found.length > 0
+        ? found
+        : partners.filter(each => each.name.toLowerCase().startsWith(wanted.toLowerCase()))
     if (near.length === 1) return near[0]!
-    throw new NotFound(near.length === 0 ? `no partner is called ${wanted}` : `${near.length} partners are called ${wanted}; use the id`)
+    throw new NotFound(
+      near.length === 0
+        ? `no partner is called ${wanted}`
+        : `${near.length} partners are called ${wanted}; use the id`,
+    )
   }
 
   // Ids.
 
   /** The one key under these prefixes whose last part is or ends in what was asked for. */
-  async #resolve(wanted: string, what: string, prefixes: string[], idOf: (key: string) => string): Promise<string> {
+  async #resolve(
+    wanted: string,
+    what: string,
+    prefixes: string[],
+    idOf: (key: string) => string,
+  ): Promise<string> {
     const suffix = SHORT.exec(wanted)?.[1]
-    const keys = (await Promise.all(prefixes.map(prefix => this.#store.list(prefix)))).flat().map(([key]) => key)
-    const found = new Set(keys.map(key => [key, idOf(key)] as const).filter(([, id]) => id === wanted || (suffix && id.endsWith(suffix))).map(([key]) => key))
+    const keys = (await Promise.all(prefixes.map(prefix => this.#store.list(prefix))))
+      .flat()
+      .map(([key]) => key)
+    const found = new Set(
+      keys
+        .map(key => [key, idOf(key)] as const)
+        .filter(([, id]) => id === wanted || (suffix && id.endsWith(suffix)))
+        .map(([key]) => key),
+    )
     const ids = new Map([...found].map(key => [idOf(key), key]))
     if (ids.size === 1) return [...ids.values()][0]!
-    throw new NotFound(ids.size === 0 ? `there is no ${what} ${wanted}` : `${ids.size} ${what}s end in ${wanted}; use the whole id`)
+    throw new NotFound(
+      ids.size === 0
+        ? `there is no ${what} ${wanted}`
+        : `${ids.size} ${what}s end in ${wanted}; use the whole id`,
+    )
   }
 
   async offerId(wanted: string): Promise<CID> {
@@ -112,7 +141,9 @@ export class Views {
 
   packetId(wanted: string, of: Delivery[]): CID {
     const suffix = SHORT.exec(wanted)?.[1]
-    const found = of.filter(({ packet: id }) => id.toString() === wanted || (suffix && id.toString().endsWith(suffix)))
+    const found = of.filter(
+      ({ packet: id }) => id.toString() === wanted || (suffix && id.toString().endsWith(suffix)),
+    )
     if (found.length === 1) return found[0]!.packet
     throw new NotFound(`there is no packet ${wanted} under this agreement`)
   }
@@ -137,8 +168,10 @@ export class Views {
   }
 
   async offers(own: boolean | undefined): Promise<api.Offer[]> {
-    const mine = own === false ? [] : (await this.#store.list(KEY.ownOffers)).map(([key]) => parseCid(lastCid(key)))
-    const seen = own === true ? [] : (await this.#store.list(KEY.seenOffers)).map(([key]) => parseCid(lastCid(key)))
+    const mine =
+      own === false ? [] : (await this.#store.list(KEY.ownOffers)).map(([key]) => parseCid(lastCid(key)))
+    const seen =
+      own === true ? [] : (await this.#store.list(KEY.seenOffers)).map(([key]) => parseCid(lastCid(key)))
     return [...mine, ...seen].flatMap(id => this.offerView(id) ?? [])
   }
 
@@ -155,12 +188,20 @@ export class Views {
       level: described.payload.classification.level,
       provider: this.nameOf(payload.org),
       own: payload.org.equals(this.#env.self.id),
-      terms: termsOf(payload),
+      terms: this.#terms(payload.policy),
       ...readTotals(totals),
       untilMs: payload.until,
       approval: payload.approval,
       audience: payload.audience.map(String),
     }
+  }
+
+  #terms(policy: Policy): string[] {
+    return policyWords(policy, org => this.#nameOfText(org))
+  }
+
+  #nameOfText(org: string): string {
+    return org === this.#env.self.org ? this.#env.self.identity.name : (this.partner(org)?.name ?? org)
   }
 
   async requests(): Promise<api.Request[]> {
@@ -206,10 +247,19 @@ export class Views {
     }
   }
 
-  async deliveries(of: CID, after?: string, limit = 500): Promise<{ items: [string, Delivery][]; more: boolean }> {
+  async deliveries(
+    of: CID,
+    after?: string,
+    limit = 500,
+  ): Promise<{ items: [string, Delivery][]; more: boolean }> {
     const prefix = KEY.deliveriesOf(of)
-    const rows = await this.#store.list(prefix, { limit: limit + 1, ...(after ? { after: prefix + after } : {}) })
-    const items = rows.slice(0, limit).map(([key, stored]) => [last(key), decodeState<Delivery>(stored)] as [string, Delivery])
+    const rows = await this.#store.list(prefix, {
+      limit: limit + 1,
+      ...(after ? { after: prefix + after } : {}),
+    })
+    const items = rows
+      .slice(0, limit)
+      .map(([key, stored]) => [last(key), decodeState<Delivery>(stored)] as [string, Delivery])
     return { items, more: rows.length > limit }
   }
 
@@ -234,12 +284,17 @@ export class Views {
 
   async historyOf(agreementId: CID): Promise<Negotiation['history']> {
     const rows = await this.#store.list(KEY.negotiations)
-    return rows.map(([, stored]) => decodeState<Negotiation>(stored)).find(n => n.agreementId?.equals(agreementId))?.history ?? []
+    return (
+      rows.map(([, stored]) => decodeState<Negotiation>(stored)).find(n => n.agreementId?.equals(agreementId))
+        ?.history ?? []
+    )
   }
 
   async consents(wallMs: number): Promise<api.Consent[]> {
     const rows = await this.#store.list(KEY.grants)
-    const negotiations = (await this.#store.list(KEY.negotiations)).map(([, stored]) => decodeState<Negotiation>(stored))
+    const negotiations = (await this.#store.list(KEY.negotiations)).map(([, stored]) =>
+      decodeState<Negotiation>(stored),
+    )
     return rows.map(([key, stored]) => {
       const { id, payload } = readRecord(agreement, stored) as Stored<Agreement>
       const history = negotiations.find(n => n.agreementId?.equals(id))?.history ?? []
@@ -255,7 +310,7 @@ export class Views {
         purpose: payload.purpose,
         fromMs: payload.from,
         untilMs: payload.until,
-        terms: policyWords(payload.policy),
+        terms: this.#terms(payload.policy),
         history,
       }
     })
@@ -273,7 +328,8 @@ export class Views {
       const partner = this.partner(id.toString())
       const name = cosignerName(id.toString())
       const line = note.lines.find(each => each.name === name)
-      const ok = partner && line && verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness'))
+      const ok =
+        partner && line && verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness'))
       return ok ? [partner.name] : []
     })
     return { ...positionWords(committeeOf(witnesses.length), names), headSize: head.size }
@@ -322,7 +378,10 @@ export class Views {
     const partners = await this.partners()
     return {
       schema: TRUST_SCHEMA,
-      identities: [{ id: self.org, name: self.identity.name }, ...partners.map(({ org, name }) => ({ id: org, name }))],
+      identities: [
+        { id: self.org, name: self.identity.name },
+        ...partners.map(({ org, name }) => ({ id: org, name })),
+      ],
       committees: [
         { log: self.org, witnesses: this.#env.witnesses().map(String) },
         ...partners.map(({ org, witnesses }) => ({ log: org, witnesses: witnesses.map(String) })),
@@ -346,21 +405,26 @@ function assetView({ id, payload }: Stored<Asset>, totals: Uint8Array): (typeof 
   return { id: id.toString(), title, ...classification, ...readTotals(totals), madeMs: made }
 }
 
-/** An offer's policy in words, one clause each. */
-function termsOf(payload: Offer): string[] {
-  return [...policyWords(payload.policy), `until ${new Date(payload.until).toISOString().slice(0, 10)}`]
-}
-
-export function policyWords(policy: Policy): string[] {
+/** A policy in words, one clause each; organisations by name, times as dates. */
+function policyWords(policy: Policy, nameOf: (org: string) => string): string[] {
   const may = policy.permissions.map(({ action, constraints }) =>
-    [`may ${action}`, ...constraints.map(({ left, op, right }) => words(left, op, right))].join(' '),
+    [`may ${action}`, ...constraints.map(each => words(each, nameOf))].join(' '),
   )
   return [...may, ...policy.prohibitions.map(({ action }) => `must not ${action}`)]
 }
 
-function words(left: string, op: string, right: string | number | string[]): string {
-  const value = Array.isArray(right) ? right.join(' or ') : String(right)
-  if (left === 'purpose') return `for ${op === 'eq' || op === 'isAnyOf' ? '' : `${op} `}${value}`
-  return `where ${left} ${op} ${value}`
+function words({ left, op, right }: Constraint, nameOf: (org: string) => string): string {
+  const values = (Array.isArray(right) ? right : [right]).map(each => show(left, each, nameOf)).join(' or ')
+  const isPlain = op === 'eq' || op === 'isAnyOf'
+  if (left === 'purpose' && isPlain) return `for ${values}`
+  if (left === 'recipient' && isPlain) return `if it is ${values}`
+  if (left === 'dateTime' && (op === 'lt' || op === 'lteq')) return `until ${values}`
+  return `where ${left} ${op} ${values}`
 }
 
+function show(left: string, value: string | number, nameOf: (org: string) => string): string {
+  if (left === 'recipient') return nameOf(String(value))
+  return left === 'dateTime' && typeof value === 'number' && value <= 8.64e15
+    ? new Date(value).toISOString().slice(0, 10)
+    : String(value)
+}

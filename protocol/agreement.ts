@@ -2,8 +2,9 @@
  * Offer and agreement. An agreement is the usage-consent record: the policy that both accepted, signed by both over one
  * id, with nonces of both sides, both key states and a time by which the second must sign (RULES F1).
  */
-import { encode, type Value } from '../crypto/cbor.ts'
+
 import { equal } from '../crypto/bytes.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { MAX_AUDIENCE, MAX_NAME_LENGTH, MAX_REASONS, MAX_WORD_LENGTH } from './limits.ts'
 import { policyShape } from './policy.ts'
@@ -14,7 +15,11 @@ const word = text(MAX_WORD_LENGTH)
 /** A price in minor units of a currency, or free. */
 const price = object({ amount: uint, currency: text(8) })
 /** Who may revoke, for which reasons, with what notice. */
-const revocation = object({ by: list(oneOf('assigner', 'assignee'), 2), reasons: list(word, MAX_REASONS), noticeMs: uint })
+const revocation = object({
+  by: list(oneOf('assigner', 'assignee'), 2),
+  reasons: list(word, MAX_REASONS),
+  noticeMs: uint,
+})
 const legal = object({ basis: word, jurisdiction: word })
 
 const offerShape = object({

@@ -20,6 +20,9 @@ import { isStored, readRecord, verifySignatures } from './record.ts'
 export interface Reading {
   id: Uint8Array
   count: number
+  /** Where the page that was asked for last begins; absent for the first. */
+  after?: string
+  complete?: true
 }
 
 export type CatalogStep = Step<Reading>
@@ -31,8 +34,13 @@ export function begin(org: string, id: Uint8Array): CatalogStep {
   return step
 }
 
+/** The place of a page: the key of an own offer without its prefix. */
+const AFTER = /^[0-9]{16}\/[0-9a-f]{64}$/
+
 /** Provider: asks the driver for a page of own offers. */
 export function asked(from: string, message: MessageOf<'catalog/request'>): CatalogStep {
+  if (message.after !== undefined && !AFTER.test(message.after))
+    return violation(from, message.t, 'MALFORMED', 'this is not a page of a catalog')
   const step = stay<Reading>()
   const after = message.after && `${KEY.ownOffers}${message.after}`
   step.output.events.push({
@@ -46,7 +54,13 @@ export function asked(from: string, message: MessageOf<'catalog/request'>): Cata
 }
 
 /** Provider: sends the page. */
-export function page(from: string, id: Uint8Array, rows: [string, Uint8Array][], more: boolean, context: Context): CatalogStep {
+export function page(
+  from: string,
+  id: Uint8Array,
+  rows: [string, Uint8Array][],
+  more: boolean,
+  context: Context,
+): CatalogStep {
   const items: MessageOf<'catalog/page'>['items'] = []
   let [size, last, cut] = [0, '', false]
   for (const [key, digest] of rows) {
@@ -76,18 +90,32 @@ function describe(from: string, id: CID, context: Context) {
 }
 
 /** Consumer: checks a page, keeps the offers, asks for the next. */
-export function received(state: Reading | undefined, from: string, message: MessageOf<'catalog/page'>, context: Context): CatalogStep {
+export function received(
+  state: Reading | undefined,
+  from: string,
+  message: MessageOf<'catalog/page'>,
+  context: Context,
+): CatalogStep {
   if (!state || toHex(state.id) !== toHex(message.id)) return stay(state)
-  const step = stay<Reading>({ ...state, count: state.count + message.items.length })
+  // A page says where it ends, not where it begins: one that does not lead further is a repeat.
+  const further = message.next === undefined || message.next > (state.after ?? '')
+  if (state.complete || !further) return stay(state)
+  const { after: _, ...rest } = state
+  const count = state.count + message.items.length
+  const step = stay<Reading>({
+    ...rest,
+    count,
+    ...(message.next ? { after: message.next } : { complete: true }),
+  })
   for (const item of message.items) {
     const [read, described] = [readRecord(offer, item.offer), readRecord(asset, item.asset)]
     const fits =
       isStored(read) &&
       isStored(described) &&
       read.payload.org.toString() === from &&
-      described.payload.org.toString() === from &&
       described.payload.ownerVersion === read.payload.ownerVersion &&
       described.id.equals(read.payload.asset) &&
+      described.payload.org.equals(read.payload.org) &&
       verifySignatures(offer, read, context.keys).ok === true &&
       verifySignatures(asset, described, context.keys).ok === true
     if (!fits) return violation(from, message.t, 'RECORD_INVALID', 'an offer of the catalog does not verify')
@@ -100,8 +128,17 @@ export function received(state: Reading | undefined, from: string, message: Mess
   }
   const id = toHex(message.id)
   if (message.next)
-    step.output.sends.push({ to: from, message: { t: 'catalog/request', id: message.id, after: message.next } })
-  step.output.events.push({ type: 'catalog', org: from, id, count: step.state!.count, complete: !message.next })
+    step.output.sends.push({
+      to: from,
+      message: { t: 'catalog/request', id: message.id, after: message.next },
+    })
+  step.output.events.push({
+    type: 'catalog',
+    org: from,
+    id,
+    count: step.state!.count,
+    complete: !message.next,
+  })
   return step
 }
 

@@ -79,8 +79,14 @@ export function collectConsent(
 /** Ids to name in the request for the other side's proofs (command `proofs`): whose entries `collect…` would use. */
 export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }): CID[] {
   const { agreement: id, packet: packetId } = about
-  const { ids } = packetId ? deliveryOf(home, { agreement: id, packet: packetId }) : consentOf(home, id)
-  return Object.values(ids)
+  const { ids, consumer } = packetId
+    ? deliveryOf(home, { agreement: id, packet: packetId })
+    : consentOf(home, id)
+  const { offer, packet: described, ...ofBoth } = ids
+  // Offer and packet stand in the provider's log only.
+  return Object.values(consumer.equals(home.self.id) ? { offer, described, ...ofBoth } : ofBoth).flatMap(
+    each => each ?? [],
+  )
 }
 
 function consentOf(home: Reading, agreementId: CID): Subject {

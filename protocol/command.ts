@@ -1,13 +1,21 @@
 /** What an operator asks of the own node: each command is checked, becomes records and machines, and gets an answer. */
 import { readU64, toHex } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
 import type { Payload } from '../crypto/statement.ts'
 import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { ProtocolError } from './error.ts'
 import { KEY } from './layout.ts'
-import { CLOCK_SKEW_MS, MAX_STALE_MS } from './limits.ts'
+import {
+  AGREEMENT_ROOM_BYTES,
+  CLOCK_SKEW_MS,
+  MAX_PROOFS,
+  MAX_RECORD_BYTES,
+  MAX_STALE_MS,
+  MAX_WORD_LENGTH,
+} from './limits.ts'
 import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
@@ -16,6 +24,7 @@ import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { object, text } from './shape.ts'
 import { readGrant, type TransferInput } from './transfer.ts'
 
 /** A packet to be published, its content sealed and indexed by the driver already. */
@@ -31,7 +40,13 @@ export interface PacketDraft {
 export type Command =
   /** First of all: the log's genesis and its entry 0. */
   | { type: 'init' }
-  | { type: 'publish'; title: string; domain: string; level: Asset['classification']['level']; packets: PacketDraft[] }
+  | {
+      type: 'publish'
+      title: string
+      domain: string
+      level: Asset['classification']['level']
+      packets: PacketDraft[]
+    }
   | {
       type: 'offer'
       asset: CID
@@ -96,6 +111,8 @@ export function command(input: Command, context: Context): Done {
     }
     case 'proofs': {
       known(input.org, context)
+      if (input.records.length > MAX_PROOFS)
+        throw new ProtocolError('RECORD_INVALID', `more than ${MAX_PROOFS} records in one request`)
       const id = context.random('proofs', 16)
       const output = nothing()
       output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
@@ -190,6 +207,8 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
     ...(input.notice ? { notice: input.notice } : {}),
   }
   const record = sign(offer, payload, 'provider', context)
+  if (record.bytes.length > MAX_RECORD_BYTES - AGREEMENT_ROOM_BYTES)
+    throw new ProtocolError('RECORD_INVALID', 'the offer is too long for an agreement to copy it')
   const writes = [{ key: KEY.ownOffer(made, record.id), value: digestOf(record.id) }]
   return {
     output: { ...nothing(), writes },
@@ -198,9 +217,14 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
   }
 }
 
+const asked = object({ action: text(MAX_WORD_LENGTH), purpose: text(MAX_WORD_LENGTH) })
+
 /** The consumer decides first, by the same rules: what the offer denies is not asked for. */
 function request(input: Extract<Command, { type: 'request' }>, context: Context): Done {
   const partner = known(input.org, context)
+  const words = { action: input.action, purpose: input.purpose }
+  const unfit = asked.check(words, 'request')
+  if (unfit) throw new ProtocolError('RECORD_INVALID', unfit)
   const stored = context.get(KEY.seenOffer(input.org, input.offer))
   const offered = stored && readRecord(offer, stored)
   if (!offered || !isStored(offered) || !sees(offered.payload, context.self.org))
@@ -228,26 +252,47 @@ export class RefusedError extends ProtocolError {
 function toMachine(machine: string, input: NegotiationInput, state: string, context: Context): Done {
   const stored = machine.startsWith('negotiation/') ? context.get(machine) : undefined
   const n = stored && decodeState<Negotiation>(stored)
-  if (!n || n.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
+  if (n?.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
   if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state} already`)
-  return { output: nothing(), records: [], machines: [{ key: machine, input }], answer: { type: 'machine', machine } }
+  return {
+    output: nothing(),
+    records: [],
+    machines: [{ key: machine, input }],
+    answer: { type: 'machine', machine },
+  }
 }
 
 function beginTransfer(input: Extract<Command, { type: 'transfer' }>, context: Context): Done {
   const granted = readGrant(input.org, input.agreement, context)
   if (!granted?.payload.assignee.equals(context.self.id))
-    throw new ProtocolError('AGREEMENT_UNKNOWN', `there is no agreement ${input.agreement} for data of ${input.org}`)
+    throw new ProtocolError(
+      'AGREEMENT_UNKNOWN',
+      `there is no agreement ${input.agreement} for data of ${input.org}`,
+    )
   const id = context.random('transfer', 16)
   const key = KEY.transfer(input.org, id)
   const begin = { type: 'begin', id, org: input.org, agreement: input.agreement } as const
-  return { output: nothing(), records: [], machines: [{ key, input: begin }], answer: { type: 'machine', machine: key } }
+  return {
+    output: nothing(),
+    records: [],
+    machines: [{ key, input: begin }],
+    answer: { type: 'machine', machine: key },
+  }
 }
 
 function join(ticket: pairing.Ticket, context: Context): Done {
-  if (ticket.org.equals(context.self.id)) throw new ProtocolError('TICKET_MALFORMED', 'this is a ticket of your own')
+  if (ticket.org.equals(context.self.id))
+    throw new ProtocolError('TICKET_MALFORMED', 'this is a ticket of your own')
   if (context.now.wallMs > ticket.expires)
-    throw new ProtocolError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires).toISOString()}`)
-  return { output: nothing(), records: [], answer: { type: 'hello', hello: pairing.joining(ticket, context) } }
+    throw new ProtocolError(
+      'TICKET_EXPIRED',
+      `the ticket expired at ${new Date(ticket.expires).toISOString()}`,
+    )
+  return {
+    output: nothing(),
+    records: [],
+    answer: { type: 'hello', hello: pairing.joining(ticket, context) },
+  }
 }
 
 function known(org: string, context: Context) {
@@ -266,7 +311,12 @@ function sign<P extends Payload>(
 ): Stored<P> {
   const verdict = checkPayload(type, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
-  return signed(payload, [context.sign(payload, role, key)])
+  try {
+    return signed(payload, [context.sign(payload, role, key)])
+  } catch (error) {
+    if (error instanceof CryptoError) throw new ProtocolError('RECORD_INVALID', error.message)
+    throw error
+  }
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {

@@ -15,16 +15,26 @@
  */
 import { equal } from '../crypto/bytes.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
-import { oneTimeKey } from '../crypto/seal.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { oneTimeKey, oneTimePublic } from '../crypto/seal.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { packet } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
 import { HANDLE, KEY } from './layout.ts'
-import { type Context, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
+import { type Context, resendAt, type Step, say, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { opened, type Received, received, rejected, type Rejected, type Release, release, releaseInfo } from './receipt.ts'
+import {
+  opened,
+  type Received,
+  type Rejected,
+  type Release,
+  received,
+  rejected,
+  release,
+  releaseInfo,
+} from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored, verifySignatures } from './record.ts'
 import { mayFetch } from './transfer.ts'
 
@@ -63,7 +73,15 @@ export type Opening =
 
 export type DeliveryInput =
   | { type: 'message'; from: string; message: Message }
-  | { type: 'begin'; org: string; agreement: CID; packet: CID; root: CID; rootBytes: Uint8Array; transfer: Uint8Array }
+  | {
+      type: 'begin'
+      org: string
+      agreement: CID
+      packet: CID
+      root: CID
+      rootBytes: Uint8Array
+      transfer: Uint8Array
+    }
   | { type: 'fetched'; ok: true }
   | { type: 'fetched'; ok: false; refusal: Refusal }
   | { type: 'opened'; opening: Opening }
@@ -74,7 +92,7 @@ export type DeliveryInput =
 export type DeliveryStep = Step<Delivery> & { over?: { transfer: Uint8Array; ok: boolean } }
 
 export function step(state: Delivery | undefined, input: DeliveryInput, context: Context): DeliveryStep {
-  if (input.type === 'begin') return begin(input)
+  if (input.type === 'begin') return begin(state, input, context)
   if (input.type === 'message') return receive(state, input.from, input.message, context)
   if (!state) return stay()
   switch (`${input.type}/${state.role}/${state.state}`) {
@@ -110,7 +128,12 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'provider/DISPUTED/delivery/received':
       return equal((message as MessageOf<'delivery/received'>).receipt, d!.receipt!)
         ? say(d!, from, { t: 'delivery/release', release: d!.release! })
-        : violation(from, message.t, 'OUT_OF_ORDER', 'the key of this packet was released for another receipt')
+        : violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            'the key of this packet was released for another receipt',
+          )
     case 'consumer/RECEIVED/delivery/release':
       return accept(d!, message as MessageOf<'delivery/release'>, context)
     case 'provider/RELEASED/delivery/opened':
@@ -125,7 +148,6 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/OPENED/delivery/done':
     case 'consumer/REJECTED/delivery/done':
       return end(d!, 'DONE', d!.state === 'OPENED')
-    case 'consumer/FETCHING/delivery/refused':
     case 'consumer/RECEIVED/delivery/refused':
       return end({ ...d!, refusal: (message as MessageOf<'delivery/refused'>).refusal }, 'FAILED', false)
     case 'consumer/OPENING/delivery/release':
@@ -134,29 +156,58 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/DONE/delivery/release':
     case 'consumer/DONE/delivery/done':
     case 'consumer/FAILED/delivery/refused':
+    case 'consumer/FETCHING/delivery/refused': // of an attempt before this one, here and below
+    case 'consumer/OPENING/delivery/refused':
+    case 'consumer/OPENED/delivery/refused':
+    case 'consumer/REJECTED/delivery/refused':
+    case 'consumer/DONE/delivery/refused':
       return stay(d)
     default:
       return d
-        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${d.role} in state ${d.state}`)
+        ? violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            `${message.t} does not fit ${d.role} in state ${d.state}`,
+          )
         : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a delivery that nobody began here`)
   }
 }
 
 // Consumer fetches and signs for the ciphertext.
 
-function begin(input: Extract<DeliveryInput, { type: 'begin' }>): DeliveryStep {
+/** A first attempt, or another one: a receipt signed before stands, for its key may have been released already. */
+function begin(
+  before: Delivery | undefined,
+  input: Extract<DeliveryInput, { type: 'begin' }>,
+  context: Context,
+): DeliveryStep {
   const { org, agreement, packet: packetId, root, transfer } = input
-  return fetch({ role: 'consumer', state: 'FETCHING', org, agreement, packet: packetId, root, transfer, sent: 0 }, input.rootBytes)
+  const ids = { org, agreement, packet: packetId, root, transfer }
+  const common = { role: 'consumer', ...ids, sent: 0 } as const
+  if (before?.receipt) return transmit({ ...common, state: 'RECEIVED', receipt: before.receipt }, context)
+  return fetch({ ...common, state: 'FETCHING' }, input.rootBytes)
 }
 
 function fetch(d: Delivery, rootBytes: Uint8Array): DeliveryStep {
   const output = news(d)
   const ids = { agreement: d.agreement.toString(), packet: d.packet.toString() }
-  output.events.push({ type: 'ask-fetch', machine: machineOf(d), org: d.org, ...ids, root: d.root, rootBytes })
+  output.events.push({
+    type: 'ask-fetch',
+    machine: machineOf(d),
+    org: d.org,
+    ...ids,
+    root: d.root,
+    rootBytes,
+  })
   return { state: d, output, records: [] }
 }
 
-function fetched(d: Delivery, input: Extract<DeliveryInput, { type: 'fetched' }>, context: Context): DeliveryStep {
+function fetched(
+  d: Delivery,
+  input: Extract<DeliveryInput, { type: 'fetched' }>,
+  context: Context,
+): DeliveryStep {
   if (!input.ok) return end({ ...d, refusal: input.refusal }, 'FAILED', false)
   const oneTime = oneTimeKey(context.random('one-time', 32))
   const payload: Received = { t: 'received/1', ...parties(d, context), oneTime: oneTime.public }
@@ -171,20 +222,22 @@ function fetched(d: Delivery, input: Extract<DeliveryInput, { type: 'fetched' }>
 
 function releaseKey(from: string, message: MessageOf<'delivery/received'>, context: Context): DeliveryStep {
   const receipt = readRecord(received, message.receipt)
-  if (!isStored(receipt)) return violation(from, message.t, 'RECORD_INVALID', receipt.reason.slice(0, 512))
+  if (!isStored(receipt)) return violation(from, message.t, 'RECORD_INVALID', receipt.reason)
   const { agreement, packet: packetId } = receipt.payload
   const bad = wrong(received, receipt, from, 'consumer', context)
   if (bad) return violation(from, message.t, bad, 'the receipt does not verify for this delivery')
   const refuse = (refusal: Refusal) =>
-    say<Delivery>(undefined as unknown as Delivery, from, { t: 'delivery/refused', agreement, packet: packetId, refusal })
+    say<Delivery>(undefined, from, {
+      t: 'delivery/refused',
+      agreement,
+      packet: packetId,
+      refusal: tidy(refusal),
+    })
   const granted = mayFetch(from, agreement, packetId, context)
   if ('code' in granted) return refuse(granted)
-  const sealed = context.seal(
-    HANDLE.content(granted.root),
-    receipt.payload.oneTime,
-    releaseInfo(agreement, packetId),
-    context.random('hpke', 32),
-  )
+  const sealed = sealTo(receipt.payload, granted.root, context)
+  if (sealed === 'unusable')
+    return violation(from, message.t, 'RECORD_INVALID', 'the one-time key is no key to seal to')
   if (!sealed) return refuse({ code: 'NOT_FOUND', text: 'the key of this packet is not here any more' })
   const payload: Release = {
     t: 'key-release/1',
@@ -214,11 +267,26 @@ function releaseKey(from: string, message: MessageOf<'delivery/received'>, conte
   return { state: d, output, records: [receipt as unknown as Stored, record] }
 }
 
+/** The content key sealed to the one-time key of a receipt; a key of small order is unusable, anybody could open it. */
+function sealTo({ agreement, packet: packetId, oneTime }: Received, root: CID, context: Context) {
+  try {
+    return context.seal(
+      HANDLE.content(root),
+      oneTime,
+      releaseInfo(agreement, packetId),
+      context.random('hpke', 32),
+    )
+  } catch (error) {
+    if (error instanceof CryptoError) return 'unusable' as const
+    throw error
+  }
+}
+
 // Consumer opens.
 
 function accept(d: Delivery, message: MessageOf<'delivery/release'>, context: Context): DeliveryStep {
   const record = readRecord(release, message.release)
-  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason.slice(0, 512))
+  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
   const mine = readRecord(received, d.receipt!) as Stored<Received>
   const fits =
     record.payload.receipt.equals(mine.id) &&
@@ -273,8 +341,8 @@ function settle(d: Delivery, opening: Opening, context: Context): DeliveryStep {
 
 function confirm(d: Delivery, message: MessageOf<'delivery/opened'>, context: Context): DeliveryStep {
   const record = readRecord(opened, message.receipt)
-  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason.slice(0, 512))
-  const bad = second(d, record, context) ?? wrong(opened, record, d.org, 'consumer', context)
+  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
+  const bad = second(d, record) ?? wrong(opened, record, d.org, 'consumer', context)
   if (bad) return violation(d.org, message.t, bad, 'the receipt is not for this delivery')
   const next = end({ ...d, second: record.bytes }, 'DONE', true)
   next.output.sends.push({ to: d.org, message: done(d) })
@@ -284,9 +352,17 @@ function confirm(d: Delivery, message: MessageOf<'delivery/opened'>, context: Co
 
 function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: Context): DeliveryStep {
   const record = readRecord(rejected, message.receipt)
-  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason.slice(0, 512))
-  const bad = second(d, record, context) ?? wrong(rejected, record, d.org, 'consumer', context)
+  if (!isStored(record)) return violation(d.org, message.t, 'RECORD_INVALID', record.reason)
+  const bad = second(d, record) ?? wrong(rejected, record, d.org, 'consumer', context)
   if (bad) return violation(d.org, message.t, bad, 'the receipt is not for this delivery')
+  // Any other key fails to open the release too, and proves nothing.
+  if (!equal(oneTimePublic(record.payload.oneTimePrivate), payloadOf(d.receipt!).oneTime))
+    return violation(
+      d.org,
+      message.t,
+      'REJECTION_UNPROVEN',
+      'the key disclosed is not the one that the receipt names',
+    )
   const { payload } = readRecord(release, d.release!) as Stored<Release>
   const described = readRecord(packet, context.get(KEY.record(d.packet))!)
   const output = nothing()
@@ -308,7 +384,12 @@ function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: 
 
 function judged(d: Delivery, input: Extract<DeliveryInput, { type: 'judged' }>): DeliveryStep {
   if (!input.proven)
-    return violation(d.org, 'delivery/rejected', 'REJECTION_UNPROVEN', 'the release opens, and to the right content')
+    return violation(
+      d.org,
+      'delivery/rejected',
+      'REJECTION_UNPROVEN',
+      'the release opens, and to the right content',
+    )
   const record = readRecord(rejected, input.receipt) as Stored<Rejected>
   const next = end({ ...d, second: input.receipt }, 'DISPUTED', false)
   next.output.sends.push({ to: d.org, message: done(d) })
@@ -318,6 +399,8 @@ function judged(d: Delivery, input: Extract<DeliveryInput, { type: 'judged' }>):
 
 // Helpers.
 
+const payloadOf = (receipt: Uint8Array): Received =>
+  (readRecord(received, receipt) as Stored<Received>).payload
 const machineOf = (d: Delivery): string => KEY.delivery(d.agreement, d.packet)
 const done = (d: Delivery): Message => ({ t: 'delivery/done', agreement: d.agreement, packet: d.packet })
 
@@ -338,18 +421,19 @@ function wrong<P extends { consumer: CID; provider: CID }>(
   context: Context,
 ): ProtocolCode | undefined {
   const other = role === 'consumer' ? 'provider' : 'consumer'
-  if (record.payload[role].toString() !== from || !record.payload[other].equals(context.self.id)) return 'RECORD_INVALID'
+  if (record.payload[role].toString() !== from || !record.payload[other].equals(context.self.id))
+    return 'RECORD_INVALID'
   return verifySignatures(type, record, context.keys).ok === true ? undefined : 'SIGNATURE_INVALID'
 }
 
 function second(
   d: Delivery,
   record: Stored<{ agreement: CID; packet: CID; release: CID }>,
-  _context: Context,
 ): ProtocolCode | undefined {
   const { id } = readRecord(release, d.release!) as Stored<Release>
   const { payload } = record
-  const fits = payload.release.equals(id) && payload.agreement.equals(d.agreement) && payload.packet.equals(d.packet)
+  const fits =
+    payload.release.equals(id) && payload.agreement.equals(d.agreement) && payload.packet.equals(d.packet)
   return fits ? undefined : 'RECORD_INVALID'
 }
 
@@ -375,12 +459,18 @@ function end(d: Delivery, state: DeliveryState, ok: boolean): DeliveryStep {
 function news(d: Delivery) {
   const output = nothing()
   const packetId = d.packet.toString()
-  output.events.push({ type: 'delivery', machine: machineOf(d), org: d.org, state: d.state, packet: packetId })
+  output.events.push({
+    type: 'delivery',
+    machine: machineOf(d),
+    org: d.org,
+    state: d.state,
+    packet: packetId,
+  })
   return output
 }
 
-export const isOver = (d: Delivery): boolean => d.state === 'DONE' || d.state === 'DISPUTED' || d.state === 'FAILED'
-
+export const isOver = (d: Delivery): boolean =>
+  d.state === 'DONE' || d.state === 'DISPUTED' || d.state === 'FAILED'
 
 /** The delivery that a signed receipt or release belongs to, read without checking anything else. */
 export function idsOf(bytes: Uint8Array): { agreement: CID; packet: CID } | undefined {

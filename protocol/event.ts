@@ -31,11 +31,40 @@ export type Ask =
   /** Read a page of keys and hand it in as `page` to the machine. */
   | { type: 'ask-page'; machine: string; prefix: string; after?: string; limit: number }
   /** Fetch, verify and store the ciphertext of a root, then hand in `fetched`. */
-  | { type: 'ask-fetch'; machine: string; org: string; agreement: string; packet: string; root: CID; rootBytes: Uint8Array }
+  | {
+      type: 'ask-fetch'
+      machine: string
+      org: string
+      agreement: string
+      packet: string
+      root: CID
+      rootBytes: Uint8Array
+    }
   /** Open a release and check the content it opens, then hand in `opened`. */
-  | { type: 'ask-open'; machine: string; oneTime: string; enc: Uint8Array; ct: Uint8Array; info: Uint8Array; root: CID; digest: Uint8Array }
+  | {
+      type: 'ask-open'
+      machine: string
+      oneTime: string
+      enc: Uint8Array
+      ct: Uint8Array
+      info: Uint8Array
+      root: CID
+      digest: Uint8Array
+    }
   /** Check what a rejection says by opening the release with the key that it discloses, then hand in `judged`. */
-  | { type: 'ask-judge'; machine: string; receipt: Uint8Array; oneTimePrivate: Uint8Array; enc: Uint8Array; ct: Uint8Array; info: Uint8Array; root: CID; digest: Uint8Array; reason: string; block?: number }
+  | {
+      type: 'ask-judge'
+      machine: string
+      receipt: Uint8Array
+      oneTimePrivate: Uint8Array
+      enc: Uint8Array
+      ct: Uint8Array
+      info: Uint8Array
+      root: CID
+      digest: Uint8Array
+      reason: string
+      block?: number
+    }
 
 export type Role = 'provider' | 'consumer'
 

@@ -18,8 +18,8 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosignerName } from './identity.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, readEntryAt } from './ledger.ts'
-import { checkpointOf, type Head, type LogTail, originOf, readBack, readHead } from './log.ts'
+import { type Ledger, proveExtension, provePresence, readEntryAt, rootAt } from './ledger.ts'
+import { checkpointOf, type Head, originOf, readBack, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
@@ -48,8 +48,10 @@ export function makeHead(
   const tail = readBack(ledger.signed, entries)
   if ('reason' in tail) return { damaged: tail.reason }
   const { size } = tail.range
-  const expected = expectedRoot(ledger, size, tail)
-  if (expected) return { damaged: expected }
+  if (entries.length === 0 || size !== ledger.reading)
+    return { damaged: `${size} entries read back of ${ledger.reading}` }
+  if (!equal(rootAt(ledger, context.get, size), rootOf(tail.range)))
+    return { damaged: 'entries read back give another root' }
   const origin = originOf(context.self.id, context.self.identity)
   const body = checkpointOf(origin, tail)
   const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
@@ -63,14 +65,6 @@ export function makeHead(
     events: [{ type: 'head', size }],
   }
   return { ledger: { ...rest, signed: tail }, output, size, note }
-}
-
-/** What was read back must give the root that memory holds, where memory holds it. */
-function expectedRoot(ledger: Ledger, size: number, tail: LogTail): string | undefined {
-  if (size !== ledger.tail.range.size) return undefined
-  return equal(rootOf(ledger.tail.range), rootOf(tail.range))
-    ? undefined
-    : 'entries read back give another root'
 }
 
 /** The newest signed head with the cosignatures that have come. */
@@ -140,7 +134,7 @@ function headOf(from: string, note: Uint8Array, context: Context): Head | { reas
 
 function shown(from: string, message: MessageOf<'head/show'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
-  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason.slice(0, 512))
+  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   if (!seen) return keep(from, head, message.note)
   if (head.size === seen.size && !equal(head.root, seen.root)) return contradiction(from, seen, message.note)
@@ -165,7 +159,7 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
 
 function proven(from: string, message: MessageOf<'head/proof'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
-  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason.slice(0, 512))
+  if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   if (!seen || message.size !== seen.size || head.size < seen.size) return stay(seen)
   const holds =

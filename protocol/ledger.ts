@@ -5,7 +5,15 @@
 import { concat, readU64, u64 } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import { digestOf } from '../crypto/cid.ts'
-import { appendLeaf, type CompactRange, consistencyPath, inclusionPath, leafHash, nodeHash } from '../crypto/merkle.ts'
+import {
+  appendLeaf,
+  type CompactRange,
+  consistencyPath,
+  inclusionPath,
+  leafHash,
+  nodeHash,
+  rootOf,
+} from '../crypto/merkle.ts'
 import { KEY } from './layout.ts'
 import { append, emptyTail, type LogTail } from './log.ts'
 import type { Write } from './output.ts'
@@ -38,7 +46,12 @@ export function loadLedger(get: Get): Ledger {
   const stored = get(KEY.tail)
   if (!stored) return emptyLedger()
   const { size, hashes, last } = decode(stored) as { size: number; hashes: Uint8Array[]; last: Uint8Array }
-  const ledger: Ledger = { tail: { range: { size, hashes }, last }, open: loadOpen(size, get), signed: emptyTail(), due: false }
+  const ledger: Ledger = {
+    tail: { range: { size, hashes }, last },
+    open: loadOpen(size, get),
+    signed: emptyTail(),
+    due: false,
+  }
   const newest = get(KEY.newestHead)
   const signedSize = newest ? readU64(newest)! : 0
   if (signedSize > 0) {
@@ -56,7 +69,11 @@ function loadOpen(size: number, get: Get): Uint8Array[][] {
     const [from, to] = [count - (count % TILE_HASHES), count]
     const hashes: Uint8Array[] = []
     for (let i = from; i < to; i++)
-      hashes.push(level === 0 ? leafHash(readEntryAt(get, i)!.entry) : tileRoot(get(KEY.tile(level - 1, i))!, 0, TILE_HASHES))
+      hashes.push(
+        level === 0
+          ? leafHash(readEntryAt(get, i)!.entry)
+          : tileRoot(get(KEY.tile(level - 1, i))!, 0, TILE_HASHES),
+      )
     open.push(hashes)
     count = Math.floor(count / TILE_HASHES)
   }
@@ -92,7 +109,11 @@ export function record(
     const saltBytes = salt(size)
     const appended = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt: saltBytes })
     const value = concat(saltBytes, digestOf(id), appended.entry)
-    writes.push({ key: KEY.entry(size), value, if: 'absent' }, { key: KEY.record(id), value: bytes }, { key: KEY.at(id), value: u64(size) })
+    writes.push(
+      { key: KEY.entry(size), value, if: 'absent' },
+      { key: KEY.record(id), value: bytes },
+      { key: KEY.at(id), value: u64(size) },
+    )
     fillTiles(ledger.open, size, appended.leaf, writes)
     tail = appended.tail
   }
@@ -136,8 +157,13 @@ function node(ledger: Ledger, get: Get, level: number, index: number): Uint8Arra
   const full = get(KEY.tile(tileLevel, Math.floor(first / TILE_HASHES)))
   if (full) return tileRoot(full, from, count)
   const open = ledger.open[tileLevel]!.slice(from, from + count)
-  return open.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] }).hashes[0]!
+  return open.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] })
+    .hashes[0]!
 }
+
+/** Root of the tree at an earlier size, from the tiles and what is open. */
+export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
+  rootOf(rangeAt(size, (level, index) => node(ledger, get, level, index)))
 
 /** An entry with its salt and the digest of the id of the record that it commits to. */
 export interface KeptEntry {
@@ -149,7 +175,9 @@ export interface KeptEntry {
 export function readEntryAt(get: Get, index: number): KeptEntry | undefined {
   const value = get(KEY.entry(index))
   const at = SALT_BYTES + DIGEST_BYTES
-  return value && { salt: value.slice(0, SALT_BYTES), of: value.slice(SALT_BYTES, at), entry: value.slice(at) }
+  return (
+    value && { salt: value.slice(0, SALT_BYTES), of: value.slice(SALT_BYTES, at), entry: value.slice(at) }
+  )
 }
 
 /** Proof that entry `index` stands under the head of `size`. */

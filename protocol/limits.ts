@@ -6,6 +6,10 @@ const DAY_MS = 24 * HOUR_MS
 
 /** A signed record, encoded; crypto/cbor.ts refuses longer ones before reading them. */
 export const MAX_RECORD_BYTES = 65_536
+/** Room that the first signer of a record leaves for the second. */
+export const SIGNATURE_ROOM_BYTES = 512
+/** Room that an offer leaves for what its agreement adds: two words, ids, nonces and two signatures. */
+export const AGREEMENT_ROOM_BYTES = 4_096
 /** An entry of a log: small enough for C2SP bundles, large enough for control data. */
 export const MAX_ENTRY_BYTES = 4_096
 /** One message between nodes: a page of records and proofs. */

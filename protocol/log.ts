@@ -4,8 +4,8 @@
  */
 import { equal, text as text8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { type CID, digestOf } from '../crypto/cid.ts'
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../crypto/checkpoint.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
 import { ENTRY_COMMITMENT } from '../crypto/domain.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { hmac, sha256 } from '../crypto/hash.ts'
@@ -103,7 +103,8 @@ export function readEntry(entryBytes: Uint8Array): Entry | { reason: string; unk
   try {
     const value: Value = decode(entryBytes, MAX_ENTRY_BYTES)
     const version = (value as { v?: Value } | null)?.v
-    if (typeof version === 'number' && version !== 1) return { reason: `entry version ${version}`, unknown: true }
+    if (typeof version === 'number' && version !== 1)
+      return { reason: `entry version ${version}`, unknown: true }
     const reason = entryShape.check(value, 'entry')
     return reason ? { reason } : (value as Entry)
   } catch (error) {
@@ -113,7 +114,8 @@ export function readEntry(entryBytes: Uint8Array): Entry | { reason: string; unk
 }
 
 /** Digest of a log id, as entry 0 names it. */
-export const logDigest = (org: CID, identity: Identity): Uint8Array => digestOf(recordId(firstLog(org, identity)))
+export const logDigest = (org: CID, identity: Identity): Uint8Array =>
+  digestOf(recordId(firstLog(org, identity)))
 
 /** Leaves read back from the store must continue the chain and give the root that is to be signed (RULES A4). */
 export function readBack(from: LogTail, entries: Uint8Array[]): LogTail | { reason: string } {
@@ -121,7 +123,8 @@ export function readBack(from: LogTail, entries: Uint8Array[]): LogTail | { reas
   for (const entryBytes of entries) {
     const entry = readEntry(entryBytes)
     if ('reason' in entry) return entry
-    if (entry.n !== tail.range.size || !equal(entry.p, tail.last)) return { reason: `entry ${entry.n} breaks the chain` }
+    if (entry.n !== tail.range.size || !equal(entry.p, tail.last))
+      return { reason: `entry ${entry.n} breaks the chain` }
     const leaf = leafHash(entryBytes)
     tail = { range: appendLeaf(tail.range, leaf), last: leaf }
   }
@@ -153,4 +156,3 @@ export function readHead(noteBytes: Uint8Array, org: CID, identity: Identity): H
     throw error
   }
 }
-

@@ -4,9 +4,9 @@ import type { CID } from '../crypto/cid.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, type Payload, recordId, type Signature, type Signed } from '../crypto/statement.ts'
 import type { Identity } from './identity.ts'
-import { RESEND_MAX_MS, RESEND_MS } from './limits.ts'
-import type { Message } from './message.ts'
-import { nothing, type Now, type Output } from './output.ts'
+import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
+import type { Message, Refusal } from './message.ts'
+import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
 
 /** A participant that we are paired with. */
@@ -34,7 +34,12 @@ export interface Context {
   /** Keys for notes and cosignatures, which are not records. */
   noteKey(key: 'log' | 'witness'): PrivateKey
   /** Seals a secret by handle to a one-time key (HPKE); `undefined` when the handle is unknown. */
-  seal(handle: string, to: Uint8Array, info: Uint8Array, seed: Uint8Array): { enc: Uint8Array; ct: Uint8Array } | undefined
+  seal(
+    handle: string,
+    to: Uint8Array,
+    info: Uint8Array,
+    seed: Uint8Array,
+  ): { enc: Uint8Array; ct: Uint8Array } | undefined
   /** `n` bytes that no other label of this step gets. */
   random(label: string, n: number): Uint8Array
   /** Own witnesses, as the home's config names them. */
@@ -50,12 +55,29 @@ export interface Step<S> {
   records: Stored[]
 }
 
-export const stay = <S>(state?: S): Step<S> => ({ ...(state ? { state } : {}), output: nothing(), records: [] })
+export const stay = <S>(state?: S): Step<S> => ({
+  ...(state ? { state } : {}),
+  output: nothing(),
+  records: [],
+})
 
 /** A step that keeps or sets the state and sends messages to one organisation. */
-export function say<S>(state: S, to: string, ...messages: Message[]): Step<S> {
-  return { state, output: { ...nothing(), sends: messages.map(message => ({ to, message })) }, records: [] }
+export function say<S>(state: S | undefined, to: string, ...messages: Message[]): Step<S> {
+  const step = stay(state)
+  step.output.sends.push(...messages.map(message => ({ to, message })))
+  return step
 }
+
+/** A text as a message can carry it, wherever it came from: one line, not too long, no half of a character. */
+export const sentence = (text: string): string =>
+  text
+    .replace(/\p{Cc}/gu, ' ')
+    .slice(0, MAX_NAME_LENGTH)
+    .toWellFormed()
+
+/** A refusal as a message can carry it. */
+export const tidy = (refusal: Refusal): Refusal =>
+  Object.fromEntries(Object.entries(refusal).map(([field, value]) => [field, sentence(value)])) as Refusal
 
 /** A step that breaks nothing here: the peer is told, the operator sees it, the state stays. */
 export function violation<S>(
@@ -67,7 +89,7 @@ export function violation<S>(
   return {
     output: {
       ...nothing(),
-      sends: re === 'error' ? [] : [{ to: from, message: { t: 'error', re, code, text } }],
+      sends: re === 'error' ? [] : [{ to: from, message: { t: 'error', re, code, text: sentence(text) } }],
       events: [{ type: 'violation', org: from, code, text }],
     },
     records: [],
@@ -76,7 +98,12 @@ export function violation<S>(
 
 /** Signs a payload as the roles given and reads it as a stored record. */
 export function signed<P extends Payload>(payload: P, signatures: Signature[]): Stored<P> {
-  return { id: recordId(payload), payload, signatures, bytes: encodeSigned({ p: payload, s: signatures } as Signed) }
+  return {
+    id: recordId(payload),
+    payload,
+    signatures,
+    bytes: encodeSigned({ p: payload, s: signatures } as Signed),
+  }
 }
 
 /** When to send again: doubling from RESEND_MS, by how often it was sent. */

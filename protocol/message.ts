@@ -17,7 +17,19 @@ import {
   MAX_WITNESSES,
   MAX_WORD_LENGTH,
 } from './limits.ts'
-import { blob, bytes, flag, type Infer, link, list, object, optional, type Shape, text, uint } from './shape.ts'
+import {
+  blob,
+  bytes,
+  flag,
+  type Infer,
+  link,
+  list,
+  object,
+  optional,
+  type Shape,
+  text,
+  uint,
+} from './shape.ts'
 
 const id = bytes(16)
 const record = blob(MAX_RECORD_BYTES)
@@ -131,12 +143,14 @@ export type HelloMessage = {
   [T in keyof HelloShapes]: Omit<Infer<HelloShapes[T]>, 't'> & { t: T }
 }[keyof HelloShapes]
 
-export const encodeMessage = (message: Message | HelloMessage): Uint8Array => encode(message as unknown as Value)
+export const encodeMessage = (message: Message | HelloMessage): Uint8Array =>
+  encode(message as unknown as Value)
 
 /** Reads a message; a text instead of one says why it was refused. */
 export const decodeMessage = (frame: Uint8Array): Message | string =>
   read<Message>(MESSAGES, frame, MAX_MESSAGE_BYTES)
-export const decodeHello = (frame: Uint8Array): HelloMessage | string => read<HelloMessage>(HELLO, frame, MAX_HELLO_BYTES)
+export const decodeHello = (frame: Uint8Array): HelloMessage | string =>
+  read<HelloMessage>(HELLO, frame, MAX_HELLO_BYTES)
 
 function read<M>(shapes: Record<string, Shape<unknown>>, frame: Uint8Array, maxBytes: number): M | string {
   try {

@@ -19,8 +19,8 @@ import { asset } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
 import { KEY } from './layout.ts'
-import { REQUEST_MS, SIGN_BY_MS } from './limits.ts'
-import { type Context, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
+import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM_BYTES } from './limits.ts'
+import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { type Clause, evaluate } from './policy.ts'
@@ -64,7 +64,11 @@ export type NegotiationInput =
 
 type NegotiationStep = Step<Negotiation>
 
-export function step(state: Negotiation | undefined, input: NegotiationInput, context: Context): NegotiationStep {
+export function step(
+  state: Negotiation | undefined,
+  input: NegotiationInput,
+  context: Context,
+): NegotiationStep {
   switch (input.type) {
     case 'request':
       return request(input, context)
@@ -81,7 +85,12 @@ export function step(state: Negotiation | undefined, input: NegotiationInput, co
 }
 
 /** The transition table: one line per arrow, and one per repeat. */
-function receive(n: Negotiation | undefined, from: string, message: Message, context: Context): NegotiationStep {
+function receive(
+  n: Negotiation | undefined,
+  from: string,
+  message: Message,
+  context: Context,
+): NegotiationStep {
   switch (`${n?.role ?? 'nobody'}/${n?.state ?? 'none'}/${message.t}`) {
     case 'nobody/none/negotiation/request':
       return asked(from, message as MessageOf<'negotiation/request'>, context)
@@ -94,7 +103,7 @@ function receive(n: Negotiation | undefined, from: string, message: Message, con
     case 'consumer/VERIFIED/negotiation/agree':
     case 'consumer/FINALIZED/negotiation/agree':
     case 'consumer/TERMINATED/negotiation/agree':
-      return repeat(n!, context)
+      return repeat(n!)
     case 'consumer/REQUESTED/negotiation/pending':
       return pending(n!)
     case 'consumer/REQUESTED/negotiation/agree':
@@ -108,6 +117,7 @@ function receive(n: Negotiation | undefined, from: string, message: Message, con
     case 'provider/REQUESTED/negotiation/terminate':
     case 'provider/AGREED/negotiation/terminate':
       return ended(n!, message as MessageOf<'negotiation/terminate'>, context)
+    case 'nobody/none/negotiation/terminate': // of a request that never came
     case 'consumer/VERIFIED/negotiation/pending':
     case 'consumer/FINALIZED/negotiation/pending':
     case 'consumer/FINALIZED/negotiation/finalize':
@@ -118,8 +128,18 @@ function receive(n: Negotiation | undefined, from: string, message: Message, con
       return stay()
     default:
       return n
-        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${n.role} in state ${n.state}`)
-        : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a negotiation that nobody began here`)
+        ? violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            `${message.t} does not fit ${n.role} in state ${n.state}`,
+          )
+        : violation(
+            from,
+            message.t,
+            'UNKNOWN_DIALOGUE',
+            `${message.t} for a negotiation that nobody began here`,
+          )
   }
 }
 
@@ -161,7 +181,11 @@ function asked(from: string, message: MessageOf<'negotiation/request'>, context:
   }
   const consumer = context.partner(from)!
   if (!message.state.equals(consumer.id))
-    return refuse(n, { code: 'RECORD_INVALID', text: 'the key state named is not the one known here' }, context)
+    return refuse(
+      n,
+      { code: 'RECORD_INVALID', text: 'the key state named is not the one known here' },
+      context,
+    )
   const decision = judge(n, context)
   if (decision === 'permit') return agree(n, context)
   if (decision === 'ask') return transmit(n, context, 'person')
@@ -185,29 +209,45 @@ export function decideOffer(
   wallMs: number,
 ): 'permit' | 'ask' | Refusal {
   if (wallMs >= offered.until)
-    return { code: 'OFFER_EXPIRED', text: `the offer ended at ${new Date(offered.until).toISOString()}`, next: 'waybill offers' }
+    return {
+      code: 'OFFER_EXPIRED',
+      text: `the offer ended at ${new Date(offered.until).toISOString()}`,
+      next: 'waybill offers',
+    }
   if (levelOfAsset === 'core') return { code: 'POLICY_DENIED', text: 'data classified core is never shared' }
   const { decision, denied } = evaluate(offered.policy, { ...asks, recipient, dateTimeMs: wallMs })
-  if (decision === 'deny') return denial(denied!)
+  if (decision === 'deny') return tidy(denial(denied!))
   return offered.approval === 'person' || levelOfAsset === 'important' ? 'ask' : 'permit'
 }
 
 /** A refusal names the clause, what was asked, what is allowed, and what to do next. */
-function denial(clause: Clause): Refusal {
-  return {
-    code: 'POLICY_DENIED',
-    text: `${clause.left} "${clause.asked}" is not ${clause.op === 'eq' ? '' : `${clause.op} `}"${clause.allowed}"`.slice(0, 512),
-    clause: clause.clause,
-    asked: clause.asked.slice(0, 512),
-    allowed: clause.allowed.slice(0, 512),
-    next: `ask with ${clause.left} ${clause.allowed}`.slice(0, 512),
-  }
+function denial({ clause, left, op, asked, allowed, holds }: Clause): Refusal {
+  const refusal = { code: 'POLICY_DENIED', clause, asked }
+  if (holds === 'unknown')
+    return {
+      ...refusal,
+      text: `this version cannot decide ${left} ${op}, and what it does not know is denied`,
+      allowed,
+    }
+  if (clause.startsWith('prohibitions'))
+    return { ...refusal, text: `${left} "${asked}" is prohibited`, allowed: `not: ${op} ${allowed}` }
+  const is = op === 'eq' ? '' : `${op} `
+  const next = `ask with ${left} ${allowed}`
+  return { ...refusal, text: `${left} "${asked}" is not ${is}"${allowed}"`, allowed, next }
 }
 
-function decide(n: Negotiation, input: { approve: boolean; reason?: string }, context: Context): NegotiationStep {
+function decide(
+  n: Negotiation,
+  input: { approve: boolean; reason?: string },
+  context: Context,
+): NegotiationStep {
   if (n.role !== 'provider' || n.state !== 'REQUESTED') return stay()
   if (!input.approve)
-    return refuse(n, { code: 'DENIED_BY_PERSON', text: input.reason ?? 'a person decided against it' }, context)
+    return refuse(
+      n,
+      { code: 'DENIED_BY_PERSON', text: input.reason ?? 'a person decided against it' },
+      context,
+    )
   const decision = judge(n, context)
   return typeof decision === 'object' ? refuse(n, decision, context) : agree(n, context)
 }
@@ -235,21 +275,40 @@ function agree(n: Negotiation, context: Context): NegotiationStep {
 function pending(n: Negotiation): NegotiationStep {
   const step = stay<Negotiation>({ ...n, pending: true })
   const machine = KEY.negotiation(n.org, n.id)
-  step.output.events.push({ type: 'negotiation', machine, org: n.org, role: n.role, state: n.state, waitsFor: 'person' })
+  step.output.events.push({
+    type: 'negotiation',
+    machine,
+    org: n.org,
+    role: n.role,
+    state: n.state,
+    waitsFor: 'person',
+  })
   return step
 }
 
 function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context: Context): NegotiationStep {
   const half = readRecord(agreement, message.agreement)
-  if (!isStored(half)) return refuse(n, { code: 'RECORD_INVALID', text: half.reason.slice(0, 512) }, context)
+  if (!isStored(half)) return refuse(n, { code: 'RECORD_INVALID', text: half.reason }, context)
+  if (half.bytes.length > MAX_RECORD_BYTES - SIGNATURE_ROOM_BYTES)
+    return refuse(
+      n,
+      { code: 'RECORD_INVALID', text: 'the agreement leaves no room for a signature' },
+      context,
+    )
   const wrong = mismatch(n, half.payload, context)
   if (wrong) return refuse(n, { code: 'AGREEMENT_MISMATCH', text: wrong }, context)
   const verdict = verifySignatures(agreement, half, context.keys, ['assigner'])
-  if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }, context)
+  if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason }, context)
   if (context.now.wallMs > half.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
-  const whole = signed(half.payload, [...half.signatures, context.sign(half.payload, 'assignee', 'operation')])
-  const next = transmit(at({ ...n, agreement: whole.bytes, agreementId: whole.id }, 'VERIFIED', context), context)
+  const whole = signed(half.payload, [
+    ...half.signatures,
+    context.sign(half.payload, 'assignee', 'operation'),
+  ])
+  const next = transmit(
+    at({ ...n, agreement: whole.bytes, agreementId: whole.id }, 'VERIFIED', context),
+    context,
+  )
   return complete(next, n.org, whole)
 }
 
@@ -258,6 +317,8 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
   const seen = context.get(KEY.seenOffer(n.org, n.offer))
   const known = seen && readRecord(offer, seen)
   if (!known || !isStored(known)) return 'the offer it rests on is not known here'
+  if (got.from < known.payload.from || got.from > context.now.wallMs + CLOCK_SKEW_MS)
+    return 'the agreement does not begin now'
   const expected = draft(known.payload, {
     offerId: n.offer,
     assignee: context.self.id,
@@ -276,13 +337,17 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
 
 // Provider finalizes.
 
-function finalize(n: Negotiation, message: MessageOf<'negotiation/verify'>, context: Context): NegotiationStep {
+function finalize(
+  n: Negotiation,
+  message: MessageOf<'negotiation/verify'>,
+  context: Context,
+): NegotiationStep {
   const whole = readRecord(agreement, message.agreement)
-  if (!isStored(whole)) return violation(n.org, message.t, 'RECORD_INVALID', whole.reason.slice(0, 512))
+  if (!isStored(whole)) return violation(n.org, message.t, 'RECORD_INVALID', whole.reason)
   if (!whole.id.equals(n.agreementId!))
     return violation(n.org, message.t, 'AGREEMENT_MISMATCH', 'this is not the agreement that was signed here')
   const verdict = verifySignatures(agreement, whole, context.keys)
-  if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason.slice(0, 512))
+  if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason)
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
   return complete(transmit(at({ ...n, agreement: whole.bytes }, 'FINALIZED', context), context), n.org, whole)
@@ -291,11 +356,12 @@ function finalize(n: Negotiation, message: MessageOf<'negotiation/verify'>, cont
 // Either side ends it.
 
 function refuse(n: Negotiation, refusal: Refusal, context: Context): NegotiationStep {
-  return transmit(at({ ...n, refusal }, 'TERMINATED', context), context)
+  return transmit(at({ ...n, refusal: tidy(refusal) }, 'TERMINATED', context), context)
 }
 
-function takeBack(n: Negotiation, reason: string, context: Context): NegotiationStep {
+function takeBack(n: Negotiation, why: string, context: Context): NegotiationStep {
   if (n.role !== 'provider' || n.state !== 'AGREED') return stay()
+  const reason = sentence(why)
   const payload = {
     t: 'withdraw/1',
     org: context.self.id,
@@ -310,17 +376,25 @@ function takeBack(n: Negotiation, reason: string, context: Context): Negotiation
   return next
 }
 
-function ended(n: Negotiation, message: MessageOf<'negotiation/terminate'>, context: Context): NegotiationStep {
+function ended(
+  n: Negotiation,
+  message: MessageOf<'negotiation/terminate'>,
+  context: Context,
+): NegotiationStep {
   // A consumer that has both signatures holds a binding agreement: only a signed withdrawal ends it.
   if (n.role === 'consumer' && n.state === 'VERIFIED') {
     const taken = message.withdraw && readRecord(withdraw, message.withdraw)
     const holds =
       taken &&
       isStored(taken) &&
+      taken.payload.org.toString() === n.org &&
       taken.payload.agreement.equals(n.agreementId!) &&
       verifySignatures(withdraw, taken, context.keys).ok === true
-    const late = message.refusal.code === ('SIGNED_TOO_LATE' satisfies ProtocolCode)
-    if (!holds && !late) return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
+    // Nor does the other side's word that the time is over, before the own clock comes near it.
+    const over = context.now.wallMs > signByOf(n) - CLOCK_SKEW_MS
+    const late = over && message.refusal.code === ('SIGNED_TOO_LATE' satisfies ProtocolCode)
+    if (!holds && !late)
+      return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
     const next = move({ ...n, refusal: message.refusal }, 'TERMINATED', context)
     if (holds) next.records.push(taken as Stored)
     next.output.writes.push({ key: KEY.grant(n.org, n.agreementId!) })
@@ -331,17 +405,16 @@ function ended(n: Negotiation, message: MessageOf<'negotiation/terminate'>, cont
 
 /** `tick` and `start`: send the last message again, or end what has waited too long. */
 function again(n: Negotiation, start: boolean, context: Context): NegotiationStep {
-  const late = (ms: number, text: string) =>
-    context.now.wallMs > ms ? refuse(n, { code: 'TIMED_OUT', text }, context) : undefined
-  if (n.state === 'REQUESTED') {
-    const ended = late(n.askedMs + REQUEST_MS, 'nobody decided in time')
-    if (ended) return ended
-    if (n.role === 'provider') return { ...stay(n), output: news(n, 'person') }
+  const { wallMs } = context.now
+  if (n.state === 'REQUESTED' && wallMs > n.askedMs + REQUEST_MS)
+    return refuse(n, { code: 'TIMED_OUT', text: 'nobody decided in time' }, context)
+  if (n.state === 'REQUESTED' && n.role === 'provider') {
+    const output = news(n, 'person')
+    output.deadlines.push({ machine: KEY.negotiation(n.org, n.id), atMs: decideBy(n, context) })
+    return { state: n, output, records: [] }
   }
-  if (n.state === 'AGREED') {
-    const ended = late(n.askedMs + REQUEST_MS + SIGN_BY_MS, 'the countersignature did not come in time')
-    if (ended) return ended
-  }
+  if (n.state === 'AGREED' && wallMs > signByOf(n))
+    return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature did not come in time' }, context)
   const waits = n.state === 'REQUESTED' || n.state === 'AGREED' || n.state === 'VERIFIED'
   return waits ? transmit(start ? { ...n, sent: 0 } : n, context) : stay(n)
 }
@@ -350,27 +423,51 @@ function again(n: Negotiation, start: boolean, context: Context): NegotiationSte
 
 /** Sends the message of the state, and arms the timer while an answer is due. */
 function transmit(n: Negotiation, context: Context, waitsFor?: 'person'): NegotiationStep {
-  const waits = n.state === 'AGREED' || n.state === 'VERIFIED' || (n.state === 'REQUESTED' && n.role === 'consumer')
+  const asks = n.state === 'REQUESTED' && n.role === 'provider'
+  const waits = n.state === 'AGREED' || n.state === 'VERIFIED' || n.state === 'REQUESTED'
   const output = news(n, waitsFor)
   output.sends.push({ to: n.org, message: last(n) })
   const machine = KEY.negotiation(n.org, n.id)
-  output.deadlines.push({ machine, atMs: waits ? resendAt(context.now, n.sent) : Number.POSITIVE_INFINITY })
+  const atMs = asks ? decideBy(n, context) : resendAt(context.now, n.sent)
+  output.deadlines.push({ machine, atMs: waits ? atMs : Number.POSITIVE_INFINITY })
   return { state: { ...n, sent: n.sent + 1 }, output, records: [] }
 }
 
-const repeat = (n: Negotiation, _context: Context): NegotiationStep => say(n, n.org, last(n))
+const repeat = (n: Negotiation): NegotiationStep => say(n, n.org, last(n))
+
+/** Monotonic time at which a request that waits for a person ends. */
+const decideBy = (n: Negotiation, { now }: Context): number =>
+  now.monoMs + Math.max(0, n.askedMs + REQUEST_MS - now.wallMs) + 1
+
+/** Wall time until which the second signature of the agreement counts. */
+const signByOf = (n: Negotiation): number =>
+  (readRecord(agreement, n.agreement!) as Stored<Agreement>).payload.signBy
 
 /** The message that each state last sent. */
 function last(n: Negotiation): Message {
   const { id } = n
   if (n.state === 'TERMINATED')
-    return { t: 'negotiation/terminate', id, refusal: n.refusal!, ...(n.withdraw ? { withdraw: n.withdraw } : {}) }
+    return {
+      t: 'negotiation/terminate',
+      id,
+      refusal: n.refusal!,
+      ...(n.withdraw ? { withdraw: n.withdraw } : {}),
+    }
   if (n.role === 'consumer')
     return n.state === 'REQUESTED'
-      ? { t: 'negotiation/request', id, offer: n.offer, action: n.action, purpose: n.purpose, state: n.consumerState }
+      ? {
+          t: 'negotiation/request',
+          id,
+          offer: n.offer,
+          action: n.action,
+          purpose: n.purpose,
+          state: n.consumerState,
+        }
       : { t: 'negotiation/verify', id, agreement: n.agreement! }
   if (n.state === 'REQUESTED') return { t: 'negotiation/pending', id }
-  return n.state === 'AGREED' ? { t: 'negotiation/agree', id, agreement: n.agreement! } : { t: 'negotiation/finalize', id }
+  return n.state === 'AGREED'
+    ? { t: 'negotiation/agree', id, agreement: n.agreement! }
+    : { t: 'negotiation/finalize', id }
 }
 
 const at = (n: Negotiation, state: NegotiationState, context: Context): Negotiation => ({
@@ -405,7 +502,8 @@ function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>):
 function ownOffer(id: CID, context: Context): Offer | undefined {
   const found = context.get(KEY.record(id))
   const read = found && readRecord(offer, found)
-  return read && isStored(read) && read.payload.org.equals(context.self.id) ? read.payload : undefined
+  const own = read && isStored(read) && read.id.equals(id) && read.payload.org.equals(context.self.id)
+  return own ? read.payload : undefined
 }
 
 function level(offered: Offer, context: Context): string {

@@ -20,7 +20,7 @@ import { ProtocolError } from './error.ts'
 import { type Identity, identityGenesis, isNodeKey, verifyIdentity } from './identity.ts'
 import { KEY } from './layout.ts'
 import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
-import type { Context, Partner } from './machine.ts'
+import { type Context, type Partner, sentence } from './machine.ts'
 import type { HelloMessage } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
@@ -54,9 +54,11 @@ export function formatTicket(ticket: Ticket): string {
 
 /** Reads a ticket. Throws TICKET_MALFORMED for a mistyped or cut one, UNKNOWN_VERSION for one of a later version. */
 export function parseTicket(ticketText: string): Ticket {
-  const malformed = (why: string) => new ProtocolError('TICKET_MALFORMED', `this is not a whole ticket: ${why}`)
+  const malformed = (why: string) =>
+    new ProtocolError('TICKET_MALFORMED', `this is not a whole ticket: ${why}`)
   const trimmed = ticketText.trim()
-  if (!trimmed.startsWith(PREFIX) || trimmed.length > 8_192) throw malformed(`it does not begin with ${PREFIX}`)
+  if (!trimmed.startsWith(PREFIX) || trimmed.length > 8_192)
+    throw malformed(`it does not begin with ${PREFIX}`)
   try {
     const all = base32.baseDecode(trimmed.slice(PREFIX.length))
     const body = all.slice(0, -CHECK_BYTES)
@@ -76,7 +78,12 @@ export function parseTicket(ticketText: string): Ticket {
 }
 
 /** What the inviter keeps of a ticket: never the secret itself. */
-const issuedShape = object({ forWhom: text(MAX_NAME_LENGTH), expires: uint, made: uint, usedBy: optional(link) })
+const issuedShape = object({
+  forWhom: text(MAX_NAME_LENGTH),
+  expires: uint,
+  made: uint,
+  usedBy: optional(link),
+})
 export type Issued = Infer<typeof issuedShape>
 export const ticketKey = (secret: Uint8Array): string => KEY.ticket(sha256(TICKET, secret))
 export const readIssued = (stored: Uint8Array): Issued => decode(stored) as unknown as Issued
@@ -114,17 +121,23 @@ type Answer = { output: Output; answer: HelloMessage }
 
 /** Inviter: takes a joiner in, or says why not. `node` is the key that the connection proved. */
 export function welcome(hello: HelloMessage, node: Uint8Array, context: Context): Answer {
-  const refuse = (code: string, why: string): Answer => ({ output: nothing(), answer: { t: 'hello/refused', code, text: why } })
+  const refuse = (code: string, why: string): Answer => ({
+    output: nothing(),
+    answer: { t: 'hello/refused', code, text: sentence(why) },
+  })
   if (hello.t !== 'hello/join') return refuse('OUT_OF_ORDER', 'a hello begins with hello/join')
-  if (!hello.versions.includes(VERSIONS[0]!)) return refuse('UNKNOWN_VERSION', `this node speaks version ${VERSIONS}`)
+  if (!hello.versions.includes(VERSIONS[0]!))
+    return refuse('UNKNOWN_VERSION', `this node speaks version ${VERSIONS}`)
   const key = ticketKey(hello.secret)
   const stored = context.get(key)
   if (!stored) return refuse('TICKET_UNKNOWN', 'this ticket was not made here, or was taken back')
   const issued = readIssued(stored)
   const joiner = readPartner(hello, node, context)
   if (typeof joiner === 'string') return refuse('RECORD_INVALID', joiner)
-  if (issued.usedBy && !issued.usedBy.equals(joiner.id)) return refuse('TICKET_UNKNOWN', 'this ticket was used already')
-  if (!issued.usedBy && context.now.wallMs > issued.expires) return refuse('TICKET_EXPIRED', 'this ticket has expired')
+  if (issued.usedBy && !issued.usedBy.equals(joiner.id))
+    return refuse('TICKET_UNKNOWN', 'this ticket was used already')
+  if (!issued.usedBy && context.now.wallMs > issued.expires)
+    return refuse('TICKET_EXPIRED', 'this ticket has expired')
   const output = pair(joiner)
   output.writes.push({ key, value: encode({ ...issued, usedBy: joiner.id }), if: { equals: stored } })
   const answer: HelloMessage = {
@@ -138,9 +151,14 @@ export function welcome(hello: HelloMessage, node: Uint8Array, context: Context)
 }
 
 /** Joiner: checks that the answer comes from whom the ticket names. Throws the refusal's code. */
-export function welcomed(ticket: Ticket, answer: HelloMessage, context: Context): { output: Output; partner: Partner } {
+export function welcomed(
+  ticket: Ticket,
+  answer: HelloMessage,
+  context: Context,
+): { output: Output; partner: Partner } {
   if (answer.t === 'hello/refused') {
-    const code = answer.code === 'TICKET_EXPIRED' || answer.code === 'TICKET_UNKNOWN' ? answer.code : 'NOT_ADMITTED'
+    const code =
+      answer.code === 'TICKET_EXPIRED' || answer.code === 'TICKET_UNKNOWN' ? answer.code : 'NOT_ADMITTED'
     throw new ProtocolError(code, answer.text)
   }
   if (answer.t !== 'hello/welcome') throw new ProtocolError('OUT_OF_ORDER', 'the answer is not a welcome')
@@ -148,7 +166,8 @@ export function welcomed(ticket: Ticket, answer: HelloMessage, context: Context)
     throw new ProtocolError('UNKNOWN_VERSION', `the other side chose version ${answer.version}, this node speaks ${VERSIONS}`)
   const inviter = readPartner(answer, ticket.node, context)
   if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
-  if (!inviter.id.equals(ticket.org)) throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
+  if (!inviter.id.equals(ticket.org))
+    throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
   return { output: pair(inviter), partner: inviter }
 }
 
@@ -200,5 +219,9 @@ export function decodePartner(stored: Uint8Array): Partner {
     paired: number
   }
   const identity = readRecord(identityGenesis, value.identity) as Stored<Identity>
-  return partnerOf(identity, { addresses: value.addresses, witnesses: value.witnesses, pairedMs: value.paired })
+  return partnerOf(identity, {
+    addresses: value.addresses,
+    witnesses: value.witnesses,
+    pairedMs: value.paired,
+  })
 }

@@ -20,9 +20,9 @@ import { KEY } from './layout.ts'
 import { emptyLedger, type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
-import type { HelloMessage, Message, MessageOf, Refusal } from './message.ts'
+import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
 import * as negotiation from './negotiation.ts'
-import { join, nothing, type Now, type Output } from './output.ts'
+import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { KeyRole } from './record.ts'
 import * as transfer from './transfer.ts'
@@ -74,7 +74,12 @@ export interface PeerStep {
 export function open(env: Pick<Env, 'get'>): PeerState {
   const clock = env.get(KEY.clock)
   const highMs = clock ? (decode(clock) as number) : 0
-  return { ledger: loadLedger(env.get), catalogs: new Map(), partners: new Map(), clock: { highMs, storedMs: highMs } }
+  return {
+    ledger: loadLedger(env.get),
+    catalogs: new Map(),
+    partners: new Map(),
+    clock: { highMs, storedMs: highMs },
+  }
 }
 
 /** The state of a new participant, before `init`. */
@@ -119,7 +124,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       const { machines, answer, reading, entry, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
       let done: PeerStep = logged(state, step, context, entry)
-      for (const { key, input: inner } of machines ?? []) done = then(done, runMachine(done.state, key, inner, context))
+      for (const { key, input: inner } of machines ?? [])
+        done = then(done, context, (next, seen) => runMachine(next, key, inner, seen))
       return { ...done, ...(answer ? { answer } : {}) }
     }
   }
@@ -152,7 +158,10 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       return witnessOf(state, from, message, context)
     default: {
       const step = heads.receive(from, message, state.ledger, context)
-      const writes = step.state ? [{ key: KEY.watch(from), value: heads.encodeWatch(step.state) }] : []
+      const value = step.state && heads.encodeWatch(step.state)
+      const stored = context.get(KEY.watch(from))
+      const changed = value && !(stored && equal(stored, value))
+      const writes = changed ? [{ key: KEY.watch(from), value }] : []
       return { state, output: { ...step.output, writes: [...step.output.writes, ...writes] } }
     }
   }
@@ -162,7 +171,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
 function deliveryKey(message: Message): string {
   if (message.t === 'delivery/done' || message.t === 'delivery/refused')
     return KEY.delivery(message.agreement, message.packet)
-  const bytes = message.t === 'delivery/release' ? message.release : (message as MessageOf<'delivery/received'>).receipt
+  const bytes =
+    message.t === 'delivery/release' ? message.release : (message as MessageOf<'delivery/received'>).receipt
   const ids = delivery.idsOf(bytes)
   return ids ? KEY.delivery(ids.agreement, ids.packet) : 'delivery/none'
 }
@@ -183,7 +193,8 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
   if (message.t === 'witness/add') {
     const held = context.get(KEY.cosigned(from))
     const step = witnessing.witness(held && decodeState(held), from, message, context)
-    if (!step.state || step.output.sends[0]?.message.t !== 'witness/cosigned') return { state, output: step.output }
+    if (!step.state || step.output.sends[0]?.message.t !== 'witness/cosigned')
+      return { state, output: step.output }
     // The condition makes check-and-store one act, whatever else is queued (RULES A2).
     const value = encodeState(step.state)
     step.output.writes.push({ key: KEY.cosigned(from), value, if: held ? { equals: held } : 'absent' })
@@ -233,11 +244,17 @@ function runMachine(state: PeerState, key: string, input: DialogueInput, context
   const before = stored && decodeState<transfer.Transfer>(stored)
   const step = transfer.step(before, input as transfer.TransferInput, context)
   let done = logged(state, saved(key, stored, step, transfer.isOver), context)
-  for (const begun of step.begun ?? []) done = then(done, beginDelivery(done.state, step.state!, begun, context))
+  for (const begun of step.begun ?? [])
+    done = then(done, context, (next, seen) => beginDelivery(next, step.state!, begun, seen))
   return done
 }
 
-function beginDelivery(state: PeerState, t: transfer.Transfer, begun: transfer.Begun, context: Context): PeerStep {
+function beginDelivery(
+  state: PeerState,
+  t: transfer.Transfer,
+  begun: transfer.Begun,
+  context: Context,
+): PeerStep {
   const { stored, rootBytes } = begun
   const { agreement, org, id } = t
   const packet = stored.id
@@ -249,28 +266,26 @@ function beginDelivery(state: PeerState, t: transfer.Transfer, begun: transfer.B
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
-  return then({ state: begin.state, output: { ...nothing(), writes } }, begin)
+  return { ...begin, output: join({ ...nothing(), writes }, begin.output) }
 }
 
 function deliver(state: PeerState, key: string, input: delivery.DeliveryInput, context: Context): PeerStep {
   const stored = context.get(key)
   const before = stored && decodeState<delivery.Delivery>(stored)
-  // A delivery belongs to one partner: a message from another finds nobody there.
-  const own = input.type !== 'message' || !before || before.org === input.from ? before : undefined
-  if (before && !own) {
-    const { from } = input as Extract<delivery.DeliveryInput, { type: 'message' }>
-    return { state, output: violation(from, 'error', 'NOT_ADMITTED', `${key} is of another partner`).output }
+  // A delivery belongs to one partner; to another it is nobody's.
+  if (before && input.type === 'message' && input.from !== before.org) {
+    const { from, message } = input
+    return {
+      state,
+      output: violation(from, message.t, 'NOT_ADMITTED', 'this delivery is not with you').output,
+    }
   }
-  const step = delivery.step(own, input, context)
+  const step = delivery.step(before, input, context)
   const done = logged(state, saved(key, stored, step, delivery.isOver), context)
   if (!step.over) return done
   const transferKey = KEY.transfer(step.state!.org, step.over.transfer)
-  return then(done, runLater(done, transferKey, { type: 'delivered', ok: step.over.ok }, context))
-}
-
-/** Runs a machine on the store as the step before it will leave it. */
-function runLater(before: PeerStep, key: string, input: DialogueInput, context: Context): PeerStep {
-  return runMachine(before.state, key, input, over(context, before.output))
+  const { ok } = step.over
+  return then(done, context, (next, seen) => runMachine(next, transferKey, { type: 'delivered', ok }, seen))
 }
 
 /** The context with the writes of an output of the same step already visible. */
@@ -279,11 +294,20 @@ function over(context: Context, output: Output): Context {
   return { ...context, get: key => (written.has(key) ? written.get(key) : context.get(key)) }
 }
 
-function submission(state: PeerState, org: string, input: witnessing.SubmissionInput, context: Context): PeerStep {
+function submission(
+  state: PeerState,
+  org: string,
+  input: witnessing.SubmissionInput,
+  context: Context,
+): PeerStep {
   const key = KEY.witness(org)
   const stored = context.get(key)
   const step = witnessing.submit(stored && decodeState(stored), input, state.ledger, context)
-  return logged(state, saved(key, stored, step, s => s.sentSize === undefined), context)
+  return logged(
+    state,
+    saved(key, stored, step, s => s.sentSize === undefined),
+    context,
+  )
 }
 
 /** A step with its state as a write, and the marker by which a restart finds what is not over. */
@@ -297,9 +321,10 @@ function saved<S extends object>(
   const value = encodeState(step.state)
   if (before && equal(value, before)) return step
   step.output.writes.push({ key, value })
+  const wasOpen = before !== undefined && !isOver(decodeState<S>(before))
   if (isOver(step.state)) {
-    if (before) step.output.writes.push({ key: KEY.open(key) })
-  } else if (!before) step.output.writes.push({ key: KEY.open(key), value: new Uint8Array() })
+    if (wasOpen) step.output.writes.push({ key: KEY.open(key) })
+  } else if (!wasOpen) step.output.writes.push({ key: KEY.open(key), value: new Uint8Array() })
   return step
 }
 
@@ -335,13 +360,14 @@ function beat(state: PeerState, type: 'tick' | 'start'): PeerStep {
 }
 
 function headOf(state: PeerState, entries: Uint8Array[], context: Context): PeerStep {
+  if (state.ledger.reading === undefined) return { state, output: nothing() } // asked for before a restart
   const made = heads.makeHead(state.ledger, entries, context)
   if ('damaged' in made) return { state, output: nothing(), damaged: made.damaged }
   let done: PeerStep = { state: { ...state, ledger: made.ledger }, output: made.output }
-  const shown = over(context, made.output)
   for (const id of context.witnesses) {
     const org = id.toString()
-    if (context.partner(org)) done = then(done, submission(done.state, org, { type: 'head', org }, shown))
+    if (context.partner(org))
+      done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
   }
   const { ledger } = done.state
   if (ledger.tail.range.size === ledger.signed.range.size) return done
@@ -361,12 +387,19 @@ function pageOf(state: PeerState, input: Extract<Input, { type: 'page' }>, conte
 
 /** Inputs whose outcome depends on dates that expire. */
 function isDecision(input: Input): boolean {
-  if (input.type === 'message')
-    return ['negotiation/request', 'negotiation/agree', 'negotiation/verify', 'transfer/request', 'delivery/received'].includes(
-      input.message.t,
-    )
-  return input.type === 'request' || input.type === 'decide' || input.type === 'hello' || input.type === 'offer'
+  return input.type === 'message' ? DATED.has(input.message.t) : COMMANDS.has(input.type)
 }
+
+/** A witness dates what it cosigns, so it does not by a time that it knows to be wrong. */
+const DATED = new Set<MessageType>([
+  'negotiation/request',
+  'negotiation/agree',
+  'negotiation/verify',
+  'transfer/request',
+  'delivery/received',
+  'witness/add',
+])
+const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join'])
 
 function refuseBehind(state: PeerState, input: Input): PeerStep {
   const text = 'the clock is more than five minutes behind the highest time seen; set it right'
@@ -422,13 +455,15 @@ function partnerOf(state: PeerState, stored: Uint8Array | undefined, org: string
   return partner
 }
 
-/** One step after another, as one. */
-const then = (first: PeerStep, second: PeerStep): PeerStep => ({
-  ...first,
-  ...second,
-  output: join(first.output, second.output),
-})
-
+/** One step after another, as one: the second sees the store as the first will leave it. */
+function then(
+  first: PeerStep,
+  context: Context,
+  run: (state: PeerState, context: Context) => PeerStep,
+): PeerStep {
+  const second = run(first.state, over(context, first.output))
+  return { ...first, ...second, output: join(first.output, second.output) }
+}
 
 /** Which packet `org` may fetch under an agreement now, or why not: asked by the driver before it streams a byte. */
 export function permits(

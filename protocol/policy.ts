@@ -93,17 +93,34 @@ export function evaluate(policy: Policy, request: UsageRequest): Decision {
   if (!known) return deny(trace, plain('profile', 'profile', String(policy.profile.n), '1', 'unknown'))
   for (const [i, prohibition] of policy.prohibitions.entries()) {
     const at = `prohibitions[${i}]`
-    if (!covers(prohibition.action, request.action)) continue
+    const isKnown = Object.hasOwn(ACTIONS, prohibition.action)
+    if (!isKnown)
+      return deny(trace, plain(at, 'action', request.action, `not ${prohibition.action}`, 'unknown'))
+    // Also what is a part of the action asked for: who may use may read.
+    const meets = covers(prohibition.action, request.action) || covers(request.action, prohibition.action)
+    if (!meets) continue
     const clauses = prohibition.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`))
     trace.push(...clauses)
     if (clauses.every(clause => clause.holds !== false))
-      return deny(trace, clauses.at(-1) ?? plain(at, 'action', request.action, `not ${prohibition.action}`, false))
+      return deny(
+        trace,
+        clauses.at(-1) ?? plain(at, 'action', request.action, `not ${prohibition.action}`, false),
+      )
   }
   let denied: Clause | undefined
   for (const [i, permission] of policy.permissions.entries()) {
     const at = `permissions[${i}]`
-    const action = plain(at, 'action', request.action, permission.action, covers(permission.action, request.action))
-    const clauses = [action, ...permission.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`))]
+    const action = plain(
+      at,
+      'action',
+      request.action,
+      permission.action,
+      covers(permission.action, request.action),
+    )
+    const clauses = [
+      action,
+      ...permission.constraints.map((c, j) => test(c, request, `${at}.constraints[${j}]`)),
+    ]
     trace.push(...clauses)
     const failed = clauses.find(clause => clause.holds !== true)
     if (!failed) return { decision: 'permit', trace }
@@ -113,7 +130,13 @@ export function evaluate(policy: Policy, request: UsageRequest): Decision {
 }
 
 const deny = (trace: Clause[], denied: Clause): Decision => ({ decision: 'deny', trace, denied })
-const plain = (clause: string, left: string, asked: string, allowed: string, holds: Clause['holds']): Clause => ({
+const plain = (
+  clause: string,
+  left: string,
+  asked: string,
+  allowed: string,
+  holds: Clause['holds'],
+): Clause => ({
   clause,
   left,
   op: 'eq',
@@ -128,7 +151,8 @@ const sameProfile = (policy: Policy): boolean =>
 /** Whether a rule about `rule` speaks of `asked`: the same action, or one that includes it. Unknown actions never match a permission. */
 function covers(ruleAction: string, asked: string): boolean {
   if (!Object.hasOwn(ACTIONS, asked)) return false
-  for (let action: string | undefined = asked; action; action = ACTIONS[action]) if (action === ruleAction) return true
+  for (let action: string | undefined = asked; action; action = ACTIONS[action])
+    if (action === ruleAction) return true
   return false
 }
 

@@ -5,7 +5,14 @@
 import type { Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
-import { decodeSigned, type Payload, recordId, type Signature, type Signed, verifySignature } from '../crypto/statement.ts'
+import {
+  decodeSigned,
+  type Payload,
+  recordId,
+  type Signature,
+  type Signed,
+  verifySignature,
+} from '../crypto/statement.ts'
 import { Unknown } from './error.ts'
 import type { Infer, Shape } from './shape.ts'
 
@@ -54,7 +61,10 @@ export const recordType = <S extends Shape<unknown>>(definition: {
  * Reads a signed record of the given type from bytes: canonical, of that type and shape. Signatures are not checked.
  * Another version of the type is `unknown`, never true or false.
  */
-export function readRecord<P>(type: RecordType<P>, bytes: Uint8Array): Stored<P> | Exclude<Verdict, { ok: true }> {
+export function readRecord<P>(
+  type: RecordType<P>,
+  bytes: Uint8Array,
+): Stored<P> | Exclude<Verdict, { ok: true }> {
   let signed: Signed
   try {
     signed = decodeSigned(bytes)
@@ -73,7 +83,9 @@ export const isStored = <P>(read: Stored<P> | Verdict): read is Stored<P> => 'pa
 export function checkPayload<P>(type: RecordType<P>, payload: Payload): Verdict {
   if (payload.t !== type.t) {
     const same = String(payload.t).split('/')[0] === type.t.split('/')[0]
-    return same ? unknown(`type ${payload.t} is not known to this version`) : invalid(`${payload.t} is not ${type.t}`)
+    return same
+      ? unknown(`type ${payload.t} is not known to this version`)
+      : invalid(`${payload.t} is not ${type.t}`)
   }
   try {
     const reason = type.shape.check(payload as Value, type.t) ?? type.rule?.(payload as P)
@@ -95,7 +107,8 @@ export function verifySignatures<P>(
   roles: string[] = Object.keys(type.signers),
 ): Verdict {
   const found = stored.signatures.map(signature => signature.r)
-  if (found.join() !== roles.join()) return invalid(`signed as ${found.join(', ') || 'nobody'}, not as ${roles.join(', ')}`)
+  if (found.join() !== roles.join())
+    return invalid(`signed as ${found.join(', ') || 'nobody'}, not as ${roles.join(', ')}`)
   for (const signature of stored.signatures) {
     if (signature.a !== 1) return unknown(`algorithm ${signature.a} is not known to this version`)
     const signer = type.signers[signature.r]!

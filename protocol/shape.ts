@@ -24,7 +24,7 @@ const fits = <T>(test: (value: Value | undefined) => boolean, what: string): Sha
 /** A text of at most `max` UTF-16 units without control characters, also those that turn or break a printed line. */
 export const text = (max: number): Shape<string> =>
   fits(
-    value => typeof value === 'string' && value.length <= max && !hasControl(value),
+    value => typeof value === 'string' && value.length <= max && value.isWellFormed() && !hasControl(value),
     `a text of at most ${max} characters`,
   )
 export const uint: Shape<number> = fits(

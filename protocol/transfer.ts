@@ -18,7 +18,7 @@ import { decodeRoot } from './content.ts'
 import type { Role } from './event.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
-import { type Context, resendAt, type Step, say, stay, violation } from './machine.ts'
+import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { evaluate } from './policy.ts'
@@ -96,11 +96,13 @@ function receive(t: Transfer | undefined, from: string, message: Message, contex
         ? move(t!, 'COMPLETED')
         : violation(from, message.t, 'OUT_OF_ORDER', 'packets of this transfer are still open')
     case 'provider/TERMINATED/transfer/request':
+    case 'provider/TERMINATED/transfer/complete':
       return say(t!, from, { t: 'transfer/terminate', id: t!.id, refusal: t!.refusal! })
     case 'consumer/REQUESTED/transfer/terminate':
     case 'consumer/STARTED/transfer/terminate':
     case 'provider/STARTED/transfer/terminate':
       return move({ ...t!, refusal: (message as MessageOf<'transfer/terminate'>).refusal }, 'TERMINATED')
+    case 'nobody/none/transfer/terminate': // of a request that never came
     case 'consumer/COMPLETED/transfer/start':
     case 'consumer/COMPLETED/transfer/complete':
     case 'consumer/TERMINATED/transfer/start':
@@ -111,7 +113,12 @@ function receive(t: Transfer | undefined, from: string, message: Message, contex
       return stay()
     default:
       return t
-        ? violation(from, message.t, 'OUT_OF_ORDER', `${message.t} does not fit ${t.role} in state ${t.state}`)
+        ? violation(
+            from,
+            message.t,
+            'OUT_OF_ORDER',
+            `${message.t} does not fit ${t.role} in state ${t.state}`,
+          )
         : violation(from, message.t, 'UNKNOWN_DIALOGUE', `${message.t} for a transfer that nobody began here`)
   }
 }
@@ -121,7 +128,16 @@ function receive(t: Transfer | undefined, from: string, message: Message, contex
 function begin(input: Extract<TransferInput, { type: 'begin' }>, context: Context): TransferStep {
   const { id, org, agreement: agreementId } = input
   const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
-  const t: Transfer = { role: 'consumer', state: 'REQUESTED', id, org, agreement: agreementId, waits: 'page', ...counts, sent: 0 }
+  const t: Transfer = {
+    role: 'consumer',
+    state: 'REQUESTED',
+    id,
+    org,
+    agreement: agreementId,
+    waits: 'page',
+    ...counts,
+    sent: 0,
+  }
   return transmit(t, context)
 }
 
@@ -133,6 +149,10 @@ function asked(
   message: MessageOf<'transfer/request'>,
   context: Context,
 ): TransferStep {
+  if (t && !message.agreement.equals(t.agreement))
+    return violation(from, message.t, 'AGREEMENT_MISMATCH', 'the transfer was begun under another agreement')
+  if (message.after !== undefined && !AFTER.test(message.after))
+    return violation(from, message.t, 'MALFORMED', 'this is not a page of a transfer')
   const granted = inForce(from, message.agreement, context)
   const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
   const next: Transfer = t ?? {
@@ -149,8 +169,6 @@ function asked(
     const refused = { ...next, refusal: granted }
     return move(refused, 'TERMINATED', { t: 'transfer/terminate', id: next.id, refusal: granted })
   }
-  if (!message.agreement.equals(next.agreement))
-    return violation(from, message.t, 'AGREEMENT_MISMATCH', 'the transfer was begun under another agreement')
   const prefix = KEY.packetsOf(granted.asset)
   const output = t ? nothing() : news(next)
   output.events.push({
@@ -158,7 +176,7 @@ function asked(
     machine: KEY.transfer(from, message.id),
     prefix,
     limit: MAX_PAGE,
-    ...(message.after ? { after: message.after } : {}),
+    ...(message.after ? { after: `${prefix}${message.after}` } : {}),
   })
   return { state: next, output, records: [] }
 }
@@ -166,30 +184,40 @@ function asked(
 function page(t: Transfer, input: Extract<TransferInput, { type: 'page' }>, context: Context): TransferStep {
   if (t.role !== 'provider' || t.state !== 'STARTED') return stay(t)
   const items: { packet: Uint8Array; root: Uint8Array }[] = []
-  let [size, last] = [0, input.after]
+  const after = input.after && pageName(input.after)
+  let [size, last] = [0, after]
   let cut = false
   for (const [key, digest] of input.rows) {
-    const record = context.get(KEY.record(cidFromDigest(digest, 'dag-cbor')))
-    const read = record && readRecord(packet, record)
-    if (!record || !read || !isStored(read)) continue
-    const root = context.get(KEY.root(read.payload.root))
-    if (!root) continue
-    cut = items.length > 0 && size + record.length + root.length > PAGE_BYTES
+    const item = itemOf(cidFromDigest(digest, 'dag-cbor'), context)
+    cut = item !== undefined && items.length > 0 && size + item.packet.length + item.root.length > PAGE_BYTES
     if (cut) break
-    size += record.length + root.length
-    items.push({ packet: record, root })
-    last = key
+    last = pageName(key)
+    if (!item) continue
+    size += item.packet.length + item.root.length
+    items.push(item)
   }
   const more = cut || input.more
   const message: Message = {
     t: 'transfer/start',
     id: t.id,
     packets: items,
-    ...(input.after ? { after: input.after } : {}),
+    ...(after ? { after } : {}),
     ...(more && last ? { next: last } : {}),
   }
   return say(t, t.org, message)
 }
+
+/** What stands of a packet in a page, while it is here whole. */
+function itemOf(id: CID, context: Context): { packet: Uint8Array; root: Uint8Array } | undefined {
+  const record = context.get(KEY.record(id))
+  const read = record && readRecord(packet, record)
+  const root = read && isStored(read) ? context.get(KEY.root(read.payload.root)) : undefined
+  return record && root && { packet: record, root }
+}
+
+/** The place of a page as the wire names it: the last part of the key at which the page before ended. */
+const pageName = (key: string): string => key.slice(key.lastIndexOf('/') + 1)
+const AFTER = /^[0-9]{16}$/
 
 // Consumer checks the page and begins the deliveries.
 
@@ -197,24 +225,34 @@ function started(t: Transfer, message: MessageOf<'transfer/start'>, context: Con
   if (t.waits !== 'page' || message.after !== t.after) return stay(t) // a repeat of an earlier page
   const granted = readGrant(t.org, t.agreement, context)
   if (!granted) return terminate(t, { code: 'AGREEMENT_UNKNOWN', text: 'the agreement is not known here' })
+  if (message.next !== undefined && message.next <= (t.after ?? ''))
+    return terminate(t, { code: 'MALFORMED', text: 'the next page is not after this one' })
   const begun: Begun[] = []
   for (const item of message.packets) {
     const checked = check(item, granted.payload, context)
     if ('code' in checked) return terminate(t, checked)
-    if (!context.get(KEY.delivery(t.agreement, checked.stored.id))) begun.push(checked)
+    const { id } = checked.stored
+    if (!begun.some(each => each.stored.id.equals(id)) && isDue(t.agreement, id, context)) begun.push(checked)
   }
-  const bytes = begun.reduce((sum, { stored }) => sum + stored.payload.size, t.bytes)
+  const sum = begun.reduce((bytes, { stored }) => bytes + stored.payload.size, t.bytes)
+  const bytes = Math.min(sum, Number.MAX_SAFE_INTEGER)
   const { after: _, ...rest } = t
   const next: Transfer = {
     ...rest,
     state: 'STARTED',
     open: t.open + begun.length,
     bytes,
-    waits: 'packets',
+    waits: 'nothing',
     sent: 0,
     ...(message.next ? { after: message.next } : {}),
   }
-  return { ...proceed(next, context, t.state === 'REQUESTED'), begun }
+  return { ...proceed(next, context), begun }
+}
+
+/** Whether a packet is still to be had: not delivered before and not under way. One that failed is tried again. */
+function isDue(agreementId: CID, packetId: CID, context: Context): boolean {
+  const stored = context.get(KEY.delivery(agreementId, packetId))
+  return !stored || decodeState<{ state: string }>(stored).state === 'FAILED'
 }
 
 function check(
@@ -223,18 +261,20 @@ function check(
   context: Context,
 ): Begun | Refusal {
   const stored = readRecord(packet, item.packet)
-  if (!isStored(stored)) return { code: 'RECORD_INVALID', text: stored.reason.slice(0, 512) }
+  if (!isStored(stored)) return { code: 'RECORD_INVALID', text: stored.reason }
   const verdict = verifySignatures(packet, stored, context.keys)
-  if (verdict.ok !== true) return { code: 'SIGNATURE_INVALID', text: verdict.reason.slice(0, 512) }
-  if (!stored.payload.asset.equals(granted.asset) || !stored.payload.org.equals(granted.assigner))
-    return { code: 'AGREEMENT_MISMATCH', text: 'a packet of another asset or publisher' }
+  if (verdict.ok !== true) return { code: 'SIGNATURE_INVALID', text: verdict.reason }
+  if (!stored.payload.asset.equals(granted.asset))
+    return { code: 'AGREEMENT_MISMATCH', text: 'a packet of another asset' }
+  if (!stored.payload.org.equals(granted.assigner))
+    return { code: 'RECORD_INVALID', text: 'a packet that somebody else published' }
   if (!cidOf(item.root, 'dag-cbor').equals(stored.payload.root))
     return { code: 'RECORD_INVALID', text: 'the content root is not the one the packet names' }
   try {
     if (decodeRoot(item.root).size !== stored.payload.size)
       return { code: 'RECORD_INVALID', text: 'content root and packet differ in size' }
   } catch (error) {
-    return { code: 'RECORD_INVALID', text: (error as Error).message.slice(0, 512) }
+    return { code: 'RECORD_INVALID', text: (error as Error).message }
   }
   return { stored, rootBytes: item.root }
 }
@@ -245,9 +285,9 @@ function delivered(t: Transfer, ok: boolean, context: Context): TransferStep {
 }
 
 /** What a started transfer does next: ask for the next page, wait for packets, or complete. */
-function proceed(t: Transfer, context: Context, isNew = false): TransferStep {
+function proceed(t: Transfer, context: Context): TransferStep {
   const waits = t.after && t.open <= OPEN_LOW ? 'page' : t.after || t.open > 0 ? 'packets' : 'complete'
-  if (waits === t.waits && !isNew) return { state: t, output: nothing(), records: [] }
+  if (waits === t.waits) return stay(t)
   const next = { ...t, waits, sent: 0 } as Transfer
   if (waits !== 'packets') return transmit(next, context)
   const output = news(next)
@@ -255,7 +295,8 @@ function proceed(t: Transfer, context: Context, isNew = false): TransferStep {
   return { state: next, output, records: [] }
 }
 
-function terminate(t: Transfer, refusal: Refusal): TransferStep {
+function terminate(t: Transfer, why: Refusal): TransferStep {
+  const refusal = tidy(why)
   return move({ ...t, refusal }, 'TERMINATED', { t: 'transfer/terminate', id: t.id, refusal })
 }
 
@@ -286,7 +327,13 @@ function move(t: Transfer, state: TransferState, ...messages: Message[]): Transf
 
 function news(t: Transfer) {
   const output = nothing()
-  output.events.push({ type: 'transfer', machine: KEY.transfer(t.org, t.id), org: t.org, role: t.role, state: t.state })
+  output.events.push({
+    type: 'transfer',
+    machine: KEY.transfer(t.org, t.id),
+    org: t.org,
+    role: t.role,
+    state: t.state,
+  })
   return output
 }
 
@@ -296,17 +343,23 @@ export const isOver = (t: Transfer): boolean => t.state === 'COMPLETED' || t.sta
 export function readGrant(org: string, id: CID, context: Context): Stored<Agreement> | undefined {
   const found = context.get(KEY.grant(org, id))
   const read = found && readRecord(agreement, found)
-  return read && isStored(read) ? read : undefined
+  return read && isStored(read) && read.id.equals(id) ? read : undefined
 }
 
 /** The agreement under which we owe `org` data now; the policy is decided again at each step that gives something. */
 export function inForce(org: string, id: CID, context: Context): Agreement | Refusal {
   const granted = readGrant(org, id, context)?.payload
   if (!granted?.assigner.equals(context.self.id))
-    return { code: 'AGREEMENT_UNKNOWN', text: `no agreement ${toHex(id.multihash.digest).slice(0, 8)} with you is known here` }
+    return {
+      code: 'AGREEMENT_UNKNOWN',
+      text: `no agreement ${toHex(id.multihash.digest).slice(0, 8)} with you is known here`,
+    }
   const { wallMs } = context.now
   if (wallMs >= granted.until)
-    return { code: 'AGREEMENT_ENDED', text: `the agreement ended at ${new Date(granted.until).toISOString()}` }
+    return {
+      code: 'AGREEMENT_ENDED',
+      text: `the agreement ended at ${new Date(granted.until).toISOString()}`,
+    }
   const request = { action: granted.action, purpose: granted.purpose, recipient: org, dateTimeMs: wallMs }
   const { decision, denied } = evaluate(granted.policy, request)
   if (decision === 'permit') return granted
@@ -319,7 +372,7 @@ export function mayFetch(org: string, agreementId: CID, packetId: CID, context: 
   if ('code' in granted) return granted
   const found = context.get(KEY.record(packetId))
   const read = found && readRecord(packet, found)
-  if (!read || !isStored(read) || !read.payload.asset.equals(granted.asset))
+  if (!read || !isStored(read) || !read.id.equals(packetId) || !read.payload.asset.equals(granted.asset))
     return { code: 'NOT_FOUND', text: 'there is no such packet under this agreement' }
   return read.payload
 }

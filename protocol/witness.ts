@@ -16,7 +16,7 @@ import { cosignerName, keyOf } from './identity.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { type Head, readHead } from './log.ts'
-import { type Context, resendAt, type Step, stay, violation } from './machine.ts'
+import { type Context, resendAt, type Step, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
 
@@ -69,6 +69,7 @@ export function submit(
 
 /** Submits the newest head unless one is under way. */
 function next(s: Submission, ledger: Ledger, context: Context): Step<Submission> {
+  if (s.stuck) return rest(s)
   if (s.sentSize !== undefined) return stay(s)
   const head = newestHead(context.get)
   return head && head.size > s.size ? send({ ...s, sentSize: head.size, sent: 0 }, ledger, context) : rest(s)
@@ -76,7 +77,7 @@ function next(s: Submission, ledger: Ledger, context: Context): Step<Submission>
 
 function send(s: Submission, ledger: Ledger, context: Context): Step<Submission> {
   const note = s.sentSize === undefined ? undefined : context.get(KEY.head(s.sentSize))
-  if (!note || s.stuck) return rest(s)
+  if (!note) return rest(s)
   const path = proveExtension(ledger, context.get, s.size, s.sentSize!)
   const output = nothing()
   output.sends.push({ to: s.org, message: { t: 'witness/add', old: s.size, note, path } })
@@ -84,7 +85,12 @@ function send(s: Submission, ledger: Ledger, context: Context): Step<Submission>
   return { state: { ...s, sent: s.sent + 1 }, output, records: [] }
 }
 
-function cosigned(s: Submission, message: MessageOf<'witness/cosigned'>, ledger: Ledger, context: Context): Step<Submission> {
+function cosigned(
+  s: Submission,
+  message: MessageOf<'witness/cosigned'>,
+  ledger: Ledger,
+  context: Context,
+): Step<Submission> {
   if (message.size !== s.sentSize) return stay(s) // a repeat
   const stored = context.get(KEY.head(message.size))
   const partner = context.partner(s.org)
@@ -97,18 +103,33 @@ function cosigned(s: Submission, message: MessageOf<'witness/cosigned'>, ledger:
   const lines = [...note.lines.filter(each => each.name !== name), line]
   const done = idle({ ...s, size: message.size })
   const step = next(done, ledger, context)
-  step.output.writes.push({ key: KEY.head(message.size), value: utf8(formatNote({ body: note.body, lines })) })
+  step.output.writes.push({
+    key: KEY.head(message.size),
+    value: utf8(formatNote({ body: note.body, lines })),
+  })
   step.output.events.push({ type: 'cosigned', org: s.org, size: message.size })
   return step
 }
 
-function refused(s: Submission, message: MessageOf<'witness/refused'>, ledger: Ledger, context: Context): Step<Submission> {
+function refused(
+  s: Submission,
+  message: MessageOf<'witness/refused'>,
+  ledger: Ledger,
+  context: Context,
+): Step<Submission> {
   if (s.sentSize === undefined) return stay(s)
-  const known = message.status === 409 && message.size <= s.sentSize && message.size !== s.size
-  if (known) return send({ ...s, size: message.size, sent: 0 }, ledger, context)
-  const stuck = `${message.status} at size ${message.size}: ${message.text}`.slice(0, 512)
+  // The size that this side counts on already: the late answer to a copy of an earlier message. The timer sends again.
+  if (message.status === 409 && message.size === s.size) return stay(s)
+  if (message.status === 409 && message.size <= s.sentSize)
+    return send({ ...s, size: message.size, sent: 0 }, ledger, context)
+  const stuck = sentence(`${message.status} at size ${message.size}: ${message.text}`)
   const step = rest({ ...idle(s), stuck })
-  step.output.events.push({ type: 'violation', org: s.org, code: 'HEAD_BEHIND', text: `the witness refuses: ${stuck}` })
+  step.output.events.push({
+    type: 'violation',
+    org: s.org,
+    code: 'HEAD_BEHIND',
+    text: `the witness refuses: ${stuck}`,
+  })
   return step
 }
 
@@ -142,24 +163,45 @@ export function witness(
   const head = readHead(message.note, partner.id, partner.identity)
   const held = state?.size ?? 0
   if ('reason' in head) return refuse(state, from, held, 403, head.reason)
-  if (message.old > head.size) return refuse(state, from, held, 400, 'old is greater than the size of the head')
+  if (message.old > head.size)
+    return refuse(state, from, held, 400, 'old is greater than the size of the head')
   if (message.old !== held) return refuse(state, from, held, 409, 'another size is held here')
-  const wrong = state && head.size > 0 ? breaks(state, head, message.path) : message.path.length > 0
+  const wrong = state && held > 0 ? breaks(state, head, message.path) : message.path.length > 0
   if (wrong) return refuse(state, from, held, 422, 'the head is not shown to extend the one held here')
-  const line = cosign(head.note.body, Math.floor(context.now.wallMs / 1000), cosignerName(context.self.org), context.noteKey('witness'))
+  const line = cosign(
+    head.note.body,
+    Math.floor(context.now.wallMs / 1000),
+    cosignerName(context.self.org),
+    context.noteKey('witness'),
+  )
   const output = nothing()
-  output.sends.push({ to: from, message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) } })
+  output.sends.push({
+    to: from,
+    message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
+  })
   return { state: { size: head.size, root: head.root }, output, records: [] }
 }
 
 /** Whether the head does NOT extend the one held. */
 function breaks(held: Cosigned, head: Head, path: Uint8Array[]): boolean {
   if (head.size === held.size) return !equal(head.root, held.root) || path.length > 0
-  return !verifyConsistency({ oldSize: held.size, oldRoot: held.root, size: head.size, root: head.root, path })
+  return !verifyConsistency({
+    oldSize: held.size,
+    oldRoot: held.root,
+    size: head.size,
+    root: head.root,
+    path,
+  })
 }
 
-function refuse(state: Cosigned | undefined, to: string, size: number, status: number, why: string): Step<Cosigned> {
+function refuse(
+  state: Cosigned | undefined,
+  to: string,
+  size: number,
+  status: number,
+  why: string,
+): Step<Cosigned> {
   const step = stay(state)
-  step.output.sends.push({ to, message: { t: 'witness/refused', size, status, text: why.slice(0, 512) } })
+  step.output.sends.push({ to, message: { t: 'witness/refused', size, status, text: sentence(why) } })
   return step
 }

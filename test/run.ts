@@ -1,5 +1,6 @@
 /**
  * Runs the uvu suites, each file in a process of its own, two at a time: `node test/run.ts [--slow] [PATTERN]`.
+ * `--root=FOLDER` runs the suites of another folder, `--limit-ms=N` gives each file N ms.
  *
  * It fails on what uvu lets pass (reference: uvu 0.5.6): a file that registers no suite, a hung test, a leaked handle, a
  * run in which nothing passed, a file wholly skipped without a reason, `only` under CI. The last line is
@@ -8,6 +9,7 @@
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { relative } from 'node:path'
+import { parseArgs } from 'node:util'
 import { parse } from 'uvu/parse'
 
 const FILE_TIMEOUT_MS = { fast: 120_000, slow: 900_000 }
@@ -21,22 +23,27 @@ interface Count {
   skipped: number
 }
 
-const args = process.argv.slice(2)
-if (process.send) await child(args[0]!)
-else await main(args.includes('--slow'), new RegExp(args.find(arg => !arg.startsWith('--')) ?? '.'))
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { slow: { type: 'boolean' }, root: { type: 'string' }, 'limit-ms': { type: 'string' } },
+})
+if (process.send) await child(positionals[0]!)
+else await main(values.slow ?? false, new RegExp(positionals[0] ?? '.'))
 
 async function main(slow: boolean, pattern: RegExp): Promise<void> {
-  const { suites } = await parse(import.meta.dirname, '\\.test\\.ts$')
+  const limitMs = Number(values['limit-ms'] ?? (slow ? FILE_TIMEOUT_MS.slow : FILE_TIMEOUT_MS.fast))
+  const { suites } = await parse(values.root ?? import.meta.dirname, '\\.test\\.ts$')
   const chosen = suites.filter(({ name }) => pattern.test(name) && slow === name.includes('.slow.'))
+  if (slow && positionals.length === 0 && chosen.length === 0) {
+    console.log('no slow files\n0 passed, 0 failed')
+    return
+  }
   const queue = [...chosen]
   const sum: Count = { passed: 0, failed: 0, skipped: 0 }
   await Promise.all(
     Array.from({ length: slow ? 1 : Math.min(availableParallelism(), 2) }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) {
-        const { count, text, problem } = await runFile(
-          next.file,
-          slow ? FILE_TIMEOUT_MS.slow : FILE_TIMEOUT_MS.fast,
-        )
+        const { count, text, problem } = await runFile(next.file, limitMs)
         process.stdout.write(text)
         if (problem) console.log(`FAIL ${relative('.', next.file)}: ${problem}`)
         sum.passed += count.passed
@@ -86,6 +93,7 @@ function runFile(file: string, timeoutMs: number): Promise<{ count: Count; text:
     proc.on('close', (code, signal) => {
       clearTimeout(watchdog)
       if (!told) problem ??= `ended with ${signal ?? code} before its tests did`
+      else if (code !== 0 && count.failed === 0) problem ??= `ended with ${signal ?? code} after its tests`
       const name = `${relative('.', file)} (${((Date.now() - started) / 1000).toFixed(1)} s)`
       resolve({ count, text: `${name}\n${text}`, ...(problem ? { problem } : {}) })
     })
@@ -110,10 +118,10 @@ async function child(file: string): Promise<void> {
         count.passed += passed
         count.skipped += skipped
         count.failed += total - passed
+        if (process.exitCode && count.failed === 0)
+          problem ??= `exit code ${process.exitCode} without a failed test`
         return result
       }
   await exec()
-  if (process.exitCode && count.failed === 0)
-    problem ??= `exit code ${process.exitCode} without a failed test`
   process.send!({ count, problem, reasons }, () => process.disconnect())
 }

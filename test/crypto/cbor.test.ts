@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { decode as general, encode as generalEncode } from 'cborg'
+import { decode as general } from 'cborg'
 import fc from 'fast-check'
+import { CID } from 'multiformats/cid'
 import * as assert from 'uvu/assert'
 import { fromHex, toHex, utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, MAX_DEPTH, type Value } from '../../crypto/cbor.ts'
@@ -70,6 +71,7 @@ test('RFC 8949 appendix A, the part that DAG-CBOR has', () => {
     [{ a: 'A', b: 'B', c: 'C', d: 'D', e: 'E' }, 'a56161614161626142616361436164614461656145'],
     [Number.MAX_SAFE_INTEGER, '1b001fffffffffffff'],
     [Number.MIN_SAFE_INTEGER, '3b001ffffffffffffe'],
+    [{ 𐅑: 1, ｚx: 2, b: 3 }, 'a361620364efbd9a780264f090859101'], // by UTF-8, not by UTF-16
   ]
   for (const [item, hex] of rows) {
     assert.is(toHex(encode(item)), hex)
@@ -159,6 +161,8 @@ test('values without a form are refused by name', () => {
     [() => 0, 'CBOR_INVALID'],
     [Symbol('s'), 'CBOR_INVALID'],
     [cycle, 'CBOR_TOO_DEEP'],
+    [CID.parse('QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n'), 'CID_UNSUPPORTED'],
+    [CID.createV1(0x70, cid.multihash), 'CID_UNSUPPORTED'],
     [cid.toV1().multihash, 'CBOR_INVALID'],
   ]
   for (const [item, code] of rows) {
@@ -179,18 +183,34 @@ test('depth and length are bounded before anything is built', () => {
   throwsCode(() => decode('00' as unknown as Uint8Array), 'CBOR_INVALID')
 })
 
-test('a value comes back, and its bytes are those of a general encoder', () => {
-  const link = (item: { bytes: Uint8Array }) => item.bytes
-  assert.is(toHex(encode(cid)), `d82a582500${toHex(link(cid))}`)
+test('a value comes back, to a general decoder too', () => {
+  assert.is(toHex(encode(cid)), `d82a582500${toHex(cid.bytes)}`)
+  assert.is(toHex(encode(-0)), '00')
   fc.assert(
     fc.property(value, item => {
       const bytes = encode(item)
-      const back = decode(bytes, bytes.length)
-      sameBytes(encode(back), bytes)
-      if (!JSON.stringify(item).includes('"/"')) sameBytes(bytes, generalEncode(item))
+      sameBytes(encode(decode(bytes, bytes.length)), bytes)
+      if (!hasLinkOrMark(item)) assert.equal(general(bytes, { strict: true }), item)
     }),
     { numRuns: 400 },
   )
+})
+
+/** A link needs a decoder for its tag; a U+FEFF at the start of a string is dropped by cborg 6.1.5. */
+function hasLinkOrMark(item: Value): boolean {
+  return item === cid || /"\ufeff|"\/"/.test(JSON.stringify(item))
+}
+
+test('the result of encode shares memory with nothing', () => {
+  const source = new Uint8Array(100)
+  const bytes = encode(source)
+  source.fill(9)
+  assert.is(bytes.at(-1), 0)
+  for (const item of [source, 1, true, { a: 'b' }]) {
+    const own = encode(item)
+    assert.is(own.constructor, Uint8Array)
+    assert.is(own.buffer.byteLength, own.length)
+  }
 })
 
 test('decoding keeps what JavaScript would trip over', () => {
@@ -199,8 +219,11 @@ test('decoding keeps what JavaScript would trip over', () => {
   assert.equal(Object.keys(back), ['__proto__'])
   assert.is(Object.getPrototypeOf(back), Object.prototype)
   sameBytes(encode(back), bytes)
-  assert.is(decode(encode('\ufeffabc')), '\ufeffabc')
-  sameBytes(encode({ '/': 'x', bytes: 'x' }), generalEncode({ '/': 'x', bytes: 'x' }))
+  for (const string of ['\ufeff', '\ufeffabc', '\ufeff\ufeff', 'a\ufeff', `\ufeff${'a'.repeat(300)}`]) {
+    assert.is(decode(encode(string)), string)
+    assert.equal(decode(encode({ [string]: 1, k: 2 })), { [string]: 1, k: 2 })
+  }
+  assert.is(toHex(encode({ '/': 'x', bytes: 'x' })), 'a2612f61786562797465736178')
 })
 
 test('bytes in a value are copies, also from a Buffer', () => {

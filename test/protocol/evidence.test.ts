@@ -11,7 +11,7 @@ import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
 import { saltOf, verify } from '../../protocol/verify.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
 import { blocksOf, car, varint, withRoot } from './bundle.ts'
-import { ask, check, collect, contextOf, detailOf, failedSteps, statusOf, story } from './story.ts'
+import { ask, check, collect, contextOf, detailOf, failedSteps, statusOf, story } from './evidence-story.ts'
 
 const test = suite('evidence files')
 const told = story()

@@ -12,7 +12,7 @@ import { HELLO, MESSAGES } from '../../protocol/message.ts'
 import { ACTIONS, OPERANDS, PROFILE_CODES } from '../../protocol/policy.ts'
 import { opened, received, rejected, release } from '../../protocol/receipt.ts'
 import { suite } from '../harness.ts'
-import { check, story } from './story.ts'
+import { check, story } from './evidence-story.ts'
 
 const test = suite('protocol/README.md')
 const ROOT = join(import.meta.dirname, '..', '..')

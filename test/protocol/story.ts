@@ -1,186 +1,338 @@
 /**
- * The story that tests of evidence begin with: Acme offers data, Bolt agrees and receives it, others witness both logs.
- * It runs in the in-memory world, and evidence is collected as a daemon collects it.
+ * The first exchange as a test plays it: Acme publishes and offers, Bolt reads the catalog, asks, signs and fetches, Cole
+ * cosigns the heads of both. Each step is asked again where an operator would; what must hold afterwards is in `check`.
  */
-import { utf8 } from '../../crypto/bytes.ts'
+import * as assert from 'uvu/assert'
+import { equal, readU64, text } from '../../crypto/bytes.ts'
 import type { CID } from '../../crypto/cid.ts'
-import { collectConsent, collectDelivery, recordsOf } from '../../protocol/collect.ts'
-import type { Answer } from '../../protocol/command.ts'
-import { plainDigest } from '../../protocol/content.ts'
-import type { ProofReply } from '../../protocol/event.ts'
-import { type Evidence, formatEvidence } from '../../protocol/evidence.ts'
-import { HANDLE, KEY } from '../../protocol/layout.ts'
+import type { PrivateKey } from '../../crypto/key.ts'
+import { rootOf } from '../../crypto/merkle.ts'
+import { parseNote } from '../../crypto/note.ts'
+import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
+import type { Answer, Command } from '../../protocol/command.ts'
+import * as delivery from '../../protocol/delivery.ts'
+import type { ProtocolCode } from '../../protocol/error.ts'
+import { newestHead, readWatch } from '../../protocol/heads.ts'
+import { KEY } from '../../protocol/layout.ts'
+import { readEntryAt } from '../../protocol/ledger.ts'
+import { commitment, emptyTail, readBack, readEntry, readHead } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
-import type { Negotiation } from '../../protocol/negotiation.ts'
-import { decodePartner } from '../../protocol/pairing.ts'
-import { PROFILE } from '../../protocol/policy.ts'
-import { readTrust, TRUST_SCHEMA, type Trust } from '../../protocol/trust.ts'
-import { type Report, saltOf, type VerifyOptions, verify } from '../../protocol/verify.ts'
-import { type Member, START_MS, World } from './world.ts'
+import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
+import * as negotiation from '../../protocol/negotiation.ts'
+import { type Policy, PROFILE } from '../../protocol/policy.ts'
+import * as transfer from '../../protocol/transfer.ts'
+import type { Submission } from '../../protocol/witness.ts'
+import { type Flight, type Member, START_MS, World } from './world.ts'
 
-export interface StoryOptions {
-  provider?: string
-  consumer?: string
-  witnesses?: string[]
-  /** Makes the content, and so every id, another. */
-  text?: string
-  packets?: number
-  /** When the keys of the parties end, and those of the witnesses. */
-  untilMs?: number
-  witnessUntilMs?: number
+export const DAY_MS = 86_400_000
+const utf8 = new TextEncoder()
+
+export const POLICY: Policy = {
+  profile: PROFILE,
+  prohibitions: [],
+  permissions: [{ action: 'analyse', constraints: [{ left: 'purpose', op: 'eq', right: 'benchmark' }] }],
 }
 
-export interface Story {
-  world: World
-  acme: Member
-  bolt: Member
-  witnesses: Member[]
-  agreement: CID
-  packet: CID
-  plain: Uint8Array
-  /** Just after the last message. */
-  asOfMs: number
-  trust: Trust
-  evidence: Evidence
-  bytes: Uint8Array
-  consent: Evidence
+export interface Options {
+  packets: number
+  approval: 'person' | 'policy'
+  level: 'general' | 'important'
+  policy: Policy
+  audience: (of: { acme: Member; bolt: Member; cole: Member }) => CID[]
+  untilMs: number
+  spoil: 'key' | 'block' | 'digest'
 }
 
-type Of<T extends Answer['type']> = Extract<Answer, { type: T }>
+/** Three organisations, paired and connected; nothing is shared yet. */
+export class Story {
+  readonly world: World = new World()
+  readonly acme: Member
+  readonly bolt: Member
+  readonly cole: Member
+  readonly options: Partial<Options>
+  /** Codes of violations that the play is meant to cause. */
+  expected: ProtocolCode[] = []
+  offer: CID | undefined
+  asset: CID | undefined
+  machine = ''
 
-export function story(options: StoryOptions = {}): Story {
-  const { provider = 'Acme Steel', consumer = 'Bolt GmbH', witnesses: names = ['Cole Logistics'] } = options
-  const world = new World()
-  const [acme, bolt] = [world.add(provider, options.untilMs), world.add(consumer, options.untilMs)]
-  const witnesses = names.map(name => world.add(name, options.witnessUntilMs))
-  for (const party of [acme, bolt]) {
-    for (const witness of witnesses) world.pair(party, witness)
-    party.witnesses = witnesses.map(witness => witness.env.self.id)
+  constructor(options: Partial<Options> = {}) {
+    this.options = options
+    const { world } = this
+    this.acme = world.add('Acme Steel')
+    this.bolt = world.add('Bolt GmbH')
+    this.cole = world.add('Cole Logistics')
+    this.acme.witnesses = [this.cole.env.self.id]
+    this.bolt.witnesses = [this.cole.env.self.id]
+    world.run(1_000)
   }
-  world.pair(acme, bolt)
-  world.run(1_000)
-  const { agreement, packet, plain } = deliver(world, acme, bolt, options)
-  const asOfMs = world.wallMs
-  const trust = readTrust(trustFile([acme, bolt, ...witnesses], witnesses, [acme, bolt]))
-  const base = { world, acme, bolt, witnesses, agreement, packet, plain, asOfMs, trust }
-  const evidence = collect(bolt, acme, { agreement, packet }, asOfMs)
-  return {
-    ...base,
-    evidence,
-    bytes: formatEvidence(evidence),
-    consent: consentOf(bolt, acme, agreement, asOfMs),
+
+  pair(): this {
+    const { world, acme, bolt, cole } = this
+    world.pair(acme, cole)
+    world.pair(bolt, cole)
+    world.pair(acme, bolt)
+    world.run(60_000)
+    return this
+  }
+
+  publish(): this {
+    const { packets = 2, level = 'general', spoil } = this.options
+    const drafts = Array.from({ length: packets }, (_, i) =>
+      this.acme.draft(`file-${i}`, utf8.encode(`content ${i}`), spoil),
+    )
+    const published = this.acme.input({
+      type: 'publish',
+      title: 'energy',
+      domain: 'production',
+      level,
+      packets: drafts,
+    })
+    this.asset = (published as Extract<Answer, { type: 'published' }>).asset
+    this.offer = this.makeOffer()
+    this.world.run(60_000)
+    return this
+  }
+
+  makeOffer(changes: Partial<Extract<Command, { type: 'offer' }>> = {}): CID {
+    const { approval = 'person', policy = POLICY, audience, untilMs = START_MS + 365 * DAY_MS } = this.options
+    const offered = this.acme.input({
+      type: 'offer',
+      asset: this.asset!,
+      audience: audience?.(this) ?? [],
+      policy,
+      approval,
+      untilMs,
+      ...changes,
+    })
+    return (offered as Extract<Answer, { type: 'offered' }>).offer
+  }
+
+  /** Reads the catalog, twice if the first answer did not come; whether the offer is known then. */
+  read(): boolean {
+    const known = () => this.bolt.store.has(KEY.seenOffer(this.acme.org, this.offer!))
+    for (let i = 0; i < 2 && !known(); i++) {
+      this.bolt.input({ type: 'catalog', org: this.acme.org })
+      this.world.run(60_000)
+    }
+    return known()
+  }
+
+  request(asks: { action?: string; purpose?: string } = {}): this {
+    const asked = this.bolt.input({
+      type: 'request',
+      org: this.acme.org,
+      offer: this.offer!,
+      action: 'analyse',
+      purpose: 'benchmark',
+      ...asks,
+    })
+    this.machine = (asked as Extract<Answer, { type: 'machine' }>).machine
+    return this
+  }
+
+  decide(approve = true): this {
+    const [key, n] = this.provided() ?? []
+    if (key && n?.state === 'REQUESTED') this.acme.input({ type: 'decide', machine: key, approve })
+    return this
+  }
+
+  /** Pairs, publishes, and comes to an agreement where the messages let it. */
+  agree(): this {
+    this.pair().publish()
+    if (!this.read()) return this
+    this.request().world.run(60_000)
+    this.decide().world.run(60_000)
+    return this
+  }
+
+  get agreement(): CID | undefined {
+    return this.asked()?.agreementId
+  }
+
+  transfer(): this {
+    this.bolt.input({ type: 'transfer', org: this.acme.org, agreement: this.agreement! })
+    this.world.run(120_000)
+    return this
+  }
+
+  /** Asks for proofs of the agreement and meets again, so that new heads are shown. */
+  prove(): this {
+    const proven = () => this.bolt.events.some(event => event.type === 'proofs')
+    for (let i = 0; i < 2 && !proven(); i++) {
+      this.bolt.input({ type: 'proofs', org: this.acme.org, records: [this.agreement!] })
+      this.world.run(60_000)
+    }
+    for (let i = 0; i < 2; i++) {
+      this.acme.input({ type: 'connected', org: this.bolt.org })
+      this.world.run(60_000)
+    }
+    return this
+  }
+
+  /** The whole exchange, as far as the messages let it come. */
+  play(): this {
+    this.agree()
+    return this.asked()?.agreement ? this.transfer().prove() : this
+  }
+
+  // What became of it.
+
+  asked(): negotiation.Negotiation | undefined {
+    const stored = this.bolt.store.get(this.machine)
+    return stored && decodeState<negotiation.Negotiation>(stored)
+  }
+
+  provided(): [string, negotiation.Negotiation] | undefined {
+    const found = [...this.acme.store].find(([key]) => key.startsWith(KEY.negotiations))
+    return found && [found[0], decodeState<negotiation.Negotiation>(found[1])]
+  }
+
+  /** States of the negotiation at consumer and provider; `-` where nobody knows of it. */
+  negotiation(): string {
+    return `${this.asked()?.state ?? '-'} ${this.provided()?.[1].state ?? '-'}`
+  }
+
+  transfers(): string {
+    const of = (member: Member) =>
+      member.stateOf(KEY.transfers, stored => decodeState<transfer.Transfer>(stored).state).join() || '-'
+    return `${of(this.bolt)} ${of(this.acme)}`
+  }
+
+  /** The states that the deliveries are in, each once. */
+  deliveries(): string {
+    const of = (member: Member) =>
+      [...new Set(member.stateOf(KEY.deliveries, stored => decodeState<delivery.Delivery>(stored).state))]
+        .sort()
+        .join() || '-'
+    return `${of(this.bolt)} ${of(this.acme)}`
+  }
+
+  sent<T extends MessageType>(type: T): MessageOf<T>[] {
+    return this.world.wire
+      .map(({ message }) => message)
+      .filter(message => message.t === type) as MessageOf<T>[]
+  }
+
+  /** Everything reached its end. */
+  complete(): void {
+    const { acme, bolt } = this
+    assert.is(this.negotiation(), 'FINALIZED FINALIZED')
+    assert.is(this.transfers(), 'COMPLETED COMPLETED')
+    assert.is(this.deliveries(), 'DONE DONE')
+    const { packets = 2 } = this.options
+    const [done] = bolt.stateOf(KEY.transfers, stored => decodeState<transfer.Transfer>(stored))
+    assert.equal([done!.open, done!.done, done!.failed], [0, packets, 0])
+    for (const member of [acme, bolt]) {
+      const { ledger } = member.state
+      assert.is(ledger.signed.range.size, ledger.tail.range.size, 'every entry is under a head')
+      assert.is(parseNote(text(newestHead(member.env.get)!.note)).lines.length, 2, 'and the head is cosigned')
+    }
+    const reply = bolt.events.find(event => event.type === 'proofs')
+    assert.is(reply?.reply.entries.length, 1)
+    const watch = readWatch(bolt.store.get(KEY.watch(acme.org)))
+    assert.is(watch?.size, acme.state.ledger.signed.range.size)
+    this.check()
+  }
+
+  /** No damage, wherever it ended. */
+  check(): void {
+    for (const member of this.world.members) {
+      checkLog(member)
+      checkMachines(member)
+      const violations = member.events.flatMap(event => (event.type === 'violation' ? [event] : []))
+      const unexpected = violations.filter(({ code }) => !this.expected.includes(code))
+      assert.equal(unexpected, [], `${member.env.self.identity.name} saw a violation`)
+    }
+    for (const member of [this.acme, this.bolt]) {
+      const grants = member.stateOf(KEY.grants, stored => stored)
+      for (const grant of grants) assert.is(entriesOf(member, grant), 1, 'one entry for the agreement')
+    }
+    const open = [...this.acme.store.keys()].some(key => key.startsWith(KEY.grants))
+    const released = this.world.wire.some(({ message }) => message.t === 'delivery/release')
+    assert.ok(open || !released, 'no key leaves without an agreement')
   }
 }
 
-/** Publishes, offers, agrees and transfers once more between two that are paired. */
-export function deliver(world: World, acme: Member, bolt: Member, options: StoryOptions = {}) {
-  const texts = Array.from({ length: options.packets ?? 3 }, (_, i) =>
-    utf8(`${options.text ?? 'hello'} ${i}`),
-  )
-  const packets = texts.map((bytes, i) => acme.draft(`file-${i}.txt`, bytes))
-  const publish = {
-    type: 'publish',
-    title: 'energy',
-    domain: 'production',
-    level: 'general',
-    packets,
-  } as const
-  const published = acme.input(publish) as Of<'published'>
-  const permissions = [
-    { action: 'analyse', constraints: [{ left: 'purpose', op: 'eq', right: 'benchmark' }] },
-    { action: 'read', constraints: [{ left: 'purpose', op: 'isAnyOf', right: ['audit', 'benchmark'] }] },
+/** Every entry chains on, commits to its record, and stands under the newest head that was signed. */
+export function checkLog(member: Member): void {
+  const { ledger } = member.state
+  const entries = Array.from({ length: ledger.tail.range.size }, (_, i) => readEntryAt(member.env.get, i)!)
+  const bytes = entries.map(({ entry }) => entry)
+  const tail = readBack(emptyTail(), bytes)
+  assert.ok('range' in tail, 'the log reads back')
+  assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
+  const logged = [...member.store].filter(([key]) => key.startsWith('at/'))
+  assert.is(logged.length, entries.length, 'one entry for each record')
+  for (const [key, index] of logged) {
+    const { salt, entry } = entries[readU64(index)!]!
+    const read = readEntry(entry)
+    const record = member.store.get(key.replace('at/', 'record/'))!
+    assert.ok('c' in read && equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
+  }
+  for (const [key, note] of member.store) {
+    if (!key.startsWith('head/')) continue
+    const head = readHead(note, member.env.self.id, member.env.self.identity)
+    assert.ok('root' in head)
+    const at = readBack(emptyTail(), bytes.slice(0, head.size))
+    assert.ok('range' in at && equal(rootOf(at.range), head.root), 'a head is of this log')
+  }
+}
+
+/** How many entries of a log commit to these bytes. */
+export function entriesOf(member: Member, record: Uint8Array): number {
+  let count = 0
+  for (let i = 0; i < member.state.ledger.tail.range.size; i++) {
+    const { salt, entry } = readEntryAt(member.env.get, i)!
+    const read = readEntry(entry)
+    if ('c' in read && equal(read.c, commitment(salt, record))) count++
+  }
+  return count
+}
+
+/** A machine has its `open/` marker exactly while it is not over, and no timer afterwards. */
+export function checkMachines(member: Member): void {
+  const kinds: [string, (stored: Uint8Array) => boolean][] = [
+    [KEY.negotiations, stored => negotiation.isOver(decodeState(stored))],
+    [KEY.transfers, stored => transfer.isOver(decodeState(stored))],
+    [KEY.deliveries, stored => delivery.isOver(decodeState(stored))],
+    ['witness/', stored => decodeState<Submission>(stored).sentSize === undefined],
   ]
-  const policy = { profile: PROFILE, prohibitions: [], permissions }
-  const { offer } = acme.input({
-    type: 'offer',
-    asset: published.asset,
-    audience: [bolt.env.self.id],
-    approval: 'person',
-    untilMs: START_MS + 1e10,
-    policy,
-    price: { amount: 1_250, currency: 'EUR' },
-    notice: 'for benchmarks only',
-  }) as Of<'offered'>
-  bolt.input({ type: 'catalog', org: acme.org })
-  world.run(1_000)
-  const request = { type: 'request', org: acme.org, offer, action: 'analyse', purpose: 'benchmark' } as const
-  const { machine } = bolt.input(request) as Of<'machine'>
-  world.run(3_000)
-  const asked = acme.events.findLast(event => event.type === 'negotiation' && event.waitsFor) as {
-    machine: string
+  const open: string[] = []
+  for (const [key, stored] of member.store) {
+    const kind = kinds.find(([prefix]) => key.startsWith(prefix))
+    if (!kind) continue
+    if (!kind[1](stored)) open.push(KEY.open(key))
+    else assert.not.ok(member.deadlines.has(key), `${key} is over and has a timer`)
   }
-  acme.input({ type: 'decide', machine: asked.machine, approve: true })
-  world.run(3_000)
-  const agreement = decodeState<Negotiation>(bolt.store.get(machine)!).agreementId!
-  bolt.input({ type: 'transfer', org: acme.org, agreement })
-  world.run(10_000)
-  const last = texts.length - 1
-  return { agreement, packet: published.packets[last]!, plain: texts[last]! }
+  const marked = [...member.store.keys()].filter(key => key.startsWith(KEY.opens))
+  assert.equal(marked.sort(), open.sort(), 'markers of open machines')
 }
 
-export function trustFile(identities: Member[], witnesses: Member[], logs: Member[]) {
-  return {
-    schema: TRUST_SCHEMA,
-    identities: identities.map(({ org }) => ({ id: org })),
-    committees: logs.map(({ org }) => ({ log: org, witnesses: witnesses.map(witness => witness.org) })),
+/** Hands over another message in place of each one of a type. */
+export function alter<T extends MessageType>(
+  { world }: Story,
+  type: T,
+  change: (message: MessageOf<T>, flight: Flight) => Message,
+): void {
+  world.intercept = flight => {
+    if (flight.message.t !== type) return undefined
+    const frame = encodeMessage(change(flight.message as MessageOf<T>, flight))
+    return () => world.hand({ ...flight, frame })
   }
 }
 
-export const contextOf = ({ env, store, witnesses }: Member) => ({
-  self: env.self,
-  get: env.get,
-  witnesses,
-  partner: (org: string) => {
-    const stored = store.get(KEY.partner(org))
-    return stored && decodePartner(stored)
-  },
-})
-
-/** What `other` proves of its log to `own`, as the proofs dialogue brings it. */
-export function ask(own: Member, other: Member, records: CID[]): ProofReply {
-  const { id } = own.input({ type: 'proofs', org: other.org, records }) as Of<'reading'>
-  own.world.run(1_000)
-  return own.events.flatMap(event => (event.type === 'proofs' && event.id === id ? [event.reply] : []))[0]!
+/** A record signed again, its payload changed. */
+export function resign(
+  record: Uint8Array,
+  change: object,
+  ...by: [role: string, key: PrivateKey][]
+): Uint8Array {
+  const { p } = decodeSigned(record)
+  const payload = { ...p, ...change } as typeof p
+  return encodeSigned({ p: payload, s: by.map(([role, key]) => signRecord(payload, role, key)) })
 }
 
-/** Delivery evidence at `own`, which may be the provider or the consumer. */
-export function collect(
-  own: Member,
-  other: Member,
-  about: { agreement: CID; packet: CID },
-  asOfMs: number,
-): Evidence {
-  const context = contextOf(own)
-  const theirs = ask(own, other, recordsOf(context, about))
-  const root = decodeState<{ root: CID }>(own.store.get(KEY.delivery(about.agreement, about.packet))!).root
-  const salt = own.secrets.get(HANDLE.content(root))!.slice(32)
-  return collectDelivery(context, own.state.ledger, about, { theirs, salt, asOfMs })
-}
-
-export function consentOf(own: Member, other: Member, agreement: CID, asOfMs: number): Evidence {
-  const context = contextOf(own)
-  const theirs = ask(own, other, recordsOf(context, { agreement }))
-  const history = [{ state: 'FINALIZED', at: asOfMs }]
-  return collectConsent(context, own.state.ledger, { agreement }, { theirs, asOfMs, history })
-}
-
-/** Verifies as a caller with the content does: by the salt that the file brings. */
-export function check(
-  bytes: Uint8Array,
-  { trust, asOfMs, plain }: Story,
-  options: Partial<VerifyOptions> = {},
-): Report {
-  const salt = saltOf(bytes)
-  const content = salt
-    ? { content: { size: plain.length, digest: plainDigest(salt).update(plain).digest() } }
-    : {}
-  return verify(bytes, trust, { asOfMs, ...content, ...options })
-}
-
-export const statusOf = (report: Report, id: string): string | undefined =>
-  report.steps.find(step => step.id === id)?.status
-export const detailOf = (report: Report, id: string): string | undefined =>
-  report.steps.find(step => step.id === id)?.detail
-/** Steps that failed, for messages. */
-export const failedSteps = (report: Report): string[] =>
-  report.steps.filter(step => step.status === 'failed').map(step => step.id)
+/** Codes of the violations that a member has seen, in order. */
+export const codes = (member: Member): string[] =>
+  member.events.flatMap(event => (event.type === 'violation' ? [event.code] : []))

@@ -14,7 +14,7 @@ import {
 import { verify } from '../../protocol/verify.ts'
 import { suite } from '../harness.ts'
 import { blocksOf, copy, map, mutations, RECORDS, replaceRecord, withRoot } from './bundle.ts'
-import { check, collect, deliver, failedSteps, statusOf, story } from './story.ts'
+import { check, collect, deliver, failedSteps, statusOf, story } from './evidence-story.ts'
 
 const test = suite('tampering with evidence')
 const told = story()

@@ -19,7 +19,7 @@ import { committeeOf, positionWords, readTrust, witnessesOf } from '../../protoc
 import { verify } from '../../protocol/verify.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { blocksOf, car, copy } from './bundle.ts'
-import { check, collect, detailOf, failedSteps, statusOf, story, trustFile } from './story.ts'
+import { check, collect, detailOf, failedSteps, statusOf, story, trustFile } from './evidence-story.ts'
 import { type Member, START_MS } from './world.ts'
 
 const test = suite('verification of evidence')

@@ -24,7 +24,7 @@ import { type Env, type Input, open, type PeerState, step } from '../../protocol
 export const START_MS = Date.UTC(2026, 0, 1)
 type Loose<T> = T extends unknown ? Omit<T, 'seed'> : never
 
-interface Flight {
+export interface Flight {
   from: Member
   to: Member
   frame: Uint8Array
@@ -43,7 +43,10 @@ export class Member {
   readonly world: World
   state: PeerState
   up = true
+  /** While false, what a step writes is durable and nothing of it leaves: the crash between commit and sending. */
+  leaves = true
   #count = 0
+  #life = 0
 
   /** `untilMs` ends the delegated keys. */
   constructor(world: World, name: string, untilMs: number = START_MS + DELEGATION_MS) {
@@ -112,12 +115,14 @@ export class Member {
     }
     for (const { key, value } of writes) value ? this.store.set(key, value) : this.store.delete(key)
     for (const { handle, bytes } of secrets) this.secrets.set(handle, bytes)
+    if (!this.leaves) return
     for (const { to, message } of sends) this.world.send(this, to, message)
     for (const { machine, atMs } of deadlines)
       atMs === Number.POSITIVE_INFINITY ? this.deadlines.delete(machine) : this.deadlines.set(machine, atMs)
     for (const event of events) {
       this.events.push(event)
-      this.world.later(() => this.#answer(event))
+      const life = this.#life
+      this.world.later(() => life === this.#life && this.#answer(event))
     }
   }
 
@@ -213,6 +218,8 @@ export class Member {
   /** Forgets what is only in memory, and starts again from the store. */
   restart(): void {
     this.up = true
+    this.leaves = true
+    this.#life++
     this.deadlines.clear()
     this.state = open(this.env)
     const machines = [...this.store.keys()]
@@ -232,9 +239,14 @@ export class World {
   readonly members: Member[] = []
   /** What becomes of a message: how often it arrives; 0 drops it. */
   bend: (message: Message, from: Member, to: Member) => number = () => 1
+  /** How long a message is under way, ms. */
+  delay: (message: Message) => number = () => 0
+  /** Asked before a message is handed over; what it returns is done instead. */
+  intercept: (flight: Flight) => (() => void) | undefined = () => undefined
   /** Every message that was sent, in order. */
   readonly wire: Flight[] = []
   #queue: (() => void)[] = []
+  #timed: { atMs: number; work: () => void }[] = []
 
   add(name: string, untilMs?: number): Member {
     const member = new Member(this, name, untilMs)
@@ -270,12 +282,17 @@ export class World {
     for (let i = this.bend(message, from, to); i > 0; i--) this.deliver({ from, to, frame, message })
   }
 
-  deliver({ from, to, frame }: Flight): void {
-    this.later(() => {
-      const message = decodeMessage(frame)
-      if (typeof message === 'string') throw new Error(`refused: ${message}`)
-      if (to.up) to.input({ type: 'message', from: from.org, message })
-    })
+  deliver(flight: Flight): void {
+    const work = () => (this.intercept(flight) ?? (() => this.hand(flight)))()
+    const delayMs = this.delay(flight.message)
+    if (delayMs > 0) this.#timed.push({ atMs: this.monoMs + delayMs, work })
+    else this.later(work)
+  }
+
+  hand({ from, to, frame }: Flight): void {
+    const message = decodeMessage(frame)
+    if (typeof message === 'string') throw new Error(`refused: ${message}`)
+    if (to.up) to.input({ type: 'message', from: from.org, message })
   }
 
   /** Runs until nothing is under way and no timer is due within `ms`. */
@@ -287,21 +304,36 @@ export class World {
         work()
         continue
       }
-      const due = this.members
-        .filter(member => member.up)
-        .flatMap(member => [...member.deadlines].map(([machine, atMs]) => ({ member, machine, atMs })))
-        .filter(each => each.atMs <= end)
-        .sort((a, b) => a.atMs - b.atMs)[0]
-      if (!due) {
-        this.wallMs += end - this.monoMs
-        this.monoMs = end
-        return
-      }
-      this.wallMs += Math.max(0, due.atMs - this.monoMs)
-      this.monoMs = Math.max(this.monoMs, due.atMs)
-      due.member.deadlines.delete(due.machine)
-      due.member.input({ type: 'tick', machine: due.machine })
+      const due = this.#next()
+      const atMs = Math.max(this.monoMs, Math.min(due?.atMs ?? end, end))
+      this.wallMs += atMs - this.monoMs
+      this.monoMs = atMs
+      if (!due || due.atMs > end) return
+      due.work()
     }
     throw new Error('the world does not come to rest')
+  }
+
+  /** The timer or the message that is due first. */
+  #next(): { atMs: number; work: () => void } | undefined {
+    const timers = this.members
+      .filter(member => member.up)
+      .flatMap(member =>
+        [...member.deadlines].map(([machine, atMs]) => ({
+          atMs,
+          work: () => {
+            member.deadlines.delete(machine)
+            member.input({ type: 'tick', machine })
+          },
+        })),
+      )
+    const flights = this.#timed.map(({ atMs, work }) => ({
+      atMs,
+      work: () => {
+        this.#timed = this.#timed.filter(each => each.work !== work)
+        work()
+      },
+    }))
+    return [...timers, ...flights].sort((a, b) => a.atMs - b.atMs)[0]
   }
 }

@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+/** The command `waybill`. Only commander and the table of commands are loaded before a command runs. */
+import type { Command, CommanderError } from 'commander'
+import { Cli, type GlobalOptions } from './cli.ts'
+import { EXIT } from './exit.ts'
+import { problemOf, usage } from './problem.ts'
+import { build } from './program.ts'
+
+process.stdout.on('error', endOfPipe)
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  const interrupt = new AbortController()
+  const onInterrupt = () => {
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted)
+    interrupt.abort(new DOMException('interrupted', 'AbortError'))
+  }
+  process.on('SIGINT', onInterrupt)
+  let cli = new Cli(roughOptions(args), '', interrupt.signal)
+  const program = build(interrupt.signal, made => {
+    cli = made
+  })
+  try {
+    await program.parseAsync(args.length === 0 ? ['--help'] : args, { from: 'user' })
+  } catch (error) {
+    if (isCommander(error) && error.exitCode === 0) return EXIT.ok
+    if (process.env.WAYBILL_TRACE) process.stderr.write(`${(error as Error).stack}\n`)
+    cli.fail(problemOf(isCommander(error) ? usageOf(error, commandIn(args, program)) : error))
+  } finally {
+    process.off('SIGINT', onInterrupt)
+  }
+  return cli.exit
+}
+
+/** Options that shape an error, for one that comes before the arguments were understood. */
+function roughOptions(args: string[]): GlobalOptions {
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
+  const never =
+    own.includes('--color=never') || own.some((each, i) => each === 'never' && own[i - 1] === '--color')
+  return { json: own.includes('--json'), color: never ? 'never' : 'auto' }
+}
+
+function isCommander(error: unknown): error is CommanderError {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return typeof code === 'string' && code.startsWith('commander.')
+}
+
+/** Commander's message, and its "did you mean" as what to do next. */
+function usageOf({ code, message }: CommanderError, help: string): Error {
+  if (code === 'commander.help') return usage('a command is missing', help)
+  const [what, ...rest] = message.replace(/^error: /, '').split('\n')
+  const suggestion = rest.join(' ').replace(/^\(|\)$/g, '')
+  return usage(what!, suggestion || help)
+}
+
+/** Where to read how the command is used. */
+function commandIn(args: string[], program: Command): string {
+  const named = args.find(arg => program.commands.some(command => command.name() === arg))
+  return `waybill ${named ? `${named} ` : ''}--help`
+}
+
+/** A reader that closed the pipe has seen enough. */
+function endOfPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+  throw error
+}

@@ -1,0 +1,229 @@
+/** Every command with its arguments and options. What a command does stands in a file of its group, loaded when it runs. */
+import { Command, Option } from 'commander'
+import { resolveHome } from '../home.ts'
+import { type Answer, Cli, type GlobalOptions } from './cli.ts'
+
+/** What a command does with its options and arguments; commander has checked their number and choices. */
+// biome-ignore lint/suspicious/noExplicitAny: each action names the options that its command declares below.
+export type Action = (cli: Cli, options: any, ...args: any[]) => Promise<Answer | undefined>
+type Load = () => Promise<Action>
+
+/** The program; `started` hears of the run once its options are known. */
+export function build(signal: AbortSignal, started: (cli: Cli) => void): Command {
+  const run =
+    (load: Load) =>
+    async (...given: unknown[]): Promise<void> => {
+      const command = given.at(-1) as Command
+      const options = command.optsWithGlobals<GlobalOptions>()
+      const cli = new Cli(options, resolveHome(options.home), signal)
+      started(cli)
+      const action = await load()
+      const made = await action(cli, options, ...given.slice(0, -2))
+      if (made) cli.give(made)
+    }
+  const program = new Command('waybill')
+    .description('Share data under usage agreements signed by both sides; evidence verifies offline.')
+    .option('--home <dir>', 'folder of this node (or WAYBILL_HOME)')
+    .option('--json', 'answer with one JSON document')
+    .option('-q, --quiet', 'no hints and no progress')
+    .option('--no-input', 'never ask')
+    .option('-y, --yes', 'answer questions with yes')
+    .addOption(new Option('--color <when>', 'colour').choices(['auto', 'always', 'never']).default('auto'))
+    .version('0.0.1')
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .showSuggestionAfterError()
+  nodeCommands(program, run)
+  partnerCommands(program, run)
+  shareCommands(program, run)
+  receiveCommands(program, run)
+  evidenceCommands(program, run)
+  return program
+}
+
+type Run = (load: Load) => (...given: unknown[]) => Promise<void>
+
+function nodeCommands(program: Command, run: Run): void {
+  const group = 'Node:'
+  program
+    .command('init')
+    .helpGroup(group)
+    .description('make the keys and the identity of a home')
+    .option('--name <name>', 'name of your organisation')
+    .option('--unattended', 'no passphrase: the keys are protected by file permissions alone')
+    .option('--passphrase-file <file>', 'file with the passphrase of the keys (or WAYBILL_PASSPHRASE)')
+    .action(run(async () => (await import('./node.ts')).init))
+  program
+    .command('up')
+    .helpGroup(group)
+    .description('run the daemon')
+    .option('--name <name>', 'name of your organisation, for a new home')
+    .option('-d, --detach', 'run in the background')
+    .option('--listen <multiaddr...>', 'where partners reach this node')
+    .option('--api <port>', 'port of the local API')
+    .option('--passphrase-file <file>', 'file with the passphrase of the keys (or WAYBILL_PASSPHRASE)')
+    .action(run(async () => (await import('./node.ts')).up))
+  program
+    .command('down')
+    .helpGroup(group)
+    .description('stop the daemon')
+    .action(run(async () => (await import('./node.ts')).down))
+  program
+    .command('status')
+    .helpGroup(group)
+    .description('say how the node is')
+    .action(run(async () => (await import('./node.ts')).status))
+  program
+    .command('log')
+    .helpGroup(group)
+    .description('list the newest entries of the provenance log')
+    .option('--limit <n>', 'how many', '20')
+    .action(run(async () => (await import('./node.ts')).log))
+  program
+    .command('paths')
+    .helpGroup(group)
+    .description('say where things are')
+    .action(run(async () => (await import('./node.ts')).paths))
+  program
+    .command('explain')
+    .argument('[code]')
+    .helpGroup(group)
+    .description('say what an error code means')
+    .action(run(async () => (await import('./explain.ts')).explain))
+}
+
+function partnerCommands(program: Command, run: Run): void {
+  const group = 'Partners:'
+  program
+    .command('invite')
+    .helpGroup(group)
+    .description('make a ticket that pairs a partner with you')
+    .option('--for <name>', 'whom it is for', '')
+    .option('--expires <duration>', 'how long it works', '1h')
+    .action(run(async () => (await import('./partners.ts')).invite))
+  program
+    .command('join')
+    .argument('<ticket>')
+    .helpGroup(group)
+    .description('pair with the partner who made a ticket')
+    .action(run(async () => (await import('./partners.ts')).join))
+  program
+    .command('partners')
+    .helpGroup(group)
+    .description('list partners')
+    .action(run(async () => (await import('./partners.ts')).partners))
+  program
+    .command('witness')
+    .helpGroup(group)
+    .description('let partners witness your log')
+    .command('add')
+    .argument('<partner>', 'id or name')
+    .description('name a partner as a witness of your log')
+    .action(run(async () => (await import('./partners.ts')).addWitness))
+}
+
+function shareCommands(program: Command, run: Run): void {
+  const group = 'Share:'
+  program
+    .command('publish')
+    .argument('<file...>')
+    .helpGroup(group)
+    .description('publish files as one asset; nobody sees it before you offer it')
+    .option('--title <title>', 'what it is')
+    .option('--domain <domain>', 'domain of its classification', 'general')
+    .addOption(
+      new Option('--level <level>', 'level of its classification')
+        .choices(['general', 'important', 'core'])
+        .default('general'),
+    )
+    .option('-r, --recursive', 'directories with everything in them')
+    .action(run(async () => (await import('./share.ts')).publish))
+  program
+    .command('offer')
+    .argument('<asset>')
+    .helpGroup(group)
+    .description('offer an asset on terms')
+    .option('--to <partner...>', 'partners who see it; without it, all of them')
+    .option('--allow <action...>', 'what they may do with it', ['use'])
+    .option('--purpose <purpose...>', 'for what; without it, for anything')
+    .option('--until <date>', 'when the terms end: a date, or a time from now such as 90d', '365d')
+    .option('--no-redistribution', 'they may not pass it on')
+    .option('--auto', 'agree to whoever fits the terms, without asking you')
+    .option('--dry-run', 'say what would be offered, and do nothing')
+    .action(run(async () => (await import('./share.ts')).offer))
+  program
+    .command('offers')
+    .helpGroup(group)
+    .description('list what partners offer you')
+    .option('--own', 'list what you offer')
+    .action(run(async () => (await import('./share.ts')).offers))
+  program
+    .command('requests')
+    .argument('[id]')
+    .helpGroup(group)
+    .description('list requests, or show one')
+    .action(run(async () => (await import('./requests.ts')).requests))
+  program
+    .command('approve')
+    .argument('<id>')
+    .helpGroup(group)
+    .description('sign the agreement that a partner asks for')
+    .action(run(async () => (await import('./requests.ts')).approve))
+  program
+    .command('deny')
+    .argument('<id>')
+    .helpGroup(group)
+    .description('refuse a request')
+    .option('--reason <text>', 'what the partner is told')
+    .action(run(async () => (await import('./requests.ts')).deny))
+}
+
+function receiveCommands(program: Command, run: Run): void {
+  program
+    .command('get')
+    .argument('<offer>')
+    .helpGroup('Receive:')
+    .description('agree to an offer, receive its content, and keep the evidence beside it')
+    .requiredOption('-o, --output <path>', 'file, or directory with a / at its end')
+    .option('--purpose <purpose>', 'what you need it for')
+    .option('--action <action>', 'what you will do with it')
+    .option('--wait <duration>', 'how long to wait', '5m')
+    .option('-f, --force', 'overwrite files that exist')
+    .action(run(async () => (await import('./get.ts')).get))
+}
+
+function evidenceCommands(program: Command, run: Run): void {
+  const group = 'Evidence:'
+  program
+    .command('receipts')
+    .helpGroup(group)
+    .description('list usage consents and deliveries')
+    .option('--consents', 'only consents')
+    .option('--deliveries', 'only deliveries')
+    .option('--export <path>', 'write the evidence of each, to a directory or a .waybill file')
+    .option('-f, --force', 'overwrite files that exist')
+    .action(run(async () => (await import('./receipts.ts')).receipts))
+  program
+    .command('export')
+    .argument('<agreement>')
+    .argument('[packet]')
+    .helpGroup(group)
+    .description('write evidence of an agreement, or of one delivery under it')
+    .requiredOption('-o, --output <file>', 'the file')
+    .option('-f, --force', 'overwrite a file that exists')
+    .action(run(async () => (await import('./receipts.ts')).exportEvidence))
+  program
+    .command('verify')
+    .argument('<file...>', 'content with its FILE.waybill beside it, or a .waybill file alone')
+    .helpGroup(group)
+    .description('verify evidence, offline')
+    .option('--trust <file>', 'whom to believe; without it, the trust file of the home')
+    .option('--as-of <time>', 'the time at which the question is asked')
+    .option('--require-final', 'log entries must be final')
+    .action(run(async () => (await import('./verify.ts')).verify))
+  program
+    .command('trust')
+    .helpGroup(group)
+    .description('print the trust file of the home')
+    .action(run(async () => (await import('./verify.ts')).trust))
+}

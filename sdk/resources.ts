@@ -1,0 +1,139 @@
+/** What a daemon offers its programs, by noun: one function each for one route of the local API. */
+import type { z } from 'zod'
+import type {
+  Consent,
+  Delivery,
+  decision,
+  invite,
+  inviteRequest,
+  joined,
+  Offer,
+  OfferRequest,
+  offers,
+  Partner,
+  Published,
+  PublishRequest,
+  Request,
+  Transfer,
+  usageRequest,
+} from '../node/schema.ts'
+import { follow, POLL_MS } from './follow.ts'
+import type { CallOptions, Http } from './http.ts'
+
+export type Invite = z.infer<typeof invite>
+export type Joined = z.infer<typeof joined>
+export type Offers = z.infer<typeof offers>
+export type Asset = z.infer<typeof import('../node/schema.ts').asset>
+export type UsageRequest = z.input<typeof usageRequest>
+type Decision = z.input<typeof decision>
+type Page<T> = { items: T[]; next?: string }
+
+const at = (...parts: string[]): string => `/v1/${parts.map(encodeURIComponent).join('/')}`
+
+/** Every item of a list, page after page. */
+async function* pages<T>(http: Http, path: string, options: CallOptions = {}): AsyncGenerator<T> {
+  let after: string | undefined
+  do {
+    const { items, next }: Page<T> = await http.get(path, { ...options, query: { after } })
+    yield* items
+    after = next
+  } while (after !== undefined)
+}
+
+export const partners = (http: Http) => ({
+  list: (options?: CallOptions) => pages<Partner>(http, at('partners'), options),
+  /** A ticket that pairs one other organisation with this one, until `expiresMs` (ms since 1970). */
+  invite: (about: z.input<typeof inviteRequest>, options?: CallOptions) =>
+    http.post<Invite>(at('invites'), about, options),
+  join: (ticket: string, options?: CallOptions) => http.post<Joined>(at('join'), { ticket }, options),
+  /** Names a partner as a witness of the own log. */
+  witness: (partner: string, options?: CallOptions) =>
+    http.post<Partner>(at('witnesses'), { partner }, options),
+})
+
+export const packets = (http: Http) => ({
+  /** Publishes files of the daemon's machine, by absolute path, as one asset; nobody sees it before it is offered. */
+  publish: (what: PublishRequest, options?: CallOptions) =>
+    http.post<Published>(at('packets'), what, options),
+})
+
+export const assets = (http: Http) => ({
+  list: (options?: CallOptions) => pages<Asset>(http, at('assets'), options),
+})
+
+export const offersOf = (http: Http) => ({
+  create: (terms: OfferRequest, options?: CallOptions) => http.post<Offer>(at('offers'), terms, options),
+  /** Offers made here (`own`) or seen at partners; `refresh` asks the connected ones first. */
+  list: ({ own, refresh, ...options }: CallOptions & { own?: boolean; refresh?: boolean } = {}) =>
+    http.get<Offers>(at('offers'), { ...options, query: { own, refresh } }),
+})
+
+/** A negotiation that nobody will move any more. */
+export const isOver = ({ state }: Request): boolean => state === 'FINALIZED' || state === 'TERMINATED'
+
+export const requests = (http: Http) => ({
+  create: (ask: UsageRequest, options?: CallOptions) => http.post<Request>(at('requests'), ask, options),
+  get: (id: string, options?: CallOptions) => http.get<Request>(at('requests', id), options),
+  list: (options?: CallOptions) => pages<Request>(http, at('requests'), options),
+  approve: (id: string, why: Decision = {}, options?: CallOptions) =>
+    http.post<Request>(at('requests', id, 'approve'), why, options),
+  deny: (id: string, why: Decision = {}, options?: CallOptions) =>
+    http.post<Request>(at('requests', id, 'deny'), why, options),
+  withdraw: (id: string, why: Decision = {}, options?: CallOptions) =>
+    http.post<Request>(at('requests', id, 'withdraw'), why, options),
+  /** The request once it is FINALIZED or TERMINATED; `onState` hears of each change on the way. */
+  wait: (
+    id: string,
+    { onState, ...options }: CallOptions & { onState?: ((request: Request) => void) | undefined } = {},
+  ) =>
+    follow<Request>({
+      ask: last =>
+        http.get(at('requests', id), {
+          ...options,
+          query: last ? { waitMs: POLL_MS, after: last.state } : {},
+        }),
+      isOver,
+      key: request => `${request.state} ${request.waitsFor}`,
+      onNews: onState,
+      signal: options.signal,
+    }),
+})
+
+export const transfers = (http: Http) => ({
+  start: (agreement: string, options?: CallOptions) =>
+    http.post<Transfer>(at('transfers'), { agreement }, options),
+  /** The transfer once it is COMPLETED or TERMINATED; `onProgress` hears of each change on the way. */
+  wait: (
+    id: string,
+    {
+      onProgress,
+      ...options
+    }: CallOptions & { onProgress?: ((transfer: Transfer) => void) | undefined } = {},
+  ) =>
+    follow<Transfer>({
+      ask: last => http.get(at('transfers', id), { ...options, query: last ? { waitMs: POLL_MS } : {} }),
+      isOver: ({ state }) => state === 'COMPLETED' || state === 'TERMINATED',
+      key: ({ state, done, open, failed, receivedBytes }) =>
+        [state, done, open, failed, receivedBytes].join(' '),
+      onNews: onProgress,
+      signal: options.signal,
+    }),
+})
+
+export const agreements = (http: Http) => ({
+  deliveries: (agreement: string, options?: CallOptions) =>
+    pages<Delivery>(http, at('agreements', agreement, 'deliveries'), options),
+  /** The plain content of a packet, piece by piece. */
+  content: (agreement: string, packet: string, options?: CallOptions) =>
+    http.stream(at('agreements', agreement, 'packets', packet, 'content'), options),
+  /** Evidence of one delivery, for anybody to verify offline. */
+  evidence: (agreement: string, packet: string, options?: CallOptions) =>
+    http.bytes(at('agreements', agreement, 'packets', packet, 'evidence'), options),
+  /** Evidence of the agreement alone: the usage-consent receipt. */
+  consentEvidence: (agreement: string, options?: CallOptions) =>
+    http.bytes(at('agreements', agreement, 'evidence'), options),
+})
+
+export const consents = (http: Http) => ({
+  list: (options?: CallOptions) => pages<Consent>(http, at('consents'), options),
+})

@@ -1,0 +1,92 @@
+/**
+ * Verification of evidence, offline, in Node and in browsers: no daemon, no home, no network. The trust file is an
+ * argument that cannot be left out, because a verdict means nothing without whom it believes.
+ */
+import { plainDigest } from '../protocol/content.ts'
+import { ProtocolError } from '../protocol/error.ts'
+import { readTrust } from '../protocol/trust.ts'
+import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
+import { WaybillError } from './error.ts'
+
+export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
+
+export interface VerifyOptions {
+  /** The time at which the question is asked; now, when left out. */
+  asOf?: Date | number | undefined
+  /** An entry that is not final yet makes the verdict inconclusive. */
+  requireFinal?: boolean | undefined
+  /** The content, to be checked against what its publisher signed. Read once, piece by piece. */
+  content?: Uint8Array | AsyncIterable<Uint8Array> | Blob | undefined
+}
+
+/**
+ * Verifies an evidence file against a trust file (parsed JSON). What is wrong with the evidence stands in the report;
+ * thrown is only TRUST_MALFORMED, and a RangeError for an as-of that is no time.
+ */
+export async function verify(
+  evidence: Uint8Array,
+  trust: unknown,
+  options: VerifyOptions = {},
+): Promise<Report> {
+  const believed = trustOf(trust)
+  const asOfMs = Number(options.asOf ?? Date.now())
+  if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
+  const salt = options.content && saltOf(evidence)
+  const content = salt && (await digestOf(options.content!, salt))
+  const report = verifyEvidence(evidence, believed, {
+    asOfMs,
+    requireFinal: options.requireFinal ?? false,
+    ...(content ? { content } : {}),
+  })
+  return options.content ? withContent(report) : report
+}
+
+function trustOf(json: unknown): ReturnType<typeof readTrust> {
+  try {
+    return readTrust(json)
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    throw new WaybillError(error.code, error.message, { cause: error })
+  }
+}
+
+/** Content that was given and that the evidence cannot speak about must not end as "verified". */
+function withContent(report: Report): Report {
+  const judged = report.steps.find(({ id }) => id === 'content')
+  if (report.verdict === 'failed' || (judged && judged.status !== 'skipped')) return report
+  const detail =
+    report.claim?.type === 'consent'
+      ? 'this evidence is about an agreement, not about content'
+      : 'content cannot be checked'
+  const step: VerifyStep = { id: 'content', status: 'inconclusive', detail }
+  const steps = judged ? report.steps.map(each => (each === judged ? step : each)) : [...report.steps, step]
+  return { ...report, verdict: 'inconclusive', steps }
+}
+
+async function digestOf(
+  content: NonNullable<VerifyOptions['content']>,
+  salt: Uint8Array,
+): Promise<{ size: number; digest: Uint8Array }> {
+  const hash = plainDigest(salt)
+  let size = 0
+  for await (const piece of pieces(content)) {
+    hash.update(piece)
+    size += piece.length
+  }
+  return { size, digest: hash.digest() }
+}
+
+async function* pieces(content: NonNullable<VerifyOptions['content']>): AsyncGenerator<Uint8Array> {
+  if (content instanceof Uint8Array) yield content
+  else if (content instanceof Blob) yield* readable(content.stream().getReader())
+  else yield* content
+}
+
+/** A reader's pieces: not every browser can iterate over a stream. */
+async function* readable(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    yield value
+  }
+}

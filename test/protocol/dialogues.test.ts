@@ -1,0 +1,222 @@
+import * as assert from 'uvu/assert'
+import { KEY } from '../../protocol/layout.ts'
+import { MESSAGES, type MessageType } from '../../protocol/message.ts'
+import { suite } from '../harness.ts'
+import { DAY_MS, Story } from './story.ts'
+
+const test = suite('protocol/dialogues')
+
+interface Case {
+  /** A run in which the message is sent; the whole story when left out. */
+  play?: (story: Story) => void
+  /** How that run ends when nothing is lost; the story's end when left out. */
+  ends?: (story: Story) => void
+  /** How it ends when the message never arrives; `ends` when it does not matter. */
+  never?: (story: Story) => void
+  options?: ConstructorParameters<typeof Story>[0]
+  /** Of the two that meet, the one that the message does not stop. */
+  expected?: Story['expected']
+}
+
+const states = (story: Story) => `${story.negotiation()} · ${story.transfers()} · ${story.deliveries()}`
+const are =
+  (...expected: string[]) =>
+  (story: Story) => {
+    assert.is(states(story), expected.join(' · '))
+    story.check()
+  }
+const AGREED = 'FINALIZED FINALIZED'
+
+/** A run for every message; what a lost one leaves behind is what the dialogue's page says. */
+const CASES: Record<MessageType, Case> = {
+  hello: {},
+  error: {
+    play: story => {
+      story.agree()
+      const id = new Uint8Array(16)
+      story.world.send(story.bolt, story.acme.org, { t: 'negotiation/finalize', id })
+      story.world.run()
+    },
+    ends: are(AGREED, '- -', '- -'),
+    expected: ['UNKNOWN_DIALOGUE', 'OUT_OF_ORDER'],
+  },
+  'catalog/request': { never: are('- -', '- -', '- -') },
+  'catalog/page': { never: are('- -', '- -', '- -') },
+  'negotiation/request': {
+    never: story => {
+      are('REQUESTED -', '- -', '- -')(story)
+      story.world.run(8 * DAY_MS)
+      are('TERMINATED -', '- -', '- -')(story)
+      assert.is(story.asked()!.refusal!.code, 'TIMED_OUT')
+    },
+  },
+  'negotiation/pending': {},
+  'negotiation/agree': {
+    never: story => {
+      are('REQUESTED AGREED', '- -', '- -')(story)
+      story.world.run(4_200_000)
+      are('TERMINATED TERMINATED', '- -', '- -')(story)
+      assert.is(story.asked()!.refusal!.code, 'SIGNED_TOO_LATE')
+    },
+  },
+  'negotiation/verify': {
+    // The consumer counts on an agreement that its partner has not seen: it ends with the time for signing.
+    play: story => story.agree(),
+    ends: are(AGREED, '- -', '- -'),
+    never: story => {
+      are('VERIFIED AGREED', '- -', '- -')(story)
+      story.world.run(4_200_000)
+      are('TERMINATED TERMINATED', '- -', '- -')(story)
+      for (const { store } of [story.acme, story.bolt])
+        assert.not.ok(
+          [...store.keys()].some(key => key.startsWith(KEY.grants)),
+          'nothing may be fetched',
+        )
+    },
+  },
+  'negotiation/finalize': {
+    never: are('VERIFIED FINALIZED', 'COMPLETED COMPLETED', 'DONE DONE'),
+  },
+  'negotiation/terminate': {
+    play: story => {
+      story.pair().publish().read()
+      story.request().world.run()
+      story.decide(false).world.run()
+    },
+    ends: are('TERMINATED TERMINATED', '- -', '- -'),
+    never: story => {
+      are('REQUESTED TERMINATED', '- -', '- -')(story)
+      story.world.run(8 * DAY_MS)
+      assert.is(story.asked()!.refusal!.code, 'TIMED_OUT')
+    },
+  },
+  'transfer/request': { never: are(AGREED, 'REQUESTED -', '- -') },
+  'transfer/start': { never: are(AGREED, 'REQUESTED STARTED', '- -') },
+  'transfer/complete': { never: are(AGREED, 'STARTED STARTED', 'DONE DONE') },
+  'transfer/terminate': {
+    options: { untilMs: Date.UTC(2026, 0, 2) },
+    play: story => {
+      story.agree().world.run(DAY_MS)
+      story.transfer()
+    },
+    ends: are(AGREED, 'TERMINATED TERMINATED', '- -'),
+    never: are(AGREED, 'REQUESTED TERMINATED', '- -'),
+  },
+  'delivery/received': { never: are(AGREED, 'STARTED STARTED', 'RECEIVED -') },
+  'delivery/release': { never: are(AGREED, 'STARTED STARTED', 'RECEIVED RELEASED') },
+  'delivery/opened': { never: are(AGREED, 'STARTED STARTED', 'OPENED RELEASED') },
+  'delivery/rejected': {
+    options: { spoil: 'key' },
+    ends: are(AGREED, 'COMPLETED COMPLETED', 'DONE DISPUTED'),
+    never: are(AGREED, 'STARTED STARTED', 'REJECTED RELEASED'),
+  },
+  'delivery/done': { never: are(AGREED, 'STARTED STARTED', 'OPENED DONE') },
+  'delivery/refused': {
+    play: story => {
+      story.agree()
+      story.acme.secrets.clear()
+      story.transfer()
+    },
+    ends: are(AGREED, 'COMPLETED COMPLETED', 'FAILED -'),
+    never: are(AGREED, 'STARTED STARTED', 'RECEIVED -'),
+  },
+  'head/show': { never: story => assert.not.ok(story.bolt.store.has(KEY.watch(story.acme.org))) },
+  'head/ask': { never: story => assert.not.ok(sawNewest(story)) },
+  'head/proof': { never: story => assert.not.ok(sawNewest(story)) },
+  'witness/add': { never: story => assert.not.ok(story.cole.store.has(KEY.cosigned(story.acme.org))) },
+  'witness/cosigned': {
+    never: story => assert.not.ok(story.acme.events.some(({ type }) => type === 'cosigned')),
+  },
+  'witness/refused': {
+    // The first cosignature is lost, so the log's owner asks again from too small a size.
+    play: story => {
+      const { bend } = story.world
+      let lost = false
+      story.world.bend = (message, from, to) => {
+        if (lost || message.t !== 'witness/cosigned') return bend(message, from, to)
+        lost = true
+        return 0
+      }
+      story.play()
+    },
+    never: story => assert.ok(story.acme.stateOf('open/witness/', () => 1).length > 0),
+  },
+  'proof/request': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
+  'proof/reply': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
+}
+
+const sawNewest = ({ acme, bolt }: Story) =>
+  bolt.events.some(
+    event =>
+      event.type === 'seen' && event.org === acme.org && event.size === acme.state.ledger.signed.range.size,
+  )
+
+test('every message has its case', () => {
+  assert.equal(Object.keys(CASES).sort(), Object.keys(MESSAGES).sort())
+})
+
+function run(type: MessageType, bend: (story: Story) => void): Story {
+  const { play, options, expected = [] } = CASES[type]
+  const story = new Story(options)
+  story.expected = expected
+  bend(story)
+  play ? play(story) : story.play()
+  assert.ok(story.sent(type).length > 0, `${type} is sent in this run`)
+  return story
+}
+const end = (story: Story, type: MessageType) =>
+  CASES[type].ends ? CASES[type].ends(story) : story.complete()
+
+for (const type of Object.keys(MESSAGES) as MessageType[]) {
+  test(`${type} comes twice`, () => {
+    const story = run(type, ({ world }) => {
+      world.bend = message => (message.t === type ? 2 : 1)
+    })
+    end(story, type)
+  })
+
+  test(`${type} comes late, and again when all is over`, () => {
+    const story = run(type, ({ world }) => {
+      world.delay = message => (message.t === type ? 7_000 : 0)
+    })
+    end(story, type)
+    const before = states(story)
+    for (const flight of story.world.wire.filter(({ message }) => message.t === type))
+      story.world.hand(flight)
+    story.world.run()
+    assert.is(states(story), before)
+    end(story, type)
+  })
+
+  test(`${type} is lost once`, () => {
+    const story = run(type, ({ world }) => {
+      let lost = false
+      world.bend = message => {
+        if (message.t !== type || lost) return 1
+        lost = true
+        return 0
+      }
+    })
+    end(story, type)
+  })
+
+  test(`${type} never comes`, () => {
+    const story = run(type, ({ world }) => {
+      world.bend = message => (message.t === type ? 0 : 1)
+    })
+    const { never } = CASES[type]
+    never ? never(story) : end(story, type)
+    story.check()
+  })
+}
+
+test('everything comes twice, and everything again when all is over', () => {
+  const story = new Story()
+  story.world.bend = () => 2
+  story.play().complete()
+  for (const flight of [...story.world.wire]) story.world.hand(flight)
+  story.world.run()
+  story.complete()
+})
+
+test.run()

@@ -1,0 +1,95 @@
+/** The verifier as a library: any form of content, no node behind it, small enough for a browser. */
+import { readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { build } from 'esbuild'
+import * as assert from 'uvu/assert'
+import { verify } from '../../sdk/verify.ts'
+import { rejectsCode, suite } from '../harness.ts'
+import { tellStory } from './story.ts'
+
+const test = suite('verify')
+const ROOT = join(import.meta.dirname, '..', '..')
+/** Minified, with noble: what a page has to load before it can judge. */
+const MAX_BUNDLE_BYTES = 130_000
+const story = tellStory()
+const asOf = story.asOfMs
+
+async function* inPieces(content: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < content.length; at += size) yield content.subarray(at, at + size)
+}
+
+test('content as bytes, as a Blob, or as pieces gives one verdict', async () => {
+  const forms = [
+    story.content,
+    new Blob([new Uint8Array(story.content)]),
+    inPieces(story.content, 1),
+    inPieces(story.content, 7),
+  ]
+  for (const content of forms)
+    assert.is((await verify(story.delivery, story.trust, { asOf, content })).verdict, 'verified')
+  for (const content of [
+    story.content.subarray(1),
+    new Uint8Array(0),
+    inPieces(story.content.toReversed(), 3),
+  ])
+    assert.is((await verify(story.delivery, story.trust, { asOf, content })).verdict, 'failed')
+})
+
+test('as-of is a Date or a number, and now when left out', async () => {
+  const reports = [
+    await verify(story.delivery, story.trust, { asOf: new Date(asOf) }),
+    await verify(story.delivery, story.trust, { asOf }),
+  ]
+  assert.equal(reports[0], reports[1])
+  const { asOfMs } = await verify(story.delivery, story.trust)
+  assert.ok(Math.abs(asOfMs - Date.now()) < 60_000)
+  for (const wrong of [Number.NaN, -1, new Date('x')]) {
+    const error = await verify(story.delivery, story.trust, { asOf: wrong }).catch(error => error)
+    assert.instance(error, RangeError)
+  }
+})
+
+test('content that the evidence cannot speak about is never "verified"', async () => {
+  const consent = await verify(story.consent, story.trust, { asOf, content: story.content })
+  assert.is(consent.verdict, 'inconclusive')
+  assert.is(consent.steps.at(-1)!.id, 'content')
+  assert.is((await verify(story.consent, story.trust, { asOf })).verdict, 'verified')
+})
+
+test('trust is checked before anything', async () => {
+  for (const trust of [undefined, null, {}, { schema: 'waybill.trust/2' }, { ...story.trust, more: 1 }])
+    await rejectsCode(verify(story.delivery, trust), 'TRUST_MALFORMED')
+})
+
+test('neither the verifier nor the client reaches node/, and the verifier needs no package of Node', async () => {
+  for (const entry of ['sdk/verify.ts', 'sdk/connect.ts']) {
+    const reached = [...imports(join(ROOT, entry))].map(path => relative(ROOT, path))
+    assert.equal(
+      reached.filter(path => path.startsWith('node/')),
+      [],
+      entry,
+    )
+  }
+  const options = { bundle: true, write: false, minify: true, format: 'esm', platform: 'browser' } as const
+  const made = await build({
+    ...options,
+    entryPoints: [join(ROOT, 'sdk/verify.ts')],
+    conditions: ['noble'],
+    logLevel: 'silent',
+  })
+  const [{ contents, text }] = made.outputFiles as [(typeof made.outputFiles)[0]]
+  assert.ok(contents.length < MAX_BUNDLE_BYTES, `${contents.length} bytes`)
+  assert.not.match(text, /["']node:/)
+})
+
+/** Files that are loaded when this one is, types left out. */
+function imports(path: string, seen: Set<string> = new Set()): Set<string> {
+  if (seen.has(path)) return seen
+  seen.add(path)
+  const source = readFileSync(path, 'utf8')
+  for (const [, names, from] of source.matchAll(/^(?:import|export) (?!type)([^;'"]*?)from '(\.[^']+)'/gm))
+    if (!/^\{(\s*type \w+,?)+\s*\}/.test(names!)) imports(join(dirname(path), from!), seen)
+  return seen
+}
+
+test.run()
