@@ -113,6 +113,7 @@ export function received(
       isStored(read) &&
       isStored(described) &&
       read.payload.org.toString() === from &&
+      described.payload.ownerVersion === read.payload.ownerVersion &&
       described.id.equals(read.payload.asset) &&
       described.payload.org.equals(read.payload.org) &&
       verifySignatures(offer, read, context.keys).ok === true &&
