@@ -57,6 +57,7 @@ export const policyShape = object({
 })
 export type Policy = Infer<typeof policyShape>
 export type Constraint = Infer<typeof constraint>
+export type Rule = Infer<typeof rule>
 
 /** What is asked: the action and the facts, each stated by its source (purpose: consumer; recipient, time: provider). */
 export interface UsageRequest {
