@@ -28,6 +28,7 @@ import { gatherConsent, gatherDelivery } from './gather.ts'
 import * as schema from './schema.ts'
 
 const VERSION = '0.0.1'
+const USUAL_PORT = 4180
 /** A request's body: 100,000 paths of a publish. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024
 const MAX_WAIT_MS = 60_000
@@ -76,8 +77,8 @@ export interface Api {
   close(): Promise<void>
 }
 
-/** Opens the API on 127.0.0.1; a taken port is an error unless it is the default one, then a free one is taken. */
-export async function serveApi(node: Node, port: number): Promise<Api> {
+/** Opens the API on 127.0.0.1. */
+export async function serveApi(node: Node, port: number | undefined): Promise<Api> {
   const token = Buffer.from((await readFile(paths(node.home).token, 'utf8')).trim())
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
@@ -98,12 +99,16 @@ export async function serveApi(node: Node, port: number): Promise<Api> {
   return { url, close: () => app.close() }
 }
 
-async function listen(app: FastifyInstance, port: number): Promise<string> {
+/** A port that the operator named is that or an error; the usual one gives way to a free one. */
+async function listen(app: FastifyInstance, port: number | undefined): Promise<string> {
   try {
-    return await app.listen({ host: '127.0.0.1', port })
+    return await app.listen({ host: '127.0.0.1', port: port ?? USUAL_PORT })
   } catch (error) {
     if ((error as { code?: string }).code !== 'EADDRINUSE') throw error
-    return app.listen({ host: '127.0.0.1', port: 0 })
+    if (port === undefined) return app.listen({ host: '127.0.0.1', port: 0 })
+    throw Object.assign(new Error(`port ${port} of the local API is in use by another program`), {
+      code: 'ADDRESS_IN_USE',
+    })
   }
 }
 

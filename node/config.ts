@@ -7,10 +7,10 @@ import { writeFileDurable } from './file.ts'
 
 const schema = z.strictObject({
   name: z.string().min(1).max(512),
-  /** Where partners reach this node: multiaddrs. */
-  listen: z.array(z.string()).default(['/ip4/127.0.0.1/tcp/4101']),
-  /** Port of the local API on 127.0.0.1; 0 takes a free one. */
-  apiPort: z.number().int().min(0).max(65_535).default(4180),
+  /** Where partners reach this node: multiaddrs. Left out, port 4101 on every address, or the next free one. */
+  listen: z.array(z.string()).optional(),
+  /** Port of the local API on 127.0.0.1; 0 takes a free one. Left out, 4180 or a free one. */
+  apiPort: z.number().int().min(0).max(65_535).optional(),
   /** Ids of the partners that witness the log of this home. */
   witnesses: z.array(z.string().max(128)).max(32).default([]),
 })

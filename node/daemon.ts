@@ -32,7 +32,7 @@ import { writeFileDurable } from './file.ts'
 import { HomeError, initHome, readSelf, signingKeys } from './home.ts'
 import { openKeystore, openSecret } from './keystore.ts'
 import { acquireLock } from './lock.ts'
-import { type Network, openNetwork } from './network.ts'
+import { type Network, type NetworkOptions, openNetwork } from './network.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
 
@@ -63,6 +63,9 @@ export interface Daemon {
 /** Messages of one partner that may be in the core and not durable yet, before it is slowed down. */
 const MAX_UNDER_WAY = 256
 const JOIN_TIMEOUT_MS = 20_000
+/** Usual ports of the mesh: the first, and how many are tried. */
+const FIRST_PORT = 4101
+const USUAL_PORTS = 20
 /** Marks that the store has begun: without it level would silently open an empty one in its place. */
 const BEGUN = 'begun'
 
@@ -217,22 +220,36 @@ export class Node {
     }
     await this.content.sweep(hex => this.store.get(`root/${hex}`) !== undefined)
     for (const partner of await this.views.partners()) this.#admit(partner)
-    this.network = await openNetwork({
+    const network = {
       seed,
-      listen: options.listen ?? this.#config.listen,
-      admitted: peerId => this.#orgs.has(peerId),
-      onMessage: (peerId, bytes) => this.#receive(peerId, bytes),
-      onHello: (peerId, bytes) => this.#hello(peerId, bytes),
-      onBulk: (peerId, request) => this.exchange.serve(this.#orgs.get(peerId)!, request),
-      onConnected: peerId => this.#connected(peerId),
-      onDisconnected: peerId => this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected'),
-    })
+      admitted: (peerId: string) => this.#orgs.has(peerId),
+      onMessage: (peerId: string, bytes: Uint8Array) => this.#receive(peerId, bytes),
+      onHello: (peerId: string, bytes: Uint8Array) => this.#hello(peerId, bytes),
+      onBulk: (peerId: string, request: Uint8Array) => this.exchange.serve(this.#orgs.get(peerId)!, request),
+      onConnected: (peerId: string) => this.#connected(peerId),
+      onDisconnected: (peerId: string) =>
+        this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected'),
+    } satisfies Omit<NetworkOptions, 'listen'>
+    this.network = await this.#listen(network, options.listen ?? this.#config.listen)
     undo.defer(() => this.network.stop())
     for (const partner of await this.views.partners()) this.#admit(partner)
     const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
     this.apiUrl = api.url
     undo.defer(() => rm(paths(this.home).api, { force: true }))
     undo.defer(() => api.close())
+  }
+
+  /** Opens the network where the operator said, else on the usual port or the next that is free. */
+  async #listen(network: Omit<NetworkOptions, 'listen'>, listen: string[] | undefined): Promise<Network> {
+    if (listen) return openNetwork({ ...network, listen })
+    for (let port = FIRST_PORT; port < FIRST_PORT + USUAL_PORTS; port++)
+      try {
+        return await openNetwork({ ...network, listen: [`/ip4/0.0.0.0/tcp/${port}`] })
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ADDRESS_IN_USE') throw error
+        this.log.warn({ port }, 'the port is in use by another program; trying the next')
+      }
+    return openNetwork({ ...network, listen: ['/ip4/0.0.0.0/tcp/0'] })
   }
 
   /** Takes up what was open, and tells where the API is: from here on the node is ready. */

@@ -82,11 +82,9 @@ export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }
   const { ids, consumer } = packetId
     ? deliveryOf(home, { agreement: id, packet: packetId })
     : consentOf(home, id)
-  const { offer, packet: described, ...ofBoth } = ids
+  const { offer: _offer, packet: _packet, ...ofBoth } = ids
   // Offer and packet stand in the provider's log only.
-  return Object.values(consumer.equals(home.self.id) ? { offer, described, ...ofBoth } : ofBoth).flatMap(
-    each => each ?? [],
-  )
+  return Object.values(consumer.equals(home.self.id) ? ids : ofBoth)
 }
 
 function consentOf(home: Reading, agreementId: CID): Subject {

@@ -118,7 +118,7 @@ export function receive(from: string, message: Message, ledger: Ledger, context:
     case 'proof/request':
       return proofs(from, message, ledger, context)
     case 'proof/reply':
-      return reply(from, message)
+      return reply(from, message, context)
     default:
       return stay()
   }
@@ -268,7 +268,9 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
   )
 }
 
-function reply(from: string, message: MessageOf<'proof/reply'>): Step<Watch> {
+function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
+  const head = message.note && headOf(from, message.note, context)
+  if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const step = stay<Watch>()
   const { entries, witnesses, note, pending } = message
   step.output.events.push({

@@ -332,7 +332,9 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
     fromMs: got.from,
   })
   const same = samePayload(expected as unknown as Value, got as unknown as Value)
-  return same && got.from >= known.payload.from ? undefined : 'the agreement differs from the offer and the request'
+  return same && got.from >= known.payload.from
+    ? undefined
+    : 'the agreement differs from the offer and the request'
 }
 
 // Provider finalizes.

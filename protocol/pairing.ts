@@ -69,7 +69,10 @@ export function parseTicket(ticketText: string): Ticket {
     if (reason) throw malformed(reason)
     const ticket = value as unknown as Ticket
     if (ticket.v !== TICKET_VERSION)
-      throw new ProtocolError('UNKNOWN_VERSION', `a ticket of version ${ticket.v}: this node reads ${TICKET_VERSION}`)
+      throw new ProtocolError(
+        'UNKNOWN_VERSION',
+        `a ticket of version ${ticket.v}: this node reads ${TICKET_VERSION}`,
+      )
     return ticket
   } catch (error) {
     if (error instanceof ProtocolError) throw error
@@ -163,7 +166,10 @@ export function welcomed(
   }
   if (answer.t !== 'hello/welcome') throw new ProtocolError('OUT_OF_ORDER', 'the answer is not a welcome')
   if (!VERSIONS.includes(answer.version))
-    throw new ProtocolError('UNKNOWN_VERSION', `the other side chose version ${answer.version}, this node speaks ${VERSIONS}`)
+    throw new ProtocolError(
+      'UNKNOWN_VERSION',
+      `the other side chose version ${answer.version}, this node speaks ${VERSIONS}`,
+    )
   const inviter = readPartner(answer, ticket.node, context)
   if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
   if (!inviter.id.equals(ticket.org))

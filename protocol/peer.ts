@@ -17,7 +17,7 @@ import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import { type Identity, keyOf } from './identity.ts'
 import { KEY } from './layout.ts'
-import { emptyLedger, type Ledger, loadLedger, record } from './ledger.ts'
+import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
@@ -82,14 +82,6 @@ export function open(env: Pick<Env, 'get'>): PeerState {
   }
 }
 
-/** The state of a new participant, before `init`. */
-export const fresh = (): PeerState => ({
-  ledger: emptyLedger(),
-  catalogs: new Map(),
-  partners: new Map(),
-  clock: { highMs: 0, storedMs: 0 },
-})
-
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state, input.seed, now, env)
@@ -108,7 +100,7 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       return { state, output, answer: { type: 'hello', hello: answer } }
     }
     case 'connected':
-      return { state, output: introduce(input.org, context) }
+      return met(state, input.org, context)
     case 'tick':
     case 'start':
       return wake(state, input.machine, input.type, context)
@@ -201,6 +193,14 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
     return { state, output: step.output }
   }
   return submission(state, from, { type: 'message', from, message }, context)
+}
+
+/** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
+function met(state: PeerState, org: string, context: Context): PeerStep {
+  const done: PeerStep = { state, output: introduce(org, context) }
+  const isWitness = context.witnesses.some(each => each.toString() === org) && context.partner(org)
+  if (!isWitness) return done
+  return then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
 }
 
 function introduce(org: string, context: Context): Output {

@@ -31,10 +31,6 @@ export const uint: Shape<number> = fits(
   value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0,
   'a non-negative integer',
 )
-export const int: Shape<number> = fits(
-  value => typeof value === 'number' && Number.isSafeInteger(value),
-  'an integer',
-)
 export const flag: Shape<boolean> = fits(value => typeof value === 'boolean', 'true or false')
 /** Exactly `length` bytes. */
 export const bytes = (length: number): Shape<Uint8Array> =>

@@ -66,6 +66,7 @@ function severalAnswer(cli: Cli, reports: (Report & { file: string })[]): Answer
       [
         ...shown.reports.map(each => lineOf(cli, each)),
         `${cli.paint(verdict === 'verified' ? 'ok' : 'fail', verdict.toUpperCase())}  ${reports.length} files`,
+        trustLine(reports[0]!),
       ].join('\n'),
     exit: EXITS[verdict],
   })
@@ -122,7 +123,7 @@ async function readEvidenceFile(path: string): Promise<Uint8Array> {
 }
 
 function reportText(cli: Cli, report: Report, trustFile: unknown): string {
-  const { verdict, steps, claim, trustDigest, asOfMs } = report
+  const { verdict, steps, claim } = report
   const width = Math.max(...steps.map(({ id }) => id.length))
   const style = { ok: 'ok', failed: 'fail', inconclusive: 'fail', skipped: 'dim' } as const
   const lines = steps.map(
@@ -132,9 +133,13 @@ function reportText(cli: Cli, report: Report, trustFile: unknown): string {
   return [
     ...lines,
     `${word}  ${claim ? claimText(claim, trustFile) : 'no claim could be read'}`,
-    `  trust ${trustDigest.slice(0, 16)}…  as of ${new Date(asOfMs).toISOString()}`,
+    trustLine(report),
   ].join('\n')
 }
+
+/** Whom the verdict believes, and when it holds. */
+const trustLine = ({ trustDigest, asOfMs }: Report): string =>
+  `  trust ${trustDigest.slice(0, 16)}…  as of ${new Date(asOfMs).toISOString()}`
 
 function claimText(claim: NonNullable<Report['claim']>, trustFile: unknown): string {
   const { identities } = trustFile as { identities: { id: string; name?: string }[] }

@@ -96,6 +96,7 @@ test('a head that is not of the log is HEAD_INVALID', () => {
   const good = newest(acme).note
   const forged = [
     utf8('nothing'),
+    new Uint8Array([0xff]),
     good.slice(0, -8),
     headOf(cole, 5, HASH),
     utf8(text(good).replace(/\n[0-9]+\n/, '\n1\n')),
@@ -104,6 +105,7 @@ test('a head that is not of the log is HEAD_INVALID', () => {
     for (const message of [
       { t: 'head/show', note },
       { t: 'head/proof', size: 1, note, path: [] },
+      { t: 'proof/reply', id: HASH.slice(16), note, entries: [], witnesses: [], pending: false },
     ] satisfies Message[]) {
       world.send(acme, bolt.org, message)
       world.run()

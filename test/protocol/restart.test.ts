@@ -138,7 +138,7 @@ test('under any schedule no key leaves too early, nothing acknowledged is lost, 
       finish(story)
       for (const kept of acknowledged) assert.ok(kept(), 'what was acknowledged is there')
     }),
-    { numRuns: 60 },
+    { numRuns: 30, endOnFailure: true },
   )
 })
 

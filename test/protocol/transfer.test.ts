@@ -20,7 +20,7 @@ const agreed = (options: ConstructorParameters<typeof Story>[0] = {}): Story => 
 const transfersOf = (story: Story) =>
   story.bolt.stateOf(KEY.transfers, stored => decodeState<Transfer>(stored))
 
-for (const packets of [0, 1, MAX_PAGE, MAX_PAGE + 1, 3 * MAX_PAGE + 5])
+for (const packets of [0, 1, MAX_PAGE, MAX_PAGE + 1, 2 * MAX_PAGE + 5])
   test(`${packets} packets come in pages, each once`, () => {
     const story = agreed({ packets }).transfer()
     assert.is(story.transfers(), 'COMPLETED COMPLETED')

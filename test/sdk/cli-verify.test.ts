@@ -5,10 +5,10 @@ import * as assert from 'uvu/assert'
 import { temporary } from '../harness.ts'
 import { fakeDaemon } from './fake-daemon.ts'
 import { document, fourLines, run, spawning } from './run-cli.ts'
-import { type Story, tellStory } from './story.ts'
+import { type Handed, tellStory } from './story.ts'
 
 const test = spawning('cli verify')
-const story: Story = tellStory()
+const story: Handed = tellStory()
 const AS_OF = new Date(story.asOfMs).toISOString()
 
 interface Files extends Disposable {
@@ -18,7 +18,7 @@ interface Files extends Disposable {
   args: string[]
 }
 
-function files(of: Story = story): Files {
+function files(of: Handed = story): Files {
   const dir = temporary()
   const at = (name: string) => join(dir.path, name)
   writeFileSync(at('energy.csv'), of.content)
@@ -105,10 +105,19 @@ test('a stranger, a time beyond the keys, evidence of something else: exit 7', a
     assert.match(stdout, /^INCONCLUSIVE /m)
   }
   assert.match(results[1]!.stdout, /^\? content +this evidence is about an agreement, not about content$/m)
-  // The witness dated the entries while the keys were good, so that the evidence outlives them.
-  assert.is((await run(later)).code, 0)
-  using alone = files(tellStory({ witnessed: false }))
-  assert.is((await run([...alone.args.slice(0, -1), '2099-01-01', alone.content])).code, 7)
+  assert.is((await run(later)).code, 7)
+})
+
+test('several files in one call: a line each, and the worst verdict', async () => {
+  using at = files()
+  const consent = join(at.path, 'consent.waybill')
+  const good = await run([...at.args, at.content, consent])
+  assert.is(good.code, 0, good.stdout)
+  assert.match(good.stdout, /^VERIFIED {2}2 files\n {2}trust [0-9a-f]{16}… {2}as of /m)
+  writeFileSync(at.content, 'changed')
+  const bad = await run([...at.args, consent, at.content, '--json'])
+  const { verdict, reports } = document(bad, 'waybill.reports/1')
+  assert.equal([bad.code, verdict, (reports as unknown[]).length], [6, 'failed', 2])
 })
 
 test('--require-final asks for witnesses', async () => {

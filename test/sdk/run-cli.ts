@@ -18,9 +18,13 @@ export interface RunOptions {
   cwd?: string
   /** Asked now and then; the process gets SIGINT once it holds. */
   interruptWhen?: () => boolean
+  onStdout?: (text: string) => void
 }
 
-export function run(args: string[], { env = {}, cwd, interruptWhen }: RunOptions = {}): Promise<Run> {
+export function run(
+  args: string[],
+  { env = {}, cwd, interruptWhen, onStdout }: RunOptions = {},
+): Promise<Run> {
   const { FORCE_COLOR: _1, NO_COLOR: _2, WAYBILL_HOME: _3, ...inherited } = process.env
   const started = performance.now()
   const child = spawn(process.execPath, [MAIN, ...args], {
@@ -31,6 +35,7 @@ export function run(args: string[], { env = {}, cwd, interruptWhen }: RunOptions
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', text => {
     stdout += text
+    onStdout?.(text)
   })
   child.stderr.setEncoding('utf8').on('data', text => {
     stderr += text

@@ -1,0 +1,159 @@
+import * as assert from 'uvu/assert'
+import { u64, utf8 } from '../../crypto/bytes.ts'
+import { cidOf } from '../../crypto/cid.ts'
+import { sha256 } from '../../crypto/hash.ts'
+import { leafHash, rootOf, treeRoot, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts'
+import { KEY } from '../../protocol/layout.ts'
+import {
+  emptyLedger,
+  type Ledger,
+  loadLedger,
+  proveExtension,
+  provePresence,
+  readEntryAt,
+  record,
+  rootAt,
+} from '../../protocol/ledger.ts'
+import { commitment, readEntry } from '../../protocol/log.ts'
+import type { Stored } from '../../protocol/record.ts'
+import { sameBytes, suite } from '../harness.ts'
+
+const test = suite('protocol/ledger')
+const MAX = 600
+const stored = (i: number): Stored => {
+  const bytes = utf8(`record ${i}`)
+  return { id: cidOf(bytes, 'dag-cbor'), payload: { t: 'x/1' }, signatures: [], bytes }
+}
+
+class Log {
+  readonly store = new Map<string, Uint8Array>()
+  readonly get = (key: string): Uint8Array | undefined => this.store.get(key)
+  ledger: Ledger = emptyLedger()
+
+  append(from: number, count: number): void {
+    const records = Array.from({ length: count }, (_, i) => stored(from + i))
+    const { ledger, writes } = record(this.ledger, records, 1, index => sha256(u64(index)))
+    for (const { key, value, if: condition } of writes) {
+      assert.not.ok(condition === 'absent' && this.store.has(key), `${key} is written once`)
+      this.store.set(key, value!)
+    }
+    this.ledger = ledger
+  }
+
+  leaf(index: number): Uint8Array {
+    return leafHash(readEntryAt(this.get, index)!.entry)
+  }
+}
+
+/** One log of each size up to MAX is the same log: it is looked at after each append. */
+function grow(look: (log: Log, size: number) => void): void {
+  const log = new Log()
+  look(log, 0)
+  for (let size = 1; size <= MAX; size++) {
+    log.append(size - 1, 1)
+    look(log, size)
+  }
+}
+
+test('a ledger read from the store is the one that was kept', () => {
+  const roots: Uint8Array[] = []
+  grow((log, size) => {
+    roots[size] = rootOf(log.ledger.tail.range)
+    if (size > 0 && size % 3 === 0) log.store.set(KEY.newestHead, u64(size - 1))
+    const loaded = loadLedger(log.get)
+    assert.is(loaded.tail.range.size, size)
+    sameBytes(
+      flat([loaded.tail.range.hashes, [loaded.tail.last]]),
+      flat([log.ledger.tail.range.hashes, [log.ledger.tail.last]]),
+    )
+    const [open, kept] = [trimmed(loaded.open), trimmed(log.ledger.open)]
+    assert.equal(
+      open.map(level => level.length),
+      kept.map(level => level.length),
+      `open tiles at ${size}`,
+    )
+    sameBytes(flat(open), flat(kept))
+    const signed = loaded.signed.range.size
+    assert.is(signed, Math.max(0, size - (size % 3) - 1))
+    sameBytes(rootOf(loaded.signed.range), roots[signed]!)
+    if (signed > 0) sameBytes(loaded.signed.last, log.leaf(signed - 1))
+  })
+})
+const flat = (levels: Uint8Array[][]) => Buffer.concat(levels.flat())
+const leavesOf = (log: Log, size: number) => Array.from({ length: size }, (_, i) => log.leaf(i))
+/** A tile level that has nothing yet may be there or not. */
+const trimmed = (open: Uint8Array[][]) => {
+  const kept = [...open]
+  while (kept.at(-1)?.length === 0) kept.pop()
+  return kept
+}
+
+test('a ledger goes on from the store as it would have gone on', () => {
+  for (const size of [0, 1, 255, 256, 257, 511, 512, 513, 599]) {
+    const [whole, cut] = [new Log(), new Log()]
+    if (size > 0) for (const log of [whole, cut]) log.append(0, size)
+    cut.ledger = loadLedger(cut.get)
+    for (const log of [whole, cut]) log.append(size, 300)
+    assert.equal(cut.ledger.tail, whole.ledger.tail)
+    assert.equal([...cut.store].sort(byKey), [...whole.store].sort(byKey))
+  }
+})
+const byKey = ([a]: [string, Uint8Array], [b]: [string, Uint8Array]) => (a < b ? -1 : 1)
+
+test('records of one step and of many make the same log', () => {
+  const [one, many] = [new Log(), new Log()]
+  one.append(0, MAX)
+  for (let i = 0; i < MAX; i++) many.append(i, 1)
+  assert.equal([...one.store].sort(byKey), [...many.store].sort(byKey))
+})
+
+test('every root, presence and extension is proven, from memory and from the store', () => {
+  const log = new Log()
+  log.append(0, MAX)
+  const leaves = leavesOf(log, MAX)
+  const roots = Array.from({ length: MAX + 1 }, (_, n) => treeRoot(leaves.slice(0, n)))
+  const sizes = [1, 2, 3, 7, 8, 255, 256, 257, 300, 511, 512, 513, 599, 600]
+  for (const ledger of [log.ledger, loadLedger(log.get)])
+    for (const size of sizes) {
+      const root = roots[size]!
+      sameBytes(rootAt(ledger, log.get, size), root)
+      for (let index = 0; index < size; index += 1 + Math.floor(size / 12)) {
+        const path = provePresence(ledger, log.get, index, size)
+        assert.ok(verifyInclusion({ leaf: leaves[index]!, index, size, path, root }), `${index} in ${size}`)
+      }
+      for (let oldSize = 1; oldSize <= size; oldSize += 1 + Math.floor(size / 12)) {
+        const path = proveExtension(ledger, log.get, oldSize, size)
+        assert.ok(
+          verifyConsistency({ oldSize, oldRoot: roots[oldSize]!, size, root, path }),
+          `${oldSize} to ${size}`,
+        )
+      }
+      assert.equal(proveExtension(ledger, log.get, 0, size), [])
+    }
+})
+
+test('full tiles hold 256 hashes and are never touched again', () => {
+  const log = new Log()
+  log.append(0, MAX)
+  const tiles = [...log.store.keys()].filter(key => key.startsWith('tile/'))
+  assert.equal(tiles, [KEY.tile(0, 0), KEY.tile(0, 1)])
+  for (const key of tiles) assert.is(log.store.get(key)!.length, 256 * 32)
+  sameBytes(log.store.get(KEY.tile(0, 1))!.slice(0, 32), log.leaf(256))
+})
+
+test('an entry commits to its record under its salt, and is found by it', () => {
+  const log = new Log()
+  log.append(0, 10)
+  for (let i = 0; i < 10; i++) {
+    const { id, bytes } = stored(i)
+    const { salt, entry } = readEntryAt(log.get, i)!
+    const read = readEntry(entry)
+    assert.ok('c' in read)
+    sameBytes(read.c, commitment(salt, bytes))
+    sameBytes(log.store.get(KEY.at(id))!, u64(i))
+    assert.is(read.n, i)
+  }
+  assert.is(readEntryAt(log.get, 10), undefined)
+})
+
+test.run()
