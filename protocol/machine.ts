@@ -68,10 +68,13 @@ export function say<S>(state: S | undefined, to: string, ...messages: Message[])
   return step
 }
 
+/** What protocol/shape.ts refuses in a text. */
+const UNPRINTABLE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu
+
 /** A text as a message can carry it, wherever it came from: one line, not too long, no half of a character. */
 export const sentence = (text: string): string =>
   text
-    .replace(/\p{Cc}/gu, ' ')
+    .replace(UNPRINTABLE, ' ')
     .slice(0, MAX_NAME_LENGTH)
     .toWellFormed()
 

@@ -65,8 +65,8 @@ test('untouched evidence verifies, each step by name', () => {
   const report = check(bytes, told)
   assert.is(report.verdict, 'verified')
   assert.equal(
-    report.steps.map(step => step.id),
-    DELIVERY_STEPS,
+    report.steps.map(step => step.id).sort(),
+    [...DELIVERY_STEPS].sort(),
   )
   assert.ok(report.steps.every(step => step.status === 'ok' && step.detail !== ''))
   assert.is(report.trustDigest, trust.digest)

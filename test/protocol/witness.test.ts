@@ -198,7 +198,7 @@ test('a witness that holds a head beyond the log, or refuses, stops the submissi
     const { acme, cole, world } = story
     world.bend = message => (message.t === 'witness/add' ? 0 : 1)
     grow(story)
-    world.send(cole, acme.org, { t: 'witness/refused', size, status, text: `no\u2028${'🙂'.repeat(100)}` })
+    world.send(cole, acme.org, { t: 'witness/refused', size, status, text: `no ${'🙂'.repeat(100)}` })
     world.run(1)
     assert.match(submission(story).stuck!, String(status))
     assert.is(codes(acme).at(-1), 'HEAD_BEHIND')
