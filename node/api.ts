@@ -86,6 +86,8 @@ export async function serveApi(node: Node, port: number | undefined): Promise<Ap
     routerOptions: { maxParamLength: 256 },
   })
   app.addHook('onRequest', async (request, reply) => guard(request, reply, token))
+  // Reads see what is queued: an answer waits until that is durable, like everything else that leaves (RULES A1).
+  app.addHook('onSend', async (_request, reply) => (reply.statusCode < 400 ? node.durable() : undefined))
   app.setErrorHandler((error, _request, reply) => sendProblem(node, reply, error))
   app.setNotFoundHandler((request, reply) =>
     sendProblem(

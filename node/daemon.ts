@@ -328,6 +328,13 @@ export class Node {
     await this.driver.submit({ type: 'start', machine: 'log' })
   }
 
+  /** Resolves when everything that is queued now is durable. */
+  durable(): Promise<void> {
+    return new Promise(resolve => {
+      this.store.commit([], resolve)
+    })
+  }
+
   /** What the collecting of evidence looks at. */
   reading(): {
     self: Env['self']

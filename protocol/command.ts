@@ -1,5 +1,5 @@
 /** What an operator asks of the own node: each command is checked, becomes records and machines, and gets an answer. */
-import { readU64, toHex } from '../crypto/bytes.ts'
+import { text as decodeText, readU64, toHex, utf8 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import type { Payload } from '../crypto/statement.ts'
@@ -25,7 +25,7 @@ import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { object, text } from './shape.ts'
-import { readGrant, type TransferInput } from './transfer.ts'
+import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
 
 /** A packet to be published, its content sealed and indexed by the driver already. */
 export interface PacketDraft {
@@ -269,11 +269,16 @@ function beginTransfer(input: Extract<Command, { type: 'transfer' }>, context: C
       'AGREEMENT_UNKNOWN',
       `there is no agreement ${input.agreement} for data of ${input.org}`,
     )
+  const under = KEY.transferOf(input.agreement)
+  const newest = context.get(under)
+  const running = newest && context.get(decodeText(newest))
+  if (running && !isOver(decodeState<Transfer>(running)))
+    return { output: nothing(), records: [], answer: { type: 'machine', machine: decodeText(newest) } }
   const id = context.random('transfer', 16)
   const key = KEY.transfer(input.org, id)
   const begin = { type: 'begin', id, org: input.org, agreement: input.agreement } as const
   return {
-    output: nothing(),
+    output: { ...nothing(), writes: [{ key: under, value: utf8(key) }] },
     records: [],
     machines: [{ key, input: begin }],
     answer: { type: 'machine', machine: key },

@@ -148,6 +148,8 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/OPENED/delivery/done':
     case 'consumer/REJECTED/delivery/done':
       return end(d!, 'DONE', d!.state === 'OPENED')
+    case 'consumer/REJECTED/delivery/refused':
+      return contradicted(d!, (message as MessageOf<'delivery/refused'>).refusal)
     case 'consumer/RECEIVED/delivery/refused':
       return end({ ...d!, refusal: (message as MessageOf<'delivery/refused'>).refusal }, 'FAILED', false)
     case 'consumer/OPENING/delivery/release':
@@ -159,7 +161,6 @@ function receive(d: Delivery | undefined, from: string, message: Message, contex
     case 'consumer/FETCHING/delivery/refused': // of an attempt before this one, here and below
     case 'consumer/OPENING/delivery/refused':
     case 'consumer/OPENED/delivery/refused':
-    case 'consumer/REJECTED/delivery/refused':
     case 'consumer/DONE/delivery/refused':
       return stay(d)
     default:
@@ -383,18 +384,26 @@ function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: 
 }
 
 function judged(d: Delivery, input: Extract<DeliveryInput, { type: 'judged' }>): DeliveryStep {
-  if (!input.proven)
-    return violation(
-      d.org,
-      'delivery/rejected',
-      'REJECTION_UNPROVEN',
-      'the release opens, and to the right content',
-    )
+  if (!input.proven) {
+    const [code, text] = ['REJECTION_UNPROVEN', 'the release opens, and to the right content'] as const
+    const { agreement, packet: packetId } = d
+    const step: DeliveryStep = violation(d.org, 'delivery/rejected', code, text)
+    step.output.sends.push({
+      to: d.org,
+      message: { t: 'delivery/refused', agreement, packet: packetId, refusal: { code, text } },
+    })
+    return step
+  }
   const record = readRecord(rejected, input.receipt) as Stored<Rejected>
   const next = end({ ...d, second: input.receipt }, 'DISPUTED', false)
   next.output.sends.push({ to: d.org, message: done(d) })
   next.records.push(record as unknown as Stored)
   return next
+}
+
+/** The provider does not find what was rejected: the receipt stands in the own log, and a person has to look. */
+function contradicted(d: Delivery, refusal: Refusal): DeliveryStep {
+  return refusal.code === 'REJECTION_UNPROVEN' ? end({ ...d, refusal }, 'FAILED', false) : stay(d)
 }
 
 // Helpers.

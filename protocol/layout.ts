@@ -47,6 +47,8 @@ export const KEY = {
   negotiations: 'negotiation/',
   transfer: (org: string, id: Uint8Array): string => `transfer/${org}/${toHex(id)}`,
   transfers: 'transfer/',
+  /** The newest transfer under an agreement: there is one at a time. */
+  transferOf: (agreement: CID): string => `transfer-of/${hex(agreement)}`,
   delivery: (agreement: CID, packet: CID): string => `delivery/${hex(agreement)}/${hex(packet)}`,
   deliveries: 'delivery/',
   deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
