@@ -114,6 +114,22 @@ test('a rejection that names a foreign one-time key proves nothing', () => {
   assert.is(one(story.acme)!.state, 'RELEASED')
 })
 
+test('a rejection that the provider cannot find ends, and is not repeated', () => {
+  const story = agreed({ packets: 1 })
+  const [root, blocks] = [...story.acme.content][0]!
+  const right = blocks.map(block => block.slice())
+  blocks[0]![0]! ^= 1 // on its way to Bolt, or on Bolt's disk
+  story.world.bend = message => {
+    if (message.t === 'delivery/rejected') story.acme.content.set(root, right)
+    return 1
+  }
+  story.bolt.input({ type: 'transfer', org: story.acme.org, agreement: story.agreement! })
+  story.world.run()
+  assert.equal(codes(story.acme), ['REJECTION_UNPROVEN'])
+  assert.is(story.deliveries(), 'FAILED RELEASED')
+  assert.is(story.sent('delivery/rejected').length, 1)
+})
+
 // Releases and receipts that are of something else.
 
 const OTHER_RELEASES: [what: string, change: (story: Story) => object][] = [

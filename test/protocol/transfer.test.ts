@@ -253,6 +253,18 @@ test('a second transfer brings what failed in the first, and nothing twice', () 
   story.check()
 })
 
+test('a transfer that is asked for again while it runs is the one that runs', () => {
+  const story = agreed({ packets: 3 })
+  const ask = () => story.bolt.input({ type: 'transfer', org: story.acme.org, agreement: story.agreement! })
+  const first = ask()
+  assert.equal(ask(), first)
+  story.world.run()
+  assert.is(transfersOf(story).length, 1)
+  assert.not.equal(ask(), first)
+  story.world.run()
+  story.check()
+})
+
 test('a delivery that was refused is tried again with the receipt that was signed', () => {
   const story = agreed({ packets: 1 })
   const secrets = [...story.acme.secrets]
