@@ -73,10 +73,7 @@ const UNPRINTABLE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu
 
 /** A text as a message can carry it, wherever it came from: one line, not too long, no half of a character. */
 export const sentence = (text: string): string =>
-  text
-    .replace(UNPRINTABLE, ' ')
-    .slice(0, MAX_NAME_LENGTH)
-    .toWellFormed()
+  text.replace(UNPRINTABLE, ' ').slice(0, MAX_NAME_LENGTH).toWellFormed()
 
 /** A refusal as a message can carry it. */
 export const tidy = (refusal: Refusal): Refusal =>

@@ -64,10 +64,7 @@ const DELIVERY_STEPS = [
 test('untouched evidence verifies, each step by name', () => {
   const report = check(bytes, told)
   assert.is(report.verdict, 'verified')
-  assert.equal(
-    report.steps.map(step => step.id).sort(),
-    [...DELIVERY_STEPS].sort(),
-  )
+  assert.equal(report.steps.map(step => step.id).sort(), [...DELIVERY_STEPS].sort())
   assert.ok(report.steps.every(step => step.status === 'ok' && step.detail !== ''))
   assert.is(report.trustDigest, trust.digest)
   assert.is(report.claim!.packet, told.packet.toString())
