@@ -71,6 +71,8 @@ test('a trust file names whom it trusts and who witnesses whom', () => {
 test('a witness counts once, and nobody witnesses itself', () => {
   const committees = [{ log: a, witnesses: [w, a, w, b] }]
   assert.equal(witnessesOf(readTrust(file({ committees })), acme.env.self.id), [w, b])
+  const twice = [...committees, { log: a, witnesses: [b] }]
+  throwsCode(() => readTrust(file({ committees: twice })), 'TRUST_MALFORMED')
 })
 
 test('the digest is of what the file says, not of how it is written', () => {
