@@ -1,0 +1,3 @@
+import { tampering } from './tamper.suite.ts'
+
+tampering(1)
