@@ -103,15 +103,21 @@ export class Link {
   /** The bytes that the peer answers to `request`; see bulk.ts. */
   async *bulk(request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
     await this.#bulkTurn(signal)
+    let requester: BulkRequester | undefined
     try {
-      const requester = this.#idleRequester() ?? (await this.#newRequester(signal))
+      requester = this.#idleRequester() ?? (await this.#newRequester(signal))
       yield* requester.request(request, signal)
-      if (this.#idle.length < IDLE_BULK_STREAMS || this.#bulkTurns.length > 0) this.#idle.push(requester)
-      else requester.retire()
     } finally {
+      // Also when the reader left with the last byte: the stream is good, and must not be forgotten open.
+      if (requester?.idle) this.#keep(requester)
       this.#bulkSlots++
       this.#bulkTurns.shift()?.()
     }
+  }
+
+  #keep(requester: BulkRequester): void {
+    if (this.#idle.length < IDLE_BULK_STREAMS || this.#bulkTurns.length > 0) this.#idle.push(requester)
+    else requester.retire()
   }
 
   /** Lets what was written leave, for at most half a second, and closes. */
