@@ -40,7 +40,9 @@ export async function interleaved(
     return [name, round3(median(each))] as const
   })
   return {
-    figures: Object.fromEntries(Object.entries(samples).map(([name, values]) => [name, figure(values, unit)])),
+    figures: Object.fromEntries(
+      Object.entries(samples).map(([name, values]) => [name, figure(values, unit)]),
+    ),
     ratios: Object.fromEntries(quotients),
   }
 }

@@ -79,7 +79,8 @@ const putBatches = (entries: number): Promise<number> =>
   withLevel(async level => {
     const all = records(entries)
     return timed(entries, async () => {
-      for (let i = 0; i < entries; i += BATCH) await level.batch(puts(all.slice(i, i + BATCH), i), { sync: true })
+      for (let i = 0; i < entries; i += BATCH)
+        await level.batch(puts(all.slice(i, i + BATCH), i), { sync: true })
     })
   })
 
