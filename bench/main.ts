@@ -18,7 +18,7 @@ const rounds = Number(values.rounds)
 const runs: Record<string, () => Promise<Result>> = {
   transfer: () => transfer(rounds, Number(values.size)),
   log: () => log(rounds, 50_000),
-  negotiation: () => negotiation(rounds, 2_000),
+  negotiation: () => negotiation(rounds, 1_000),
 }
 const run = runs[positionals[0] ?? '']
 if (!run || positionals.length > 1 || !(rounds >= 1)) {

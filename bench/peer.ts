@@ -6,7 +6,11 @@ import type { Event } from '../protocol/event.ts'
 const [home, name] = process.argv.slice(2) as [string, string]
 await using undo = new AsyncDisposableStack()
 await initHome(home, { name, listen: ['/ip4/127.0.0.1/tcp/0'], apiPort: 0 })
-const node = await Node.open(home, { logLevel: 'silent' }, undo)
+const node = await Node.open(home, { logLevel: process.env.BENCH_LOG ?? 'silent' }, undo)
+node.onStop = error => {
+  console.error('the node stopped:', error)
+  process.exit(1)
+}
 await node.start()
 
 interface Order {
