@@ -40,6 +40,7 @@ class Actor {
   /** Runs a command with `--json` and gives its document; another exit code than expected ends the demo. */
   // biome-ignore lint/suspicious/noExplicitAny: each command has a document of its own.
   async run(command: string[], expected = 0): Promise<any> {
+    if (over) throw new Error('the demo is over')
     const child = spawn(process.execPath, [MAIN, '--json', '--home', this.home, ...command], {
       cwd: work,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -58,16 +59,10 @@ class Actor {
   }
 
   async up(): Promise<void> {
-    const daemon = await this.run([
-      'up',
-      '--detach',
-      '--name',
-      this.name,
-      '--api',
-      '0',
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
-    ])
+    const local = ['--api', '0', '--listen', '/ip4/127.0.0.1/tcp/0']
+    const starting = this.run(['up', '--detach', '--name', this.name, ...local])
+    ups.push(starting)
+    const daemon = await starting
     daemons.push(daemon.pid)
     say(`  ${this.name} is ready: ${daemon.id}`)
   }
@@ -75,6 +70,9 @@ class Actor {
 
 const children = new Set<ChildProcess>()
 const daemons: number[] = []
+/** Starts under way: what they started is known when they have ended. */
+const ups: Promise<unknown>[] = []
+let over = false
 const work = await mkdtemp(join(tmpdir(), 'waybill-demo-'))
 const started = performance.now()
 
@@ -315,14 +313,20 @@ const shown = (word: string): string =>
       ? word
       : `'${word}'`
 
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => reject(new Error(`the demo was stopped by ${signal}`)))
+})
 try {
-  const summary = await story()
+  const summary = await Promise.race([story(), interrupted])
   if (json) console.log(JSON.stringify(summary))
   else
     say(
       `\nDone in ${(summary.ms / 1000).toFixed(1)} s. Everything above ran on this machine and is stopped and removed again.`,
     )
 } finally {
+  over = true
+  await Promise.allSettled(ups)
   for (const child of children) child.kill('SIGKILL')
   await Promise.all(daemons.map(stopProcess))
   await rm(work, { recursive: true, force: true })

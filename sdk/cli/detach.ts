@@ -28,6 +28,9 @@ export async function launch(cli: Cli, options: UpOptions, passphrase: string | 
   closeSync(output)
   try {
     return await settled(cli, child, () => readDocument(log, from))
+  } catch (error) {
+    if (cli.signal.aborted) child.kill() // nobody would know that it runs
+    throw error
   } finally {
     child.removeAllListeners()
     child.unref()

@@ -1,4 +1,4 @@
-/** Takes a README apart: its commands, its code, and what they need to be there. */
+/** Takes a README apart: its commands, its code, and what it names. */
 
 /** The insides of the fenced blocks of one language. */
 export function blocks(markdown: string, language: string): string[] {
@@ -30,23 +30,9 @@ export function foldersIn(markdown: string): string[] {
   )
 }
 
-export interface Call {
-  command: string
-  options: string[]
-}
-
-/** Calls of `waybill` in console blocks: the command, and every option that stands with it. */
-export function callsIn(markdown: string): Call[] {
+/** Lines of the console blocks that a shell is to run, with their comments. */
+export function linesIn(markdown: string): string[] {
   return blocks(markdown, 'console').flatMap(block =>
-    Array.from(block.matchAll(/^\$ waybill (.*)$/gm), match => {
-      const words =
-        match[1]!
-          .replace(/\s#.*$/, '')
-          .split(/[>|]/)[0]!
-          .match(/"[^"]*"|\S+/g) ?? []
-      const isOption = (word: string) => /^--?[a-z]/.test(word)
-      const command = words.find((word, i) => !isOption(word) && words[i - 1] !== '--home') ?? ''
-      return { command, options: words.filter(isOption) }
-    }),
+    Array.from(block.matchAll(/^\$ (.*)$/gm), match => match[1]!),
   )
 }
