@@ -55,6 +55,7 @@ const STATUS: Record<string, number> = {
   AGREEMENT_ENDED: 410,
   SOURCE_CHANGED: 409,
   CONTENT_TOO_LARGE: 413,
+  WRONG_HOST: 421,
   CONTENT_DAMAGED: 500,
   STORE_FAILED: 500,
   STORE_INCONSISTENT: 500,
@@ -85,7 +86,8 @@ export async function serveApi(node: Node, port: number | undefined): Promise<Ap
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 256 },
   })
-  app.addHook('onRequest', async (request, reply) => guard(request, reply, token))
+  app.removeContentTypeParser('text/plain') // what a form of some web page can send
+  app.addHook('onRequest', async request => guard(request, token))
   // Reads see what is queued: an answer waits until that is durable, like everything else that leaves (RULES A1).
   app.addHook('onSend', async (_request, reply) => (reply.statusCode < 400 ? node.durable() : undefined))
   app.setErrorHandler((error, _request, reply) => sendProblem(node, reply, error))
@@ -114,9 +116,10 @@ async function listen(app: FastifyInstance, port: number | undefined): Promise<s
   }
 }
 
-async function guard(request: FastifyRequest, reply: FastifyReply, token: Buffer): Promise<void> {
+async function guard(request: FastifyRequest, token: Buffer): Promise<void> {
   const host = request.headers.host?.replace(/:\d+$/, '')
-  if (host !== '127.0.0.1' && host !== 'localhost') return reply.code(421).send({ code: 'WRONG_HOST' })
+  if (host !== '127.0.0.1' && host !== 'localhost')
+    throw Object.assign(new Error('this API answers to 127.0.0.1 and localhost only'), { code: 'WRONG_HOST' })
   if (request.url === '/healthz' || request.url === '/readyz') return
   const given = Buffer.from(request.headers.authorization?.replace(/^Bearer /, '') ?? '')
   if (given.length !== token.length || !timingSafeEqual(given, token))
@@ -125,7 +128,7 @@ async function guard(request: FastifyRequest, reply: FastifyReply, token: Buffer
 
 function sendProblem(node: Node, reply: FastifyReply, error: unknown): FastifyReply {
   const { code, status } = codeOf(error)
-  const { message } = error as Error
+  const detail = error instanceof z.ZodError ? firstIssue(error) : (error as Error).message
   if (status === 500) node.log.error({ error: String((error as Error).stack) }, 'request failed')
   const refusal = error instanceof RefusedError ? error.refusal : undefined
   const problem: schema.Problem = {
@@ -133,7 +136,7 @@ function sendProblem(node: Node, reply: FastifyReply, error: unknown): FastifyRe
     title: code,
     status,
     code,
-    detail: message,
+    detail,
     retryable: RETRYABLE.has(code),
     ...(refusal?.clause ? { clause: refusal.clause } : {}),
     ...(refusal?.asked ? { asked: refusal.asked } : {}),
@@ -141,6 +144,12 @@ function sendProblem(node: Node, reply: FastifyReply, error: unknown): FastifyRe
     ...(refusal?.next ? { hint: refusal.next } : {}),
   }
   return reply.code(status).type('application/problem+json').send(JSON.stringify(problem))
+}
+
+/** The first thing that is wrong with a body, and where. */
+function firstIssue({ issues: [issue] }: z.ZodError): string {
+  const path = issue!.path.join('.')
+  return path ? `${path}: ${issue!.message}` : issue!.message
 }
 
 function codeOf(error: unknown): { code: string; status: number } {
