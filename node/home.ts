@@ -1,7 +1,8 @@
 /** A home's first day: keys, identity, log genesis and configuration, made once and in an order that a crash can repeat. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { keyFromSeed } from '../crypto/key.ts'
 import { selfTest } from '../crypto/selftest.ts'
 import { ProtocolError } from '../protocol/error.ts'
@@ -51,7 +52,11 @@ export async function initHome(
   if (bad) throw new ProtocolError('MALFORMED', bad)
   await mkdir(home, { recursive: true, mode: 0o700 })
   const at = paths(home)
-  const keys = existsSync(at.keys)
+  const begun = existsSync(join(at.keys, 'keys.age'))
+  // Without it nothing was ever signed or sealed: what a cut-off start left of the other keys is of no use.
+  if (!begun && !existsSync(at.identity) && !existsSync(at.store))
+    await rm(at.keys, { recursive: true, force: true })
+  const keys = begun
     ? await openKeystore(at.keys, options.passphrase)
     : await createKeystore(at.keys, n => randomBytes(n), options.passphrase)
   if (!existsSync(at.identity)) await writeFileDurable(at.identity, identityOf(keys, options.name), 0o600)
