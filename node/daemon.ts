@@ -357,6 +357,10 @@ export class Node {
     return covered && (final || words === 'recorded, unwitnessed')
   }
 
+  headSize(): number {
+    return this.driver.state.ledger.signed.range.size
+  }
+
   /** The newest signed head of the own log, with the cosignatures that have come. */
   headText(): string | undefined {
     const head = newestHead(key => this.store.get(key))

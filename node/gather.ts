@@ -40,15 +40,26 @@ export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8
   )
 }
 
+/** Heads that were waited for in vain: own and the other's size, by partner. While they stand, nobody waits again. */
+const inVain = new WeakMap<Node, Map<string, string>>()
+
 /** The other side's proofs, and a wait for the cosignatures that both heads still lack: at most 2 s in all. */
 async function gathered(node: Node, org: string, records: CID[]): Promise<{ theirs?: ProofReply }> {
   const end = performance.now() + WAIT_MS
+  const waited = inVain.get(node) ?? new Map<string, string>()
+  inVain.set(node, waited)
   let theirs: ProofReply | undefined
   for (;;) {
     const reply = await proofsOf(node, org, records)
     if (reply?.note) theirs = reply
-    const done = theirs !== undefined && !theirs.pending && isCosigned(theirs) && node.isSettled()
-    if (done || performance.now() >= end) return theirs ? { theirs } : {}
+    const given = theirs ? { theirs } : {}
+    if (theirs && !theirs.pending && isCosigned(theirs) && node.isSettled()) return given
+    const heads = `${node.headSize()} ${theirs?.note?.split('\n')[1]}`
+    if (waited.get(org) === heads) return given
+    if (performance.now() >= end) {
+      waited.set(org, heads)
+      return given
+    }
     await new Promise(resolve => setTimeout(resolve, ASK_AGAIN_MS))
   }
 }

@@ -4,11 +4,13 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { keyFromSeed } from '../crypto/key.ts'
 import { selfTest } from '../crypto/selftest.ts'
+import { ProtocolError } from '../protocol/error.ts'
 import { identityGenesis, makeIdentity } from '../protocol/identity.ts'
-import { DELEGATION_MS } from '../protocol/limits.ts'
+import { DELEGATION_MS, MAX_NAME_LENGTH } from '../protocol/limits.ts'
 import type { Context } from '../protocol/machine.ts'
 import type { Env } from '../protocol/peer.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
+import { text } from '../protocol/shape.ts'
 import { hasHome, paths, writeConfig } from './config.ts'
 import { writeFileDurable } from './file.ts'
 import { createKeystore, type Keys, openKeystore } from './keystore.ts'
@@ -43,6 +45,10 @@ export async function initHome(
     const self = await readSelf(home)
     return { id: self.org, name: self.identity.name, created: false }
   }
+  // Before anything is written: a genesis with a name that no reader takes would leave a home that never opens.
+  const bad =
+    options.name === '' ? 'the name is empty' : text(MAX_NAME_LENGTH).check(options.name, 'the name')
+  if (bad) throw new ProtocolError('MALFORMED', bad)
   await mkdir(home, { recursive: true, mode: 0o700 })
   const at = paths(home)
   const keys = existsSync(at.keys)

@@ -110,17 +110,21 @@ export function record(
     const appended = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt: saltBytes })
     const value = concat(saltBytes, digestOf(id), appended.entry)
     writes.push(
-      { key: KEY.entry(size), value, if: 'absent' },
+      { key: KEY.entry(size), value },
       { key: KEY.record(id), value: bytes },
       { key: KEY.at(id), value: u64(size) },
     )
     fillTiles(ledger.open, size, appended.leaf, writes)
     tail = appended.tail
   }
-  const { range, last } = tail
-  writes.push({ key: KEY.tail, value: encode({ size: range.size, hashes: range.hashes, last }) })
+  // One condition guards all of them: whoever else appended has moved the tail (RULES A2).
+  const before = ledger.tail.range.size === 0 ? 'absent' : { equals: encodeTail(ledger.tail) }
+  writes.push({ key: KEY.tail, value: encodeTail(tail), if: before })
   return { ledger: { ...ledger, tail }, writes }
 }
+
+const encodeTail = ({ range, last }: LogTail): Uint8Array =>
+  encode({ size: range.size, hashes: range.hashes, last })
 
 /** Puts a leaf into the open tile; a full tile is written once and its root goes one tile level up. */
 function fillTiles(open: Uint8Array[][], index: number, leaf: Uint8Array, writes: Write[]): void {

@@ -49,15 +49,27 @@ export interface Output {
 
 export const nothing = (): Output => ({ writes: [], secrets: [], sends: [], events: [], deadlines: [] })
 
-/** One output after another, as one. */
+/**
+ * One output after another, as one. A key that both write keeps the first condition and takes the last value: that is what
+ * the two would have come to, one after the other.
+ */
 export function join(...outputs: Output[]): Output {
   const all = nothing()
+  const writes = new Map<string, Write>()
   for (const output of outputs) {
-    all.writes.push(...output.writes)
+    for (const write of output.writes) {
+      const earlier = writes.get(write.key)
+      writes.set(write.key, earlier ? again(earlier, write) : write)
+    }
     all.secrets.push(...output.secrets)
     all.sends.push(...output.sends)
     all.events.push(...output.events)
     all.deadlines.push(...output.deadlines)
   }
+  all.writes.push(...writes.values())
   return all
+}
+
+function again({ key, if: condition }: Write, { value }: Write): Write {
+  return { key, ...(value ? { value } : {}), ...(condition ? { if: condition } : {}) }
 }

@@ -25,7 +25,7 @@ const fits = <T>(test: (value: Value | undefined) => boolean, what: string): Sha
 export const text = (max: number): Shape<string> =>
   fits(
     value => typeof value === 'string' && value.length <= max && value.isWellFormed() && !hasControl(value),
-    `a text of at most ${max} characters`,
+    `a text of at most ${max} characters without control characters`,
   )
 export const uint: Shape<number> = fits(
   value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0,

@@ -16,6 +16,8 @@ const MAIN = join(import.meta.dirname, 'main.ts')
 const SAMPLE_MS = 2_500
 /** Names of one command line: the system bounds their total length. */
 const FILES_PER_CALL = 200
+/** Words of a command that are printed. */
+const SHOWN_WORDS = 14
 
 const args = process.argv.slice(2)
 const separator = args.indexOf('--')
@@ -44,7 +46,7 @@ class Actor {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     children.add(child)
-    say(`\n[${this.name}] $ waybill ${command.map(shown).join(' ')}`)
+    say(`\n[${this.name}] $ waybill ${shortened(command)}`)
     let out = ''
     child.stdout!.on('data', data => {
       out += data
@@ -294,6 +296,14 @@ function heading(line: string): void {
 function say(line: string): void {
   if (json) process.stderr.write(`${line}\n`)
   else process.stdout.write(`${line}\n`)
+}
+
+/** A command as a person would type it; a long list of files is cut. */
+function shortened(command: string[]): string {
+  const words = command.map(shown)
+  return words.length <= SHOWN_WORDS
+    ? words.join(' ')
+    : `${words.slice(0, SHOWN_WORDS).join(' ')} … and ${words.length - SHOWN_WORDS} more`
 }
 
 const shown = (word: string): string =>

@@ -44,7 +44,8 @@ async function verifyOne(
   asOf: number,
   requireFinal: boolean | undefined,
 ): Promise<Report> {
-  const isAlone = file.endsWith(EVIDENCE)
+  // Content may itself be named *.waybill: then its evidence stands beside it.
+  const isAlone = file.endsWith(EVIDENCE) && !(await stat(file + EVIDENCE).catch(() => undefined))
   if (!isAlone) await checkFile(file, 'waybill verify FILE')
   const evidence = await readEvidenceFile(isAlone ? file : file + EVIDENCE)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })

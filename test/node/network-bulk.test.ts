@@ -108,6 +108,23 @@ test('30 requests at once share 16 streams, and all are answered', async () => {
   assert.ok(most > 4 && most <= 16, `${most} at once`)
 })
 
+test('readers that leave with the last byte leave no stream behind', async () => {
+  await using reader = await open(1)
+  await using sender = await open(2, { onBulk: () => pattern(64, 64) })
+  introduce(reader, sender)
+  for (let i = 0; i < 5; i++)
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        let left = 64
+        for await (const piece of bulk(reader, sender)) {
+          left -= piece.length
+          if (left === 0) break
+        }
+      }),
+    )
+  assert.is((await collect(bulk(reader, sender))).length, 64)
+})
+
 test('leaving the loop stops the sender', async () => {
   let asked = 0
   let stopped = false

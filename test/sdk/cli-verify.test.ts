@@ -48,6 +48,16 @@ test('true evidence and content: exit 0, one line a step, the claim, trust and a
   assert.equal([json.verdict, json.asOfMs], ['verified', story.asOfMs])
 })
 
+test('content that is itself named *.waybill is read with the evidence beside it', async () => {
+  using at = files()
+  const named = join(at.path, 'energy.waybill')
+  writeFileSync(named, story.content)
+  writeFileSync(`${named}.waybill`, story.delivery)
+  const { code, stdout } = await run([...at.args, named])
+  assert.is(code, 0, stdout)
+  assert.match(stdout, /^✓ content /m)
+})
+
 test('evidence alone leaves the content unchecked and says so', async () => {
   using at = files()
   for (const file of [`${at.content}.waybill`, join(at.path, 'consent.waybill')]) {

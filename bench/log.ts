@@ -1,0 +1,162 @@
+/**
+ * Appending to the own log: entries with their salted commitments, chain, tree and stored records, durable, against bare
+ * synced batches of level with as many values of the same size.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join as path } from 'node:path'
+import { Level } from 'level'
+import { cidOf } from '../crypto/cid.ts'
+import { expand } from '../crypto/hash.ts'
+import { openStore, type Store } from '../node/store.ts'
+import { emptyLedger, type Ledger, record } from '../protocol/ledger.ts'
+import type { Stored } from '../protocol/record.ts'
+import { interleaved, join, type Result } from './harness.ts'
+
+const RECORD_BYTES = 200
+const BATCH = 1_000
+const CALLERS = 256
+
+/** Entries per second, in batches of 1,000 and from 256 callers with one entry each. */
+export async function log(rounds: number, entries: number): Promise<Result> {
+  const batch = await interleaved(
+    rounds,
+    'entries/s',
+    { batch1000: () => appendBatches(entries), level1000: () => putBatches(entries) },
+    { 'batch1000/level': ['batch1000', 'level1000'] },
+  )
+  const concurrent = await interleaved(
+    rounds,
+    'entries/s',
+    { concurrent256: () => appendConcurrently(entries / 5), level256: () => putConcurrently(entries / 5) },
+    { 'concurrent256/level': ['concurrent256', 'level256'] },
+  )
+  return join(batch, concurrent)
+}
+
+/** Records whose signatures were made before: an entry commits to bytes that are there. */
+function records(count: number): Stored[] {
+  const all = randomBytes(count * RECORD_BYTES)
+  return Array.from({ length: count }, (_, i) => {
+    const bytes = new Uint8Array(all.subarray(i * RECORD_BYTES, (i + 1) * RECORD_BYTES))
+    return { id: cidOf(bytes, 'dag-cbor'), payload: { t: 'bench/1' }, signatures: [], bytes }
+  })
+}
+
+/** Appends in one turn and resolves when it is durable, as the driver does. */
+function appender(store: Store): (batch: Stored[]) => Promise<void> {
+  let ledger: Ledger = emptyLedger()
+  return batch => {
+    const seed = randomBytes(32)
+    const next = record(ledger, batch, Date.now(), index => expand(seed, `salt/${index}`, 32))
+    ledger = next.ledger
+    return new Promise(resolve => {
+      if (!store.commit(next.writes, resolve)) throw new Error('the log moved under its only writer')
+    })
+  }
+}
+
+const appendBatches = (entries: number): Promise<number> =>
+  inFolder(async folder => {
+    const all = records(entries)
+    await using store = await openStore(folder, { create: true, onFailure: fail })
+    const append = appender(store)
+    return timed(entries, async () => {
+      for (let i = 0; i < entries; i += BATCH) await append(all.slice(i, i + BATCH))
+    })
+  })
+
+const appendConcurrently = (entries: number): Promise<number> =>
+  inFolder(async folder => {
+    const all = records(entries)
+    await using store = await openStore(folder, { create: true, onFailure: fail })
+    const append = appender(store)
+    return timed(entries, () => byCallers(all, each => append([each])))
+  })
+
+const putBatches = (entries: number): Promise<number> =>
+  withLevel(async level => {
+    const all = records(entries)
+    return timed(entries, async () => {
+      for (let i = 0; i < entries; i += BATCH)
+        await level.batch(puts(all.slice(i, i + BATCH), i), { sync: true })
+    })
+  })
+
+/** The same callers over bare level: whatever is waiting becomes one synced batch. */
+const putConcurrently = (entries: number): Promise<number> =>
+  withLevel(async level => {
+    const all = records(entries)
+    let waiting: { record: Stored; resolve: () => void }[] = []
+    let [running, index] = [false, 0]
+    const flush = async () => {
+      running = true
+      while (waiting.length > 0) {
+        const group = waiting
+        waiting = []
+        await level.batch(
+          puts(
+            group.map(each => each.record),
+            index,
+          ),
+          { sync: true },
+        )
+        index += group.length
+        for (const { resolve } of group) resolve()
+      }
+      running = false
+    }
+    const put = (each: Stored) =>
+      new Promise<void>(resolve => {
+        waiting.push({ record: each, resolve })
+        if (!running) queueMicrotask(() => running || flush())
+      })
+    return timed(entries, () => byCallers(all, put))
+  })
+
+const puts = (batch: Stored[], from: number) =>
+  batch.map(({ bytes }, i) => ({
+    type: 'put' as const,
+    key: `entry/${String(from + i).padStart(16, '0')}`,
+    value: bytes,
+  }))
+
+async function byCallers(all: Stored[], one: (each: Stored) => Promise<void>): Promise<void> {
+  let next = 0
+  const caller = async () => {
+    for (let i = next++; i < all.length; i = next++) await one(all[i]!)
+  }
+  await Promise.all(Array.from({ length: CALLERS }, caller))
+}
+
+async function timed(entries: number, body: () => Promise<void>): Promise<number> {
+  const start = performance.now()
+  await body()
+  return (entries / (performance.now() - start)) * 1_000
+}
+
+async function withLevel(body: (level: Level<string, Uint8Array>) => Promise<number>): Promise<number> {
+  return inFolder(async folder => {
+    const level = new Level<string, Uint8Array>(folder, { valueEncoding: 'view' })
+    await level.open()
+    try {
+      return await body(level)
+    } finally {
+      await level.close()
+    }
+  })
+}
+
+async function inFolder(body: (folder: string) => Promise<number>): Promise<number> {
+  const folder = await mkdtemp(path(tmpdir(), 'waybill-bench-'))
+  try {
+    return await body(path(folder, 'store'))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function fail(error: Error): never {
+  throw error
+}

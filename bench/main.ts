@@ -1,0 +1,37 @@
+/** `npm run bench -- transfer | log | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+import { parseArgs } from 'node:util'
+import { type Figure, machine, type Result } from './harness.ts'
+import { log } from './log.ts'
+import { negotiation } from './negotiation.ts'
+import { transfer } from './transfer.ts'
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '5' },
+    /** MiB of the file of `transfer`. */
+    size: { type: 'string', default: '256' },
+  },
+})
+const rounds = Number(values.rounds)
+const runs: Record<string, () => Promise<Result>> = {
+  transfer: () => transfer(rounds, Number(values.size)),
+  log: () => log(rounds, 50_000),
+  negotiation: () => negotiation(rounds, 1_000),
+}
+const run = runs[positionals[0] ?? '']
+if (!run || positionals.length > 1 || !(rounds >= 1)) {
+  console.error(`usage: npm run bench -- ${Object.keys(runs).join(' | ')} [--rounds N] [--size MIB] [--json]`)
+  process.exit(2)
+}
+const { figures, ratios } = await run()
+console.log(machine())
+for (const [name, figure] of Object.entries(figures)) console.log(row(name, figure))
+for (const [name, ratio] of Object.entries(ratios)) console.log(`${name.padEnd(32)} ${ratio}`)
+if (values.json)
+  console.log(JSON.stringify({ schema: 'waybill.bench/1', machine: machine(), figures, ratios }))
+
+function row(name: string, { unit, median, min, max, n }: Figure): string {
+  return `${name.padEnd(32)} ${median} ${unit} [${min} .. ${max}] n=${n}`
+}

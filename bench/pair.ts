@@ -1,0 +1,89 @@
+/** Two nodes, or two ends of a stock stream, each in a process of its own. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, type Waybill } from '../sdk/connect.ts'
+
+export interface Child {
+  process: ChildProcess
+  /** Sends an order and gives the answer. */
+  ask<T>(order: object): Promise<T>
+}
+
+async function start<T>(file: string, args: string[] = []): Promise<{ child: Child; hello: T }> {
+  const process = fork(join(import.meta.dirname, file), args)
+  const [hello] = (await once(process, 'message')) as [T]
+  const ask = async <A>(order: object): Promise<A> => {
+    process.send(order)
+    const [answer] = (await once(process, 'message')) as [A]
+    return answer
+  }
+  return { child: { process, ask }, hello }
+}
+
+async function stop(child: Child): Promise<void> {
+  const ended = once(child.process, 'exit')
+  child.process.disconnect()
+  await ended
+}
+
+export interface RawPair extends AsyncDisposable {
+  sender: Child
+  receiver: Child
+  /** Address of the receiver. */
+  to: string
+}
+
+/** Two processes with stock libp2p: tcp, noise, yamux, no setting changed. */
+export async function rawPair(): Promise<RawPair> {
+  const [receiver, sender] = await Promise.all([
+    start<{ addresses: string[] }>('child.ts'),
+    start<{ addresses: string[] }>('child.ts'),
+  ])
+  return {
+    sender: sender.child,
+    receiver: receiver.child,
+    to: receiver.hello.addresses[0]!,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([stop(sender.child), stop(receiver.child)])
+    },
+  }
+}
+
+export interface NodeUnderTest {
+  child: Child
+  api: Waybill
+  id: string
+  home: string
+}
+
+export interface NodePair extends AsyncDisposable {
+  provider: NodeUnderTest
+  consumer: NodeUnderTest
+  folder: string
+}
+
+/** Two paired nodes without witnesses. */
+export async function nodePair(): Promise<NodePair> {
+  const folder = await mkdtemp(join(tmpdir(), 'waybill-bench-'))
+  const open = async (name: string): Promise<NodeUnderTest> => {
+    const home = join(folder, name)
+    const { child, hello } = await start<{ url: string }>('peer.ts', [home, name])
+    const api = await connect({ url: hello.url, token: await readFile(join(home, 'token'), 'utf8') })
+    return { child, api, id: (await api.status()).id, home }
+  }
+  const [provider, consumer] = await Promise.all([open('provider'), open('consumer')])
+  const { ticket } = await provider.api.partners.invite({ expiresMs: Date.now() + 3_600_000 })
+  await consumer.api.partners.join(ticket)
+  return {
+    provider,
+    consumer,
+    folder,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([stop(provider.child), stop(consumer.child)])
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
