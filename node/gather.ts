@@ -2,12 +2,13 @@
  * Evidence as this home can give it: its own records and proofs, and the other side's proofs, asked for over the mesh. What
  * the other side gave is kept, so that evidence can be written again while it is away.
  */
-import type { CID } from '../crypto/cid.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { type CID, cidOf } from '../crypto/cid.ts'
 import { parseNote } from '../crypto/note.ts'
 import { collectConsent, collectDelivery, recordsOf } from '../protocol/collect.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
 import { formatEvidence } from '../protocol/evidence.ts'
-import { HANDLE } from '../protocol/layout.ts'
+import { HANDLE, KEY } from '../protocol/layout.ts'
 import { committeeOf } from '../protocol/trust.ts'
 import type { Node } from './daemon.ts'
 import { secretKey } from './driver.ts'
@@ -43,17 +44,24 @@ export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8
 /** Heads that were waited for in vain: own and the other's size, by partner. While they stand, nobody waits again. */
 const inVain = new WeakMap<Node, Map<string, string>>()
 
-/** The other side's proofs, and a wait for the cosignatures that both heads still lack: at most 2 s in all. */
+/**
+ * The other side's proofs, and a wait for the cosignatures that both heads still lack: at most 2 s in all. While the other
+ * side is away, what it gave before.
+ */
 async function gathered(node: Node, org: string, records: CID[]): Promise<{ theirs?: ProofReply }> {
   const end = performance.now() + WAIT_MS
   const waited = inVain.get(node) ?? new Map<string, string>()
   inVain.set(node, waited)
-  let theirs: ProofReply | undefined
+  const key = KEY.proofs(org, cidOf(encode(records), 'dag-cbor'))
+  let theirs = keptProofs(node, key)
   for (;;) {
     const reply = await proofsOf(node, org, records)
-    if (reply?.note) theirs = reply
+    if (reply?.note && (isWhole(reply) || !theirs || !isWhole(theirs))) {
+      theirs = reply
+      keepProofs(node, key, reply)
+    }
     const given = theirs ? { theirs } : {}
-    if (theirs && !theirs.pending && isCosigned(theirs) && node.isSettled()) return given
+    if (theirs && isWhole(theirs) && node.isSettled()) return given
     const heads = `${node.headSize()} ${theirs?.note?.split('\n')[1]}`
     if (waited.get(org) === heads) return given
     if (performance.now() >= end) {
@@ -63,6 +71,21 @@ async function gathered(node: Node, org: string, records: CID[]): Promise<{ thei
     await new Promise(resolve => setTimeout(resolve, ASK_AGAIN_MS))
   }
 }
+
+function keptProofs(node: Node, key: string): ProofReply | undefined {
+  const kept = node.store.get(key)
+  return kept && (decode(kept, kept.length) as unknown as ProofReply)
+}
+
+/** Keeps the first proofs that are whole, and those under a committee that has grown since. */
+function keepProofs(node: Node, key: string, reply: ProofReply): void {
+  const kept = keptProofs(node, key)
+  if (kept && isWhole(kept) && kept.witnesses.length >= reply.witnesses.length) return
+  node.store.commit([{ key, value: encode(reply as unknown as Value) }], () => {})
+}
+
+/** Every record asked for stands under a head that is cosigned. */
+const isWhole = (reply: ProofReply): boolean => !reply.pending && isCosigned(reply)
 
 /** Whether a head has as many cosignatures of the witnesses named as make it final. */
 function isCosigned({ note, witnesses }: ProofReply): boolean {

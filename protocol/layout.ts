@@ -52,6 +52,8 @@ export const KEY = {
   delivery: (agreement: CID, packet: CID): string => `delivery/${hex(agreement)}/${hex(packet)}`,
   deliveries: 'delivery/',
   deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
+  /** What a partner has proven of records in its log; `of` is the id of their list. */
+  proofs: (org: string, of: CID): string => `proofs/${org}/${hex(of)}`,
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,

@@ -96,7 +96,7 @@ export async function up(cli: Cli, options: UpOptions): Promise<Answer | undefin
     readyAnswer(cli, { id, name, home: cli.home, pid: process.pid, api, addresses, created }, startedMs),
   )
   await untilStopped(cli, daemon)
-  return undefined
+  return process.exit(cli.exit) // everything is closed; libp2p leaves a timer of a second behind
 }
 
 /** Starts; where a name or a passphrase turns out to be missing, asks for it and starts again. */

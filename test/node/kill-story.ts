@@ -68,7 +68,11 @@ export function sources(folder: string, largeMib: number): Source[] {
 }
 
 /** Tells the story to its end through whatever `at` does to the daemons; checks content and evidence at both sides. */
-export async function tell(mesh: Mesh, files: Source[], at: (point: Point) => Promise<void>): Promise<void> {
+export async function tell(
+  mesh: Mesh,
+  files: Source[],
+  at: (point: Point) => Promise<void>,
+): Promise<string> {
   const { acme, bolt } = mesh
   const asset = await calling(acme, c =>
     c.packets.publish({ title: 'Press shop', files: files.map(({ path, name }) => ({ path, name })) }),
@@ -114,6 +118,7 @@ export async function tell(mesh: Mesh, files: Source[], at: (point: Point) => Pr
   assert.is((await calling(bolt, c => c.transfers.wait(transfer.id))).state, 'COMPLETED')
   await at('complete')
   await checkOutcome(mesh, agreement, files)
+  return agreement
 }
 
 /** Approves once: a call whose answer was lost may have done its work. */
@@ -228,6 +233,17 @@ export function assertKept(before: Shown, after: Shown, who: string): void {
   assert.ok(after.head && after.head.size >= size, `the head of ${who} went back`)
   const extended = treeRoot(after.leaves.slice(0, size).map(leaf => fromHex(leaf)!))
   assert.is(toHex(extended), toHex(root), `the log of ${who} does not extend its head of ${size}`)
+}
+
+/** The consumer's evidence is as good when its provider is gone for ever as it was before. */
+export async function assertLasting({ acme, bolt }: Mesh, agreement: string): Promise<void> {
+  await acme.kill()
+  const trust = await bolt.client.trust()
+  for (const { packet } of await list(bolt, c => c.agreements.deliveries(agreement))) {
+    const evidence = await bolt.client.agreements.evidence(agreement, packet.id)
+    const { verdict, steps } = await verify(evidence, trust, { requireFinal: true })
+    assert.is(verdict, 'verified', JSON.stringify(steps))
+  }
 }
 
 /** Both logs have a final head over all their entries, which the witness has cosigned as an extension of all before. */

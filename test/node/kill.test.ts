@@ -3,6 +3,7 @@ import { suite, temporary } from '../harness.ts'
 import { Mesh, type TestDaemon } from './daemons.ts'
 import {
   assertKept,
+  assertLasting,
   assertWitnessed,
   dice,
   POINTS,
@@ -25,10 +26,11 @@ test('provider, consumer and witness lose nothing that was answered, and the exc
   await using mesh = await Mesh.start(folder.path)
   const plan = mesh.all.map(daemon => ({ daemon, point: pick(POINTS, roll) }))
   console.log(`SEED=${seed}: ${plan.map(({ daemon, point }) => `${daemon.name} ${point}`).join(', ')}`)
-  await tell(mesh, files, async (point: Point) => {
+  const agreement = await tell(mesh, files, async (point: Point) => {
     for (const each of plan) if (each.point === point) await killed(each.daemon)
   })
   await assertWitnessed(mesh)
+  await assertLasting(mesh, agreement)
 }, 110_000)
 
 async function killed(daemon: TestDaemon): Promise<void> {
