@@ -398,9 +398,8 @@ function ended(
     if (!holds && !late)
       return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
     const next = move({ ...n, refusal: message.refusal }, 'TERMINATED', context)
-    // "Too late" is the other side's unsigned word: what both signed stays in hand, for whoever has to judge it.
-    if (!holds) return next
-    next.records.push(taken as Stored)
+    if (holds) next.records.push(taken as Stored)
+    // It opens nothing any more; the record and its log entry stay, for whoever has to judge it.
     next.output.writes.push({ key: KEY.grant(n.org, n.agreementId!) })
     return next
   }
