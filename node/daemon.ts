@@ -216,10 +216,9 @@ export class Node {
   }
 
   async #begin(seed: Uint8Array, options: DaemonOptions, undo: AsyncDisposableStack): Promise<void> {
-    if (!this.store.get(KEY.tail)) {
-      await this.driver.submit({ type: 'init' })
+    if (!this.store.get(KEY.tail)) await this.driver.submit({ type: 'init' })
+    if (!existsSync(join(this.home, BEGUN)))
       await writeFileDurable(join(this.home, BEGUN), new Uint8Array(0), 0o600)
-    }
     await this.content.sweep(hex => this.store.get(`root/${hex}`) !== undefined)
     for (const partner of await this.views.partners()) this.#admit(partner)
     const network = {

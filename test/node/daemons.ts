@@ -40,7 +40,7 @@ export class TestDaemon implements AsyncDisposable {
   #listen = ANY_PORT
   #process: ChildProcess | undefined
 
-  private constructor(name: string, folder: string) {
+  constructor(name: string, folder: string) {
     this.name = name
     this.home = join(folder, name.split(' ')[0]!.toLowerCase())
   }

@@ -163,11 +163,12 @@ async function checkOutcome({ acme, bolt }: Mesh, agreement: string, files: Sour
   const deliveries = await list(bolt, c => c.agreements.deliveries(agreement))
   assert.equal(deliveries.map(({ packet }) => packet.name).sort(), files.map(({ name }) => name).sort())
   for (const { packet } of deliveries) {
-    const hash = createHash('sha256')
-    await calling(bolt, async client => {
+    const digest = await calling(bolt, async client => {
+      const hash = createHash('sha256')
       for await (const piece of client.agreements.content(agreement, packet.id)) hash.update(piece)
+      return hash.digest('hex')
     })
-    assert.is(hash.digest('hex'), files.find(({ name }) => name === packet.name)!.sha256, packet.name)
+    assert.is(digest, files.find(({ name }) => name === packet.name)!.sha256, packet.name)
   }
   for (const side of [acme, bolt]) {
     const trust = await calling(side, c => c.trust())

@@ -1,7 +1,10 @@
 /** Kills at random moments, also in the middle of calls, while the exchange goes on. `SEED=n` repeats a run. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import * as assert from 'uvu/assert'
 import { suite, temporary } from '../harness.ts'
-import { Mesh, type TestDaemon } from './daemons.ts'
+import { Mesh, TestDaemon } from './daemons.ts'
 import {
   assertKept,
   assertWitnessed,
@@ -57,6 +60,36 @@ for (let story = 0; story < STORIES; story++)
     await Promise.all(turns.values())
     await assertWitnessed(mesh)
   }, 170_000)
+
+/** What a first start makes, in its order. */
+const MADE = [
+  '.',
+  'keys',
+  'keys/keys.age',
+  'identity.waybill-id',
+  'token',
+  'config.toml',
+  'lock',
+  'store/CURRENT',
+  'content',
+  'begun',
+  'api.json',
+]
+test('a first start that is cut off anywhere is finished by the next', async () => {
+  using folder = temporary()
+  for (const [i, path] of MADE.entries()) {
+    const daemon = new TestDaemon(`company-${i}`, folder.path)
+    const starting = daemon.up().catch(() => {})
+    const isThere = () => existsSync(join(daemon.home, path))
+    while (!isThere() && daemon.running) await new Promise(setImmediate)
+    await daemon.end('SIGKILL')
+    await starting
+    await daemon.up()
+    assert.is((await daemon.client.status()).log.size, 1, path)
+    assert.ok(existsSync(join(daemon.home, 'begun')), path)
+    await daemon.kill()
+  }
+}, 170_000)
 
 async function killed({ daemon, delayMs, downMs }: Kill): Promise<void> {
   await sleep(delayMs)
