@@ -29,7 +29,7 @@ import { type ContentFiles, openContentFiles } from './content.ts'
 import { Driver, secretKey } from './driver.ts'
 import { Exchange } from './exchange.ts'
 import { writeFileDurable } from './file.ts'
-import { HomeError, initHome, readSelf, signingKeys } from './home.ts'
+import { ensureToken, HomeError, initHome, readSelf, signingKeys } from './home.ts'
 import { openKeystore, openSecret } from './keystore.ts'
 import { acquireLock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
@@ -103,7 +103,10 @@ export async function runDaemon(home: string, options: DaemonOptions = {}): Prom
 }
 
 async function prepare(home: string, options: DaemonOptions): Promise<boolean> {
-  if (hasHome(home)) return false
+  if (hasHome(home)) {
+    await ensureToken(home)
+    return false
+  }
   if (!options.name)
     throw new HomeError('HOME_MISSING', `there is no home at ${home}, and no name to make one`)
   const { name, passphrase, listen, apiPort } = options

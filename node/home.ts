@@ -56,7 +56,7 @@ export async function initHome(
     ? await openKeystore(at.keys, options.passphrase)
     : await newKeys(at.keys, options.passphrase)
   if (!existsSync(at.identity)) await writeFileDurable(at.identity, identityOf(keys, options.name), 0o600)
-  await writeFileDurable(at.token, new TextEncoder().encode(randomBytes(32).toString('base64url')), 0o600)
+  await ensureToken(home)
   const { listen, apiPort } = options
   await writeConfig(home, {
     name: options.name,
@@ -65,6 +65,13 @@ export async function initHome(
   })
   const self = await readSelf(home)
   return { id: self.org, name: self.identity.name, created: true }
+}
+
+/** The token of the local API; one that was deleted is made anew, which locks out whoever has the old one. */
+export async function ensureToken(home: string): Promise<void> {
+  const path = paths(home).token
+  if (existsSync(path)) return
+  await writeFileDurable(path, new TextEncoder().encode(randomBytes(32).toString('base64url')), 0o600)
 }
 
 /** Draws the keys under another name: their folder is there whole or not at all. */
