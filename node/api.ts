@@ -16,6 +16,7 @@ import { decodeRoot, encodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
+import { sentence } from '../protocol/machine.ts'
 import type { Secret } from '../protocol/output.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { PROFILE } from '../protocol/policy.ts'
@@ -384,7 +385,7 @@ async function publish(node: Node, body: z.infer<typeof schema.publishRequest>):
       imported.push(rootHex(made.root))
       const { size, rootCid: root, digest } = made
       drafts[i] = {
-        name,
+        name: sentence(name),
         mediaType: mediaType ?? 'application/octet-stream',
         size,
         root,
@@ -471,7 +472,9 @@ async function refreshCatalogs(node: Node): Promise<string[]> {
 
 /** Begins a negotiation; an action or purpose that is left out is the offer's, where it names exactly one. */
 async function ask(node: Node, body: z.infer<typeof schema.usageRequest>): Promise<schema.Request> {
-  const id = await node.views.offerId(body.offer)
+  // An id that came by mail may be of an offer that was never listed here.
+  const known = await node.views.offerId(body.offer).catch(() => refreshCatalogs(node).then(() => undefined))
+  const id = known ?? (await node.views.offerId(body.offer))
   const offered = node.views.record(offer, id)!.payload
   const { permissions } = offered.policy
   const action = body.action ?? (permissions.length === 1 ? permissions[0]!.action : 'use')

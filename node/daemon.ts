@@ -164,6 +164,7 @@ export class Node {
       homeKey,
       send: (org, message) => this.#send(org, message),
       onFatal: error => this.#fatal(error),
+      onBug: error => log.error({ error: String(error.stack) }, 'an input failed'),
     })
     this.exchange = new Exchange({
       driver: this.driver,
@@ -171,6 +172,7 @@ export class Node {
       homeKey,
       bulk: (org, request, signal) => this.network.bulk(this.#peers.get(org) ?? '', request, signal),
       log: (message, about) => log.info(about, message),
+      onTrouble: (packet, code) => this.#trouble(packet, code),
       onProgress: (agreement, bytes) =>
         this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
     })
@@ -416,6 +418,17 @@ export class Node {
         text: `${event.org} has signed two contradicting heads of its log`,
       })
     } else this.log.trace({ event: event.type }, 'event')
+  }
+
+  /** Packets that do not come, with the code of the last attempt; none once they have come. */
+  #trouble(packet: string, code: string | undefined): void {
+    const at = this.problems.findIndex(each => each.code === 'FETCH' && each.text.includes(packet))
+    if (at >= 0) this.problems.splice(at, 1)
+    if (code)
+      this.problems.push({
+        code: 'FETCH',
+        text: `packet ${packet} does not come: ${code}; it is tried again`,
+      })
   }
 
   #background(work: Promise<unknown>): void {

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Answer } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
+import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { KEY } from '../protocol/layout.ts'
 import { readEntryAt } from '../protocol/ledger.ts'
@@ -37,6 +38,8 @@ export interface DriverOptions {
   send(org: string, message: Message): void
   /** The store contradicts itself, or cannot be written: nothing may leave any more. */
   onFatal(error: Error): void
+  /** The core threw what it should not: nothing of that input happened. */
+  onBug(error: Error): void
 }
 
 /** Longest sleep of the timer, ms: setTimeout counts in 31 bits. */
@@ -90,13 +93,25 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
         this.#release(output)
         resolve(next.answer)
       })
-      // The step may have used up parts of the old state: what the store holds is the truth.
-      this.state = queued ? next.state : open(this.#options.env)
-      if (!queued) reject(new DriverError('CONFLICT', 'the store changed under this command; try again'))
+      if (queued) this.state = next.state
+      else {
+        this.#reload()
+        reject(new DriverError('CONFLICT', 'the store changed under this command; try again'))
+      }
     } catch (error) {
+      if (!(error instanceof ProtocolError) && !this.#stopped) {
+        this.#reload()
+        this.#options.onBug(error as Error)
+      }
       reject(error)
     }
     return promise
+  }
+
+  /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */
+  #reload(): void {
+    this.state = open(this.#options.env)
+    this.#arm({ machine: 'log', atMs: performance.now() })
   }
 
   /** The agreement, packet and partner of a delivery. */

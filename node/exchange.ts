@@ -23,6 +23,8 @@ type Ask<T extends Event['type']> = Extract<Event, { type: T }>
 const PARALLEL_FETCHES = 8
 /** A peer that sends wrong bytes is asked this often. */
 const MAX_BAD_FETCHES = 3
+/** Attempts after which a person is told. */
+const TROUBLE_AFTER = 3
 const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000, 30_000]
 /** Codes after which asking again cannot help. */
 const FINAL = new Set([
@@ -40,6 +42,8 @@ export interface ExchangeOptions {
   homeKey: Uint8Array
   bulk(org: string, request: Uint8Array, signal: AbortSignal): AsyncIterable<Uint8Array>
   log(message: string, about: object): void
+  /** A packet does not come, with the code of the last attempt; or, without a code, has come or has failed for good. */
+  onTrouble(packet: string, code?: string): void
   /** Bytes of ciphertext that have come for a packet. */
   onProgress(agreement: string, bytes: number): void
 }
@@ -58,6 +62,7 @@ export class Exchange {
   readonly #options: ExchangeOptions
   readonly #abort = new AbortController()
   readonly #queue: (() => Promise<void>)[] = []
+  readonly #judging = new Set<string>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #running = 0
 
@@ -74,13 +79,25 @@ export class Exchange {
 
   #take(event: Event): void {
     if (event.type === 'ask-fetch') this.#enqueue(() => this.#fetch(event))
-    else if (event.type === 'ask-open') this.#enqueue(() => this.#open(event))
-    else if (event.type === 'ask-judge') this.#enqueue(() => this.#judge(event))
+    else if (event.type === 'ask-open') this.#insist(() => this.#open(event))
+    else if (event.type === 'ask-judge' && !this.#judging.has(event.machine))
+      this.#insist(() => this.#judge(event))
   }
 
   #enqueue(work: () => Promise<void>): void {
     this.#queue.push(work)
     this.#next()
+  }
+
+  /** Work that nobody asks for again before a restart: it is repeated until it succeeds. */
+  #insist(work: () => Promise<void>, attempt = 0): void {
+    this.#enqueue(() =>
+      work().catch(error => {
+        if (this.#abort.signal.aborted) return
+        this.#options.log('opening will be tried again', { error: String(error) })
+        this.#later(retryMs(attempt), async () => this.#insist(work, attempt + 1))
+      }),
+    )
   }
 
   #next(): void {
@@ -126,6 +143,7 @@ export class Exchange {
     const { machine } = ask
     try {
       await this.#receive(ask)
+      this.#options.onTrouble(ask.packet)
       await driver.submit({ type: 'fetched', machine, ok: true })
     } catch (error) {
       if (this.#abort.signal.aborted) return
@@ -134,13 +152,13 @@ export class Exchange {
       const text = (error as Error).message.slice(0, 300)
       const wrong = bad + (code === 'BLOCK_MISMATCH' || code === 'DIGESTS_MISMATCH' ? 1 : 0)
       if (FINAL.has(code) || wrong >= MAX_BAD_FETCHES) {
+        this.#options.onTrouble(ask.packet)
         await driver.submit({ type: 'fetched', machine, ok: false, refusal: { code, text } })
         return
       }
+      if (attempt >= TROUBLE_AFTER) this.#options.onTrouble(ask.packet, code)
       log('fetch will be tried again', { packet: ask.packet, code, text })
-      this.#later(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!, () =>
-        this.#fetch(ask, attempt + 1, wrong),
-      )
+      this.#later(retryMs(attempt), () => this.#fetch(ask, attempt + 1, wrong))
     }
   }
 
@@ -221,13 +239,21 @@ export class Exchange {
     await this.#open(ask)
   }
 
+  /** One judgement of a delivery at a time: each deciphers all of its content. */
   async #judge(ask: Ask<'ask-judge'>): Promise<void> {
+    this.#judging.add(ask.machine)
+    await this.#judgeOnce(ask).finally(() => this.#judging.delete(ask.machine))
+  }
+
+  async #judgeOnce(ask: Ask<'ask-judge'>): Promise<void> {
     const { driver, content } = this.#options
     const { opening } = await openContent(content, this.#root(ask.root), ask.oneTimePrivate, ask)
     const proven = !opening.ok && opening.reason === ask.reason && opening.block === ask.block
     await driver.submit({ type: 'judged', machine: ask.machine, proven, receipt: ask.receipt })
   }
 }
+
+const retryMs = (attempt: number): number => RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!
 
 /** Opens a release and the content under it: what a consumer finds, and what a provider finds of a rejection. */
 async function openContent(

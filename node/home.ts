@@ -1,8 +1,8 @@
 /** A home's first day: keys, identity, log genesis and configuration, made once and in an order that a crash can repeat. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { keyFromSeed } from '../crypto/key.ts'
 import { selfTest } from '../crypto/selftest.ts'
 import { ProtocolError } from '../protocol/error.ts'
@@ -13,7 +13,7 @@ import type { Env } from '../protocol/peer.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
 import { text } from '../protocol/shape.ts'
 import { hasHome, paths, writeConfig } from './config.ts'
-import { syncDirectory, temporaryName, writeFileDurable } from './file.ts'
+import { writeFileDurable } from './file.ts'
 import { createKeystore, type Keys, openKeystore } from './keystore.ts'
 
 /** Bodies of a log are kept this long unless the genesis says otherwise, in days. */
@@ -52,9 +52,13 @@ export async function initHome(
   if (bad) throw new ProtocolError('MALFORMED', bad)
   await mkdir(home, { recursive: true, mode: 0o700 })
   const at = paths(home)
-  const keys = existsSync(at.keys)
+  const begun = existsSync(join(at.keys, 'keys.age'))
+  // Without it nothing was ever signed or sealed: what a cut-off start left of the other keys is of no use.
+  if (!begun && !existsSync(at.identity) && !existsSync(at.store))
+    await rm(at.keys, { recursive: true, force: true })
+  const keys = begun
     ? await openKeystore(at.keys, options.passphrase)
-    : await newKeys(at.keys, options.passphrase)
+    : await createKeystore(at.keys, n => randomBytes(n), options.passphrase)
   if (!existsSync(at.identity)) await writeFileDurable(at.identity, identityOf(keys, options.name), 0o600)
   await writeFileDurable(at.token, new TextEncoder().encode(randomBytes(32).toString('base64url')), 0o600)
   const { listen, apiPort } = options
@@ -65,15 +69,6 @@ export async function initHome(
   })
   const self = await readSelf(home)
   return { id: self.org, name: self.identity.name, created: true }
-}
-
-/** Draws the keys under another name: their folder is there whole or not at all. */
-async function newKeys(dir: string, passphrase: string | undefined): Promise<Keys> {
-  const unfinished = temporaryName(dir)
-  const keys = await createKeystore(unfinished, n => randomBytes(n), passphrase)
-  await rename(unfinished, dir)
-  await syncDirectory(dirname(dir))
-  return keys
 }
 
 function identityOf(keys: Keys, name: string): Uint8Array {

@@ -14,7 +14,8 @@ export type Event =
   /** A partner told new addresses or witnesses. */
   | { type: 'partner'; org: string }
   | { type: 'head'; size: number }
-  | { type: 'cosigned'; org: string; size: number }
+  /** `timeS` is the witness's clock, in Unix seconds. */
+  | { type: 'cosigned'; org: string; size: number; timeS: number }
   | { type: 'seen'; org: string; size: number }
   /** Two heads of one log that contradict each other. */
   | { type: 'inconsistent'; org: string; stored: string; shown: string }

@@ -77,3 +77,5 @@ export const MAX_EVIDENCE_BYTES: number = 4 * MIB
 export const MAX_EVIDENCE_ENTRIES = 16
 /** Witnesses of one evidence file: those of two logs. */
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
+/** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
+export const FRESH_MS: number = 10 * MINUTE_MS

@@ -399,6 +399,7 @@ function ended(
       return violation(n.org, message.t, 'OUT_OF_ORDER', 'the agreement is signed by both already')
     const next = move({ ...n, refusal: message.refusal }, 'TERMINATED', context)
     if (holds) next.records.push(taken as Stored)
+    // It opens nothing any more; the record and its log entry stay, for whoever has to judge it.
     next.output.writes.push({ key: KEY.grant(n.org, n.agreementId!) })
     return next
   }

@@ -18,7 +18,7 @@ import * as heads from './heads.ts'
 import { type Identity, keyOf } from './identity.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
-import { CLOCK_SKEW_MS, CLOCK_STORE_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
+import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
 import * as negotiation from './negotiation.ts'
@@ -46,6 +46,8 @@ export interface PeerState {
   partners: Map<string, { stored: Uint8Array; partner: Partner }>
   /** The highest wall time seen, and when it was last put into the store (RULES A5). */
   clock: { highMs: number; storedMs: number }
+  /** By how much each witness's clock was ahead of ours when it cosigned, ms, and when that was (monotonic ms). */
+  offsets: Map<string, { aheadMs: number; atMs: number }>
 }
 
 /** Everything that can happen to a participant. `seed` is 32 fresh bytes from the driver (RULES A3). */
@@ -79,15 +81,19 @@ export function open(env: Pick<Env, 'get'>): PeerState {
     catalogs: new Map(),
     partners: new Map(),
     clock: { highMs, storedMs: highMs },
+    offsets: new Map(),
   }
 }
 
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state, input.seed, now, env)
-  const behind = now.wallMs < state.clock.highMs - CLOCK_SKEW_MS
+  const behind = isClockOff(state, now)
   if (behind && isDecision(input)) return refuseBehind(state, input)
   const next = route(state, input, context)
+  for (const event of next.output.events)
+    if (event.type === 'cosigned')
+      state.offsets.set(event.org, { aheadMs: event.timeS * 1_000 - now.wallMs, atMs: now.monoMs })
   return { ...next, ...keepClock(next.state, next.output, now) }
 }
 
@@ -401,8 +407,11 @@ const DATED = new Set<MessageType>([
 ])
 const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join'])
 
+const CLOCK_TEXT =
+  'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'
+
 function refuseBehind(state: PeerState, input: Input): PeerStep {
-  const text = 'the clock is more than five minutes behind the highest time seen; set it right'
+  const text = CLOCK_TEXT
   if (input.type === 'message')
     return { state, output: violation(input.from, input.message.t, 'CLOCK_BEHIND', text).output }
   if (input.type === 'hello') {
@@ -410,6 +419,17 @@ function refuseBehind(state: PeerState, input: Input): PeerStep {
     return { state, output: nothing(), answer: { type: 'hello', hello } }
   }
   throw new ProtocolError('CLOCK_BEHIND', text)
+}
+
+/**
+ * Whether the clock is behind the highest time seen, or off the median of the witnesses' fresh cosignatures, by more than
+ * five minutes: nothing that expires is decided then (RULES A5).
+ */
+function isClockOff({ clock, offsets }: PeerState, now: Now): boolean {
+  if (now.wallMs < clock.highMs - CLOCK_SKEW_MS) return true
+  const fresh = [...offsets.values()].filter(({ atMs }) => now.monoMs - atMs < FRESH_MS)
+  const ahead = fresh.map(({ aheadMs }) => aheadMs).sort((a, b) => a - b)
+  return ahead.length > 0 && Math.abs(ahead[ahead.length >> 1]!) > CLOCK_SKEW_MS
 }
 
 /** The highest wall time seen goes into the store with the next commit, at most once a second. */
@@ -474,5 +494,6 @@ export function permits(
   now: Now,
   env: Env,
 ): Packet | Refusal {
+  if (isClockOff(state, now)) return { code: 'CLOCK_BEHIND', text: CLOCK_TEXT }
   return transfer.mayFetch(org, agreement, packet, contextOf(state, new Uint8Array(32), now, env))
 }

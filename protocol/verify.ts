@@ -306,7 +306,9 @@ class Walk {
     const { decision, denied } = evaluate(payload.policy, request)
     if (decision === 'deny') return { failed: `its own policy denies it: ${denied!.clause}` }
     const { asOfMs } = this.#options
-    const term = asOfMs >= payload.until ? 'ended' : asOfMs < payload.from ? 'not begun' : 'in force'
+    if (asOfMs + this.#trust.clockSkewMs < payload.from)
+      return { inconclusive: `it begins ${iso(payload.from)}, after the time that is asked about` }
+    const term = asOfMs >= payload.until ? 'ended' : 'in force'
     return {
       value: true,
       detail: `signed by both, ${payload.action} for ${payload.purpose}, ${term}: ${iso(payload.from)} to ${iso(payload.until)}`,

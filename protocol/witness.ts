@@ -98,8 +98,8 @@ function cosigned(
   const note = parseNote(text(stored))
   const line = lineOf(message.line)
   const name = cosignerName(s.org)
-  if (!line || !verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness')))
-    return violation(s.org, message.t, 'SIGNATURE_INVALID', 'the cosignature does not verify')
+  const valid = line && verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness'))
+  if (!valid) return violation(s.org, message.t, 'SIGNATURE_INVALID', 'the cosignature does not verify')
   const lines = [...note.lines.filter(each => each.name !== name), line]
   const done = idle({ ...s, size: message.size })
   const step = next(done, ledger, context)
@@ -107,7 +107,7 @@ function cosigned(
     key: KEY.head(message.size),
     value: utf8(formatNote({ body: note.body, lines })),
   })
-  step.output.events.push({ type: 'cosigned', org: s.org, size: message.size })
+  step.output.events.push({ type: 'cosigned', org: s.org, size: message.size, timeS: valid.timeS })
   return step
 }
 

@@ -16,6 +16,8 @@ interface Options {
   requireFinal?: boolean
 }
 
+/** A trust file of ten thousand identities has 2 MB. */
+const MAX_TRUST_BYTES = 16 * 2 ** 20
 const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
 const MARKS = { ok: '✓', failed: '✗', inconclusive: '?', skipped: '–' } as const
 
@@ -85,7 +87,7 @@ async function readTrustFile(cli: Cli, named: string | undefined): Promise<unkno
   const path = named ?? homePaths(cli.home).trust
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = await readBounded(path, MAX_TRUST_BYTES)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     if (named !== undefined) throw new WaybillError('FILE_NOT_FOUND', `there is no trust file ${named}`)
@@ -99,6 +101,18 @@ async function readTrustFile(cli: Cli, named: string | undefined): Promise<unkno
   } catch (cause) {
     throw new WaybillError('TRUST_MALFORMED', `the trust file ${path} is not JSON`, { cause })
   }
+}
+
+/** The text of a file, as far as a file of its kind can be long: the path may be of a device. */
+async function readBounded(path: string, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > maxBytes) throw new WaybillError('TRUST_MALFORMED', `${path} is too long for a trust file`)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 async function checkFile(path: string, hint: string): Promise<void> {

@@ -15,6 +15,18 @@ const test = suite('protocol/peer')
 
 // Time (RULES A5).
 
+test('a clock off the median of fresh cosignatures decides nothing, until it is set right', () => {
+  const story = new Story().pair().publish()
+  const { acme, world } = story
+  world.run(1_000)
+  acme.skewMs = 2 * CLOCK_SKEW_MS // ahead of every witness
+  story.publish()
+  world.run(1_000)
+  throwsCode(() => story.makeOffer(), 'CLOCK_BEHIND')
+  world.run(11 * 60_000)
+  story.makeOffer() // nobody has said lately what time it is
+})
+
 test('a clock more than five minutes below the highest time seen decides nothing: CLOCK_BEHIND', () => {
   const story = new Story({ approval: 'policy' }).pair().publish()
   assert.ok(story.read())

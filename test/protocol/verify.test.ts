@@ -109,7 +109,7 @@ test('a consent verifies, its history as the presenter’s word', () => {
 
 test('as-of before, in and after the term of the agreement', () => {
   for (const [at, word] of [
-    [START_MS, 'not begun'],
+    [START_MS - DAY_MS, 'after the time that is asked about'],
     [asOfMs, 'in force'],
     [START_MS + 120 * DAY_MS, 'ended'],
   ] as const)
