@@ -34,7 +34,7 @@ export function hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
   const inner = new Uint8Array(length)
   const outer = new Uint8Array(BLOCK_BYTES + DIGEST_BYTES)
   for (let i = 0; i < BLOCK_BYTES; i++) {
-    const byte = short[i] ?? 0
+    const byte = i < short.length ? short[i]! : 0
     inner[i] = byte ^ 0x36
     outer[i] = byte ^ 0x5c
   }
