@@ -20,6 +20,7 @@ import { sentence } from '../protocol/machine.ts'
 import type { Secret } from '../protocol/output.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { PROFILE } from '../protocol/policy.ts'
+import { witnessKey } from '../protocol/tlog.ts'
 import { paths } from './config.ts'
 import { rootHex } from './content.ts'
 import type { Node } from './daemon.ts'
@@ -52,6 +53,8 @@ const STATUS: Record<string, number> = {
   OUT_OF_ORDER: 409,
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
+  QUOTA_EXCEEDED: 409,
+  ADDRESS_IN_USE: 409,
   OFFER_EXPIRED: 410,
   AGREEMENT_ENDED: 410,
   SOURCE_CHANGED: 409,
@@ -190,6 +193,16 @@ function routes(app: FastifyInstance, node: Node): void {
     const { org } = await views.findPartner(schema.witnessRequest.parse(request.body).partner)
     await node.addWitness(org)
     return partnerView(node, org)
+  })
+  app.get('/v1/witnessing', () => witnessing(node))
+  app.post('/v1/witnessing', async request => {
+    await node.serveWitness(schema.witnessingRequest.parse(request.body).listen)
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/logs', async request => {
+    const { origin, key } = schema.acceptRequest.parse(request.body)
+    await driver.submit({ type: 'accept', origin, key })
+    return witnessing(node)
   })
 
   app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
@@ -336,6 +349,13 @@ async function statusOf(node: Node): Promise<schema.Status> {
     problems: problemsOf(node, witnesses),
   }
 }
+
+/** What this node witnesses of other kinds: where, under which key, which logs. */
+const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
+  key: witnessKey(node.env.self.org, node.env.keys.witness.public),
+  ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
+  logs: await node.views.foreignLogs(),
+})
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
   const stuck = witnesses

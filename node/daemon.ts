@@ -35,6 +35,7 @@ import { acquireLock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
+import { serveWitness, type WitnessServer } from './witness-http.ts'
 
 export { initHome } from './home.ts'
 
@@ -137,6 +138,8 @@ export class Node {
   readonly received = new Map<string, number>()
   network!: Network
   apiUrl = ''
+  /** Where logs of other kinds are witnessed; absent while they are not. */
+  witnessServer: WitnessServer | undefined
   onStop: (error?: Error) => void = () => {}
   #config: Config
   readonly #orgs = new Map<string, string>()
@@ -237,6 +240,9 @@ export class Node {
     this.network = await this.#listen(network, options.listen ?? this.#config.listen)
     undo.defer(() => this.network.stop())
     for (const partner of await this.views.partners()) this.#admit(partner)
+    if (this.#config.witnessListen)
+      this.witnessServer = await serveWitness(this.driver, this.#config.witnessListen)
+    undo.defer(() => this.witnessServer?.close())
     const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
     this.apiUrl = api.url
     undo.defer(() => rm(paths(this.home).api, { force: true }))
@@ -330,6 +336,15 @@ export class Node {
     await this.saveTrust()
     for (const peerId of this.#orgs.keys()) this.greet(peerId)
     await this.driver.submit({ type: 'start', machine: 'log' })
+  }
+
+  /** Begins to witness logs of other kinds over HTTP at `host:port`, or ends it; at once and after every restart. */
+  async serveWitness(listen: string | undefined): Promise<void> {
+    const { witnessListen: _, ...rest } = this.#config
+    await this.witnessServer?.close()
+    this.witnessServer = listen === undefined ? undefined : await serveWitness(this.driver, listen)
+    this.#config = { ...rest, ...(listen === undefined ? {} : { witnessListen: listen }) }
+    await writeConfig(this.home, this.#config)
   }
 
   /** Resolves when everything that is queued now is durable. */
