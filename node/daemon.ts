@@ -245,8 +245,7 @@ export class Node {
       onHello: (peerId: string, bytes: Uint8Array) => this.#hello(peerId, bytes),
       onBulk: (peerId: string, request: Uint8Array) => this.exchange.serve(this.#orgs.get(peerId)!, request),
       onConnected: (peerId: string) => this.#connected(peerId),
-      onDisconnected: (peerId: string) =>
-        this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected'),
+      onDisconnected: (peerId: string) => this.#disconnected(peerId),
     } satisfies Omit<NetworkOptions, 'listen'>
     this.network = await openWhereKnown(
       this.home,
@@ -296,6 +295,12 @@ export class Node {
 
   #connected(peerId: string): void {
     this.log.info({ partner: this.#orgs.get(peerId) }, 'partner connected')
+    this.greet(peerId)
+  }
+
+  /** What waits to be said makes the network dial: whoever of the two has moved, the other is where it was. */
+  #disconnected(peerId: string): void {
+    this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected')
     this.greet(peerId)
   }
 

@@ -6,7 +6,7 @@ import { connect, type Waybill } from '../../sdk/connect.ts'
 import { isWaybillError } from '../../sdk/error.ts'
 
 const MAIN = join(import.meta.dirname, '..', '..', 'sdk', 'cli', 'main.ts')
-const ANY_PORT = '/ip4/127.0.0.1/tcp/0'
+export const ANY_PORT = '/ip4/127.0.0.1/tcp/0'
 const READY_MS = 30_000
 const CALL_MS = 60_000
 
@@ -36,8 +36,8 @@ export class TestDaemon implements AsyncDisposable {
   readyMs = 0
   /** What the process that ran last wrote to stderr. */
   stderr = ''
-  /** Where partners find it again after a restart. */
-  #listen = ANY_PORT
+  /** Where it listens: after the first start the port that it got, so that partners find it again. */
+  listen: string = ANY_PORT
   #process: ChildProcess | undefined
 
   constructor(name: string, folder: string) {
@@ -59,7 +59,7 @@ export class TestDaemon implements AsyncDisposable {
   async up(): Promise<void> {
     const startedMs = performance.now()
     const args = ['--home', this.home, '--json', 'up', '--name', this.name, '--api', '0', '--listen']
-    const child = spawn(process.execPath, [MAIN, ...args, this.#listen], {
+    const child = spawn(process.execPath, [MAIN, ...args, this.listen], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#process = child
@@ -69,7 +69,7 @@ export class TestDaemon implements AsyncDisposable {
     })
     this.ready = JSON.parse(await this.#firstLine(child)) as Ready
     this.readyMs = performance.now() - startedMs
-    this.#listen = this.ready.addresses[0]!.replace(/\/p2p\/.*/, '')
+    this.listen = this.ready.addresses[0]!.replace(/\/p2p\/.*/, '')
     this.client = await connect({ home: this.home })
   }
 
