@@ -144,10 +144,9 @@ export class Gatherer {
   }
 
   async #gather(machine: string, org: string): Promise<boolean> {
-    const { agreement, packet } = this.#node.driver.delivery(machine)
-    const consent = { agreement: parseCid(agreement) }
-    for (const about of [consent, { ...consent, packet: parseCid(packet) }]) {
-      const records = recordsOf(this.#node.reading(), about)
+    const delivery = this.#node.driver.delivery(machine)
+    const [agreement, packet] = [parseCid(delivery.agreement), parseCid(delivery.packet)]
+    for (const records of [[agreement], recordsOf(this.#node.reading(), { agreement, packet })]) {
       const key = proofsKey(org, records)
       const kept = keptProofs(this.#node, key)
       if (kept && isWhole(kept)) continue
