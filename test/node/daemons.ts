@@ -55,6 +55,11 @@ export class TestDaemon implements AsyncDisposable {
     return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
   }
 
+  /** The exit code of the process that has ended. */
+  get code(): number | null {
+    return this.#process?.exitCode ?? null
+  }
+
   /** Starts the process on the home, where the one before listened. */
   async up(): Promise<void> {
     const startedMs = performance.now()
