@@ -42,6 +42,15 @@ export function encode(value: Value): Uint8Array {
   return new Uint8Array(cborg(value, { typeEncoders: { Object: linkOrMap } }))
 }
 
+/** Writes an unsigned integer into `out` at `at` and returns where it ends, for writers of fixed shapes. Throws RangeError. */
+export function writeUint(out: Uint8Array, at: number, n: number): number {
+  if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
+  const size = n < 24 ? 0 : n < 2 ** 8 ? 1 : n < 2 ** 16 ? 2 : n < 2 ** 32 ? 4 : 8
+  out[at] = size === 0 ? n : 0x18 + Math.log2(size)
+  for (let i = at + size, rest = n; i > at; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256
+  return at + 1 + size
+}
+
 /**
  * The value of exactly these bytes. Throws CBOR_TOO_LARGE above `maxBytes`, CBOR_NOT_CANONICAL for another encoding of
  * a value than `encode` writes, the codes of `encode`, and CBOR_INVALID for the rest. Bytes in the value are copies.

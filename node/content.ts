@@ -293,7 +293,8 @@ async function fileSource(file: FileHandle): Promise<Source> {
     },
     check: async () => {
       const after = await file.stat({ bigint: true })
-      if (after.size !== before.size || after.mtimeNs !== before.mtimeNs) throw changed()
+      const isLonger = (await readFully(file, new Uint8Array(1), size).catch(unreadable)) > 0 // as files of /proc are
+      if (isLonger || after.size !== before.size || after.mtimeNs !== before.mtimeNs) throw changed()
     },
   }
 }

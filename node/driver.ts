@@ -8,12 +8,13 @@ import type { Answer } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
+import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret } from '../protocol/output.ts'
 import { type Env, type Input, open, type PeerState, step } from '../protocol/peer.ts'
+import { freshSeed } from './entropy.ts'
 import { sealSecret } from './keystore.ts'
 import type { Store } from './store.ts'
 
@@ -84,7 +85,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
     if (this.#stopped) return Promise.reject(new DriverError('STOPPED', 'the node is stopping'))
     const { promise, resolve, reject } = this.#wait<Answer | undefined>()
     try {
-      const next = step(this.state, { ...input, seed: randomBytes(32) } as Input, now(), this.#options.env)
+      const next = step(this.state, { ...input, seed: freshSeed() } as Input, now(), this.#options.env)
       if (next.damaged) throw this.#fatal(new DriverError('STORE_INCONSISTENT', next.damaged))
       const { output } = next
       const writes = [
@@ -171,16 +172,11 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
 
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
-    const entries: Uint8Array[] = []
-    for (let index = from; index < to; index++) {
-      const entry = readEntryAt(key => this.#options.store.get(key), index)?.entry
-      if (!entry) {
-        this.#fatal(new DriverError('STORE_INCONSISTENT', `entry ${index} is not in the store`))
-        return
-      }
-      entries.push(entry)
-    }
-    this.#background({ type: 'leaves', entries })
+    const kept = [...readEntries(key => this.#options.store.get(key), from, to)]
+    const entries = kept.map(({ entry }) => entry)
+    if (entries.length === to - from) this.#background({ type: 'leaves', entries })
+    else
+      this.#fatal(new DriverError('STORE_INCONSISTENT', `entry ${from + entries.length} is not in the store`))
   }
 
   async #page(ask: Extract<Event, { type: 'ask-page' }>): Promise<void> {

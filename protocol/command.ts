@@ -8,6 +8,7 @@ import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
+import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
   AGREEMENT_ROOM_BYTES,
@@ -334,7 +335,7 @@ function sign<P extends Payload>(
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {
-  const stored = context.get(KEY.record(id))
+  const stored = keptRecord(context.get, id)
   const found = stored && readRecord(type, stored)
   return found && isStored(found) ? found : undefined
 }

@@ -18,6 +18,7 @@ import { type Agreement, agreement, draft, type Offer, offer, samePayload, withd
 import { asset } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
+import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM_BYTES } from './limits.ts'
 import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, violation } from './machine.ts'
@@ -503,14 +504,14 @@ function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>):
 }
 
 function ownOffer(id: CID, context: Context): Offer | undefined {
-  const found = context.get(KEY.record(id))
+  const found = keptRecord(context.get, id)
   const read = found && readRecord(offer, found)
   const own = read && isStored(read) && read.id.equals(id) && read.payload.org.equals(context.self.id)
   return own ? read.payload : undefined
 }
 
 function level(offered: Offer, context: Context): string {
-  const found = context.get(KEY.record(offered.asset))
+  const found = keptRecord(context.get, offered.asset)
   const read = found && readRecord(asset, found)
   return read && isStored(read) ? read.payload.classification.level : 'core'
 }

@@ -38,6 +38,8 @@ export class TestDaemon implements AsyncDisposable {
   stderr = ''
   /** Where it listens: after the first start the port that it got, so that partners find it again. */
   listen: string = ANY_PORT
+  /** Another user of the system to run as. */
+  uid: number | undefined
   #process: ChildProcess | undefined
 
   constructor(name: string, folder: string) {
@@ -66,6 +68,7 @@ export class TestDaemon implements AsyncDisposable {
     const args = ['--home', this.home, '--json', 'up', '--name', this.name, '--api', '0', '--listen']
     const child = spawn(process.execPath, [MAIN, ...args, this.listen], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(this.uid === undefined ? {} : { uid: this.uid }),
     })
     this.#process = child
     this.stderr = ''

@@ -3,8 +3,8 @@ import { text, utf8 } from '../../crypto/bytes.ts'
 import { leafHash, verifyInclusion } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
+import { keepRecord, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { readEntryAt } from '../../protocol/ledger.ts'
 import { HEAD_DELAY_MS, MAX_PROOFS } from '../../protocol/limits.ts'
 import { checkpointOf, originOf, readHead } from '../../protocol/log.ts'
 import type { Message } from '../../protocol/message.ts'
@@ -209,7 +209,7 @@ test('what is not under a head yet is pending', () => {
   const story = new Story().agree()
   const { acme, bolt, world } = story
   story.bolt.input({ type: 'transfer', org: acme.org, agreement: story.agreement! })
-  acme.store.set(KEY.at(story.agreement!), new Uint8Array([0, 0, 0, 0, 0, 0, 1, 0]))
+  acme.store.set(KEY.kept(story.agreement!), keepRecord(keptRecord(acme.env.get, story.agreement!)!, 255))
   bolt.input({ type: 'proofs', org: acme.org, records: [story.agreement!] })
   world.run()
   const [reply] = bolt.events.flatMap(event => (event.type === 'proofs' ? [event.reply] : []))
