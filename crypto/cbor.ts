@@ -219,6 +219,19 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
+/** Where the value that begins at `at` ends, in bytes that `decode` takes. */
+export function endOf(bytes: Uint8Array, at: number): number {
+  const r: Reader = { bytes, at }
+  for (let values = 1; values > 0; values--) {
+    const major = bytes[r.at]! >> 5
+    if (major === BYTES || major === STRING) takeBytes(r)
+    else if (major === ARRAY) values += readHead(r)
+    else if (major === MAP) values += 2 * readHead(r)
+    else if (readHead(r) === CID_TAG && major === TAG) values += 1
+  }
+  return r.at
+}
+
 /** A view of the bytes behind a head that says how many they are. */
 function takeBytes(r: Reader): Uint8Array {
   const length = readHead(r)

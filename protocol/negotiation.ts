@@ -12,9 +12,11 @@
  * Every message may be repeated: the answer is the stored one. The agreement binds once it carries both signatures,
  * whichever side holds it; a lost `finalize` changes nothing but the consumer's word for the state.
  */
-import type { Value } from '../crypto/cbor.ts'
+import { equal } from '../crypto/bytes.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
-import { type Agreement, agreement, draft, type Offer, offer, samePayload, withdraw } from './agreement.ts'
+import { decodeSigned, payloadPart } from '../crypto/statement.ts'
+import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
 import { asset } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
@@ -25,7 +27,7 @@ import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, v
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { type Clause, evaluate } from './policy.ts'
-import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
+import { isStored, readRecord, type Stored, type Verdict, verifySignatures } from './record.ts'
 
 export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
 
@@ -296,7 +298,7 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
       { code: 'RECORD_INVALID', text: 'the agreement leaves no room for a signature' },
       context,
     )
-  const wrong = mismatch(n, half.payload, context)
+  const wrong = mismatch(n, half, context)
   if (wrong) return refuse(n, { code: 'AGREEMENT_MISMATCH', text: wrong }, context)
   const verdict = verifySignatures(agreement, half, context.keys, ['assigner'])
   if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason }, context)
@@ -314,7 +316,8 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
 }
 
 /** What in the agreement is not what was offered and asked. */
-function mismatch(n: Negotiation, got: Agreement, context: Context): string | undefined {
+function mismatch(n: Negotiation, half: Stored<Agreement>, context: Context): string | undefined {
+  const got = half.payload
   const seen = context.get(KEY.seenOffer(n.org, n.offer))
   const known = seen && readRecord(offer, seen)
   if (!known || !isStored(known)) return 'the offer it rests on is not known here'
@@ -332,7 +335,7 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
     signByMs: got.signBy,
     fromMs: got.from,
   })
-  const same = samePayload(expected as unknown as Value, got as unknown as Value)
+  const same = equal(encode(expected as unknown as Value), payloadPart(half.bytes))
   return same && got.from >= known.payload.from
     ? undefined
     : 'the agreement differs from the offer and the request'
@@ -349,11 +352,22 @@ function finalize(
   if (!isStored(whole)) return violation(n.org, message.t, 'RECORD_INVALID', whole.reason)
   if (!whole.id.equals(n.agreementId!))
     return violation(n.org, message.t, 'AGREEMENT_MISMATCH', 'this is not the agreement that was signed here')
-  const verdict = verifySignatures(agreement, whole, context.keys)
+  const verdict = bothSigned(n, whole, context)
   if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason)
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
   return complete(transmit(at({ ...n, agreement: whole.bytes }, 'FINALIZED', context), context), n.org, whole)
+}
+
+/** Both signatures hold; the one that was made here is not checked again while it is the same. */
+function bothSigned(n: Negotiation, whole: Stored<Agreement>, context: Context): Verdict {
+  const [first, ...others] = whole.signatures
+  const own = decodeSigned(n.agreement!).s[0]!
+  const same =
+    first && first.r === own.r && first.a === own.a && equal(first.k, own.k) && equal(first.s, own.s)
+  return same
+    ? verifySignatures(agreement, { ...whole, signatures: others }, context.keys, ['assignee'])
+    : verifySignatures(agreement, whole, context.keys)
 }
 
 // Either side ends it.

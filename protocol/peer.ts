@@ -446,7 +446,11 @@ function keepClock(state: PeerState, output: Output, now: Now): { state: PeerSta
 // Context.
 
 function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Context {
-  const partner = (org: string) => partnerOf(state, env.get(KEY.partner(org)), org)
+  const known = new Map<string, Partner | undefined>()
+  const partner = (org: string) => {
+    if (!known.has(org)) known.set(org, partnerOf(state, env.get(KEY.partner(org)), org))
+    return known.get(org)
+  }
   const identityOf = (org: CID): Identity | undefined =>
     org.equals(env.self.id) ? env.self.identity : partner(org.toString())?.identity
   return {
@@ -462,8 +466,12 @@ function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Cont
     noteKey: key => env.keys[key],
     seal: env.seal,
     random: (label, n) => expand(seed, label, n),
-    witnesses: env.witnesses(),
-    addresses: env.addresses(),
+    get witnesses() {
+      return env.witnesses()
+    },
+    get addresses() {
+      return env.addresses() // libp2p takes its time to gather them
+    },
   }
 }
 
