@@ -18,6 +18,7 @@ import type { CID } from '../crypto/cid.ts'
 import { decodeSigned, payloadPart } from '../crypto/statement.ts'
 import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
 import { asset } from './asset.ts'
+import { decideOffer } from './decision.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
 import { keptRecord } from './kept.ts'
@@ -26,7 +27,6 @@ import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM
 import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { type Clause, evaluate } from './policy.ts'
 import { isStored, readRecord, type Stored, type Verdict, verifySignatures } from './record.ts'
 
 export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
@@ -201,42 +201,6 @@ function judge(n: Negotiation, context: Context): 'permit' | 'ask' | Refusal {
   if (!offered || !sees(offered, n.org))
     return { code: 'OFFER_UNKNOWN', text: 'there is no such offer for you', next: 'waybill offers' }
   return decideOffer(offered, level(offered, context), n, n.org, context.now.wallMs)
-}
-
-/** The decision on an offer, as provider and consumer both compute it. */
-export function decideOffer(
-  offered: Offer,
-  levelOfAsset: string,
-  asks: { action: string; purpose: string },
-  recipient: string,
-  wallMs: number,
-): 'permit' | 'ask' | Refusal {
-  if (wallMs >= offered.until)
-    return {
-      code: 'OFFER_EXPIRED',
-      text: `the offer ended at ${new Date(offered.until).toISOString()}`,
-      next: 'waybill offers',
-    }
-  if (levelOfAsset === 'core') return { code: 'POLICY_DENIED', text: 'data classified core is never shared' }
-  const { decision, denied } = evaluate(offered.policy, { ...asks, recipient, dateTimeMs: wallMs })
-  if (decision === 'deny') return tidy(denial(denied!))
-  return offered.approval === 'person' || levelOfAsset === 'important' ? 'ask' : 'permit'
-}
-
-/** A refusal names the clause, what was asked, what is allowed, and what to do next. */
-function denial({ clause, left, op, asked, allowed, holds }: Clause): Refusal {
-  const refusal = { code: 'POLICY_DENIED', clause, asked }
-  if (holds === 'unknown')
-    return {
-      ...refusal,
-      text: `this version cannot decide ${left} ${op}, and what it does not know is denied`,
-      allowed,
-    }
-  if (clause.startsWith('prohibitions'))
-    return { ...refusal, text: `${left} "${asked}" is prohibited`, allowed: `not: ${op} ${allowed}` }
-  const is = op === 'eq' ? '' : `${op} `
-  const next = `ask with ${left} ${allowed}`
-  return { ...refusal, text: `${left} "${asked}" is not ${is}"${allowed}"`, allowed, next }
 }
 
 function decide(
