@@ -80,6 +80,8 @@ test(
   async () => {
     using folder = temporary()
     const home = join(folder.path, 'up')
+    await using undo = new AsyncDisposableStack()
+    undo.defer(async () => void (await run(['--home', home, 'down']))) // also when an assertion below fails
     const local = ['--api', '0', '--listen', ANY_PORT]
     const up = () => run(['--home', home, '--json', 'up', '--detach', '--name', 'Acme Steel', ...local])
     const ups = await Promise.all([up(), up(), up()])
