@@ -55,6 +55,8 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   #timer: NodeJS.Timeout | undefined
   #timerAtMs = Number.POSITIVE_INFINITY
   #stopped = false
+  /** Callers that wait for the store. */
+  readonly #waiting = new Set<(error: Error) => void>()
   state: PeerState
 
   constructor(options: DriverOptions) {
@@ -81,7 +83,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
    */
   submit(input: DriverInput, secrets: Secret[] = []): Promise<Answer | undefined> {
     if (this.#stopped) return Promise.reject(new DriverError('STOPPED', 'the node is stopping'))
-    const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>()
+    const { promise, resolve, reject } = this.#wait<Answer | undefined>()
     try {
       const next = step(this.state, { ...input, seed: freshSeed() } as Input, now(), this.#options.env)
       if (next.damaged) throw this.#fatal(new DriverError('STORE_INCONSISTENT', next.damaged))
@@ -104,9 +106,38 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
         this.#reload()
         this.#options.onBug(error as Error)
       }
-      reject(error)
+      reject(error as Error)
     }
     return promise
+  }
+
+  /** Resolves when everything that is queued now is durable. */
+  durable(): Promise<void> {
+    const { promise, resolve, reject } = this.#wait<void>()
+    try {
+      this.#options.store.commit([], resolve)
+    } catch (error) {
+      reject(error as Error)
+    }
+    return promise
+  }
+
+  /** The store cannot be written any more: whoever waits for it is told, and nothing else leaves (RULES A1). */
+  fail(error: Error): void {
+    this.stop()
+    for (const reject of this.#waiting) reject(error)
+  }
+
+  #wait<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    this.#waiting.add(reject)
+    const settled =
+      <A>(settle: (with_: A) => void) =>
+      (outcome: A) => {
+        this.#waiting.delete(reject)
+        settle(outcome)
+      }
+    return { promise, resolve: settled(resolve), reject: settled(reject) }
   }
 
   /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */

@@ -8,6 +8,7 @@ import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
+import * as heads from './heads.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
@@ -66,6 +67,8 @@ export type Command =
   | { type: 'transfer'; org: string; agreement: CID }
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
+  /** Shows the newest head of the own log to these partners. */
+  | { type: 'gossip'; orgs: string[] }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
@@ -128,7 +131,13 @@ export function command(input: Command, context: Context): Done {
       output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
+    case 'gossip': {
+      const sends = input.orgs.flatMap(to => heads.show(context).map(message => ({ to, message })))
+      return { output: { ...nothing(), sends }, records: [] }
+    }
     case 'invite': {
+      if (input.expiresMs <= context.now.wallMs)
+        throw new ProtocolError('MALFORMED', 'expiresMs: a ticket cannot expire before it is made')
       const { output, ticket } = pairing.invite(input, context)
       return { output, records: [], answer: { type: 'ticket', ticket } }
     }
@@ -277,7 +286,7 @@ function toMachine(machine: string, input: NegotiationInput, state: string, cont
   const stored = machine.startsWith('negotiation/') ? context.get(machine) : undefined
   const n = stored && decodeState<Negotiation>(stored)
   if (n?.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
-  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state} already`)
+  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state}, not ${state}`)
   return {
     output: nothing(),
     records: [],

@@ -54,6 +54,9 @@ export const KEY = {
   deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
   /** What a partner has proven of records in its log; `of` is the id of their list. */
   proofs: (org: string, of: CID): string => `proofs/${org}/${hex(of)}`,
+  /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
+  unproven: (machine: string): string => `unproven/${machine}`,
+  allUnproven: 'unproven/',
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,

@@ -35,6 +35,21 @@ test('a burst of entries gets one head, over what was read back', () => {
   story.check()
 })
 
+test('a partner that stays connected sees the log grow, as often as it is shown', () => {
+  const story = new Story()
+  const { acme, bolt } = story
+  story.pair()
+  const shown = watch(bolt, acme)!.size
+  story.publish()
+  assert.is(watch(bolt, acme)!.size, shown)
+  for (let i = 0; i < 2; i++) {
+    acme.input({ type: 'gossip', orgs: [bolt.org, 'nobody'] })
+    story.world.run()
+    assert.is(watch(bolt, acme)!.size, newest(acme)!.size)
+  }
+  story.check()
+})
+
 test('no head is signed over entries that are not what was written', () => {
   const changes: Record<string, (entries: Uint8Array[]) => Uint8Array[]> = {
     'one bit of the last': entries => [...entries.slice(0, -1), flip(entries.at(-1)!)],
