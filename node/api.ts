@@ -289,6 +289,7 @@ function routes(app: FastifyInstance, node: Node): void {
     const next = after + limit < size ? { next: after + limit } : {}
     return { size, ...(head ? { head } : {}), entries: views.log(size, after, limit), ...next }
   })
+  app.get('/v1/forks', () => ({ items: views.forks() }))
   app.post('/v1/stop', (_request, reply) => {
     setImmediate(() => node.onStop())
     return reply.code(202).send({ stopping: true })
@@ -358,7 +359,12 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
-  return [...stuck, ...none, ...node.problems]
+  const forked = node.views.forks().map(({ name, org, size }) => ({
+    code: 'LOG_FORKED',
+    text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
+    hint: 'waybill forks',
+  }))
+  return [...stuck, ...none, ...forked, ...node.problems]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

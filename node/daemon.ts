@@ -13,7 +13,7 @@ import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
 import { keyOf } from '../protocol/identity.ts'
 import { KEY } from '../protocol/layout.ts'
-import { GOSSIP_MS } from '../protocol/limits.ts'
+import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
 import type { Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
@@ -152,6 +152,8 @@ export class Node {
   onStop: (error?: Error) => void = () => {}
   #config: Config
   #gossiping: NodeJS.Timeout | undefined
+  /** Partners whose log was seen to grow since the last round of gossip. */
+  readonly #seen = new Set<string>()
   /** Size of the head that partners were shown last. */
   #shownSize = 0
   readonly #orgs = new Map<string, string>()
@@ -320,12 +322,14 @@ export class Node {
   }
 
   /** Partners know the head of the connect; this tells those who stay connected what the log has come to since. */
-  #gossip(): void {
+  #gossip(forks = false): void {
     const size = this.headSize()
     const orgs = this.network.connected().flatMap(peerId => this.#orgs.get(peerId) ?? [])
-    if (size === this.#shownSize || orgs.length === 0) return
+    const about = [...this.#seen].slice(0, MAX_RUMOURS)
+    if ((size === this.#shownSize && about.length === 0 && !forks) || orgs.length === 0) return
     this.#shownSize = size
-    this.#background(this.driver.submit({ type: 'gossip', orgs }))
+    for (const org of about) this.#seen.delete(org)
+    this.#background(this.driver.submit({ type: 'gossip', orgs, about, forks }))
   }
 
   async #hello(peerId: string, bytes: Uint8Array): Promise<Uint8Array> {
@@ -444,7 +448,8 @@ export class Node {
   }
 
   #note(event: Event): void {
-    if (event.type === 'paired') {
+    if (event.type === 'seen') this.#seen.add(event.org)
+    else if (event.type === 'paired') {
       const partner = this.views.partner(event.org)!
       this.log.info({ partner: event.org, name: event.name }, 'paired')
       this.greet(this.#admit(partner))
@@ -454,12 +459,9 @@ export class Node {
       this.#background(this.saveTrust())
     } else if (event.type === 'violation') {
       this.log.warn(event, 'violation')
-    } else if (event.type === 'inconsistent') {
-      this.log.error(event, 'a log was rewritten')
-      this.problems.push({
-        code: 'LOG_REWRITTEN',
-        text: `${event.org} has signed two contradicting heads of its log`,
-      })
+    } else if (event.type === 'forked') {
+      this.log.error(event, 'a log was forked and is closed')
+      this.#gossip(true)
     } else this.log.trace({ event: event.type }, 'event')
   }
 

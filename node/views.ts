@@ -9,6 +9,7 @@ import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
+import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
 import { cosignerName, keyOf } from '../protocol/identity.ts'
 import { keptRecord, readEntries } from '../protocol/kept.ts'
@@ -359,6 +360,15 @@ export class Views {
     const id = cidFromDigest(of, 'dag-cbor')
     const stored = keptRecord(this.#get, id)
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
+  }
+
+  /** Logs that are proven to be forked, and so closed. */
+  forks(): api.ForkView[] {
+    return forksKnown({ get: this.#get }).map(proof => {
+      const { org, name, older, newer } = readFork(proof) as Fork
+      const sizes = { size: older.size, newerSize: newer.size }
+      return { org: org.toString(), name, ...sizes, proof: Buffer.from(proof).toString('base64') }
+    })
   }
 
   /** Logs of other kinds that an operator entered. */

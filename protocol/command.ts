@@ -68,7 +68,7 @@ export type Command =
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
   /** Shows the newest head of the own log to these partners. */
-  | { type: 'gossip'; orgs: string[] }
+  | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
@@ -132,7 +132,14 @@ export function command(input: Command, context: Context): Done {
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
     case 'gossip': {
-      const sends = input.orgs.flatMap(to => heads.show(context).map(message => ({ to, message })))
+      const shown = [...heads.show(context), ...(input.forks ? heads.tellForks(context) : [])]
+      const rumours = heads.rumours(input.about, context)
+      const sends = input.orgs.flatMap(to =>
+        [...shown, ...rumours.filter(({ org }) => org !== to).map(({ message }) => message)].map(message => ({
+          to,
+          message,
+        })),
+      )
       return { output: { ...nothing(), sends }, records: [] }
     }
     case 'invite': {

@@ -60,6 +60,11 @@ export const KEY = {
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,
+  /** The proof that a log was forked: it is closed. And the organisations that there is one of. */
+  fork: (org: string): string => `fork/${org}`,
+  forks: 'forks',
+  /** The organisation of a log, by the hash of its origin. */
+  origin: (hash: string): string => `origin/${hash}`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */

@@ -89,3 +89,9 @@ export const MAX_LOG_KEYS = 4
 export const MAX_PROOF_LINES = 63
 /** A request to cosign: a proof of 63 lines and a note of 16 KiB take a third of it. */
 export const MAX_CHECKPOINT_REQUEST_BYTES: number = 64 * KIB
+/** A fork proof: an identity, two heads and a path. */
+export const MAX_FORK_BYTES: number = 64 * KIB
+/** Fork proofs that are told at a connect: one per log, and there are few. */
+export const MAX_FORKS_TOLD = 16
+/** Heads of other logs that one round of gossip tells of. */
+export const MAX_RUMOURS = 16

@@ -2,7 +2,7 @@
  * A participant's append-only log: a hash chain (`p`) and an RFC 6962 tree over the same entries, heads as C2SP
  * checkpoints. Business content stands in it as a salted commitment to the exact signed bytes (RULES B1).
  */
-import { equal, text as text8 } from '../crypto/bytes.ts'
+import { equal, text as text8, toHex, utf8 } from '../crypto/bytes.ts'
 import { decode, type Value, writeUint } from '../crypto/cbor.ts'
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../crypto/checkpoint.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
@@ -48,6 +48,9 @@ export function firstLog(org: CID, identity: Identity): LogGenesis {
 /** Origin of a log in its checkpoints. */
 export const originOf = (org: CID, identity: Identity): string =>
   `waybill.log/${recordId(firstLog(org, identity)).toString()}`
+
+/** How what is kept of a log is found: its origin can be any text. */
+export const originHash = (origin: string): string => toHex(sha256(utf8(origin)))
 
 /** Kinds of entry: 0 commits to a record; 8 opens the log and names it in `x`. */
 export const KIND = { record: 0, genesis: 8 } as const
@@ -190,8 +193,13 @@ export interface Head extends Checkpoint {
   note: Note
 }
 
-/** Reads a signed head of an organisation's log and checks the log's own signature. */
-export function readHead(noteBytes: Uint8Array, org: CID, identity: Identity): Head | { reason: string } {
+/** Reads a signed head of an organisation's log and checks the log's own signature, with the rule of key.ts or another. */
+export function readHead(
+  noteBytes: Uint8Array,
+  org: CID,
+  identity: Identity,
+  verify: typeof verifyNote = verifyNote,
+): Head | { reason: string } {
   try {
     const note = parseNote(text8(noteBytes))
     const checkpoint = parseCheckpoint(note.body)
@@ -199,7 +207,7 @@ export function readHead(noteBytes: Uint8Array, org: CID, identity: Identity): H
     if (checkpoint.origin !== origin) return { reason: `origin ${checkpoint.origin} is not ${origin}` }
     const own = note.lines.filter(line => line.name === origin)
     if (own.length !== 1) return { reason: 'the head does not carry exactly one signature of its log' }
-    if (!verifyNote(note.body, own[0]!, origin, keyOf(identity, 'log')))
+    if (!verify(note.body, own[0]!, origin, keyOf(identity, 'log')))
       return { reason: 'the signature of the log does not verify' }
     return { ...checkpoint, note }
   } catch (error) {

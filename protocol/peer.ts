@@ -14,6 +14,7 @@ import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
 import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
+import { told } from './fork.ts'
 import * as heads from './heads.ts'
 import { type Identity, keyOf } from './identity.ts'
 import { keepRecord } from './kept.ts'
@@ -155,15 +156,27 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
     case 'witness':
       return witnessOf(state, from, message, context)
+    case 'gossip':
+      return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
-      const step = heads.receive(from, message, state.ledger, context)
-      const value = step.state && heads.encodeWatch(step.state)
-      const stored = context.get(KEY.watch(from))
-      const changed = value && !(stored && equal(stored, value))
-      const writes = changed ? [{ key: KEY.watch(from), value }] : []
-      return { state, output: { ...step.output, writes: [...step.output.writes, ...writes] } }
+      return { state, output: watched(from, heads.receive(from, message, state.ledger, context), context) }
     }
   }
+}
+
+function gossiped(from: string, message: MessageOf<'gossip/head' | 'gossip/fork'>, context: Context): Output {
+  if (message.t === 'gossip/fork') return told(from, message, context)
+  const about = heads.rumoured(from, message, context)
+  return about ? watched(about.org, about.step, context) : nothing()
+}
+
+/** What was seen of a partner's log, stored when it changed. */
+function watched(org: string, step: Step<heads.Watch>, context: Context): Output {
+  const value = step.state && encodeState(step.state)
+  const stored = context.get(KEY.watch(org))
+  const changed = value && !(stored && equal(stored, value))
+  const writes = changed ? [{ key: KEY.watch(org), value }] : []
+  return { ...step.output, writes: [...step.output.writes, ...writes] }
 }
 
 /** Deliveries are found by agreement and packet; a receipt that cannot be read finds none and is refused by the machine. */
@@ -214,7 +227,8 @@ function introduce(org: string, context: Context): Output {
   const output = nothing()
   const { addresses, witnesses } = context
   const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
-  output.sends.push(...[hello, ...heads.show(context)].map(message => ({ to: org, message })))
+  const all = [hello, ...heads.show(context), ...heads.tellForks(context)]
+  output.sends.push(...all.map(message => ({ to: org, message })))
   return output
 }
 

@@ -13,7 +13,6 @@ import { fromBase64, readU64, text, toHex, u64, utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { cosign, type ForeignCheckpoint, parseForeignCheckpoint } from '../crypto/checkpoint.ts'
 import { CryptoError } from '../crypto/error.ts'
-import { sha256 } from '../crypto/hash.ts'
 import { goodPublicKey } from '../crypto/key.ts'
 import {
   ED25519_COSIGNATURE,
@@ -32,6 +31,7 @@ import { ProtocolError } from './error.ts'
 import { cosignerName } from './identity.ts'
 import { KEY } from './layout.ts'
 import { MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
+import { originHash } from './log.ts'
 import type { Context } from './machine.ts'
 import { nothing, type Output, type Write } from './output.ts'
 import { extension } from './witness.ts'
@@ -57,9 +57,6 @@ export interface Reply {
 const HASH_BYTES = 32
 const TEXT = 'text/plain; charset=utf-8'
 const SIZE = 'text/x.tlog.size'
-
-/** How the state of a log is found: its origin can be any text. */
-export const originHash = (origin: string): string => toHex(sha256(utf8(origin)))
 
 export const decodeForeign = (stored: Uint8Array): ForeignLog =>
   decode(stored, stored.length) as unknown as ForeignLog

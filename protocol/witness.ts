@@ -11,6 +11,7 @@ import { equal, text, utf8 } from '../crypto/bytes.ts'
 import { type Checkpoint, cosign, verifyCosignature } from '../crypto/checkpoint.ts'
 import { EMPTY_ROOT, verifyConsistency } from '../crypto/merkle.ts'
 import { formatLine, formatNote, parseLines, parseNote } from '../crypto/note.ts'
+import { isClosed } from './fork.ts'
 import { newestHead } from './heads.ts'
 import { cosignerName, keyOf } from './identity.ts'
 import { KEY } from './layout.ts'
@@ -162,6 +163,7 @@ export function witness(
   const partner = context.partner(from)!
   const head = readHead(message.note, partner.id, partner.identity)
   const held = state?.size ?? 0
+  if (isClosed(from, context)) return refuse(state, from, held, 403, 'this log is closed: it was forked')
   if ('reason' in head) return refuse(state, from, held, 403, head.reason)
   const wrong = extension({ size: held, root: state?.root }, message.old, head, message.path)
   if (wrong) return refuse(state, from, held, wrong.status, wrong.why)

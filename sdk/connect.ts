@@ -79,6 +79,11 @@ export class Waybill implements AsyncDisposable {
     return this.#http.get('/v1/log', { ...options, query: { after, limit } })
   }
 
+  /** Logs that are proven to have two histories, each with its proof in base64. */
+  async forks(options?: CallOptions): Promise<ForkView[]> {
+    return (await this.#http.get<{ items: ForkView[] }>('/v1/forks', options)).items
+  }
+
   /** Asks for an offer, waits until both sides have signed, and lets its content come. */
   get(offer: string, options?: GetOptions): Promise<Got> {
     return get(this, offer, options)

@@ -219,6 +219,13 @@ function receiveCommands(program: Command, run: Run): void {
 function evidenceCommands(program: Command, run: Run): void {
   const group = 'Evidence:'
   program
+    .command('forks')
+    .helpGroup(group)
+    .description('list logs that are proven to have two histories, or check such a proof')
+    .option('-o, --output <directory>', 'write the proofs there')
+    .option('--check <file>', 'say what a proof proves; needs no node')
+    .action(run(async () => (await import('./forks.ts')).forks))
+  program
     .command('receipts')
     .helpGroup(group)
     .description('list usage consents and deliveries')

@@ -3,11 +3,12 @@
  * cosigns the heads of both. Each step is asked again where an operator would; what must hold afterwards is in `check`.
  */
 import * as assert from 'uvu/assert'
-import { equal, text } from '../../crypto/bytes.ts'
+import { utf8 as encodeText, equal, text } from '../../crypto/bytes.ts'
+import { formatCheckpoint } from '../../crypto/checkpoint.ts'
 import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import type { PrivateKey } from '../../crypto/key.ts'
 import { rootOf } from '../../crypto/merkle.ts'
-import { parseNote } from '../../crypto/note.ts'
+import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer, Command } from '../../protocol/command.ts'
 import * as delivery from '../../protocol/delivery.ts'
@@ -15,7 +16,7 @@ import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { indexOf, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { commitment, emptyTail, readBack, readEntry, readHead } from '../../protocol/log.ts'
+import { commitment, emptyTail, originOf, readBack, readEntry, readHead } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
 import * as negotiation from '../../protocol/negotiation.ts'
@@ -252,6 +253,17 @@ export class Story {
     const released = this.world.wire.some(({ message }) => message.t === 'delivery/release')
     assert.ok(open || !released, 'no key leaves without an agreement')
   }
+}
+
+/** A head of a member's log as its key would sign it, whatever it says. */
+export function forgedHead(
+  { env }: Member,
+  size: number,
+  root: Uint8Array = new Uint8Array(32).fill(7),
+): Uint8Array {
+  const origin = originOf(env.self.id, env.self.identity)
+  const body = formatCheckpoint({ origin, size, root })
+  return encodeText(formatNote({ body, lines: [signNote(body, origin, env.keys.log)] }))
 }
 
 /** Every entry chains on, commits to its record, and stands under the newest head that was signed. */

@@ -14,7 +14,8 @@ import {
 } from '../../crypto/note.ts'
 import { cosignerName, keyOf } from '../../protocol/identity.ts'
 import { MAX_LOG_KEYS } from '../../protocol/limits.ts'
-import { originHash, type Reply } from '../../protocol/tlog.ts'
+import { originHash } from '../../protocol/log.ts'
+import type { Reply } from '../../protocol/tlog.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { type Member, World } from './world.ts'
 
