@@ -171,6 +171,7 @@ interface Cosigned {
 class HistoryChecker implements Checker {
   readonly #cluster: Cluster
   readonly #liars: ReadonlySet<string>
+  readonly #putBack = new Set<SimNode>()
   readonly #branches = new Map<string, Branch[]>()
   /** By witness and log. */
   readonly #cosigned = new Map<string, Cosigned>()
@@ -186,9 +187,13 @@ class HistoryChecker implements Checker {
     else if (message.t === 'witness/cosigned') this.#cosignature(from, to, message)
   }
 
-  /** What heads covered is on the disk as it was. */
+  restored(node: SimNode): void {
+    this.#putBack.add(node)
+  }
+
+  /** What heads covered is on the disk as it was, unless the operator put the disk back. */
   opened(node: SimNode): void {
-    if (this.#liars.has(node.org)) return
+    if (this.#putBack.has(node)) return
     const [branch] = this.#branches.get(node.org) ?? []
     for (const [index, leaf] of branch?.leaves.entries() ?? []) {
       const entry = readEntryAt(key => node.disk.get(key), index)?.entry

@@ -34,6 +34,16 @@ interface Content {
   durable: number
 }
 
+/** One attempt to fetch one packet. */
+interface Fetch {
+  ask: Ask<'ask-fetch'>
+  root: Root
+  consumer: Exchange
+  /** True the first time: the attempt is over. */
+  end(): boolean
+  again(): void
+}
+
 export class Exchange {
   readonly #node: SimNode
   readonly #network: Network
@@ -78,78 +88,73 @@ export class Exchange {
   // Consumer.
 
   #fetch(ask: Ask<'ask-fetch'>, attempt: number): void {
-    const root = decodeRoot(ask.rootBytes)
     const node = this.#node
-    if (this.isWhole(ask.root, root.count)) return this.#fetched(ask)
-    const peer = this.#peer(ask.org)
     let over = false
-    const again = () => {
-      if (over) return
-      over = true
-      stream?.close()
-      const pauseUs = RETRY_US[Math.min(attempt, RETRY_US.length - 1)]!
-      node.later(pauseUs, () => this.#fetch(ask, attempt + 1))
+    const fetch: Fetch = {
+      ask,
+      root: decodeRoot(ask.rootBytes),
+      consumer: this,
+      end: () => {
+        const first = !over
+        over = true
+        stream?.close()
+        return first
+      },
+      again: () => {
+        const pauseUs = RETRY_US[Math.min(attempt, RETRY_US.length - 1)]!
+        if (fetch.end()) node.later(pauseUs, () => this.#fetch(ask, attempt + 1))
+      },
     }
-    const stream = peer && this.#network.stream(node.index, peer.#node.index, again)
-    if (!stream) return again()
-    stream.carry(peer.#node.index, REQUEST_BYTES, () => peer.#answer(ask, stream, this, again))
+    const peer = this.#peer(ask.org)
+    const stream = peer && this.#network.stream(node.index, peer.#node.index, fetch.again)
+    if (stream) stream.carry(peer.#node.index, REQUEST_BYTES, () => peer.#answer(fetch, stream))
+    else fetch.again()
   }
 
   /** Runs at the provider: sends the digests, then what the other side does not have yet. */
-  #answer(ask: Ask<'ask-fetch'>, stream: Stream, consumer: Exchange, again: () => void): void {
-    if (!this.#node.up) return
-    const to = consumer.#node
-    const granted = this.serve(to.org, parseCid(ask.agreement), parseCid(ask.packet))
+  #answer(fetch: Fetch, stream: Stream): void {
+    const { ask, consumer } = fetch
+    const { org, index } = consumer.#node
+    const granted = this.serve(org, parseCid(ask.agreement), parseCid(ask.packet))
     if ('code' in granted)
-      return stream.carry(to.index, REQUEST_BYTES, () => consumer.#refused(ask, granted, again))
-    const root = granted.root.toString()
-    const { digests, blocks } = this.#content.get(root)!
-    const life = to.life
-    const here = (work: () => void) => () => {
-      if (life === to.life) work()
-    }
-    stream.carry(
-      to.index,
-      digests!.length,
-      here(() => consumer.#begin(ask, digests!)),
-    )
-    for (let i = consumer.#content.get(root)?.durable ?? 0; i < blocks.length; i++)
-      stream.carry(
-        to.index,
-        blocks[i]!.length,
-        here(() => consumer.#put(ask, i, blocks[i]!, stream)),
-      )
+      return stream.carry(index, REQUEST_BYTES, () => consumer.#refused(fetch, granted))
+    const { digests, blocks } = this.#content.get(granted.root.toString())!
+    stream.carry(index, digests!.length, () => consumer.#begin(fetch, digests!))
+    const from = consumer.#content.get(ask.root.toString())?.durable ?? 0
+    for (const [i, block] of blocks.entries())
+      if (i >= from) stream.carry(index, block.length, () => consumer.#put(fetch, i, block))
   }
 
-  #refused(ask: Ask<'ask-fetch'>, refusal: Refusal, again: () => void): void {
-    if (!FINAL.has(refusal.code)) return again()
-    this.#node.submit({ type: 'fetched', machine: ask.machine, ok: false, refusal })
+  #refused(fetch: Fetch, refusal: Refusal): void {
+    if (!FINAL.has(refusal.code)) return fetch.again()
+    const { machine } = fetch.ask
+    if (fetch.end()) this.#node.submit({ type: 'fetched', machine, ok: false, refusal })
   }
 
-  #begin(ask: Ask<'ask-fetch'>, digests: Uint8Array): void {
-    if (!checkDigests(decodeRoot(ask.rootBytes), digests)) return
-    const name = ask.root.toString()
+  #begin(fetch: Fetch, digests: Uint8Array): void {
+    if (!checkDigests(fetch.root, digests)) return fetch.again()
+    const name = fetch.ask.root.toString()
     const content = this.#content.get(name) ?? { blocks: [], durable: 0 }
     content.digests = digests
     this.#content.set(name, content)
+    this.#finish(fetch)
   }
 
-  #put(ask: Ask<'ask-fetch'>, index: number, block: Uint8Array, stream: Stream): void {
-    const content = this.#content.get(ask.root.toString())
+  #put(fetch: Fetch, index: number, block: Uint8Array): void {
+    const content = this.#content.get(fetch.ask.root.toString())!
     const at = index * DIGEST_BYTES
-    const right = content?.digests?.subarray(at, at + DIGEST_BYTES)
-    if (!content || !right || !equal(sha256(block), right)) return
+    if (!equal(sha256(block), content.digests!.subarray(at, at + DIGEST_BYTES))) return fetch.again()
     content.blocks[index] = block
     this.#node.later(SYNC_US, () => {
       content.durable = Math.max(content.durable, index + 1)
-      if (!this.isWhole(ask.root, decodeRoot(ask.rootBytes).count)) return
-      stream.close()
-      this.#fetched(ask)
+      this.#finish(fetch)
     })
   }
 
-  #fetched({ machine }: Ask<'ask-fetch'>): void {
-    this.#node.submit({ type: 'fetched', machine, ok: true })
+  #finish(fetch: Fetch): void {
+    const { machine, root } = fetch.ask
+    if (this.isWhole(root, fetch.root.count) && fetch.end())
+      this.#node.submit({ type: 'fetched', machine, ok: true })
   }
 
   #open(ask: Ask<'ask-open'>): void {

@@ -12,8 +12,8 @@ export interface Faults {
   end(): void
 }
 
-/** Adds the organisation of a node that was put back to `liars`. */
-export function faultsOf(cluster: Cluster, plan: Plan, liars: Set<string>): Faults {
+/** `putBack` gets the organisations whose store was put back to an earlier state. */
+export function faultsOf(cluster: Cluster, plan: Plan, putBack: Set<string>): Faults {
   const prng = new Prng(plan.seed, 'faults')
   const { timeline, network, nodes } = cluster
   let over = false
@@ -46,13 +46,13 @@ export function faultsOf(cluster: Cluster, plan: Plan, liars: Set<string>): Faul
   const setClock = () => {
     prng.pick(nodes).skewMs = prng.between(-plan.skewMs, plan.skewMs)
   }
-  const putBack = () => {
+  const restore = () => {
     const node = prng.pick(nodes)
     const backup = node.disk.copy()
     timeline.after(prng.between(5, 40) * S_US, () => {
       if (over) return
       if (node.up) node.crash()
-      liars.add(node.org)
+      putBack.add(node.org)
       cluster.restore(node, backup)
       restart(node)
     })
@@ -66,7 +66,7 @@ export function faultsOf(cluster: Cluster, plan: Plan, liars: Set<string>): Faul
       each(plan.crashS, crash)
       each(plan.cutS, cut)
       each(plan.stepS, setClock)
-      if (plan.restores) timeline.after(prng.between(5, 30) * S_US, putBack)
+      if (plan.restores) timeline.after(prng.between(5, 30) * S_US, restore)
     },
     end() {
       over = true

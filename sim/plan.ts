@@ -32,25 +32,26 @@ const CALM = { lossPpm: 0, copyPpm: 0, disorderPpm: 0 }
 
 export function drawPlan(seed: number): Plan {
   const prng = new Prng(seed, 'plan')
-  const some = (ppm: number, most: number) => (prng.chance(ppm) ? prng.between(1, most) : 0)
+  const some = (ppm: number, least: number, most: number) =>
+    prng.chance(ppm) ? prng.between(least, most) : 0
   return {
     seed,
-    nodes: prng.between(3, 8),
+    nodes: prng.pick([3, 3, 3, 4, 4, 5, 6, 8]),
     weather: {
       leastDelayUs: 200,
       mostDelayUs: prng.pick([2_000, 40_000, 300_000]),
       jitterUs: prng.pick([0, 5_000, 100_000]),
-      lossPpm: some(600_000, 200_000),
-      copyPpm: some(600_000, 200_000),
-      disorderPpm: some(600_000, 200_000),
+      lossPpm: some(600_000, 1, 200_000),
+      copyPpm: some(600_000, 1, 200_000),
+      disorderPpm: some(600_000, 1, 200_000),
       bytesPerMs: prng.pick([100, 10_000, 100_000]),
     },
     times: { leastSyncUs: 100, mostSyncUs: prng.pick([1_000, 20_000, 500_000]), readUs: 100 },
-    faultyS: prng.between(40, 120),
+    faultyS: prng.between(30, 90),
     calmS: 7_200,
-    crashS: some(700_000, 30),
-    cutS: some(700_000, 60),
-    stepS: some(300_000, 60),
+    crashS: some(700_000, 4, 30),
+    cutS: some(700_000, 8, 60),
+    stepS: some(300_000, 5, 60),
     skewMs: prng.pick([0, 2_000, 120_000, 400_000]),
     driftPpm: prng.pick([0, 200, 20_000]),
     assets: prng.between(1, 2),

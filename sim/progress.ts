@@ -1,5 +1,5 @@
 /** Liveness: what must be so once all faults are over and time has passed. Each line says what is not. */
-import { equal, text } from '../crypto/bytes.ts'
+import { equal, text, toHex } from '../crypto/bytes.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
 import type { Delivery } from '../protocol/delivery.ts'
@@ -54,6 +54,8 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
   const head = readHead(newest.note, node.env.self.id, node.env.self.identity)
   if ('reason' in head) return [head.reason]
   if (!equal(head.root, rootOf(tail.range))) return ['the newest head is not of these entries']
+  const records = new Set(kept.map(({ of }) => toHex(of)))
+  if (records.size < kept.length) return [`${kept.length} entries for ${records.size} records`]
   return [...uncommitted(node, kept), ...uncosigned(node, newest.note, excused)]
 }
 
@@ -61,7 +63,7 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
 function uncommitted(node: SimNode, kept: { salt: Uint8Array; of: Uint8Array; entry: Uint8Array }[]): string[] {
   const faults: string[] = []
   for (const [i, { salt, of, entry }] of kept.entries()) {
-    const record = node.disk.get(`record/${Buffer.from(of).toString('hex')}`)
+    const record = node.disk.get(`record/${toHex(of)}`)
     const read = readEntry(entry)
     const committed = record && 'c' in read && equal(read.c, commitment(salt, record))
     if (!committed) faults.push(`entry ${i} does not commit to the record that is stored`)

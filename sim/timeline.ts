@@ -36,13 +36,14 @@ export class Timeline {
     this.at(this.nowUs + us, work)
   }
 
-  /** Does what is due up to then, in order, until `halted` says so; the time is then that of the last work done. */
+  /** Does what is due up to then, in order, and lets the rest of the time pass; stops where `halted` says so. */
   run(untilUs: number, halted: () => boolean): void {
     while (this.#heap.length > 0 && this.#heap[0]!.atUs <= untilUs && !halted()) {
       const due = this.#pop()
       this.nowUs = due.atUs
       due.work()
     }
+    if (!halted()) this.nowUs = Math.max(this.nowUs, untilUs)
   }
 
   #pop(): Due {

@@ -5,11 +5,11 @@
 import { utf8 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer, Command } from '../protocol/command.ts'
-import { KEY } from '../protocol/layout.ts'
+import type { Event } from '../protocol/event.ts'
+import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
-import { HANDLE } from '../protocol/layout.ts'
 import type { Cluster } from './cluster.ts'
 import { type SealedContent, type Spoilt, sealContent } from './content.ts'
 import { type SimNode, START_MS } from './node.ts'
@@ -59,6 +59,7 @@ export class Workload {
       lookedUs: 0,
     }))
     for (const { node } of this.#desks) node.witnesses = this.#chooseWitnesses(node)
+    cluster.checkers.push({ event: (node, event) => this.#hurry(node, event) })
   }
 
   begin(): void {
@@ -182,6 +183,13 @@ export class Workload {
         if (!answer) fetched.set(agreement.toString(), times)
       })
     }
+  }
+
+  /** Some do not wait for the provider's last word: they hold both signatures. */
+  #hurry(node: SimNode, event: Event): void {
+    if (event.type !== 'negotiation' || event.state !== 'VERIFIED' || !this.#prng.chance(300_000)) return
+    const { org, agreementId } = decodeState<Negotiation>(node.store.get(event.machine)!)
+    node.submit({ type: 'transfer', org, agreement: agreementId! })
   }
 
   #prove({ node }: Desk, org: string): void {
