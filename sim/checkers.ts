@@ -9,6 +9,7 @@ import { parseLines, parseNote } from '../crypto/note.ts'
 import { agreement } from '../protocol/agreement.ts'
 import { packet } from '../protocol/asset.ts'
 import { decodeRoot } from '../protocol/content.ts'
+import type { Event } from '../protocol/event.ts'
 import { cosignerName, keyOf } from '../protocol/identity.ts'
 import { KEY } from '../protocol/layout.ts'
 import { readEntryAt } from '../protocol/ledger.ts'
@@ -20,14 +21,43 @@ import { isStored, type KeyResolver, readRecord, verifySignatures } from '../pro
 import type { Checker, Cluster, Leaving } from './cluster.ts'
 import type { SimNode } from './node.ts'
 
-/** Puts all checkers into a cluster. `liars` are organisations whose own log may fork: its witnesses must not follow. */
-export function watchOver(cluster: Cluster, liars: ReadonlySet<string>): void {
+/** Organisations whose store was put back to an earlier state, as they become so. */
+export interface PutBack {
+  /** All of them. */
+  known: ReadonlySet<string>
+  /** Those whose log may fork; its witnesses must not follow. */
+  excused: ReadonlySet<string>
+}
+
+/** Puts all checkers into a cluster. */
+export function watchOver(cluster: Cluster, { known, excused }: PutBack): void {
   cluster.checkers.push(
     new ReleaseChecker(cluster),
     new DurabilityChecker(cluster),
-    new HistoryChecker(cluster, liars),
+    new HistoryChecker(cluster, excused),
+    new CourtesyChecker(cluster, known),
     { broke: (node, why) => cluster.report('a sound node', node.name, why) },
   )
+}
+
+/** Among nodes that keep to the protocol nobody finds a breach of it, whatever the weather; but clocks may be wrong. */
+class CourtesyChecker implements Checker {
+  readonly #cluster: Cluster
+  readonly #putBack: ReadonlySet<string>
+
+  constructor(cluster: Cluster, putBack: ReadonlySet<string>) {
+    this.#cluster = cluster
+    this.#putBack = putBack
+  }
+
+  event(node: SimNode, event: Event): void {
+    if (event.type !== 'violation') return
+    const { code, org, text: said } = event
+    const isClock =
+      code === 'CLOCK_BEHIND' || (code === 'OUT_OF_ORDER' && said.includes(' with CLOCK_BEHIND: '))
+    if (isClock || this.#putBack.has(org) || this.#putBack.has(node.org)) return
+    this.#cluster.report('the protocol', node.name, `found in breach of it: ${code}, ${said}`)
+  }
 }
 
 /** Promise 1: no content key leaves before both signatures, and the receipt for the ciphertext, are on the provider's disk. */
@@ -42,7 +72,10 @@ class ReleaseChecker implements Checker {
   sent({ from, to, message }: Leaving): void {
     if (message.t !== 'delivery/release') return
     const read = readRecord(release, message.release)
-    if (!isStored(read)) return this.#cluster.report('promise 1', from.name, 'a release that cannot be read')
+    if (!isStored(read)) {
+      this.#cluster.report('promise 1', from.name, 'a release that cannot be read')
+      return
+    }
     const { agreement: id, receipt } = read.payload
     if (!from.disk.get(KEY.record(receipt)))
       this.#cluster.report('promise 1', from.name, 'a key left before the receipt was durable')
@@ -197,8 +230,10 @@ class HistoryChecker implements Checker {
     const [branch] = this.#branches.get(node.org) ?? []
     for (const [index, leaf] of branch?.leaves.entries() ?? []) {
       const entry = readEntryAt(key => node.disk.get(key), index)?.entry
-      if (!entry || !equal(leafHash(entry), leaf))
-        return this.#cluster.report('promise 3', node.name, `entry ${index} under a head changed`)
+      if (!entry || !equal(leafHash(entry), leaf)) {
+        this.#cluster.report('promise 3', node.name, `entry ${index} under a head changed`)
+        return
+      }
     }
   }
 
@@ -210,8 +245,10 @@ class HistoryChecker implements Checker {
     const longest = branches.at(-1)
     if (longest && longest.roots.length < size && extend(longest, node, size, root)) return
     const branch: Branch = { leaves: [], range: emptyRange, roots: [] }
-    if (!extend(branch, node, size, root))
-      return this.#cluster.report('promise 3', node.name, `a head of ${size} that is not of its entries`)
+    if (!extend(branch, node, size, root)) {
+      this.#cluster.report('promise 3', node.name, `a head of ${size} that is not of its entries`)
+      return
+    }
     branches.push(branch)
     if (branches.length > 1 && !this.#liars.has(node.org))
       this.#cluster.report('promise 3', node.name, `a head of ${size} contradicts one that left before`)
@@ -220,20 +257,32 @@ class HistoryChecker implements Checker {
   #cosignature(witness: SimNode, log: string, message: MessageOf<'witness/cosigned'>): void {
     const branch = this.#branchOf(witness, log, message)
     const { size } = message
-    if (!branch)
-      return this.#cluster.report('promise 3', witness.name, `cosigned a head of ${size} that never left`)
+    if (!branch) {
+      this.#cluster.report('promise 3', witness.name, `cosigned a head of ${size} that never left`)
+      return
+    }
     const name = `${witness.org} ${log}`
     const before = this.#cosigned.get(name)
     this.#cosigned.set(name, { size, branch })
     if (!before) return
-    if (size < before.size)
-      return this.#cluster.report('promise 3', witness.name, `cosigned ${size} after ${before.size}`)
+    if (size < before.size) {
+      this.#cluster.report('promise 3', witness.name, `cosigned ${size} after ${before.size}`)
+      return
+    }
     if (!has(branch, before.size, before.branch.roots[before.size - 1]!))
-      this.#cluster.report('promise 3', witness.name, `cosigned contradicting heads of ${before.size} and ${size}`)
+      this.#cluster.report(
+        'promise 3',
+        witness.name,
+        `cosigned contradicting heads of ${before.size} and ${size}`,
+      )
   }
 
   /** The branch whose head was cosigned; where a log has only one, nothing needs to be verified to know it. */
-  #branchOf(witness: SimNode, log: string, { size, line }: MessageOf<'witness/cosigned'>): Branch | undefined {
+  #branchOf(
+    witness: SimNode,
+    log: string,
+    { size, line }: MessageOf<'witness/cosigned'>,
+  ): Branch | undefined {
     const branches = (this.#branches.get(log) ?? []).filter(({ roots }) => roots.length >= size)
     if (branches.length <= 1) return branches[0]
     const { id, identity } = this.#cluster.node(log)!.env.self

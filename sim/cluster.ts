@@ -4,7 +4,13 @@
  */
 import type { Answer } from '../protocol/command.ts'
 import type { Event } from '../protocol/event.ts'
-import { decodeHello, decodeMessage, encodeMessage, type HelloMessage, type Message } from '../protocol/message.ts'
+import {
+  decodeHello,
+  decodeMessage,
+  encodeMessage,
+  type HelloMessage,
+  type Message,
+} from '../protocol/message.ts'
 import type { Output, Write } from '../protocol/output.ts'
 import { parseTicket } from '../protocol/pairing.ts'
 import { step } from '../protocol/peer.ts'
@@ -67,7 +73,8 @@ export class Cluster {
       weather: options.weather,
       admits: (node, other) => this.nodes[node]!.up && this.nodes[node]!.admitted.has(this.nodes[other]!.org),
       deliver: (from, to, frame) => this.#deliver(this.nodes[from]!, this.nodes[to]!, frame),
-      connected: (node, other) => this.nodes[node]!.submit({ type: 'connected', org: this.nodes[other]!.org }),
+      connected: (node, other) =>
+        this.nodes[node]!.submit({ type: 'connected', org: this.nodes[other]!.org }),
     })
   }
 
@@ -162,7 +169,8 @@ export class Cluster {
     if (!to.up || !to.admitted.has(from.org)) return
     this.messages++
     const message = decodeMessage(frame)
-    if (typeof message === 'string') this.report('the wire', from.name, `a message that is refused: ${message}`)
+    if (typeof message === 'string')
+      this.report('the wire', from.name, `a message that is refused: ${message}`)
     else to.submit({ type: 'message', from: from.org, message })
   }
 

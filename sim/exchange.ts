@@ -116,8 +116,10 @@ export class Exchange {
     const { ask, consumer } = fetch
     const { org, index } = consumer.#node
     const granted = this.serve(org, parseCid(ask.agreement), parseCid(ask.packet))
-    if ('code' in granted)
-      return stream.carry(index, REQUEST_BYTES, () => consumer.#refused(fetch, granted))
+    if ('code' in granted) {
+      stream.carry(index, REQUEST_BYTES, () => consumer.#refused(fetch, granted))
+      return
+    }
     const { digests, blocks } = this.#content.get(granted.root.toString())!
     stream.carry(index, digests!.length, () => consumer.#begin(fetch, digests!))
     const from = consumer.#content.get(ask.root.toString())?.durable ?? 0
@@ -126,13 +128,19 @@ export class Exchange {
   }
 
   #refused(fetch: Fetch, refusal: Refusal): void {
-    if (!FINAL.has(refusal.code)) return fetch.again()
+    if (!FINAL.has(refusal.code)) {
+      fetch.again()
+      return
+    }
     const { machine } = fetch.ask
     if (fetch.end()) this.#node.submit({ type: 'fetched', machine, ok: false, refusal })
   }
 
   #begin(fetch: Fetch, digests: Uint8Array): void {
-    if (!checkDigests(fetch.root, digests)) return fetch.again()
+    if (!checkDigests(fetch.root, digests)) {
+      fetch.again()
+      return
+    }
     const name = fetch.ask.root.toString()
     const content = this.#content.get(name) ?? { blocks: [], durable: 0 }
     content.digests = digests
@@ -143,7 +151,10 @@ export class Exchange {
   #put(fetch: Fetch, index: number, block: Uint8Array): void {
     const content = this.#content.get(fetch.ask.root.toString())!
     const at = index * DIGEST_BYTES
-    if (!equal(sha256(block), content.digests!.subarray(at, at + DIGEST_BYTES))) return fetch.again()
+    if (!equal(sha256(block), content.digests!.subarray(at, at + DIGEST_BYTES))) {
+      fetch.again()
+      return
+    }
     content.blocks[index] = block
     this.#node.later(SYNC_US, () => {
       content.durable = Math.max(content.durable, index + 1)

@@ -216,7 +216,10 @@ export class Network {
   #transmit(link: Link, way: Way, from: number, to: number, frame: Uint8Array): void {
     const { prng, timeline, deliver } = this.#options
     const { lossPpm, copyPpm, disorderPpm } = this.weather
-    if (this.isBlocked(from, to)) return this.#giveUp(link)
+    if (this.isBlocked(from, to)) {
+      this.#giveUp(link)
+      return
+    }
     if (prng.chance(lossPpm)) return
     const { epoch } = link
     const arrive = (atUs: number) =>

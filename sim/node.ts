@@ -232,7 +232,10 @@ export class SimNode {
     const entries: Uint8Array[] = []
     for (let index = from; index < to; index++) {
       const entry = readEntryAt(key => this.#store.get(key), index)?.entry
-      if (!entry) return this.#break(`entry ${index} is not in the store`)
+      if (!entry) {
+        this.#break(`entry ${index} is not in the store`)
+        return
+      }
       entries.push(entry)
     }
     this.submit({ type: 'leaves', entries })

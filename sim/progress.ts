@@ -60,7 +60,10 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
 }
 
 /** Records that no entry commits to as they are stored. */
-function uncommitted(node: SimNode, kept: { salt: Uint8Array; of: Uint8Array; entry: Uint8Array }[]): string[] {
+function uncommitted(
+  node: SimNode,
+  kept: { salt: Uint8Array; of: Uint8Array; entry: Uint8Array }[],
+): string[] {
   const faults: string[] = []
   for (const [i, { salt, of, entry }] of kept.entries()) {
     const record = node.disk.get(`record/${toHex(of)}`)
@@ -99,7 +102,8 @@ function oneSided(cluster: Cluster, node: SimNode, excused: ReadonlySet<string>)
     if (d.role !== 'consumer' || excused.has(d.org) || d.state !== 'DONE') continue
     const other = theirs(d.org, key)
     const second = other && decodeState<Delivery>(other).second
-    if (!second || !equal(second, d.second!)) faults.push(`${key}: the provider does not hold the last receipt`)
+    if (!second || !equal(second, d.second!))
+      faults.push(`${key}: the provider does not hold the last receipt`)
   }
   return faults
 }

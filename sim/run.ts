@@ -25,7 +25,16 @@ export interface Report {
   starts: number
 }
 
-const NAMES = ['Acme Steel', 'Bolt GmbH', 'Cole Logistics', 'Dunn Castings', 'Eder AG', 'Fink Tools', 'Gray Mills', 'Holm AB']
+const NAMES = [
+  'Acme Steel',
+  'Bolt GmbH',
+  'Cole Logistics',
+  'Dunn Castings',
+  'Eder AG',
+  'Fink Tools',
+  'Gray Mills',
+  'Holm AB',
+]
 
 export interface SimulateOptions {
   /** In place of what the seed says. */
@@ -43,7 +52,7 @@ export function simulate(seed: number, options: SimulateOptions = {}): Report {
   const nodes = NAMES.slice(0, plan.nodes).map(name => cluster.add(name))
   const putBack = new Set<string>()
   const excused = strict ? new Set<string>() : putBack
-  watchOver(cluster, excused)
+  watchOver(cluster, { known: putBack, excused })
   const workload = new Workload(cluster, plan)
   const faults = faultsOf(cluster, plan, putBack)
   for (const node of nodes) node.start()
@@ -66,7 +75,8 @@ export function simulate(seed: number, options: SimulateOptions = {}): Report {
 }
 
 /** The line that runs a seed again. */
-export const replay = ({ plan, violation }: Report): string => `${violation} · node sim/main.ts --seed ${plan.seed}`
+export const replay = ({ plan, violation }: Report): string =>
+  `${violation} · node sim/main.ts --seed ${plan.seed}`
 
 function report(cluster: Cluster, plan: Plan): Report {
   const { nodes, violation, inputs, messages } = cluster

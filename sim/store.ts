@@ -68,8 +68,7 @@ function order(a: string, b: string): number {
   }
   return a.length - b.length
 }
-const rank = (unit: number): number =>
-  unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800
+const rank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800)
 
 interface Group {
   operations: Operation[]
@@ -128,7 +127,9 @@ export class VirtualStore {
 
   #holds(key: string, condition: 'absent' | { equals: Uint8Array }): boolean {
     const value = this.get(key)
-    return condition === 'absent' ? value === undefined : value !== undefined && equal(value, condition.equals)
+    return condition === 'absent'
+      ? value === undefined
+      : value !== undefined && equal(value, condition.equals)
   }
 
   #wake(): void {

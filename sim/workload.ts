@@ -112,7 +112,12 @@ export class Workload {
         continue
       }
       const expiresMs = START_MS + DAY_MS
-      const invite = { type: 'invite', forWhom: other.name, expiresMs, node: node.env.keys.node.public } as const
+      const invite = {
+        type: 'invite',
+        forWhom: other.name,
+        expiresMs,
+        node: node.env.keys.node.public,
+      } as const
       node.submit(invite, [], answer => {
         if (answer) tickets.set(other.org, (answer as Extract<Answer, { type: 'ticket' }>).ticket)
       })
@@ -122,7 +127,9 @@ export class Workload {
   #publish(desk: Desk): void {
     const { node } = desk
     const number = desk.published++
-    const contents = Array.from({ length: this.#prng.between(1, 2) }, (_, i) => this.#content(node, number, i))
+    const contents = Array.from({ length: this.#prng.between(1, 2) }, (_, i) =>
+      this.#content(node, number, i),
+    )
     for (const content of contents) this.#cluster.exchange(node).keep(content)
     const command: Command = {
       type: 'publish',
@@ -131,7 +138,10 @@ export class Workload {
       level: 'general',
       packets: contents.map(({ draft }) => draft),
     }
-    const secrets = contents.map(({ draft, secret }) => ({ handle: HANDLE.content(draft.root), bytes: secret }))
+    const secrets = contents.map(({ draft, secret }) => ({
+      handle: HANDLE.content(draft.root),
+      bytes: secret,
+    }))
     node.submit(command, secrets, answer => {
       if (answer) this.#offer(node, (answer as Extract<Answer, { type: 'published' }>).asset)
       else desk.published--

@@ -6,6 +6,7 @@ import { nothing, type Write } from '../../protocol/output.ts'
 import { type Env, type Input, type PeerStep, step } from '../../protocol/peer.ts'
 import type { Plant } from '../../sim/cluster.ts'
 import type { Weather } from '../../sim/network.ts'
+import type { DiskTimes } from '../../sim/node.ts'
 import type { Plan } from '../../sim/plan.ts'
 
 interface Mistake {
@@ -60,15 +61,16 @@ function forgetting(): NonNullable<Plant['medium']> {
   })
 }
 
-const WET: Weather = {
+export const CALM: Weather = {
   leastDelayUs: 200,
   mostDelayUs: 2_000,
   jitterUs: 1_000,
-  lossPpm: 150_000,
+  lossPpm: 0,
   copyPpm: 0,
   disorderPpm: 0,
   bytesPerMs: 100_000,
 }
+export const TIMES: DiskTimes = { leastSyncUs: 100, mostSyncUs: 1_000, readUs: 100 }
 
 export const MISTAKES: Record<string, Mistake> = {
   'sends before it writes': {
@@ -86,7 +88,7 @@ export const MISTAKES: Record<string, Mistake> = {
   'loses a write that it called durable': { plant: { medium: forgetting() }, breaks: /^promise 2/ },
   'takes an agreement for signed by both once it has signed': {
     plant: { step: after(next => withWrites(next, [...next.output.writes, ...halfGrants(next)])) },
-    changes: { weather: WET },
+    changes: { weather: { ...CALM, lossPpm: 150_000 } },
     breaks: /^promise 1/,
   },
   'cosigns without looking at what it cosigned before': {
