@@ -1,15 +1,22 @@
-/** Runs seeds and says how they went: `node sim/main.ts [--seed N] [--seeds COUNT]`. The exit code is 1 after a violation. */
+/**
+ * Runs seeds and says how they went: `node sim/main.ts [--seed N] [--seeds COUNT] [--changes JSON]`, the changes being
+ * fields of a plan. The exit code is 1 after a violation.
+ */
 import { parseArgs } from 'node:util'
 import { replay, simulate } from './run.ts'
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, seeds: { type: 'string', default: '1' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    seeds: { type: 'string', default: '1' },
+    changes: { type: 'string', default: '{}' },
+  },
 })
-const [first, count] = [Number(values.seed), Number(values.seeds)]
+const [first, count, changes] = [Number(values.seed), Number(values.seeds), JSON.parse(values.changes)]
 const startedMs = performance.now()
 let [inputs, messages, violations] = [0, 0, 0]
 for (let seed = first; seed < first + count; seed++) {
-  const report = simulate(seed)
+  const report = simulate(seed, { changes })
   inputs += report.inputs
   messages += report.messages
   if (count === 1) console.log(JSON.stringify(report))

@@ -14,6 +14,8 @@ const LOOKS = 40
 
 export interface Report {
   plan: Plan
+  /** What was not as the seed says. */
+  changes: Partial<Plan>
   /** What must not have happened; the line that replays it is `replay`. */
   violation?: string
   traceHash: string
@@ -46,7 +48,7 @@ export interface SimulateOptions {
 
 /** Runs a seed. */
 export function simulate(seed: number, options: SimulateOptions = {}): Report {
-  const { changes, plant = {}, strict = false } = options
+  const { changes = {}, plant = {}, strict = false } = options
   const plan = { ...drawPlan(seed), ...changes }
   const cluster = new Cluster({ seed, weather: plan.weather, times: plan.times, plant })
   const nodes = NAMES.slice(0, plan.nodes).map(name => cluster.add(name))
@@ -71,18 +73,21 @@ export function simulate(seed: number, options: SimulateOptions = {}): Report {
     const [first, ...more] = unfinished(cluster, excused)
     if (first) cluster.report('progress', first, `${more.length} more`)
   }
-  return report(cluster, plan)
+  return report(cluster, plan, changes)
 }
 
-/** The line that runs a seed again. */
-export const replay = ({ plan, violation }: Report): string =>
-  `${violation} · node sim/main.ts --seed ${plan.seed}`
+/** What was broken, with what runs the seed again. */
+export function replay({ plan, changes, violation }: Report): string {
+  const changed = Object.keys(changes).length > 0 ? ` --changes '${JSON.stringify(changes)}'` : ''
+  return `${violation} · node sim/main.ts --seed ${plan.seed}${changed}`
+}
 
-function report(cluster: Cluster, plan: Plan): Report {
+function report(cluster: Cluster, plan: Plan, changes: Partial<Plan>): Report {
   const { nodes, violation, inputs, messages } = cluster
   const count = (prefix: string) => nodes.reduce((sum, { disk }) => sum + disk.list(prefix).length, 0)
   return {
     plan,
+    changes,
     ...(violation ? { violation } : {}),
     inputs,
     messages,
