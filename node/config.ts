@@ -30,6 +30,8 @@ export const paths = (home: string) => ({
   token: join(home, 'token'),
   api: join(home, 'api.json'),
   trust: join(home, 'trust.json'),
+  /** The ports that were taken at the last start. */
+  ports: join(home, 'ports.json'),
 })
 
 export const hasHome = (home: string): boolean => existsSync(paths(home).config)

@@ -11,8 +11,8 @@ import { readTotals } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
 import { cosignerName, keyOf } from '../protocol/identity.ts'
+import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
@@ -35,18 +35,20 @@ export class NotFound extends Error {
 const SHORT = /^[a-z]-([a-z0-9]{4,})$/
 
 export class Views {
+  readonly #get: (key: string) => Uint8Array | undefined
   readonly #store: Store
   readonly #env: Env
 
   constructor(store: Store, env: Env) {
     this.#store = store
+    this.#get = key => store.get(key)
     this.#env = env
   }
 
   // Records.
 
   record<P>(type: RecordType<P>, id: CID): Stored<P> | undefined {
-    const stored = this.#store.get(KEY.record(id))
+    const stored = keptRecord(this.#get, id)
     const read = stored && readRecord(type, stored)
     return read && isStored(read) ? read : undefined
   }
@@ -338,15 +340,14 @@ export class Views {
   log(size: number, after: number, limit: number): api.LogEntry[] {
     const { words, headSize } = this.position()
     const entries: api.LogEntry[] = []
-    for (let index = after; index < Math.min(size, after + limit); index++) {
-      const { entry, of } = readEntryAt(key => this.#store.get(key), index)!
+    for (const { entry, of } of readEntries(this.#get, after, Math.min(size, after + limit))) {
       const read = readEntry(entry) as Entry
       entries.push({
-        index,
+        index: read.n,
         kind: read.k === KIND.genesis ? 'genesis' : 'record',
         timeMs: read.t,
         leaf: toHex(leafHash(entry)),
-        position: index < headSize ? words : 'recorded',
+        position: read.n < headSize ? words : 'recorded',
         ...this.#committed(of),
       })
     }
@@ -355,7 +356,7 @@ export class Views {
 
   #committed(of: Uint8Array): Pick<api.LogEntry, 'record'> {
     const id = cidFromDigest(of, 'dag-cbor')
-    const stored = this.#store.get(KEY.record(id))
+    const stored = keptRecord(this.#get, id)
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
   }
 

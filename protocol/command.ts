@@ -6,7 +6,10 @@ import type { Payload } from '../crypto/statement.ts'
 import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
+import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
+import * as heads from './heads.ts'
+import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
   AGREEMENT_ROOM_BYTES,
@@ -19,7 +22,7 @@ import {
 import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
-import { decideOffer, type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
+import { type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
 import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
@@ -63,6 +66,8 @@ export type Command =
   | { type: 'transfer'; org: string; agreement: CID }
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
+  /** Shows the newest head of the own log to these partners. */
+  | { type: 'gossip'; orgs: string[] }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
@@ -118,7 +123,13 @@ export function command(input: Command, context: Context): Done {
       output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
+    case 'gossip': {
+      const sends = input.orgs.flatMap(to => heads.show(context).map(message => ({ to, message })))
+      return { output: { ...nothing(), sends }, records: [] }
+    }
     case 'invite': {
+      if (input.expiresMs <= context.now.wallMs)
+        throw new ProtocolError('MALFORMED', 'expiresMs: a ticket cannot expire before it is made')
       const { output, ticket } = pairing.invite(input, context)
       return { output, records: [], answer: { type: 'ticket', ticket } }
     }
@@ -253,7 +264,7 @@ function toMachine(machine: string, input: NegotiationInput, state: string, cont
   const stored = machine.startsWith('negotiation/') ? context.get(machine) : undefined
   const n = stored && decodeState<Negotiation>(stored)
   if (n?.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
-  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state} already`)
+  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state}, not ${state}`)
   return {
     output: nothing(),
     records: [],
@@ -325,7 +336,7 @@ function sign<P extends Payload>(
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {
-  const stored = context.get(KEY.record(id))
+  const stored = keptRecord(context.get, id)
   const found = stored && readRecord(type, stored)
   return found && isStored(found) ? found : undefined
 }

@@ -17,8 +17,9 @@ import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosignerName } from './identity.ts'
+import { indexOf, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, readEntryAt, rootAt } from './ledger.ts'
+import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { checkpointOf, type Head, originOf, readBack, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
@@ -219,8 +220,7 @@ function proofs(
   const found: { record: CID; index: number }[] = []
   let pending = false
   for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
-    const at = context.get(KEY.at(record))
-    const index = at && readU64(at)!
+    const index = indexOf(context.get, record)
     if (index !== undefined && index < signedSize) found.push({ record, index })
     else pending = true
   }
@@ -255,7 +255,7 @@ export function proveRecord(
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
-  const stored = context.get(KEY.record(id))
+  const stored = keptRecord(context.get, id)
   if (!stored) return false
   const { p } = decodeSigned(stored)
   const party = ['assigner', 'assignee', 'consumer', 'provider'].some(

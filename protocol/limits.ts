@@ -60,6 +60,8 @@ export const RESEND_MS = 2_000
 export const RESEND_MAX_MS: number = 5 * MINUTE_MS
 /** A head is made this long after the first entry that it covers, so that a burst gets one. */
 export const HEAD_DELAY_MS = 50
+/** Partners are shown the newest head this often, if there is a new one. */
+export const GOSSIP_MS = 10_000
 /** Entries read back for one head: 4 MiB at the usual size. */
 export const MAX_LEAVES = 16_384
 

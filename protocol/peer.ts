@@ -16,6 +16,7 @@ import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import { type Identity, keyOf } from './identity.ts'
+import { keepRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
@@ -268,7 +269,7 @@ function beginDelivery(
   const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
   const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
   const writes = [
-    { key: KEY.record(packet), value: stored.bytes },
+    { key: KEY.kept(packet), value: keepRecord(stored.bytes) },
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
@@ -343,8 +344,9 @@ function logged<S>(
 ): PeerStep {
   if (step.records.length === 0) return { state, output: step.output }
   const { wallMs, monoMs } = context.now
-  const salt = (index: number) => context.random(`salt/${index}`, 32)
-  const { ledger, writes } = record(state.ledger, step.records, wallMs, salt, entry)
+  // Several steps of one input may append: what they draw differs by where they begin.
+  const seed = context.random(`salts/${state.ledger.tail.range.size}`, 32)
+  const { ledger, writes } = record(state.ledger, step.records, wallMs, seed, entry)
   const output = { ...step.output, writes: [...step.output.writes, ...writes] }
   if (ledger.due || ledger.reading !== undefined) return { state: { ...state, ledger }, output }
   output.deadlines.push({ machine: 'log', atMs: monoMs + HEAD_DELAY_MS })
@@ -444,7 +446,11 @@ function keepClock(state: PeerState, output: Output, now: Now): { state: PeerSta
 // Context.
 
 function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Context {
-  const partner = (org: string) => partnerOf(state, env.get(KEY.partner(org)), org)
+  const known = new Map<string, Partner | undefined>()
+  const partner = (org: string) => {
+    if (!known.has(org)) known.set(org, partnerOf(state, env.get(KEY.partner(org)), org))
+    return known.get(org)
+  }
   const identityOf = (org: CID): Identity | undefined =>
     org.equals(env.self.id) ? env.self.identity : partner(org.toString())?.identity
   return {
@@ -460,8 +466,12 @@ function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Cont
     noteKey: key => env.keys[key],
     seal: env.seal,
     random: (label, n) => expand(seed, label, n),
-    witnesses: env.witnesses(),
-    addresses: env.addresses(),
+    get witnesses() {
+      return env.witnesses()
+    },
+    get addresses() {
+      return env.addresses() // libp2p takes its time to gather them
+    },
   }
 }
 

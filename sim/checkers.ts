@@ -11,8 +11,8 @@ import { packet } from '../protocol/asset.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
 import { cosignerName, keyOf } from '../protocol/identity.ts'
+import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { originOf } from '../protocol/log.ts'
 import type { Message, MessageOf } from '../protocol/message.ts'
 import type { Write } from '../protocol/output.ts'
@@ -60,6 +60,8 @@ class CourtesyChecker implements Checker {
   }
 }
 
+const onDisk = (node: SimNode) => (key: string) => node.disk.get(key)
+
 /** Promise 1: no content key leaves before both signatures, and the receipt for the ciphertext, are on the provider's disk. */
 class ReleaseChecker implements Checker {
   readonly #cluster: Cluster
@@ -77,7 +79,7 @@ class ReleaseChecker implements Checker {
       return
     }
     const { agreement: id, receipt } = read.payload
-    if (!from.disk.get(KEY.record(receipt)))
+    if (!keptRecord(onDisk(from), receipt))
       this.#cluster.report('promise 1', from.name, 'a key left before the receipt was durable')
     const grant = from.disk.get(KEY.grant(to, id))
     if (!grant || !this.#isWhole(grant, id.toString(), to))
@@ -160,7 +162,7 @@ class DurabilityChecker implements Checker {
   sent({ from, message }: Leaving): void {
     if (message.t !== 'delivery/received') return
     const receipt = readRecord(received, message.receipt)
-    const stored = isStored(receipt) && from.disk.get(KEY.record(receipt.payload.packet))
+    const stored = isStored(receipt) && keptRecord(onDisk(from), receipt.payload.packet)
     const described = stored && readRecord(packet, stored)
     const root = described && isStored(described) && from.disk.get(KEY.root(described.payload.root))
     const whole =
@@ -228,13 +230,10 @@ class HistoryChecker implements Checker {
   opened(node: SimNode): void {
     if (this.#putBack.has(node)) return
     const [branch] = this.#branches.get(node.org) ?? []
-    for (const [index, leaf] of branch?.leaves.entries() ?? []) {
-      const entry = readEntryAt(key => node.disk.get(key), index)?.entry
-      if (!entry || !equal(leafHash(entry), leaf)) {
-        this.#cluster.report('promise 3', node.name, `entry ${index} under a head changed`)
-        return
-      }
-    }
+    const leaves = branch?.leaves ?? []
+    const kept = [...readEntries(onDisk(node), 0, leaves.length)]
+    const changed = leaves.findIndex((leaf, i) => !kept[i] || !equal(leafHash(kept[i].entry), leaf))
+    if (changed >= 0) this.#cluster.report('promise 3', node.name, `entry ${changed} under a head changed`)
   }
 
   #head(node: SimNode, note: Uint8Array): void {
@@ -304,9 +303,7 @@ function extend(branch: Branch, node: SimNode, size: number, root: Uint8Array): 
   const leaves: Uint8Array[] = []
   const roots: Uint8Array[] = []
   let { range } = branch
-  for (let index = branch.leaves.length; index < size; index++) {
-    const entry = readEntryAt(node.env.get, index)?.entry
-    if (!entry) return false
+  for (const { entry } of readEntries(node.env.get, branch.leaves.length, size)) {
     const leaf = leafHash(entry)
     range = appendLeaf(range, leaf)
     leaves.push(leaf)

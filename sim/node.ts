@@ -12,8 +12,8 @@ import type { Answer } from '../protocol/command.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
+import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { DELEGATION_MS } from '../protocol/limits.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
@@ -229,16 +229,9 @@ export class SimNode {
 
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
-    const entries: Uint8Array[] = []
-    for (let index = from; index < to; index++) {
-      const entry = readEntryAt(key => this.#store.get(key), index)?.entry
-      if (!entry) {
-        this.#break(`entry ${index} is not in the store`)
-        return
-      }
-      entries.push(entry)
-    }
-    this.submit({ type: 'leaves', entries })
+    const entries = [...readEntries(this.env.get, from, to)].map(({ entry }) => entry)
+    if (entries.length === to - from) this.submit({ type: 'leaves', entries })
+    else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 
   #page({ machine, prefix, after, limit }: Extract<Event, { type: 'ask-page' }>): void {

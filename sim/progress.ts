@@ -1,12 +1,13 @@
 /** Liveness: what must be so once all faults are over and time has passed. Each line says what is not. */
 import { equal, text, toHex } from '../crypto/bytes.ts'
+import { cidFromDigest } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { newestHead } from '../protocol/heads.ts'
 import { cosignerName } from '../protocol/identity.ts'
+import { type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { commitment, emptyTail, readBack, readEntry, readHead } from '../protocol/log.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
@@ -43,7 +44,7 @@ function partnerOf(node: SimNode, machine: string): string {
 function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
   const { ledger } = node.state
   const { size } = ledger.tail.range
-  const kept = Array.from({ length: size }, (_, i) => readEntryAt(key => node.disk.get(key), i)!)
+  const kept = [...readEntries(key => node.disk.get(key), 0, size)]
   const tail = readBack(
     emptyTail(),
     kept.map(({ entry }) => entry),
@@ -60,13 +61,10 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
 }
 
 /** Records that no entry commits to as they are stored. */
-function uncommitted(
-  node: SimNode,
-  kept: { salt: Uint8Array; of: Uint8Array; entry: Uint8Array }[],
-): string[] {
+function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
   const faults: string[] = []
   for (const [i, { salt, of, entry }] of kept.entries()) {
-    const record = node.disk.get(`record/${toHex(of)}`)
+    const record = keptRecord(key => node.disk.get(key), cidFromDigest(of, 'dag-cbor'))
     const read = readEntry(entry)
     const committed = record && 'c' in read && equal(read.c, commitment(salt, record))
     if (!committed) faults.push(`entry ${i} does not commit to the record that is stored`)

@@ -93,7 +93,7 @@ function report(cluster: Cluster, plan: Plan, changes: Partial<Plan>): Report {
     messages,
     agreements: count(KEY.grants) / 2,
     deliveries: count(KEY.deliveries) / 2,
-    entries: count('entry/'),
+    entries: nodes.reduce((sum, { state }) => sum + state.ledger.tail.range.size, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
     traceHash: cluster.traceHash(),
   }

@@ -176,6 +176,13 @@ function shareCommands(program: Command, run: Run): void {
     .description('refuse a request')
     .option('--reason <text>', 'what the partner is told')
     .action(run(async () => (await import('./requests.ts')).deny))
+  program
+    .command('withdraw')
+    .argument('<id>')
+    .helpGroup(group)
+    .description('take an approval back, as long as the partner has not signed')
+    .option('--reason <text>', 'what the partner is told')
+    .action(run(async () => (await import('./requests.ts')).withdraw))
 }
 
 function receiveCommands(program: Command, run: Run): void {

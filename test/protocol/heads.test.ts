@@ -3,8 +3,8 @@ import { text, utf8 } from '../../crypto/bytes.ts'
 import { leafHash, verifyInclusion } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
+import { keepRecord, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { readEntryAt } from '../../protocol/ledger.ts'
 import { HEAD_DELAY_MS, MAX_PROOFS } from '../../protocol/limits.ts'
 import { checkpointOf, originOf, readHead } from '../../protocol/log.ts'
 import type { Message } from '../../protocol/message.ts'
@@ -32,6 +32,21 @@ test('a burst of entries gets one head, over what was read back', () => {
   story.pair().publish()
   assert.is(heads(), before + 1)
   assert.is(story.acme.state.ledger.signed.range.size, story.acme.state.ledger.tail.range.size)
+  story.check()
+})
+
+test('a partner that stays connected sees the log grow, as often as it is shown', () => {
+  const story = new Story()
+  const { acme, bolt } = story
+  story.pair()
+  const shown = watch(bolt, acme)!.size
+  story.publish()
+  assert.is(watch(bolt, acme)!.size, shown)
+  for (let i = 0; i < 2; i++) {
+    acme.input({ type: 'gossip', orgs: [bolt.org, 'nobody'] })
+    story.world.run()
+    assert.is(watch(bolt, acme)!.size, newest(acme)!.size)
+  }
   story.check()
 })
 
@@ -209,7 +224,7 @@ test('what is not under a head yet is pending', () => {
   const story = new Story().agree()
   const { acme, bolt, world } = story
   story.bolt.input({ type: 'transfer', org: acme.org, agreement: story.agreement! })
-  acme.store.set(KEY.at(story.agreement!), new Uint8Array([0, 0, 0, 0, 0, 0, 1, 0]))
+  acme.store.set(KEY.kept(story.agreement!), keepRecord(keptRecord(acme.env.get, story.agreement!)!, 255))
   bolt.input({ type: 'proofs', org: acme.org, records: [story.agreement!] })
   world.run()
   const [reply] = bolt.events.flatMap(event => (event.type === 'proofs' ? [event.reply] : []))

@@ -3,8 +3,8 @@
  * cosigns the heads of both. Each step is asked again where an operator would; what must hold afterwards is in `check`.
  */
 import * as assert from 'uvu/assert'
-import { equal, readU64, text } from '../../crypto/bytes.ts'
-import type { CID } from '../../crypto/cid.ts'
+import { equal, text } from '../../crypto/bytes.ts'
+import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import type { PrivateKey } from '../../crypto/key.ts'
 import { rootOf } from '../../crypto/merkle.ts'
 import { parseNote } from '../../crypto/note.ts'
@@ -13,8 +13,8 @@ import type { Answer, Command } from '../../protocol/command.ts'
 import * as delivery from '../../protocol/delivery.ts'
 import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
+import { indexOf, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { readEntryAt } from '../../protocol/ledger.ts'
 import { commitment, emptyTail, readBack, readEntry, readHead } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
@@ -262,12 +262,11 @@ export function checkLog(member: Member): void {
   const tail = readBack(emptyTail(), bytes)
   assert.ok('range' in tail, 'the log reads back')
   assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
-  const logged = [...member.store].filter(([key]) => key.startsWith('at/'))
+  const logged = entries.filter(({ of }, index) => indexOf(member.env.get, idOf(of)) === index)
   assert.is(logged.length, entries.length, 'one entry for each record')
-  for (const [key, index] of logged) {
-    const { salt, entry } = entries[readU64(index)!]!
+  for (const { salt, of, entry } of entries) {
     const read = readEntry(entry)
-    const record = member.store.get(key.replace('at/', 'record/'))!
+    const record = keptRecord(member.env.get, idOf(of))!
     assert.ok('c' in read && equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
   }
   for (const [key, note] of member.store) {
@@ -278,6 +277,8 @@ export function checkLog(member: Member): void {
     assert.ok('range' in at && equal(rootOf(at.range), head.root), 'a head is of this log')
   }
 }
+
+const idOf = (digest: Uint8Array) => cidFromDigest(digest, 'dag-cbor')
 
 /** How many entries of a log commit to these bytes. */
 export function entriesOf(member: Member, record: Uint8Array): number {

@@ -12,8 +12,8 @@ import { decodeRoot } from '../../protocol/content.ts'
 import type { Opening } from '../../protocol/delivery.ts'
 import type { Event } from '../../protocol/event.ts'
 import { type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
+import { readEntries } from '../../protocol/kept.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
-import { readEntryAt } from '../../protocol/ledger.ts'
 import { DELEGATION_MS } from '../../protocol/limits.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../protocol/message.ts'
 import type { Output } from '../../protocol/output.ts'
@@ -131,8 +131,7 @@ export class Member {
     if (!this.up) return
     switch (event.type) {
       case 'ask-leaves': {
-        const entries = []
-        for (let i = event.from; i < event.to; i++) entries.push(readEntryAt(this.env.get, i)!.entry)
+        const entries = [...readEntries(this.env.get, event.from, event.to)].map(({ entry }) => entry)
         this.input({ type: 'leaves', entries })
         return
       }
