@@ -15,6 +15,7 @@ import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
+import { witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
@@ -43,6 +44,8 @@ const STATUS: Record<string, number> = {
   OUT_OF_ORDER: 409,
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
+  QUOTA_EXCEEDED: 409,
+  ADDRESS_IN_USE: 409,
   OFFER_EXPIRED: 410,
   AGREEMENT_ENDED: 410,
   SOURCE_CHANGED: 409,
@@ -183,6 +186,16 @@ function routes(app: FastifyInstance, node: Node): void {
     const { org } = await views.findPartner(schema.witnessRequest.parse(request.body).partner)
     await node.addWitness(org)
     return partnerView(node, org)
+  })
+  app.get('/v1/witnessing', () => witnessing(node))
+  app.post('/v1/witnessing', async request => {
+    await node.serveWitness(schema.witnessingRequest.parse(request.body).listen)
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/logs', async request => {
+    const { origin, key } = schema.acceptRequest.parse(request.body)
+    await driver.submit({ type: 'accept', origin, key })
+    return witnessing(node)
   })
 
   app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
@@ -330,6 +343,13 @@ async function statusOf(node: Node): Promise<schema.Status> {
     problems: problemsOf(node, witnesses),
   }
 }
+
+/** What this node witnesses of other kinds: where, under which key, which logs. */
+const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
+  key: witnessKey(node.env.self.org, node.env.keys.witness.public),
+  ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
+  logs: await node.views.foreignLogs(),
+})
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
   const stuck = witnesses

@@ -38,6 +38,7 @@ import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
+import { serveWitness, type WitnessServer } from './witness-http.ts'
 
 export { initHome } from './home.ts'
 
@@ -146,6 +147,8 @@ export class Node {
   readonly received = new Map<string, number>()
   network!: Network
   apiUrl = ''
+  /** Where logs of other kinds are witnessed; absent while they are not. */
+  witnessServer: WitnessServer | undefined
   onStop: (error?: Error) => void = () => {}
   #config: Config
   #gossiping: NodeJS.Timeout | undefined
@@ -255,6 +258,9 @@ export class Node {
     )
     undo.defer(() => this.network.stop())
     for (const partner of await this.views.partners()) this.#admit(partner)
+    if (this.#config.witnessListen)
+      this.witnessServer = await serveWitness(this.driver, this.#config.witnessListen)
+    undo.defer(() => this.witnessServer?.close())
     const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
     this.apiUrl = api.url
     undo.defer(() => rm(paths(this.home).api, { force: true }))
@@ -361,6 +367,16 @@ export class Node {
     await this.saveTrust()
     for (const peerId of this.#orgs.keys()) this.greet(peerId)
     await this.driver.submit({ type: 'start', machine: 'log' })
+  }
+
+  /** Begins to witness logs of other kinds over HTTP at `host:port`, or ends it; at once and after every restart. */
+  async serveWitness(listen: string | undefined): Promise<void> {
+    const { witnessListen: _, ...rest } = this.#config
+    await this.witnessServer?.close()
+    this.witnessServer = undefined
+    if (listen !== undefined) this.witnessServer = await serveWitness(this.driver, listen)
+    this.#config = { ...rest, ...(listen === undefined ? {} : { witnessListen: listen }) }
+    await writeConfig(this.home, this.#config)
   }
 
   /** What the collecting of evidence looks at. */

@@ -75,6 +75,22 @@ export const joinRequest = z.strictObject({ ticket: z.string().max(8192) })
 export const joined = z.object({ id, name })
 export const witnessRequest = z.strictObject({ partner: id })
 
+/** `host:port`, `[v6]:port`; port 0 takes a free one. */
+export const listenAddress = z
+  .string()
+  .max(256)
+  .regex(/^([^\s:/]+|\[[0-9a-f:.]+\]):\d{1,5}$/, 'is no host:port')
+/** Where to witness logs of other kinds; nothing ends it. */
+export const witnessingRequest = z.strictObject({ listen: listenAddress.optional() })
+export const acceptRequest = z.strictObject({ origin: z.string().max(1024), key: z.string().max(4096) })
+export const witnessing = z.object({
+  /** The verifier key of our cosignatures, as clients of other logs take it. */
+  key: z.string(),
+  url: z.string().optional(),
+  logs: z.array(z.object({ origin: z.string(), keys: z.array(z.string()), size: count })),
+})
+export type Witnessing = z.infer<typeof witnessing>
+
 export const publishRequest = z.strictObject({
   title: name,
   domain: z.string().max(256).default('general'),

@@ -3,7 +3,7 @@ import { fromHex, text, toHex } from '../crypto/bytes.ts'
 import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { leafHash } from '../crypto/merkle.ts'
-import { parseNote } from '../crypto/note.ts'
+import { ED25519_NOTE, formatVerifierKey, parseNote } from '../crypto/note.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
 import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
@@ -20,6 +20,7 @@ import { decodePartner } from '../protocol/pairing.ts'
 import type { Env } from '../protocol/peer.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { isStored, type RecordType, readRecord, type Stored } from '../protocol/record.ts'
+import { decodeForeign } from '../protocol/tlog.ts'
 import type { Transfer } from '../protocol/transfer.ts'
 import { committeeOf, positionWords, TRUST_SCHEMA, type TrustFile } from '../protocol/trust.ts'
 import type { Submission } from '../protocol/witness.ts'
@@ -358,6 +359,18 @@ export class Views {
     const id = cidFromDigest(of, 'dag-cbor')
     const stored = keptRecord(this.#get, id)
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
+  }
+
+  /** Logs of other kinds that an operator entered. */
+  async foreignLogs(): Promise<api.Witnessing['logs']> {
+    const rows = await this.#store.list(KEY.foreigns)
+    return rows.map(([, value]) => {
+      const { origin, keys, size } = decodeForeign(value)
+      const named = keys.map(({ name, key }) =>
+        formatVerifierKey({ name, type: ED25519_NOTE, publicKey: key }),
+      )
+      return { origin, keys: named, size }
+    })
   }
 
   witnesses(): api.Status['witnesses'] {

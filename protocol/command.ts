@@ -28,6 +28,7 @@ import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { object, text } from './shape.ts'
+import * as tlog from './tlog.ts'
 import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
 
 /** A packet to be published, its content sealed and indexed by the driver already. */
@@ -71,6 +72,11 @@ export type Command =
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
+  /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
+  | { type: 'accept'; origin: string; key: string }
+  /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
+  | { type: 'checkpoint'; body: Uint8Array }
+  | { type: 'latest'; hash: string }
 
 export type Answer =
   | { type: 'hello'; hello: HelloMessage }
@@ -80,6 +86,8 @@ export type Answer =
   | { type: 'reading'; id: string }
   | { type: 'ticket'; ticket: string }
   | { type: 'joined'; org: string; name: string }
+  | { type: 'accepted'; log: tlog.ForeignLog }
+  | { type: 'reply'; reply: tlog.Reply }
 
 interface Done extends Step<never> {
   answer?: Answer
@@ -139,6 +147,20 @@ export function command(input: Command, context: Context): Done {
       const { output, partner } = pairing.welcomed(input.ticket, input.hello, context)
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
+    case 'accept': {
+      const { output, log } = tlog.accept(input.origin, input.key, context)
+      return { output, records: [], answer: { type: 'accepted', log } }
+    }
+    case 'checkpoint': {
+      const { output, reply } = tlog.addCheckpoint(input.body, context)
+      return { output, records: [], answer: { type: 'reply', reply } }
+    }
+    case 'latest':
+      return {
+        output: nothing(),
+        records: [],
+        answer: { type: 'reply', reply: tlog.latest(input.hash, context) },
+      }
   }
 }
 

@@ -30,6 +30,8 @@ export type ProtocolCode =
   | 'TIMED_OUT'
   | 'EVIDENCE_MALFORMED'
   | 'TRUST_MALFORMED'
+  | 'KEY_INVALID'
+  | 'QUOTA_EXCEEDED'
 
 /** Thrown to the operator's side of the house only; a peer's mistake is a value, never a throw through the core. */
 export class ProtocolError extends Error {

@@ -62,6 +62,10 @@ export const KEY = {
   watch: (org: string): string => `watch/${org}`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
+  /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
+  foreign: (hash: string): string => `foreign/${hash}`,
+  foreigns: 'foreign/',
+  foreignCount: 'foreign-count',
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
 } as const

@@ -81,3 +81,11 @@ export const MAX_EVIDENCE_ENTRIES = 16
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
+/** Logs of other kinds that an operator may enter; each costs under 1 KiB (RULES D2). */
+export const MAX_FOREIGN_LOGS = 1_024
+/** Keys of one of them: an old one, a new one, and room for a mistake. */
+export const MAX_LOG_KEYS = 4
+/** C2SP tlog-witness: a proof has no more lines. */
+export const MAX_PROOF_LINES = 63
+/** A request to cosign: a proof of 63 lines and a note of 16 KiB take a third of it. */
+export const MAX_CHECKPOINT_REQUEST_BYTES: number = 64 * KIB

@@ -407,7 +407,7 @@ const DATED = new Set<MessageType>([
   'delivery/received',
   'witness/add',
 ])
-const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join'])
+const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join', 'checkpoint'])
 
 const CLOCK_TEXT =
   'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'

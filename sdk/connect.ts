@@ -34,6 +34,7 @@ async function endpointOf({ home, url, token }: ConnectOptions): Promise<{ url: 
 export class Waybill implements AsyncDisposable {
   readonly #http: Http
   readonly partners: ReturnType<typeof resources.partners>
+  readonly witnessing: ReturnType<typeof resources.witnessing>
   readonly packets: ReturnType<typeof resources.packets>
   readonly assets: ReturnType<typeof resources.assets>
   readonly offers: ReturnType<typeof resources.offersOf>
@@ -46,6 +47,7 @@ export class Waybill implements AsyncDisposable {
   constructor(http: Http) {
     this.#http = http
     this.partners = resources.partners(http)
+    this.witnessing = resources.witnessing(http)
     this.packets = resources.packets(http)
     this.assets = resources.assets(http)
     this.offers = resources.offersOf(http)

@@ -79,6 +79,7 @@ const CODES = {
   STORE_INCONSISTENT: badStore,
   WRONG_HOST: [notRunning, 'waybill status'],
   // Of the protocol.
+  QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],
   UNKNOWN_VERSION: [inconclusive, 'use a newer version of waybill'],
   MALFORMED: [usage, 'waybill --help'],
