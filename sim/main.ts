@@ -12,7 +12,7 @@ const { values } = parseArgs({
     changes: { type: 'string', default: '{}' },
   },
 })
-const [first, count, changes] = [Number(values.seed), Number(values.seeds), JSON.parse(values.changes)]
+const [first, count, changes] = [whole('seed'), whole('seeds'), JSON.parse(values.changes)]
 const startedMs = performance.now()
 let [inputs, messages, violations] = [0, 0, 0]
 for (let seed = first; seed < first + count; seed++) {
@@ -30,3 +30,10 @@ console.log(
     `${Math.round(inputs / seconds)} inputs/s`,
 )
 process.exitCode = violations > 0 ? 1 : 0
+
+function whole(option: 'seed' | 'seeds'): number {
+  const number = Number(values[option])
+  if (Number.isSafeInteger(number) && number >= 0) return number
+  console.error(`--${option} ${values[option]}: not a whole number`)
+  process.exit(2)
+}

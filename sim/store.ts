@@ -94,10 +94,6 @@ export class VirtualStore {
     this.#onFailure = onFailure
   }
 
-  get busy(): boolean {
-    return this.#busy
-  }
-
   get(key: string): Uint8Array | undefined {
     if (this.#failed) throw this.#failed
     const queued = this.#overlay.get(key)
