@@ -1,6 +1,6 @@
 /** The client of a running daemon. Ids are strings, times ms since 1970, and every call takes `{ signal }` last. */
 import type { z } from 'zod'
-import type { log, Status } from '../node/schema.ts'
+import type { ForkView, log, Status } from '../node/schema.ts'
 import { WaybillError } from './error.ts'
 import { type GetOptions, type Got, get } from './get.ts'
 import { type CallOptions, Http } from './http.ts'

@@ -12,19 +12,26 @@ export async function forks(cli: Cli, options: { output?: string; check?: string
   const items = await waybill.forks({ signal: cli.signal })
   const files = options.output === undefined ? [] : await save(items, options.output)
   const { table } = await import('./table.ts')
-  const rows = items.map(({ name, org, size, newerSize }) => [name, shortOrg(org), `${size} and ${newerSize}`])
+  const rows = items.map(({ name, org, size, newerSize }) => [
+    name,
+    shortOrg(org),
+    `${size} and ${newerSize}`,
+  ])
   return answer({
     schema: 'waybill.forks/1',
     data: { items, files },
     text: () => [table(['LOG OF', 'ID', 'HEADS THAT CONTRADICT'], rows), ...files].join('\n'),
-    ...(items.length > 0 && files.length === 0 ? { next: 'waybill forks -o DIRECTORY   for the proofs' } : {}),
+    ...(items.length > 0 && files.length === 0
+      ? { next: 'waybill forks -o DIRECTORY   for the proofs' }
+      : {}),
   })
 }
 
 /** A proof for each log: anybody checks it alone. */
 async function save(items: ForkView[], directory: string): Promise<string[]> {
   const files = items.map(({ org }) => join(directory, `${org}.fork`))
-  for (const [i, { proof }] of items.entries()) await writeFile(files[i]!, Buffer.from(proof, 'base64'), { flag: 'wx' })
+  for (const [i, { proof }] of items.entries())
+    await writeFile(files[i]!, Buffer.from(proof, 'base64'), { flag: 'wx' })
   return files
 }
 
