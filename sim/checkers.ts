@@ -51,6 +51,8 @@ class CourtesyChecker implements Checker {
   }
 
   event(node: SimNode, event: Event): void {
+    if (event.type === 'forked' && !this.#putBack.has(event.org))
+      this.#cluster.report('the protocol', node.name, `a sound log was closed: ${event.org}`)
     if (event.type !== 'violation') return
     const { code, org, text: said } = event
     const isClock =

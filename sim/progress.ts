@@ -4,10 +4,12 @@ import { cidFromDigest } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
 import type { Delivery } from '../protocol/delivery.ts'
-import { newestHead } from '../protocol/heads.ts'
+import { forksKnown, readFork } from '../protocol/fork.ts'
+import { newestHead, readWatch, type Watch } from '../protocol/heads.ts'
 import { cosignerName } from '../protocol/identity.ts'
 import { type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
+import { rootAt } from '../protocol/ledger.ts'
 import { commitment, emptyTail, readBack, readEntry, readHead } from '../protocol/log.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
@@ -24,6 +26,34 @@ export function unfinished(cluster: Cluster, excused: ReadonlySet<string>): stri
         what => `${node.name}: ${what}`,
       ),
     )
+}
+
+/**
+ * Logs with two histories of which a sound node saw one that the log's owner has left: all sound partners hold them as
+ * closed, with a proof that convicts. Only who is still the owner's partner can ask it: a backup may know nobody.
+ */
+export function leftOpen(cluster: Cluster, putBack: ReadonlySet<string>): string[] {
+  return [...putBack].flatMap(org => {
+    const owner = cluster.node(org)!
+    const sound = cluster.nodes.filter(node => !putBack.has(node.org) && node.admitted.has(org))
+    const saw = sound.filter(
+      node => owner.admitted.has(node.org) && !isOnLog(owner, readWatch(node.disk.get(KEY.watch(org)))),
+    )
+    const open = saw.length > 0 ? sound.filter(node => !isClosed(node, org)) : []
+    return open.map(node => `${node.name} holds the log of ${owner.name} as open`)
+  })
+}
+
+function isOnLog(owner: SimNode, seen: Watch | undefined): boolean {
+  if (!seen) return true
+  const get = (key: string) => owner.disk.get(key)
+  const { size } = owner.state.ledger.tail.range
+  return seen.size <= size && equal(rootAt(owner.state.ledger, get, seen.size), seen.root)
+}
+
+function isClosed(node: SimNode, org: string): boolean {
+  const known = forksKnown({ get: key => node.disk.get(key) }).map(readFork)
+  return known.some(fork => typeof fork !== 'string' && fork.org.toString() === org)
 }
 
 /** Dialogues that have not ended; a machine's key names its partner. */

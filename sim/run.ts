@@ -4,7 +4,7 @@ import { watchOver } from './checkers.ts'
 import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import { calm, drawPlan, type Plan } from './plan.ts'
-import { unfinished } from './progress.ts'
+import { leftOpen, unfinished } from './progress.ts'
 import { Workload } from './workload.ts'
 
 const S_US = 1_000_000
@@ -24,6 +24,8 @@ export interface Report {
   agreements: number
   deliveries: number
   entries: number
+  /** Times that a node found a log to be forked. */
+  closed: number
   starts: number
 }
 
@@ -64,13 +66,14 @@ export function simulate(seed: number, options: SimulateOptions = {}): Report {
   faults.end()
   cluster.network.weather = calm(plan.weather)
   workload.closing = true
+  for (const org of putBack) workload.outgrow(org)
   for (let look = 0; look < LOOKS && !cluster.violation; look++) {
     workload.look()
     cluster.run(cluster.timeline.nowUs + LOOK_S * S_US)
   }
   cluster.run((plan.faultyS + plan.calmS) * S_US)
   if (!cluster.violation) {
-    const [first, ...more] = unfinished(cluster, excused)
+    const [first, ...more] = [...unfinished(cluster, excused), ...leftOpen(cluster, putBack)]
     if (first) cluster.report('progress', first, `${more.length} more`)
   }
   return report(cluster, plan, changes)
@@ -93,6 +96,7 @@ function report(cluster: Cluster, plan: Plan, changes: Partial<Plan>): Report {
     messages,
     agreements: count(KEY.grants) / 2,
     deliveries: count(KEY.deliveries) / 2,
+    closed: count('fork/'),
     entries: nodes.reduce((sum, { state }) => sum + state.ledger.tail.range.size, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
     traceHash: cluster.traceHash(),

@@ -6,7 +6,9 @@ import { utf8 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer, Command } from '../protocol/command.ts'
 import type { Event } from '../protocol/event.ts'
+import { readWatch } from '../protocol/heads.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
+import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
@@ -20,6 +22,7 @@ const S_US = 1_000_000
 const DAY_MS = 86_400_000
 /** How long a person thinks between two looks at the node. */
 const LOOK_S = [1, 10] as const
+const GOSSIP_US = GOSSIP_MS * 1_000
 
 const POLICY: Policy = {
   profile: PROFILE,
@@ -36,6 +39,10 @@ interface Desk {
   requested: number
   fetched: Map<string, number>
   lookedUs: number
+  /** What the next round of gossip tells: partners whose log was seen to grow, and whether a fork was found. */
+  seen: Set<string>
+  forked: boolean
+  shownSize: number
 }
 
 export class Workload {
@@ -57,13 +64,57 @@ export class Workload {
       requested: 0,
       fetched: new Map(),
       lookedUs: 0,
+      seen: new Set(),
+      forked: false,
+      shownSize: 0,
     }))
     for (const { node } of this.#desks) node.witnesses = this.#chooseWitnesses(node)
-    cluster.checkers.push({ event: (node, event) => this.#hurry(node, event) })
+    cluster.checkers.push({
+      event: (node, event) => {
+        this.#hurry(node, event)
+        this.#note(this.#desks[node.index]!, event)
+      },
+    })
   }
 
   begin(): void {
-    for (const desk of this.#desks) this.#lookLater(desk)
+    for (const desk of this.#desks) {
+      this.#lookLater(desk)
+      this.#gossipLater(desk)
+    }
+  }
+
+  /** Entries past the sizes that anybody saw of this log: only then its owner can be asked about them. */
+  outgrow(org: string): void {
+    const node = this.#cluster.node(org)!
+    const seen = this.#cluster.nodes.map(({ disk }) => readWatch(disk.get(KEY.watch(org)))?.size ?? 0)
+    for (let size = node.state.ledger.tail.range.size; size <= Math.max(...seen); size++)
+      node.submit({ type: 'publish', title: `later ${size}`, domain: 'x', level: 'general', packets: [] })
+  }
+
+  #note(desk: Desk, event: Event): void {
+    if (event.type === 'seen') desk.seen.add(event.org)
+    else if (event.type === 'forked') desk.forked = true
+  }
+
+  /** What the daemon does on its beat. */
+  #gossipLater(desk: Desk): void {
+    this.#cluster.timeline.after(GOSSIP_US + this.#prng.below(S_US), () => {
+      this.#gossip(desk)
+      this.#gossipLater(desk)
+    })
+  }
+
+  #gossip(desk: Desk): void {
+    const { node, seen, forked } = desk
+    if (!node.up) return
+    const size = node.state.ledger.signed.range.size
+    if (size === desk.shownSize && seen.size === 0 && !forked) return
+    const orgs = [...node.admitted]
+    node.submit({ type: 'gossip', orgs, about: [...seen].slice(0, MAX_RUMOURS), forks: forked })
+    desk.shownSize = size
+    desk.forked = false
+    seen.clear()
   }
 
   /** Everybody looks once more, whatever they were waiting for. */

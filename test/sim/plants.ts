@@ -125,6 +125,18 @@ export const MISTAKES: Record<string, Mistake> = {
     },
     breaks: /^progress/,
   },
+  'does not hold two heads of a log against each other': {
+    plant: {
+      step: after(next =>
+        withWrites(
+          next,
+          next.output.writes.filter(({ key }) => !key.startsWith('fork')),
+        ),
+      ),
+    },
+    changes: { restores: true },
+    breaks: /^progress .* as open/,
+  },
   'signs on after its store was put back to an earlier state': {
     plant: {},
     changes: { restores: true },

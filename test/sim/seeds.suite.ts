@@ -11,18 +11,21 @@ export interface Seeds {
   changes?: (seed: number) => Partial<Plan>
 }
 
-export function runSeeds({ first, least, most, forMs, changes = () => ({}) }: Seeds): void {
+/** How many logs were found to be forked. */
+export function runSeeds({ first, least, most, forMs, changes = () => ({}) }: Seeds): number {
   const endMs = performance.now() + forMs
-  let [count, agreements, deliveries, crashes] = [0, 0, 0, 0]
+  let [count, agreements, deliveries, crashes, closed] = [0, 0, 0, 0, 0]
   for (; count < most && (count < least || performance.now() < endMs); count++) {
     const report = simulate(first + count, { changes: changes(first + count) })
     assert.not.ok(report.violation, replay(report))
     agreements += report.agreements
     deliveries += report.deliveries
     crashes += report.starts - report.plan.nodes
+    closed += report.closed > 0 ? 1 : 0
   }
-  const done = `${count} seeds, ${agreements} agreements, ${deliveries} deliveries, ${crashes} crashes`
+  const done = `${count} seeds, ${agreements} agreements, ${deliveries} deliveries, ${crashes} crashes, ${closed} forked logs closed`
   console.log(done)
   // Otherwise nothing was put to the test.
   assert.ok(agreements > count && deliveries > count && crashes > count / 2, done)
+  return closed
 }
