@@ -1,5 +1,6 @@
-/** `npm run bench -- transfer | log | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+/** `npm run bench -- transfer | log | entries | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
 import { parseArgs } from 'node:util'
+import { entries } from './entries.ts'
 import { type Figure, machine, type Result } from './harness.ts'
 import { log } from './log.ts'
 import { negotiation } from './negotiation.ts'
@@ -18,6 +19,8 @@ const rounds = Number(values.rounds)
 const runs: Record<string, () => Promise<Result>> = {
   transfer: () => transfer(rounds, Number(values.size)),
   log: () => log(rounds, 50_000),
+  /** A log of a million entries; takes a minute or two. */
+  entries: () => entries([10_000, 100_000, 1_000_000]),
   negotiation: () => negotiation(rounds, 1_000),
 }
 const run = runs[positionals[0] ?? '']
