@@ -50,11 +50,7 @@ export async function entries(sizes: number[]): Promise<Result> {
   }
 }
 
-async function grow(
-  dir: string,
-  from: Ledger,
-  size: number,
-): Promise<{ ledger: Ledger; perSecond: number }> {
+async function grow(dir: string, from: Ledger, size: number): Promise<{ ledger: Ledger; perSecond: number }> {
   await using store = await openStore(dir, { create: from.tail.range.size === 0, onFailure: fail })
   let ledger = from
   let ms = 0
