@@ -14,6 +14,7 @@
  * A requester that loses interest resets the stream.
  */
 import type { Stream } from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
 import {
   abortable,
   drained,
@@ -172,8 +173,7 @@ export function serveBulk(stream: Stream, serve: (request: Uint8Array) => AsyncI
       creditBytes -= part.length
       at += part.length
       if (stream.writeStatus !== 'writable') throw streamClosed()
-      stream.send(header(DATA, part.length))
-      stream.send(part)
+      stream.send(new Uint8ArrayList(header(DATA, part.length), part))
       await drained(stream)
     }
   }
