@@ -205,8 +205,8 @@ class Network implements AsyncDisposable {
   }
 
   /**
-   * The bytes that an admitted peer answers to `request`, in order, cut anywhere. At most 4 MiB are in memory here;
-   * a slow loop slows the sender, leaving it stops the sender. Throws PEER_NOT_ADMITTED, PEER_UNREACHABLE,
+   * The bytes that an admitted peer answers to `request`, in order, cut anywhere; a piece's memory is used again when the
+   * next one is asked for. At most 4 MiB are in memory here; a slow loop slows the sender, leaving it stops the sender. Throws PEER_NOT_ADMITTED, PEER_UNREACHABLE,
    * STREAM_CLOSED, REMOTE_ERROR with the other side's `remoteCode`, or the reason of `signal`.
    */
   async *bulk(peerId: string, request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {

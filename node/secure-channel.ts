@@ -54,7 +54,10 @@ const chaCha20Poly1305Encrypt: ICryptoInterface['chaCha20Poly1305Encrypt'] = (pl
   return sealed
 }
 
-/** Throws where the tag does not fit. `joined` is the ciphertext without its tag in one piece, where the caller has it. */
+/**
+ * Throws where the tag does not fit. `joined` is the ciphertext without its tag in one piece, which is made for the plain
+ * bytes to be written over it: nobody looks at it any more.
+ */
 const chaCha20Poly1305Decrypt: ICryptoInterface['chaCha20Poly1305Decrypt'] = (
   sealed,
   nonce,
@@ -67,6 +70,7 @@ const chaCha20Poly1305Decrypt: ICryptoInterface['chaCha20Poly1305Decrypt'] = (
   if (ad.length > 0) decipher.setAAD(ad, { plaintextLength: length })
   decipher.setAuthTag(sealed.subarray(length))
   const plain = decipher.update(joined ?? sealed.subarray(0, length))
+  if (joined) giveBack(joined)
   decipher.final()
   return plain
 }
