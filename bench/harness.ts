@@ -68,6 +68,22 @@ export function percentile(values: number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
 }
 
+/** Samples that are taken by the way, by name; the first of each warms up and does not count. */
+export class Samples {
+  readonly #taken = new Map<string, { unit: string; values: number[] }>()
+
+  take(name: string, unit: string, value: number): void {
+    const known = this.#taken.get(name)
+    if (known) known.values.push(value)
+    else this.#taken.set(name, { unit, values: [] })
+  }
+
+  figures(): Record<string, Figure> {
+    const all = [...this.#taken].filter(([, { values }]) => values.length > 0)
+    return Object.fromEntries(all.map(([name, { unit, values }]) => [name, figure(values, unit)]))
+  }
+}
+
 const round3 = (value: number): number => Number(value.toPrecision(4))
 
 export const join = (...results: Result[]): Result => ({

@@ -1,9 +1,9 @@
-/** `npm run bench -- transfer | log | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+/** `npm run bench -- transfer | memory | log | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
 import { parseArgs } from 'node:util'
 import { type Figure, machine, type Result } from './harness.ts'
 import { log } from './log.ts'
 import { negotiation } from './negotiation.ts'
-import { transfer } from './transfer.ts'
+import { memory, transfer } from './transfer.ts'
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -17,6 +17,8 @@ const { positionals, values } = parseArgs({
 const rounds = Number(values.rounds)
 const runs: Record<string, () => Promise<Result>> = {
   transfer: () => transfer(rounds, Number(values.size)),
+  /** Takes a minute or two and 8 GiB of disk. */
+  memory,
   log: () => log(rounds, 50_000),
   negotiation: () => negotiation(rounds, 1_000),
 }

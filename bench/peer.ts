@@ -3,7 +3,7 @@ import { parseCid } from '../crypto/cid.ts'
 import { fitHeapToBulk } from '../node/heap.ts'
 import type { Event } from '../protocol/event.ts'
 
-if (!process.env.BENCH_PLAIN_HEAP) fitHeapToBulk() // as `up` does
+fitHeapToBulk() // as `up` does
 const { initHome, Node } = await import('../node/daemon.ts')
 
 const [home, name] = process.argv.slice(2) as [string, string]
