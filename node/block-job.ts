@@ -1,6 +1,7 @@
 /**
  * What is asked of the thread for blocks (block-worker.ts), and what it answers. Files are named by their descriptors,
- * which whoever asks keeps open until the answer; digests stand one behind the other, 32 bytes each.
+ * which whoever asks keeps open until the answer; digests stand one behind the other, 32 bytes each. A job is copied to
+ * the thread, and a view with all of the memory under it: what is small in it must not be a view of something large.
  */
 import type { Root } from '../protocol/content.ts'
 
