@@ -6,7 +6,7 @@ import type { Answer, BlockJob, Failure } from './block-job.ts'
 
 /** Its young objects stay within the processor's cache; 2 MiB is the least that V8 takes. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 2 }
-/** Rooms that nobody uses at the moment are kept up to this much: four transfers of usual blocks. */
+/** Slots that nobody uses at the moment are kept up to this much: four transfers of usual blocks. */
 const MAX_SPARE_BYTES = 16 * 2 ** 20
 
 interface Waiting {
@@ -59,23 +59,23 @@ const sizes = BLOCK_SIZES.map(size => ({
 }))
 let spareBytes = 0
 
-/** Room for a sealed block of this length. What is in it is left from an earlier use. */
-export function takeRoom(length: number): Uint8Array {
+/** A slot for a sealed block of this length. What is in it is left from an earlier use. */
+export function takeSlot(length: number): Uint8Array {
   const { bytes, spare } = sizes.find(size => length <= size.bytes)!
   const buffer = spare.pop()
   if (buffer) spareBytes -= bytes
   return new Uint8Array(buffer ?? new SharedArrayBuffer(bytes), 0, length)
 }
 
-/** Gives back a room that neither thread looks at any more. */
-export function giveRoom(room: Uint8Array): void {
-  const size = sizes.find(({ bytes }) => bytes === room.buffer.byteLength)!
+/** Gives back a slot that neither thread looks at any more. */
+export function giveSlot(slot: Uint8Array): void {
+  const size = sizes.find(({ bytes }) => bytes === slot.buffer.byteLength)!
   if (spareBytes + size.bytes > MAX_SPARE_BYTES) return
   spareBytes += size.bytes
-  size.spare.push(room.buffer as SharedArrayBuffer)
+  size.spare.push(slot.buffer as SharedArrayBuffer)
 }
 
-/** Whether these bytes are a room of `takeRoom`. */
-export function isRoom(bytes: Uint8Array): boolean {
+/** Whether these bytes are a slot of `takeSlot`. */
+export function isSlot(bytes: Uint8Array): boolean {
   return bytes.buffer instanceof SharedArrayBuffer
 }

@@ -31,7 +31,7 @@ export class BlockWriter {
     return this.#ask({ do: 'seal', fd: this.#file.fd, ...job })
   }
 
-  /** Writes a room's bytes if they are what the digest says: `false` if not. */
+  /** Writes a slot's bytes if they are what the digest says: `false` if not. */
   async write(bytes: Uint8Array, position: number, digest: Uint8Array): Promise<boolean> {
     const written = await this.#ask({ do: 'write', fd: this.#file.fd, position, bytes, digest })
     if (written) this.#synced.wrote(bytes.length)

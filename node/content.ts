@@ -17,13 +17,14 @@ import {
   type Root,
   rootCid,
 } from '../protocol/content.ts'
-import { askBlocks, giveRoom, takeRoom } from './block-thread.ts'
+import { askBlocks, giveSlot, takeSlot } from './block-thread.ts'
 import { BlockWriter } from './block-writer.ts'
 import { ContentError } from './content-error.ts'
-import { contentPaths, rootHex } from './content-paths.ts'
-import { isTemporary, replaceFile, SharedSync, temporaryName } from './file.ts'
+import { type ContentPaths, contentPaths, rootHex } from './content-paths.ts'
+import { isTemporary, readFully, replaceFile, SharedSync, temporaryName } from './file.ts'
 import { type Reader, Readers } from './readers.ts'
 import { Receiver } from './receiver.ts'
+import { checkRoom } from './room.ts'
 
 /** Blocks read before they are asked for, so that the disk and the network work at the same time. */
 const READ_AHEAD = 4
@@ -58,8 +59,8 @@ export class ContentFiles implements AsyncDisposable {
 
   /**
    * Seals a regular file into content, one block after another; the files are durable when it returns. The key must be
-   * fresh, and is lost with an import that fails (RULES F2). Throws NOT_A_FILE, SOURCE_UNREADABLE, CONTENT_TOO_LARGE, and
-   * SOURCE_CHANGED when the file was written to meanwhile. A file handle stays open.
+   * fresh, and is lost with an import that fails (RULES F2). Throws NOT_A_FILE, SOURCE_UNREADABLE, CONTENT_TOO_LARGE, DISK_FULL,
+   * and SOURCE_CHANGED when the file was written to meanwhile. A file handle stays open.
    */
   async importFile(source: string | FileHandle, contentKey: Uint8Array, salt: Uint8Array): Promise<Imported> {
     const file = typeof source === 'string' ? await openSource(source) : source
@@ -88,7 +89,7 @@ export class ContentFiles implements AsyncDisposable {
           ahead.push(handled(readChecked(lease.reader, root, next++)))
         const block = await ahead.shift()!
         yield block
-        giveRoom(block)
+        giveSlot(block)
       }
     } finally {
       await Promise.allSettled(ahead)
@@ -142,17 +143,23 @@ export class ContentFiles implements AsyncDisposable {
     this.#receiving.add(hex)
     const release = () => this.#receiving.delete(hex)
     try {
-      return await Receiver.open(
-        contentPaths(this.#dir, hex),
-        root,
-        this.#names,
-        await this.has(root),
-        release,
-      )
+      const paths = contentPaths(this.#dir, hex)
+      const complete = await this.has(root)
+      if (!complete) await this.#checkRoom(paths, root)
+      return await Receiver.open(paths, root, this.#names, complete, release)
     } catch (error) {
       release()
       throw error
     }
+  }
+
+  /** Throws DISK_FULL unless what is missing fits. */
+  async #checkRoom({ part }: ContentPaths, root: Root): Promise<void> {
+    const here = await stat(part).then(
+      ({ size }) => size,
+      () => 0,
+    )
+    await checkRoom(this.#dir, cipherOffset(root, root.count) - here)
   }
 
   /** Deletes the content, received in full or in part, if there is any. Throws CONTENT_BUSY while it is received. */
@@ -186,6 +193,7 @@ export class ContentFiles implements AsyncDisposable {
   async #import(source: Source, contentKey: Uint8Array, salt: Uint8Array): Promise<Imported> {
     const { bytes, size } = source
     blockSizeFor(size) // refuse before anything is written
+    await checkRoom(this.#dir, size)
     const writer = await BlockWriter.open(temporaryName(join(this.#dir, 'import')))
     try {
       const sealed = await writer.seal({ source: bytes, size, key: contentKey, salt })
@@ -222,25 +230,24 @@ interface Source {
 
 /** Without O_NONBLOCK, opening a named pipe would wait for its writer. */
 function openSource(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(error => {
-    throw new ContentError(
-      'SOURCE_UNREADABLE',
-      `the source cannot be read: ${error.message}`,
-      undefined,
-      error,
-    )
-  })
+  return open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(unreadable)
+}
+
+function unreadable(error: Error): never {
+  throw new ContentError('SOURCE_UNREADABLE', `the source cannot be read: ${error.message}`, undefined, error)
 }
 
 async function fileSource(file: FileHandle): Promise<Source> {
   const before = await file.stat({ bigint: true })
   if (!before.isFile()) throw new ContentError('NOT_A_FILE', 'only regular files can be published')
+  const size = Number(before.size)
   const check = async () => {
     const after = await file.stat({ bigint: true })
-    if (after.size !== before.size || after.mtimeNs !== before.mtimeNs)
+    const isLonger = (await readFully(file, new Uint8Array(1), size).catch(unreadable)) > 0 // as files of /proc are
+    if (isLonger || after.size !== before.size || after.mtimeNs !== before.mtimeNs)
       throw new ContentError('SOURCE_CHANGED', 'the file was changed while it was read')
   }
-  return { bytes: file.fd, size: Number(before.size), check }
+  return { bytes: file.fd, size, check }
 }
 
 /** A promise that is awaited later: until then its rejection is not unhandled. */
@@ -250,12 +257,12 @@ function handled<T>(promise: Promise<T>): Promise<T> {
 }
 
 async function readChecked({ file, digests }: Reader, root: Root, index: number): Promise<Uint8Array> {
-  const room = takeRoom(cipherBlockSize(root, index))
+  const slot = takeSlot(cipherBlockSize(root, index))
   const position = cipherOffset(root, index)
   const digest = digestAt(digests, index)
-  const right = await askBlocks({ do: 'read', fd: file.fd, position, bytes: room, digest })
-  if (right) return room
-  giveRoom(room)
+  const right = await askBlocks({ do: 'read', fd: file.fd, position, bytes: slot, digest })
+  if (right) return slot
+  giveSlot(slot)
   throw damaged(index)
 }
 

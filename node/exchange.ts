@@ -3,8 +3,8 @@
  * which packet; here bytes are streamed, hashed and ciphered, and the outcome goes back as input.
  */
 import { equal, toHex } from '../crypto/bytes.ts'
-import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { asCid, type CID, digestOf, parseCid } from '../crypto/cid.ts'
+import { decode, encode } from '../crypto/cbor.ts'
+import { type CID, digestOf, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { open as openSeal } from '../crypto/seal.ts'
 import { cipherOffset, DIGEST_BYTES, decodeRoot, type Root } from '../protocol/content.ts'
@@ -13,6 +13,7 @@ import type { Event } from '../protocol/event.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import type { Secret } from '../protocol/output.ts'
 import { permits } from '../protocol/peer.ts'
+import { type Infer, link, object, uint } from '../protocol/shape.ts'
 import { ByteReader } from './byte-reader.ts'
 import type { ContentFiles } from './content.ts'
 import { ContentError } from './content-error.ts'
@@ -26,6 +27,8 @@ type Ask<T extends Event['type']> = Extract<Event, { type: T }>
 const PARALLEL_FETCHES = 8
 /** Blocks that came and are not written yet: with usual blocks as much as the sender may be ahead. */
 const BLOCKS_UNDER_WAY = 16
+/** Two ids and a number. */
+const MAX_REQUEST_BYTES = 1_024
 /** A peer that sends wrong bytes is asked this often. */
 const MAX_BAD_FETCHES = 3
 /** Attempts after which a person is told. */
@@ -284,12 +287,12 @@ async function openContent(
   }
 }
 
-function readRequest(bytes: Uint8Array): { agreement: CID; packet: CID; from: number } {
+const requestShape = object({ agreement: link, packet: link, from: uint })
+
+function readRequest(bytes: Uint8Array): Infer<typeof requestShape> {
   try {
-    const value = decode(bytes, 1_024) as Record<string, Value>
-    const [agreement, packet, from] = [asCid(value.agreement), asCid(value.packet), value.from]
-    if (agreement && packet && typeof from === 'number' && Number.isSafeInteger(from) && from >= 0)
-      return { agreement, packet, from }
+    const value = decode(bytes, MAX_REQUEST_BYTES)
+    if (!requestShape.check(value, 'request')) return value as unknown as Infer<typeof requestShape>
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error
   }
@@ -305,7 +308,7 @@ async function receiveBlocks(
   const written: Promise<void>[] = []
   for (let i = receiver.next; i < receiver.root.count; i++) {
     if (written.length >= BLOCKS_UNDER_WAY) await written.shift()
-    const block = receiver.room()
+    const block = receiver.slot()
     const { length } = block
     await reader.fill(block)
     const put = receiver.put(block).then(() => onProgress(length))

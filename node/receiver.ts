@@ -1,6 +1,6 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { checkDigests, cipherBlockSize, cipherOffset, digestAt, type Root } from '../protocol/content.ts'
-import { askBlocks, giveRoom, isRoom, takeRoom } from './block-thread.ts'
+import { askBlocks, giveSlot, isSlot, takeSlot } from './block-thread.ts'
 import { BlockWriter } from './block-writer.ts'
 import { ContentError } from './content-error.ts'
 import type { ContentPaths } from './content-paths.ts'
@@ -60,8 +60,8 @@ export class Receiver {
   }
 
   /** Memory to fill with the next block and to give to `put`; any other array that is put is copied. */
-  room(): Uint8Array {
-    return takeRoom(cipherBlockSize(this.root, this.#given))
+  slot(): Uint8Array {
+    return takeSlot(cipherBlockSize(this.root, this.#given))
   }
 
   /**
@@ -118,12 +118,12 @@ export class Receiver {
   }
 
   async #write(index: number, block: Uint8Array): Promise<boolean> {
-    const room = isRoom(block) ? block : takeRoom(block.length)
-    if (room !== block) room.set(block)
+    const slot = isSlot(block) ? block : takeSlot(block.length)
+    if (slot !== block) slot.set(block)
     try {
-      return await this.#writer!.write(room, cipherOffset(this.root, index), digestAt(this.#digests!, index))
+      return await this.#writer!.write(slot, cipherOffset(this.root, index), digestAt(this.#digests!, index))
     } finally {
-      giveRoom(room)
+      giveSlot(slot)
     }
   }
 
