@@ -68,6 +68,22 @@ export function percentile(values: number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
 }
 
+/** Samples that are taken by the way, by name; the first of each warms up and does not count. */
+export class Samples {
+  readonly #taken = new Map<string, { unit: string; values: number[] }>()
+
+  take(name: string, unit: string, value: number): void {
+    const known = this.#taken.get(name)
+    if (known) known.values.push(value)
+    else this.#taken.set(name, { unit, values: [] })
+  }
+
+  figures(): Record<string, Figure> {
+    const all = [...this.#taken].filter(([, { values }]) => values.length > 0)
+    return Object.fromEntries(all.map(([name, { unit, values }]) => [name, figure(values, unit)]))
+  }
+}
+
 const round3 = (value: number): number => Number(value.toPrecision(4))
 
 export const join = (...results: Result[]): Result => ({
@@ -79,6 +95,15 @@ export const join = (...results: Result[]): Result => ({
 export function peakRssMiB(pid: number): number {
   const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   return line ? Number(line[1]) / 1024 : Number.NaN
+}
+
+/** Ticks of a process's clock per second: the same on every Linux. */
+const TICKS_PER_S = 100
+
+/** What a process has used of all cores, in seconds, where the system tells it: it varies far less than speed does. */
+export function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S // utime and stime; the state is field 0 here
 }
 
 /** One line that says what the figures were measured on. */

@@ -1,10 +1,10 @@
-/** `npm run bench -- transfer | log | entries | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+/** `npm run bench -- transfer | memory | log | entries | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
 import { parseArgs } from 'node:util'
 import { entries } from './entries.ts'
 import { type Figure, machine, type Result } from './harness.ts'
 import { log } from './log.ts'
 import { negotiation } from './negotiation.ts'
-import { transfer } from './transfer.ts'
+import { memory, transfer } from './transfer.ts'
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -18,6 +18,8 @@ const { positionals, values } = parseArgs({
 const rounds = Number(values.rounds)
 const runs: Record<string, () => Promise<Result>> = {
   transfer: () => transfer(rounds, Number(values.size)),
+  /** Takes a minute or two and 8 GiB of disk. */
+  memory,
   log: () => log(rounds, 50_000),
   /** A log of a million entries; takes a minute or two. */
   entries: () => entries([10_000, 100_000, 1_000_000]),

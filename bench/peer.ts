@@ -1,7 +1,10 @@
 /** A node in a process of its own for a benchmark: its local API, and negotiations by the thousand over IPC. */
 import { parseCid } from '../crypto/cid.ts'
-import { initHome, Node } from '../node/daemon.ts'
+import { fitHeapToBulk } from '../node/heap.ts'
 import type { Event } from '../protocol/event.ts'
+
+fitHeapToBulk() // as `up` does
+const { initHome, Node } = await import('../node/daemon.ts')
 
 const [home, name] = process.argv.slice(2) as [string, string]
 await using undo = new AsyncDisposableStack()

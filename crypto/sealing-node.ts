@@ -8,7 +8,7 @@ import {
   diffieHellman,
   type KeyObject,
 } from 'node:crypto'
-import { concat } from './bytes.ts'
+import { concat, giveBack } from './bytes.ts'
 import { keyBits, type SymmetricKey, TAG_BYTES } from './sealing.ts'
 
 /** DER before a raw X25519 key (RFC 8410): PKCS #8 and SPKI. */
@@ -28,8 +28,10 @@ export function aesGcmSeal(
 ): Uint8Array {
   const cipher = createCipheriv(`aes-${key.bits}-gcm`, key.handle as KeyObject, nonce)
   if (aad.length > 0) cipher.setAAD(aad)
-  const sealed = new Uint8Array(plain.length + TAG_BYTES)
-  sealed.set(cipher.update(plain)) // GCM holds nothing back for `final`
+  const sealed = new Uint8Array(Buffer.allocUnsafeSlow(plain.length + TAG_BYTES).buffer)
+  const bytes = cipher.update(plain) // GCM holds nothing back for `final`
+  sealed.set(bytes)
+  giveBack(bytes)
   cipher.final()
   sealed.set(cipher.getAuthTag(), plain.length)
   return sealed

@@ -1,48 +1,47 @@
-/** Writes a large file so that its last fsync is short: the data goes to the disk while more of it arrives. */
+/** A file of blocks that is being written: each block is checked before, and the data goes to the disk while more arrives. */
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import { writeAll } from './file.ts'
+import type { Answer, BlockJob } from './block-job.ts'
+import { askBlocks } from './block-thread.ts'
+import { SyncAhead } from './sync-ahead.ts'
 
-/** Bytes between two syncs. A single one at the end of 256 MiB took 130 ms in which nothing else went on. */
-const SYNC_BYTES = 16 * 2 ** 20
+type SealJob = Extract<BlockJob, { do: 'seal' }>
 
 export class BlockWriter {
   readonly path: string
   readonly #file: FileHandle
-  #position: number
-  #unsynced = 0
-  #syncing: Promise<void> | undefined
+  readonly #synced: SyncAhead
+  readonly #underWay = new Set<Promise<unknown>>()
   #failure: unknown
 
-  private constructor(path: string, file: FileHandle, position: number) {
+  private constructor(path: string, file: FileHandle) {
     this.path = path
     this.#file = file
-    this.#position = position
+    this.#synced = new SyncAhead(done => void file.datasync().then(() => done(), done))
   }
 
-  /** Creates the file, or goes on in an existing one at `position`, in bytes; what lies behind is cut off. */
-  static async open(path: string, position?: number): Promise<BlockWriter> {
-    const file = await open(path, position === undefined ? 'wx' : 'r+', 0o600)
-    if (position !== undefined) await file.truncate(position)
-    return new BlockWriter(path, file, position ?? 0)
+  /** Creates the file, or goes on in an existing one; what lies behind `length`, in bytes, is cut off. */
+  static async open(path: string, length?: number): Promise<BlockWriter> {
+    const file = await open(path, length === undefined ? 'wx' : 'r+', 0o600)
+    if (length !== undefined) await file.truncate(length)
+    return new BlockWriter(path, file)
   }
 
-  /** Writes behind what was appended before. An error here or in a sync also makes `finish` fail. */
-  async append(bytes: Uint8Array): Promise<void> {
-    const position = this.#position
-    this.#position += bytes.length
-    this.#unsynced += bytes.length
-    try {
-      await writeAll(this.#file, bytes, position)
-    } catch (error) {
-      this.#failure ??= error
-      throw error
-    }
-    if (this.#unsynced >= SYNC_BYTES) this.#sync()
+  /** Seals all that there is to seal. */
+  seal(job: Pick<SealJob, 'source' | 'size' | 'key' | 'salt'>): Promise<Answer<SealJob>> {
+    return this.#ask({ do: 'seal', fd: this.#file.fd, ...job })
   }
 
-  /** Closes the file; what was appended is durable, its name is not. */
+  /** Writes a slot's bytes if they are what the digest says: `false` if not. */
+  async write(bytes: Uint8Array, position: number, digest: Uint8Array): Promise<boolean> {
+    const written = await this.#ask({ do: 'write', fd: this.#file.fd, position, bytes, digest })
+    if (written) this.#synced.wrote(bytes.length)
+    return written
+  }
+
+  /** Closes the file; what was written is durable, its name is not. */
   async finish(): Promise<void> {
-    await this.#syncing
+    await this.#idle()
+    await this.#synced.idle()
     if (this.#failure) throw this.#failure
     await this.#file.sync()
     await this.#file.close()
@@ -50,7 +49,8 @@ export class BlockWriter {
 
   /** Closes the file as it is. */
   async close(): Promise<void> {
-    await this.#syncing
+    await this.#idle()
+    await this.#synced.idle().catch(() => {})
     await this.#file.close()
   }
 
@@ -60,16 +60,22 @@ export class BlockWriter {
     await rm(this.path, { force: true })
   }
 
-  #sync(): void {
-    if (this.#syncing) return
-    this.#unsynced = 0
-    this.#syncing = this.#file
-      .datasync()
-      .catch(error => {
-        this.#failure ??= error
-      })
-      .finally(() => {
-        this.#syncing = undefined
-      })
+  /** An error also makes `finish` fail. */
+  async #ask<T extends BlockJob>(job: T): Promise<Answer<T>> {
+    const answer = askBlocks(job)
+    this.#underWay.add(answer)
+    try {
+      return await answer
+    } catch (error) {
+      this.#failure ??= error
+      throw error
+    } finally {
+      this.#underWay.delete(answer)
+    }
+  }
+
+  /** The thread knows the file by its number, which after a close may be another file's. */
+  async #idle(): Promise<void> {
+    await Promise.allSettled([...this.#underWay])
   }
 }

@@ -14,6 +14,8 @@
  * A requester that loses interest resets the stream.
  */
 import type { Stream } from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
+import { ByteRing } from './byte-ring.ts'
 import {
   abortable,
   drained,
@@ -29,7 +31,6 @@ import {
   BULK_CREDIT_BYTES,
   BULK_FRAME_BYTES,
   BULK_JOIN_BYTES,
-  BULK_QUEUED_PIECES,
   BULK_STALL_MS,
   MAX_BULK_REQUEST_BYTES,
 } from './network-limits.ts'
@@ -42,6 +43,8 @@ const END = 3
 const ERROR = 4
 const CREDIT = 5
 const GRANT_BYTES = BULK_CREDIT_BYTES / 4
+/** What a reader is given at once: small beside the credit, so that its bytes are granted again soon. */
+const PIECE_BYTES = BULK_CREDIT_BYTES / 16
 const ERROR_CODE = /^[A-Z][A-Z0-9_]{0,63}$/
 
 type Outcome = 'end' | NetworkError
@@ -49,7 +52,7 @@ type Outcome = 'end' | NetworkError
 /** One stream on which requests are made one after another. */
 export class BulkRequester {
   readonly #stream: Stream
-  #pieces: Uint8Array[] = []
+  readonly #ring = new ByteRing(BULK_CREDIT_BYTES)
   #windowBytes = 0
   #outcome: Outcome | undefined = 'end'
   #wake: (() => void) | undefined
@@ -67,19 +70,21 @@ export class BulkRequester {
     return this.#stream.status === 'open' && this.#outcome === 'end'
   }
 
-  /** The bytes of one answer, as views of what came. Leaving the loop early resets the stream. */
+  /** The bytes of one answer; each piece is there until the next one is asked for. Leaving the loop early resets the stream. */
   async *request(request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
     if (!this.idle) throw streamClosed()
     this.#outcome = undefined
     this.#windowBytes = BULK_CREDIT_BYTES
+    const ring = this.#ring
     let consumedBytes = 0
     try {
       this.#send(frame(REQUEST, request))
       while (true) {
         signal.throwIfAborted()
-        const piece = this.#pieces.shift()
-        if (piece) {
+        if (ring.length > 0) {
+          const piece = ring.peek(PIECE_BYTES)
           yield piece
+          ring.drop(piece.length)
           consumedBytes += piece.length
           if (consumedBytes < GRANT_BYTES || this.#outcome) continue
           this.#windowBytes += consumedBytes
@@ -90,7 +95,7 @@ export class BulkRequester {
         else await abortable(this.#changed(), signal)
       }
     } finally {
-      this.#pieces = []
+      ring.clear()
       const outcome = this.#outcome as Outcome | undefined
       if (outcome === 'end' || outcome?.code === 'REMOTE_ERROR') this.#outcome = 'end'
       else this.#stream.abort(new NetworkError('STREAM_CLOSED', 'no longer wanted'))
@@ -108,8 +113,8 @@ export class BulkRequester {
     else if (kind === ERROR) this.#finish(remoteError(bytes))
     else if (bytes.length > 0) {
       this.#windowBytes -= bytes.length
-      if (this.#windowBytes < 0 || this.#pieces.push(bytes) > BULK_QUEUED_PIECES)
-        throw new NetworkError('FRAME_INVALID', 'more bulk bytes than were granted')
+      if (this.#windowBytes < 0) throw new NetworkError('FRAME_INVALID', 'more bulk bytes than were granted')
+      this.#ring.push(bytes)
       this.#wake?.()
     }
   }
@@ -172,8 +177,7 @@ export function serveBulk(stream: Stream, serve: (request: Uint8Array) => AsyncI
       creditBytes -= part.length
       at += part.length
       if (stream.writeStatus !== 'writable') throw streamClosed()
-      stream.send(header(DATA, part.length))
-      stream.send(part)
+      stream.send(new Uint8ArrayList(header(DATA, part.length), part))
       await drained(stream)
     }
   }

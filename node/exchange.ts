@@ -7,21 +7,26 @@ import { decode, encode } from '../crypto/cbor.ts'
 import { type CID, digestOf, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { open as openSeal } from '../crypto/seal.ts'
-import { cipherBlockSize, DIGEST_BYTES, decodeRoot, type Root } from '../protocol/content.ts'
+import { cipherOffset, DIGEST_BYTES, decodeRoot, type Root } from '../protocol/content.ts'
 import type { Opening } from '../protocol/delivery.ts'
 import type { Event } from '../protocol/event.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import type { Secret } from '../protocol/output.ts'
 import { permits } from '../protocol/peer.ts'
 import { type Infer, link, object, uint } from '../protocol/shape.ts'
-import { ContentError, type ContentFiles } from './content.ts'
+import { ByteReader } from './byte-reader.ts'
+import type { ContentFiles } from './content.ts'
+import { ContentError } from './content-error.ts'
 import { type Driver, now, secretKey } from './driver.ts'
 import { openSecret } from './keystore.ts'
+import type { Receiver } from './receiver.ts'
 
 type Ask<T extends Event['type']> = Extract<Event, { type: T }>
 
 /** Packets fetched at once: a stream each, enough to hide the round trips of small ones. */
 const PARALLEL_FETCHES = 8
+/** Blocks that came and are not written yet: with usual blocks as much as the sender may be ahead. */
+const BLOCKS_UNDER_WAY = 16
 /** Two ids and a number. */
 const MAX_REQUEST_BYTES = 1_024
 /** A peer that sends wrong bytes is asked this often. */
@@ -130,7 +135,7 @@ export class Exchange {
     const root = this.#root(granted.root)
     const hex = toHex(digestOf(granted.root))
     if (from === 0) yield await content.readDigests(hex, root)
-    for (let i = from; i < root.count; i++) yield await content.readBlock(hex, root, i)
+    yield* content.readBlocks(hex, root, from)
   }
 
   #root(id: CID): Root {
@@ -187,13 +192,9 @@ export class Exchange {
         try {
           if (from === 0) {
             await receiver.putDigests(await reader.read(root.count * DIGEST_BYTES))
-            await reader.skip(receiver.next, i => cipherBlockSize(root, i))
+            await reader.skip(cipherOffset(root, receiver.next))
           }
-          while (receiver.next < root.count) {
-            const block = await reader.read(cipherBlockSize(root, receiver.next))
-            await receiver.put(block)
-            onProgress(ask.agreement, block.length)
-          }
+          await receiveBlocks(reader, receiver, bytes => onProgress(ask.agreement, bytes))
         } finally {
           await reader.close()
         }
@@ -276,7 +277,7 @@ async function openContent(
     throw error
   }
   try {
-    const { digest } = await content.checkContent(root, secret.subarray(0, 32), secret.subarray(32))
+    const digest = await content.checkContent(root, secret.subarray(0, 32), secret.subarray(32))
     return equal(digest, release.digest) ? { opening: { ok: true }, secret } : reject('digest')
   } catch (error) {
     if (error instanceof ContentError && error.code === 'KEY_MISMATCH') return reject('key')
@@ -298,39 +299,21 @@ function readRequest(bytes: Uint8Array): Infer<typeof requestShape> {
   throw new Refused('MALFORMED', 'not a request for blocks')
 }
 
-/** Reads exact lengths from chunks whose boundaries mean nothing. */
-class ByteReader {
-  readonly #chunks: AsyncIterator<Uint8Array>
-  #rest: Uint8Array = new Uint8Array(0)
-
-  constructor(chunks: AsyncIterable<Uint8Array>) {
-    this.#chunks = chunks[Symbol.asyncIterator]()
+/** Fills a block from the network while those before it are checked and written. */
+async function receiveBlocks(
+  reader: ByteReader,
+  receiver: Receiver,
+  onProgress: (bytes: number) => void,
+): Promise<void> {
+  const written: Promise<void>[] = []
+  for (let i = receiver.next; i < receiver.root.count; i++) {
+    if (written.length >= BLOCKS_UNDER_WAY) await written.shift()
+    const block = receiver.slot()
+    const { length } = block
+    await reader.fill(block)
+    const put = receiver.put(block).then(() => onProgress(length))
+    put.catch(() => {}) // it is awaited later
+    written.push(put)
   }
-
-  async read(length: number): Promise<Uint8Array> {
-    const target = new Uint8Array(length)
-    let at = 0
-    while (at < length) {
-      if (this.#rest.length === 0) {
-        const next = await this.#chunks.next()
-        if (next.done) throw new Refused('STREAM_CLOSED', 'the stream ended before the content did')
-        this.#rest = next.value
-        continue
-      }
-      const take = this.#rest.subarray(0, length - at)
-      target.set(take, at)
-      at += take.length
-      this.#rest = this.#rest.subarray(take.length)
-    }
-    return target
-  }
-
-  /** Passes over blocks that are here already. */
-  async skip(count: number, sizeOf: (index: number) => number): Promise<void> {
-    for (let i = 0; i < count; i++) await this.read(sizeOf(i))
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.()
-  }
+  await Promise.all(written)
 }

@@ -18,8 +18,6 @@ export const BULK_FRAME_BYTES: number = MIB
 export const BULK_JOIN_BYTES: number = 64 * KIB
 /** Bulk bytes sent but not yet consumed by the reader. 1 MiB costs a fifth of the speed, more than 4 MiB gains none. */
 export const BULK_CREDIT_BYTES: number = 4 * MIB
-/** Pieces a bulk reader queues: the credit in pieces of 1 KiB, so that frames of one byte cannot cost 100 each. */
-export const BULK_QUEUED_PIECES: number = BULK_CREDIT_BYTES / KIB
 /** A stream that nobody reads yet holds at most this much: the largest first message and its protocol names. */
 export const UNREAD_BYTES: number = 128 * KIB
 /** yamux window. Not above a stream's read buffer, or `pause()` resets the stream instead of slowing its sender. */

@@ -11,7 +11,6 @@
  * Admission is asked for at every stream, in and out (RULES H1). A peer that is not admitted is disconnected when its
  * hello ended, or after 15 s without one.
  */
-import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { Connection, Stream } from '@libp2p/interface'
@@ -24,6 +23,7 @@ import { abortable, firstFrame, frame, MESSAGE } from './frames.ts'
 import { Link, MESSAGE_PROTOCOL, serveMessages } from './link.ts'
 import { dialError, NetworkError, networkError } from './network-error.ts'
 import * as limits from './network-limits.ts'
+import { secureChannel } from './secure-channel.ts'
 import { Strangers } from './strangers.ts'
 
 const HELLO_PROTOCOL = '/waybill/hello/1'
@@ -58,7 +58,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     start: false,
     addresses: { listen: checked(options.listen) },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [secureChannel],
     streamMuxers: [
       yamux({
         maxInboundStreams: limits.STREAMS_PER_CONNECTION,
@@ -205,8 +205,8 @@ class Network implements AsyncDisposable {
   }
 
   /**
-   * The bytes that an admitted peer answers to `request`, in order, cut anywhere. At most 4 MiB are in memory here;
-   * a slow loop slows the sender, leaving it stops the sender. Throws PEER_NOT_ADMITTED, PEER_UNREACHABLE,
+   * The bytes that an admitted peer answers to `request`, in order, cut anywhere; a piece's memory is used again when the
+   * next one is asked for. At most 4 MiB are in memory here; a slow loop slows the sender, leaving it stops the sender. Throws PEER_NOT_ADMITTED, PEER_UNREACHABLE,
    * STREAM_CLOSED, REMOTE_ERROR with the other side's `remoteCode`, or the reason of `signal`.
    */
   async *bulk(peerId: string, request: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {

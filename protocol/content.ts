@@ -84,6 +84,11 @@ export function cipherOffset(root: Root, index: number): number {
   return index * BLOCK_OVERHEAD_BYTES + Math.min(index * root.block, root.size)
 }
 
+/** A copy of the digest of block `index`, among digests that stand one behind the other. */
+export function digestAt(digests: Uint8Array, index: number): Uint8Array {
+  return Uint8Array.from(digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES))
+}
+
 /** The tree's root over digests that stand one behind the other, 32 bytes each. */
 export function treeOfDigests(digests: Uint8Array): Uint8Array {
   let range = emptyRange

@@ -1,6 +1,6 @@
 /** Every code that a person can meet, with the exit code of the command that met it and what to do next. */
 import type { CryptoCode } from '../../crypto/error.ts'
-import type { ContentErrorCode } from '../../node/content.ts'
+import type { ContentErrorCode } from '../../node/content-error.ts'
 import type { KeystoreErrorCode } from '../../node/keystore.ts'
 import type { NetworkErrorCode } from '../../node/network-error.ts'
 import type { StoreErrorCode } from '../../node/store.ts'

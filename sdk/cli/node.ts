@@ -1,5 +1,6 @@
 /** Commands about the own node: make it, run it, stop it, ask how it is. */
 import type { Daemon, DaemonOptions } from '../../node/daemon.ts'
+import { fitHeapToBulk } from '../../node/heap.ts'
 import type { Status } from '../../node/schema.ts'
 import type { Log } from '../connect.ts'
 import { WaybillError } from '../error.ts'
@@ -79,6 +80,7 @@ export async function up(cli: Cli, options: UpOptions): Promise<Answer | undefin
     )
     return readyAnswer(cli, ready, startedMs)
   }
+  fitHeapToBulk()
   const { runDaemon } = await import('../../node/daemon.ts')
   const rest = {
     ...(options.listen ? { listen: options.listen } : {}),

@@ -45,6 +45,7 @@ const LAYERS: Layer[] = [
       'pino',
       'smol-toml',
       'age-encryption',
+      'uint8arraylist',
     ],
   },
   { at: 'sdk/verify.ts', imports: ['crypto/', 'protocol/', 'sdk/error.ts'], packages: [] },

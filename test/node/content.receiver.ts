@@ -11,8 +11,8 @@ process.once('message', async ({ root: sent }: { root: Root }) => {
   const source = await openContentFiles(from!)
   const receiver = await (await openContentFiles(to!)).receive(root)
   await receiver.putDigests(readFileSync(join(from!, 'content', `${hex}.index`)))
-  while (receiver.next < root.count) {
-    await receiver.put(await source.readBlock(hex!, root, receiver.next))
+  for await (const block of source.readBlocks(hex!, root)) {
+    await receiver.put(block)
     process.send!(receiver.next)
     await sleep(5)
   }

@@ -4,6 +4,7 @@ import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import type { ContentFiles } from '../../node/content.ts'
 import type { Driver } from '../../node/driver.ts'
 import { Exchange } from '../../node/exchange.ts'
+import type { Root } from '../../protocol/content.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { rejectsCode, suite } from '../harness.ts'
 import { Story } from '../protocol/story.ts'
@@ -16,9 +17,8 @@ function exchangeOf(member: Member): { exchange: Exchange; read: () => number } 
   let count = 0
   const content = {
     readDigests: async () => new Uint8Array(32),
-    readBlock: async () => {
-      count++
-      return new Uint8Array(16)
+    async *readBlocks(_hex: string, root: Root, from: number) {
+      for (let i = from; i < root.count; i++, count++) yield new Uint8Array(16)
     },
   } as unknown as ContentFiles
   const driver = { state: member.state, env: member.env, on: () => {} } as unknown as Driver
