@@ -92,13 +92,13 @@ function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
 }
 
 /** The claim says what the evidence is of, and every block in the file is a part that such a claim has. */
-function bundle({ claim, stray, part }: ReadEvidence): Outcome<true> {
+function bundle({ claim, stray, named }: ReadEvidence): Outcome<true> {
   if (stray.length > 0)
     return { failed: `${stray.length} blocks that the claim does not reach, or that stand there twice` }
   if (claim.provider.equals(claim.consumer)) return { failed: 'provider and consumer are one organisation' }
   if (claim.type === 'delivery' && !claim.packet)
     return { failed: 'it claims a delivery and names no packet' }
-  const beside = DELIVERY_PARTS.filter(name => part(name).is !== 'missing')
+  const beside = named.filter(name => DELIVERY_PARTS.includes(name))
   if (claim.type === 'consent' && (claim.packet || beside.length > 0))
     return { failed: `it claims a consent, which has no ${claim.packet ? 'packet' : beside.join(', ')}` }
   return { value: true, detail: `${claim.type} under ${short(claim.agreement)}, as of ${iso(claim.asOf)}` }
