@@ -11,8 +11,8 @@ export interface Bundle {
   files: Map<string, string>
   /** What a page loads before it can judge: the entry and all that it imports statically. */
   staticBytes: number
-  /** Source files in it, those that are loaded on demand included. */
-  inputs: string[]
+  /** Source files in those, and in the files that are loaded on demand. */
+  inputs: { static: string[]; lazy: string[] }
 }
 
 /**
@@ -55,16 +55,21 @@ export async function bundleVerifier({ remember = false } = {}): Promise<Bundle>
     plugins: remember ? [remembering] : [],
   })
   const files = new Map(outputFiles.map(({ path, text }) => [relative(OUT, path), text]))
-  const sizes = Object.entries(metafile.outputs).map(([path, { bytes }]) => [relative('dist', path), bytes])
-  const bytesOf: Record<string, number> = Object.fromEntries(sizes)
-  const staticBytes = [...reached(metafile, ENTRY)].reduce((sum, name) => sum + bytesOf[name]!, 0)
-  return { files, staticBytes, inputs: Object.keys(metafile.inputs) }
+  const first = reached(metafile.outputs, join('dist', ENTRY))
+  const inputsOf = (paths: string[]) => paths.flatMap(path => Object.keys(metafile.outputs[path]!.inputs))
+  const rest = Object.keys(metafile.outputs).filter(path => !first.has(path))
+  return {
+    files,
+    staticBytes: [...first].reduce((sum, path) => sum + metafile.outputs[path]!.bytes, 0),
+    inputs: { static: inputsOf([...first]), lazy: inputsOf(rest) },
+  }
 }
 
-function reached({ outputs }: Metafile, name: string, seen = new Set<string>()): Set<string> {
-  if (seen.has(name)) return seen
-  seen.add(name)
-  for (const { path, kind } of outputs[join('dist', name)]!.imports)
-    if (kind === 'import-statement') reached({ outputs, inputs: {} }, relative('dist', path), seen)
+/** A file and all that it imports statically. */
+function reached(outputs: Metafile['outputs'], path: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(path)) return seen
+  seen.add(path)
+  for (const each of outputs[path]!.imports)
+    if (each.kind === 'import-statement') reached(outputs, each.path, seen)
   return seen
 }

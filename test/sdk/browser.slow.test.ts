@@ -5,8 +5,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { HANDLE } from '../../protocol/layout.ts'
 import { type Report, saltOf, type Verdict } from '../../protocol/verify.ts'
 import { EXIT } from '../../sdk/cli/exit.ts'
+import { openRelease } from '../../sdk/verify.ts'
 import { suite, temporary } from '../harness.ts'
 import { story } from '../protocol/evidence-story.ts'
 import { allCases, type Case } from '../protocol/tamper-cases.ts'
@@ -46,6 +48,17 @@ if (executable || process.env.CI) {
     () => agree(everyNth(allCases(told), 23), { remember: false, atLeast: 200 }),
     MATRIX_MS,
   )
+  test('a key release opens there too, with ciphers that are loaded for it', async () => {
+    const { agreement, packet, bolt, bytes } = told
+    const oneTime = bolt.secrets.get(HANDLE.oneTime(agreement, packet))!
+    await using browser = await openChromium(executable!, { pages: 1, remember: false })
+    const contentKey = await browser.disclose(base64(bytes), base64(oneTime))
+    assert.equal(await openRelease(bytes, oneTime), {
+      opens: true,
+      contentKey: Uint8Array.from(contentKey!),
+      salt: told.evidence.parts.salt!,
+    })
+  })
 } else test.skip('Chromium and the command line agree', 'no Chromium on the path, none in CHROMIUM')
 
 async function agree(

@@ -9,10 +9,14 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-s
 /** Never asked for: every request to it is answered from the bundle. */
 const ORIGIN = 'http://waybill.test'
 const PAGE = `<!doctype html><script type="module">
-import { verify } from '/verify.js'
+import { openRelease, verify } from '/verify.js'
 const bytes = text => Uint8Array.from(atob(text), each => each.charCodeAt(0))
 window.judge = (cases, trust, asOf) => Promise.all(cases.map(({ evidence, content }) =>
   verify(bytes(evidence), trust, { asOf, ...(content === undefined ? {} : { content: bytes(content) }) })))
+window.disclose = async (evidence, key) => {
+  const { opens, contentKey } = await openRelease(bytes(evidence), bytes(key))
+  return opens ? [...contentKey] : undefined
+}
 window.ready = true
 </script>`
 
@@ -29,10 +33,19 @@ export function findChromium(): string | undefined {
   return process.env.CHROMIUM ?? found
 }
 
+/** What the page above has, for functions that run in it. */
+interface InPage {
+  judge(cases: Asked[], trust: unknown, asOf: number): Promise<Report[]>
+  disclose(evidence: string, oneTimePrivate: string): Promise<number[] | undefined>
+}
+declare const window: InPage
+
 export interface Chromium extends AsyncDisposable {
   version: string
   /** Pages in processes of their own, each of which judges what it is given. */
-  pages: ((cases: Asked[], trust: unknown, asOf: number) => Promise<Report[]>)[]
+  pages: InPage['judge'][]
+  /** The content key in the release of this evidence, by a one-time key, both in base64. */
+  disclose: InPage['disclose']
 }
 
 /** Pages with the verifier as it is, or with one that remembers the equations it has computed. */
@@ -48,11 +61,8 @@ export async function openChromium(
     const pages = await Promise.all(Array.from({ length: count }, () => openPage(browser, files)))
     return {
       version: browser.version(),
-      pages: pages.map(
-        page =>
-          (...asked) =>
-            page.evaluate(judge, asked),
-      ),
+      pages: pages.map(judgeOf),
+      disclose: (...asked) => pages[0]!.evaluate(asked => window.disclose(...asked), asked),
       [Symbol.asyncDispose]: () => browser.close(),
     }
   } catch (error) {
@@ -61,9 +71,8 @@ export async function openChromium(
   }
 }
 
-/** Runs in the page. */
-function judge(asked: [Asked[], unknown, number]): Promise<Report[]> {
-  return (globalThis as unknown as { judge(...of: typeof asked): Promise<Report[]> }).judge(...asked)
+const judgeOf = (page: Page): InPage['judge'] => {
+  return (...asked) => page.evaluate(asked => window.judge(...asked), asked)
 }
 
 /** A page of a context of its own, so that Chromium gives it a process of its own. */
