@@ -57,6 +57,12 @@ test('what only looks like a CID is none', () => {
   const forged = new CID(1, 0x55, good.multihash, cidOf(utf8('other'), 'raw').bytes)
   for (const value of [null, 1, 'x', {}, { '/': 'x', bytes: 'x' }, forged, { asCID: 1 }])
     assert.is(asCid(value), undefined)
+  const trap = Object.defineProperty({}, 'asCID', {
+    get() {
+      throw new Error('looked at')
+    },
+  })
+  assert.is(asCid(trap), undefined)
   const foreign = { '/': good.bytes, bytes: good.bytes, version: 1, code: 0x55, multihash: good.multihash }
   assert.ok(asCid(foreign)?.equals(good), 'of another copy of the library')
 })

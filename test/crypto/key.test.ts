@@ -147,6 +147,17 @@ test('verify never throws', () => {
   )
 })
 
+test('neither back end throws for a key or a signature of another length', () => {
+  const { key, message, signature } = RFC8032[1]!
+  const [a, m, s] = [fromHex(key)!, fromHex(message)!, fromHex(signature)!]
+  for (const backend of backends) {
+    assert.ok(backend.equation(s, m, a))
+    for (const bad of [a.slice(1), new Uint8Array(0), new Uint8Array(33)])
+      assert.not(backend.equation(s, m, bad))
+    for (const bad of [s.slice(1), new Uint8Array(0)]) assert.not(backend.equation(bad, m, a))
+  }
+})
+
 test('a good public key is canonical, on the curve and not of small order', () => {
   for (const { key } of RFC8032) assert.ok(goodPublicKey(fromHex(key)!))
   const on = (y: number) => goodPublicKey(Uint8Array.of(y, ...new Uint8Array(31)))

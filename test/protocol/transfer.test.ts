@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import type { CID } from '../../crypto/cid.ts'
+import { type CID, cidOf } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_MESSAGE_BYTES, MAX_PAGE, PAGE_BYTES } from '../../protocol/limits.ts'
@@ -187,6 +187,13 @@ const WRONG: [what: string, change: (story: Story, page: Page) => Page, code: st
     'another size than the root',
     (story, { packets: [first] }) => ({
       packets: [{ ...first!, packet: by(story, first!.packet, { size: 1 }) }],
+    }),
+    'RECORD_INVALID',
+  ],
+  [
+    'a root that is none',
+    (story, { packets: [first] }) => ({
+      packets: [{ root: ID, packet: by(story, first!.packet, { root: cidOf(ID, 'dag-cbor') }) }],
     }),
     'RECORD_INVALID',
   ],
