@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { Level } from 'level'
 import { cidOf } from '../crypto/cid.ts'
-import { expand } from '../crypto/hash.ts'
+import { freshSeed } from '../node/entropy.ts'
 import { openStore, type Store } from '../node/store.ts'
 import { emptyLedger, type Ledger, record } from '../protocol/ledger.ts'
 import type { Stored } from '../protocol/record.ts'
@@ -29,7 +29,7 @@ export async function log(rounds: number, entries: number): Promise<Result> {
   const concurrent = await interleaved(
     rounds,
     'entries/s',
-    { concurrent256: () => appendConcurrently(entries / 5), level256: () => putConcurrently(entries / 5) },
+    { concurrent256: () => appendConcurrently(entries), level256: () => putConcurrently(entries) },
     { 'concurrent256/level': ['concurrent256', 'level256'] },
   )
   return join(batch, concurrent)
@@ -48,8 +48,7 @@ function records(count: number): Stored[] {
 function appender(store: Store): (batch: Stored[]) => Promise<void> {
   let ledger: Ledger = emptyLedger()
   return batch => {
-    const seed = randomBytes(32)
-    const next = record(ledger, batch, Date.now(), index => expand(seed, `salt/${index}`, 32))
+    const next = record(ledger, batch, Date.now(), freshSeed())
     ledger = next.ledger
     return new Promise(resolve => {
       if (!store.commit(next.writes, resolve)) throw new Error('the log moved under its only writer')

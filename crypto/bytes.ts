@@ -68,12 +68,15 @@ export function text(bytes: Uint8Array): string {
 
 /** A non-negative safe integer as 8 bytes, most significant first. Throws RangeError outside of that range. */
 export function u64(n: number): Uint8Array {
-  if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
   const bytes = new Uint8Array(8)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(0, Math.floor(n / 2 ** 32))
-  view.setUint32(4, n % 2 ** 32)
+  writeU64(bytes, 0, n)
   return bytes
+}
+
+/** The same into `out` at `at`. A DataView costs more than the eight divisions. */
+export function writeU64(out: Uint8Array, at: number, n: number): void {
+  if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
+  for (let i = at + 7, rest = n; i >= at; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256
 }
 
 /** The integer in 8 bytes at `offset`; `undefined` past the end of `bytes` or above 2^53 - 1. */

@@ -42,6 +42,15 @@ export function encode(value: Value): Uint8Array {
   return new Uint8Array(cborg(value, { typeEncoders: { Object: linkOrMap } }))
 }
 
+/** Writes an unsigned integer into `out` at `at` and returns where it ends, for writers of fixed shapes. Throws RangeError. */
+export function writeUint(out: Uint8Array, at: number, n: number): number {
+  if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
+  const size = n < 24 ? 0 : n < 2 ** 8 ? 1 : n < 2 ** 16 ? 2 : n < 2 ** 32 ? 4 : 8
+  out[at] = size === 0 ? n : 0x18 + Math.log2(size)
+  for (let i = at + size, rest = n; i > at; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256
+  return at + 1 + size
+}
+
 /**
  * The value of exactly these bytes. Throws CBOR_TOO_LARGE above `maxBytes`, CBOR_NOT_CANONICAL for another encoding of
  * a value than `encode` writes, the codes of `encode`, and CBOR_INVALID for the rest. Bytes in the value are copies.
@@ -208,6 +217,19 @@ function decodeUtf8(bytes: Uint8Array): string {
   } catch {
     throw invalid('a string is not UTF-8')
   }
+}
+
+/** Where the value that begins at `at` ends, in bytes that `decode` takes. */
+export function endOf(bytes: Uint8Array, at: number): number {
+  const r: Reader = { bytes, at }
+  for (let values = 1; values > 0; values--) {
+    const major = bytes[r.at]! >> 5
+    if (major === BYTES || major === STRING) takeBytes(r)
+    else if (major === ARRAY) values += readHead(r)
+    else if (major === MAP) values += 2 * readHead(r)
+    else if (readHead(r) === CID_TAG && major === TAG) values += 1
+  }
+  return r.at
 }
 
 /** A view of the bytes behind a head that says how many they are. */

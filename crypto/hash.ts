@@ -1,7 +1,7 @@
 /** SHA-256 and what is built on it: HMAC, HKDF, and the expansion of a step's seed. */
 import { createHash, sha256 as digest } from '#backend'
 import type { Hasher } from './backend.ts'
-import { concat, utf8 } from './bytes.ts'
+import { utf8 } from './bytes.ts'
 import { EXPAND } from './domain.ts'
 
 export type { Hasher } from './backend.ts'
@@ -13,9 +13,25 @@ const MAX_HKDF_BYTES = 255 * DIGEST_BYTES
 /** What one step may draw under one label, in bytes. */
 const MAX_EXPAND_BYTES = 65_536
 
+/** What most hashes are over fits here: arrays of more than 64 bytes are dear to make. */
+const scratch = new Uint8Array(1024)
+
 /** SHA-256 over the parts in order: 32 bytes. */
 export function sha256(...parts: Uint8Array[]): Uint8Array {
-  return digest(parts.length === 1 ? parts[0]! : concat(...parts))
+  return parts.length === 1 ? digest(parts[0]!) : digest(joined(parts, 0))
+}
+
+/** The parts behind `at` bytes, for use before the next call. */
+function joined(parts: Uint8Array[], at: number): Uint8Array {
+  let length = at
+  for (const part of parts) length += part.length
+  const out = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length)
+  let end = at
+  for (const part of parts) {
+    out.set(part, end)
+    end += part.length
+  }
+  return out
 }
 
 /** SHA-256 over bytes that arrive piece by piece. */
@@ -29,22 +45,15 @@ export function hasher(): Hasher {
  */
 export function hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
   const short = key.length > BLOCK_BYTES ? digest(key) : key
-  let length = BLOCK_BYTES
-  for (const part of parts) length += part.length
-  const inner = new Uint8Array(length)
-  const outer = new Uint8Array(BLOCK_BYTES + DIGEST_BYTES)
-  for (let i = 0; i < BLOCK_BYTES; i++) {
-    const byte = short[i] ?? 0
-    inner[i] = byte ^ 0x36
-    outer[i] = byte ^ 0x5c
-  }
-  let at = BLOCK_BYTES
-  for (const part of parts) {
-    inner.set(part, at)
-    at += part.length
-  }
-  outer.set(digest(inner), BLOCK_BYTES)
-  return digest(outer)
+  const inner = digest(padded(joined(parts, BLOCK_BYTES), short, 0x36))
+  return digest(padded(joined([inner], BLOCK_BYTES), short, 0x5c))
+}
+
+/** Puts the key, padded to a block, before what follows it. */
+function padded(bytes: Uint8Array, key: Uint8Array, pad: number): Uint8Array {
+  bytes.fill(pad, 0, BLOCK_BYTES)
+  for (let i = 0; i < key.length; i++) bytes[i] = key[i]! ^ pad
+  return bytes
 }
 
 /** HKDF-SHA-256 (RFC 5869): `length` bytes. Throws RangeError above 8,160 bytes. */

@@ -11,6 +11,8 @@ import { CryptoError } from './error.ts'
 import { sha256 } from './hash.ts'
 
 const HASH_BYTES = 32
+const LEAF_PREFIX = Uint8Array.of(0)
+const NODE_PREFIX = Uint8Array.of(1)
 /** A tree of 2^53 leaves has paths this long; a consistency path has one hash more. */
 const MAX_PATH = 54
 
@@ -33,19 +35,13 @@ export const emptyRange: CompactRange = { size: 0, hashes: [] }
 
 /** SHA-256(0x00 ‖ data). */
 export function leafHash(data: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + data.length)
-  bytes.set(data, 1)
-  return sha256(bytes)
+  return sha256(LEAF_PREFIX, data)
 }
 
 /** SHA-256(0x01 ‖ left ‖ right). Throws PROOF_INVALID unless both have 32 bytes. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   if (!isHash(left) || !isHash(right)) throw invalid('a hash has not 32 bytes')
-  const bytes = new Uint8Array(1 + 2 * HASH_BYTES)
-  bytes[0] = 1
-  bytes.set(left, 1)
-  bytes.set(right, 1 + HASH_BYTES)
-  return sha256(bytes)
+  return sha256(NODE_PREFIX, left, right)
 }
 
 /** The range with one leaf more; `range` stays as it is. Throws PROOF_INVALID unless `leaf` has 32 bytes. */

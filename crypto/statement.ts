@@ -7,7 +7,7 @@
  * Which roles a type needs, and whose key may sign in which, is for protocol/ to say (RULES B2).
  */
 import { concat, equal } from './bytes.ts'
-import { decode, encode, isMap, MAX_RECORD_BYTES, type Value } from './cbor.ts'
+import { decode, encode, endOf, isMap, MAX_RECORD_BYTES, type Value } from './cbor.ts'
 import { type CID, cidOf } from './cid.ts'
 import { isRecordType, isRole, signatureTag } from './domain.ts'
 import { CryptoError } from './error.ts'
@@ -32,6 +32,10 @@ export interface Signed<P extends Payload = Payload> {
   s: Signature[]
 }
 
+/** The encoding of `{ p, s }` around its two values; `p` is a map's first key and `s` its second. */
+const BEFORE_PAYLOAD = Uint8Array.of(0xa2, 0x61, 0x70)
+const BEFORE_SIGNATURES = Uint8Array.of(0x61, 0x73)
+
 /** A committee of 64 seats is the largest signature set. */
 export const MAX_SIGNATURES = 64
 /** ML-DSA-44 takes 2,420 bytes. */
@@ -44,27 +48,33 @@ export function recordId(payload: Payload): CID {
 
 /** One signature over a payload in one role. Throws STATEMENT_MALFORMED for an unusable type or role. */
 export function signRecord(payload: Payload, role: string, key: PrivateKey): Signature {
-  const s = sign(key, toBeSigned(payload, role))
+  const s = sign(key, concat(signatureTag(payload.t, role), encode(payload)))
   return { k: thumbprint(key.public), a: ED25519, r: role, s }
 }
 
 /**
- * Whether `signature` is Ed25519, names this public key, and holds for the payload in its role by the rule of key.ts.
- * Never throws. An unknown algorithm gives false here; whoever words a verdict looks at `a` first.
+ * Whether `signature` is Ed25519, names this public key, and holds for the payload of a record of type `t`, given as its
+ * bytes, in its role by the rule of key.ts. Never throws. An unknown algorithm gives false here; whoever words a verdict
+ * looks at `a` first.
  */
-export function verifySignature(payload: Payload, signature: Signature, publicKey: Uint8Array): boolean {
+export function verifySignature(
+  t: string,
+  payload: Uint8Array,
+  signature: Signature,
+  publicKey: Uint8Array,
+): boolean {
   if (signature.a !== ED25519 || !equal(signature.k, thumbprint(publicKey))) return false
   try {
-    return verify(publicKey, toBeSigned(payload, signature.r), signature.s)
+    return verify(publicKey, concat(signatureTag(t, signature.r), payload), signature.s)
   } catch {
-    return false // no such type, role or value can have been signed
+    return false // in no such type or role can it have been signed
   }
 }
 
 /** The bytes that are stored, sent and committed to. Throws STATEMENT_MALFORMED, CBOR_TOO_LARGE, codes of `encode`. */
 export function encodeSigned(signed: Signed): Uint8Array {
   const { p, s } = checkSigned(signed as unknown as Value)
-  const bytes = encode({ p, s: s as unknown as Value[] })
+  const bytes = concat(BEFORE_PAYLOAD, encode(p), BEFORE_SIGNATURES, encode(s as unknown as Value[]))
   if (bytes.length > MAX_RECORD_BYTES)
     throw new CryptoError('CBOR_TOO_LARGE', `a record of ${bytes.length} bytes`)
   return bytes
@@ -75,8 +85,10 @@ export function decodeSigned(bytes: Uint8Array): Signed {
   return checkSigned(decode(bytes))
 }
 
-function toBeSigned(payload: Payload, role: string): Uint8Array {
-  return concat(signatureTag(payload.t, role), encode(payload))
+/** The bytes of the payload within those of a record that `decodeSigned` takes. */
+export function payloadPart(bytes: Uint8Array): Uint8Array {
+  const from = BEFORE_PAYLOAD.length
+  return bytes.subarray(from, endOf(bytes, from))
 }
 
 function checkSigned(value: Value): Signed {

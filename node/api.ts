@@ -2,7 +2,7 @@
  * The local API: HTTP on loopback with a bearer token, a check of `Host` against DNS rebinding, and problem details with
  * the codes of the core. It translates; every decision is the core's.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Readable } from 'node:stream'
@@ -10,32 +10,24 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { z } from 'zod'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
-import { offer } from '../protocol/agreement.ts'
-import { type PacketDraft, RefusedError } from '../protocol/command.ts'
-import { decodeRoot, encodeRoot } from '../protocol/content.ts'
+import { RefusedError } from '../protocol/command.ts'
+import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
-import { sentence } from '../protocol/machine.ts'
-import type { Secret } from '../protocol/output.ts'
-import type { Constraint, Policy } from '../protocol/policy.ts'
-import { PROFILE } from '../protocol/policy.ts'
+import { witnessKey } from '../protocol/tlog.ts'
+import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
-import { rootHex } from './content.ts'
 import type { Node } from './daemon.ts'
 import { secretKey } from './driver.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
-
 import * as schema from './schema.ts'
+import { makeOffer, publish } from './share.ts'
 
 const VERSION = '0.0.1'
 const USUAL_PORT = 4180
 /** A request's body: 100,000 paths of a publish. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024
-const MAX_WAIT_MS = 60_000
-/** How long a list of offers waits for the catalogs of connected partners. */
-const CATALOG_MS = 3_000
-const PARALLEL_IMPORTS = 4
 const PAGE = 500
 
 /** HTTP status of a code; what is not here and not a bug is 400. */
@@ -52,9 +44,13 @@ const STATUS: Record<string, number> = {
   OUT_OF_ORDER: 409,
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
+  QUOTA_EXCEEDED: 409,
+  ADDRESS_IN_USE: 409,
   OFFER_EXPIRED: 410,
   AGREEMENT_ENDED: 410,
   SOURCE_CHANGED: 409,
+  DISK_FULL: 507,
+  ENOSPC: 507,
   CONTENT_TOO_LARGE: 413,
   WRONG_HOST: 421,
   CONTENT_DAMAGED: 500,
@@ -72,6 +68,8 @@ const RETRYABLE = new Set([
   'TIMED_OUT',
   'CONFLICT',
   'SOURCE_CHANGED',
+  'DISK_FULL',
+  'ENOSPC',
 ])
 
 export interface Api {
@@ -90,7 +88,9 @@ export async function serveApi(node: Node, port: number | undefined): Promise<Ap
   app.removeContentTypeParser('text/plain') // what a form of some web page can send
   app.addHook('onRequest', async request => guard(request, token))
   // Reads see what is queued: an answer waits until that is durable, like everything else that leaves (RULES A1).
-  app.addHook('onSend', async (_request, reply) => (reply.statusCode < 400 ? node.durable() : undefined))
+  app.addHook('onSend', async (_request, reply) =>
+    reply.statusCode < 400 ? node.driver.durable() : undefined,
+  )
   app.setErrorHandler((error, _request, reply) => sendProblem(node, reply, error))
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
@@ -163,11 +163,7 @@ function codeOf(error: unknown): { code: string; status: number } {
 }
 
 type Params = Record<string, string>
-const query = (request: FastifyRequest): Record<string, string | undefined> =>
-  request.query as Record<string, string | undefined>
 const params = (request: FastifyRequest): Params => request.params as Params
-const waitOf = (request: FastifyRequest): number =>
-  Math.min(Math.max(Number(query(request).waitMs ?? 0) || 0, 0), MAX_WAIT_MS)
 
 function routes(app: FastifyInstance, node: Node): void {
   const { views, driver } = node
@@ -191,25 +187,35 @@ function routes(app: FastifyInstance, node: Node): void {
     await node.addWitness(org)
     return partnerView(node, org)
   })
+  app.get('/v1/witnessing', () => witnessing(node))
+  app.post('/v1/witnessing', async request => {
+    await node.serveWitness(schema.witnessingRequest.parse(request.body).listen)
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/logs', async request => {
+    const { origin, key } = schema.acceptRequest.parse(request.body)
+    await driver.submit({ type: 'accept', origin, key })
+    return witnessing(node)
+  })
 
   app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
   app.get('/v1/assets', async () => ({ items: await views.assets() }))
   app.post('/v1/offers', request => makeOffer(node, schema.offerRequest.parse(request.body)))
   app.get('/v1/offers', async request => {
-    const { own, refresh } = query(request)
-    const unreachable = refresh === 'true' && own !== 'true' ? await refreshCatalogs(node) : []
-    return { items: await views.offers(own === undefined ? undefined : own === 'true'), unreachable }
+    const { own, refresh } = schema.offersQuery.parse(request.query)
+    const unreachable = refresh && !own ? await refreshCatalogs(node) : []
+    return { items: await views.offers(own), unreachable }
   })
 
   app.post('/v1/requests', request => ask(node, schema.usageRequest.parse(request.body)))
   app.get('/v1/requests', async () => ({ items: await views.requests() }))
   app.get('/v1/requests/:id', async request => {
+    const { waitMs, after } = schema.requestQuery.parse(request.query)
     const key = await views.negotiationKey(params(request).id!)
-    const { after } = query(request)
     const before = views.requestView(key)
     const view = () => views.requestView(key)
     const moved = () => view().state !== (after ?? before.state) || view().waitsFor !== before.waitsFor
-    await until(node, waitOf(request), event => 'machine' in event && event.machine === key && moved(), moved)
+    await until(node, waitMs, event => 'machine' in event && event.machine === key && moved(), moved)
     return view()
   })
   for (const act of ['approve', 'deny', 'withdraw'] as const)
@@ -236,6 +242,7 @@ function routes(app: FastifyInstance, node: Node): void {
     return transferView(node, machine)
   })
   app.get('/v1/transfers/:id', async request => {
+    const { waitMs } = schema.transferQuery.parse(request.query)
     const key = await views.transferKey(params(request).id!)
     const before = transferView(node, key)
     const moved = () => {
@@ -245,7 +252,7 @@ function routes(app: FastifyInstance, node: Node): void {
     const over = () => before.state === 'COMPLETED' || before.state === 'TERMINATED'
     await until(
       node,
-      waitOf(request),
+      waitMs,
       event => (event.type === 'transfer' || event.type === 'delivery') && moved(),
       over,
     )
@@ -253,8 +260,9 @@ function routes(app: FastifyInstance, node: Node): void {
   })
 
   app.get('/v1/agreements/:id/deliveries', async request => {
+    const { after } = schema.deliveriesQuery.parse(request.query)
     const { stored } = await views.grant(params(request).id!)
-    const { items, more } = await views.deliveries(stored.id, query(request).after, PAGE)
+    const { items, more } = await views.deliveries(stored.id, after, PAGE)
     const next = more ? { next: items.at(-1)![0] } : {}
     return { items: items.map(([, delivery]) => views.deliveryView(delivery)), ...next }
   })
@@ -275,13 +283,13 @@ function routes(app: FastifyInstance, node: Node): void {
   app.get('/v1/consents', async () => ({ items: await views.consents(Date.now()) }))
 
   app.get('/v1/log', request => {
+    const { after, limit } = schema.logQuery.parse(request.query)
     const { size } = driver.state.ledger.tail.range
-    const after = Math.max(0, Number(query(request).after ?? 0) || 0)
-    const limit = Math.min(Math.max(1, Number(query(request).limit ?? 100) || 100), 1_000)
     const head = node.headText()
     const next = after + limit < size ? { next: after + limit } : {}
     return { size, ...(head ? { head } : {}), entries: views.log(size, after, limit), ...next }
   })
+  app.get('/v1/forks', () => ({ items: views.forks() }))
   app.post('/v1/stop', (_request, reply) => {
     setImmediate(() => node.onStop())
     return reply.code(202).send({ stopping: true })
@@ -337,6 +345,13 @@ async function statusOf(node: Node): Promise<schema.Status> {
   }
 }
 
+/** What this node witnesses of other kinds: where, under which key, which logs. */
+const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
+  key: witnessKey(node.env.self.org, node.env.keys.witness.public),
+  ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
+  logs: await node.views.foreignLogs(),
+})
+
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
   const stuck = witnesses
     .filter(each => each.problem)
@@ -344,7 +359,12 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
-  return [...stuck, ...none, ...node.problems]
+  const forked = node.views.forks().map(({ name, org, size }) => ({
+    code: 'LOG_FORKED',
+    text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
+    hint: 'waybill forks',
+  }))
+  return [...stuck, ...none, ...forked, ...node.problems]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {
@@ -364,127 +384,6 @@ function partnerView(node: Node, org: string): schema.Partner {
 const transferView = (node: Node, key: string): schema.Transfer => {
   const view = node.views.transferView(key, 0)
   return { ...view, receivedBytes: node.received.get(view.agreement) ?? 0 }
-}
-
-// Publish and offer.
-
-async function publish(node: Node, body: z.infer<typeof schema.publishRequest>): Promise<schema.Published> {
-  const drafts: PacketDraft[] = new Array(body.files.length)
-  const secrets: Secret[] = []
-  const imported: string[] = []
-  let next = 0
-  const importNext = async (): Promise<void> => {
-    for (let i = next++; i < body.files.length; i = next++) {
-      const { path, name, mediaType } = body.files[i]!
-      const secret = randomBytes(64)
-      const made = await node.content
-        .importFile(path, secret.subarray(0, 32), secret.subarray(32))
-        .catch(error => {
-          throw Object.assign(error, { message: `${name}: ${error.message}` })
-        })
-      imported.push(rootHex(made.root))
-      const { size, rootCid: root, digest } = made
-      drafts[i] = {
-        name: sentence(name),
-        mediaType: mediaType ?? 'application/octet-stream',
-        size,
-        root,
-        rootBytes: encodeRoot(made.root),
-        digest,
-      }
-      secrets.push({ handle: HANDLE.content(root), bytes: secret })
-    }
-  }
-  try {
-    await Promise.all(Array.from({ length: PARALLEL_IMPORTS }, importNext))
-    const { title, domain, level } = body
-    const answer = await node.driver.submit(
-      { type: 'publish', title, domain, level, packets: drafts },
-      secrets,
-    )
-    const { asset: id, packets } = answer as { asset: CID; packets: CID[] }
-    const bytes = drafts.reduce((sum, draft) => sum + draft.size, 0)
-    return { asset: id.toString(), packets: packets.map(each => node.views.packetView(each)), bytes }
-  } catch (error) {
-    next = body.files.length // the other imports end with the file they are at
-    await Promise.allSettled(imported.map(hex => node.content.remove(hex)))
-    throw error
-  }
-}
-
-async function makeOffer(node: Node, body: z.infer<typeof schema.offerRequest>): Promise<schema.Offer> {
-  const audience = await Promise.all(body.to.map(async each => (await node.views.findPartner(each)).id))
-  const answer = await node.driver.submit({
-    type: 'offer',
-    asset: await node.views.assetId(body.asset),
-    audience,
-    policy: policyOf(body, audience),
-    approval: body.approval,
-    untilMs: body.untilMs,
-    ...(body.price ? { price: body.price } : {}),
-    ...(body.notice ? { notice: body.notice } : {}),
-  })
-  return node.views.offerView((answer as { offer: CID }).offer)!
-}
-
-function policyOf(body: z.infer<typeof schema.offerRequest>, audience: CID[]): Policy {
-  const anyOf = (left: string, values: string[]): Constraint[] => {
-    if (values.length === 0) return []
-    return [
-      values.length === 1 ? { left, op: 'eq', right: values[0]! } : { left, op: 'isAnyOf', right: values },
-    ]
-  }
-  const constraints = [
-    ...anyOf('purpose', body.purposes),
-    ...anyOf('recipient', audience.map(String)),
-    { left: 'dateTime', op: 'lt', right: body.untilMs },
-  ]
-  return {
-    profile: PROFILE,
-    permissions: body.allow.map(action => ({ action, constraints })),
-    prohibitions: body.noRedistribution ? [{ action: 'distribute', constraints: [] }] : [],
-  }
-}
-
-/** Asks every connected partner for its catalog; names those that did not answer in time. */
-async function refreshCatalogs(node: Node): Promise<string[]> {
-  const partners = await node.views.partners()
-  const asked = await Promise.all(
-    partners.map(async ({ org, name }) => {
-      if (!node.isConnected(org)) return name
-      const { promise, resolve } = Promise.withResolvers<string | undefined>()
-      let id = ''
-      const listener = (event: { type: string; org?: string; id?: string; complete?: boolean }) => {
-        if (event.type === 'catalog' && event.org === org && event.complete && event.id === id)
-          resolve(undefined)
-      }
-      node.driver.on('event', listener)
-      const timer = setTimeout(() => resolve(name), CATALOG_MS)
-      id = ((await node.driver.submit({ type: 'catalog', org })) as { id: string }).id
-      return promise.finally(() => {
-        clearTimeout(timer)
-        node.driver.off('event', listener)
-      })
-    }),
-  )
-  return asked.filter(name => name !== undefined)
-}
-
-/** Begins a negotiation; an action or purpose that is left out is the offer's, where it names exactly one. */
-async function ask(node: Node, body: z.infer<typeof schema.usageRequest>): Promise<schema.Request> {
-  // An id that came by mail may be of an offer that was never listed here.
-  const known = await node.views.offerId(body.offer).catch(() => refreshCatalogs(node).then(() => undefined))
-  const id = known ?? (await node.views.offerId(body.offer))
-  const offered = node.views.record(offer, id)!.payload
-  const { permissions } = offered.policy
-  const action = body.action ?? (permissions.length === 1 ? permissions[0]!.action : 'use')
-  const purposes = permissions.flatMap(({ constraints }) =>
-    constraints.flatMap(({ left, op, right }) => (left === 'purpose' && op === 'eq' ? [String(right)] : [])),
-  )
-  const purpose = body.purpose ?? (new Set(purposes).size === 1 ? purposes[0]! : 'unspecified')
-  const org = offered.org.toString()
-  const answer = await node.driver.submit({ type: 'request', org, offer: id, action, purpose })
-  return node.views.requestView((answer as { machine: string }).machine)
 }
 
 // Content.

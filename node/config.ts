@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parse, stringify, TomlError } from 'smol-toml'
 import { z } from 'zod'
 import { writeFileDurable } from './file.ts'
+import { listenAddress } from './schema.ts'
 
 const schema = z.strictObject({
   name: z.string().min(1).max(512),
@@ -13,6 +14,8 @@ const schema = z.strictObject({
   apiPort: z.number().int().min(0).max(65_535).optional(),
   /** Ids of the partners that witness the log of this home. */
   witnesses: z.array(z.string().max(128)).max(32).default([]),
+  /** Where this node witnesses logs of other kinds over HTTP, as host:port; left out, it does not. */
+  witnessListen: listenAddress.optional(),
 })
 export type Config = z.infer<typeof schema>
 
@@ -30,6 +33,8 @@ export const paths = (home: string) => ({
   token: join(home, 'token'),
   api: join(home, 'api.json'),
   trust: join(home, 'trust.json'),
+  /** The ports that were taken at the last start. */
+  ports: join(home, 'ports.json'),
 })
 
 export const hasHome = (home: string): boolean => existsSync(paths(home).config)

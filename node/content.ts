@@ -28,6 +28,7 @@ import {
 } from '../protocol/content.ts'
 import { BlockWriter } from './block-writer.ts'
 import { isTemporary, readFully, replaceFile, SharedSync, temporaryName } from './file.ts'
+import { checkRoom } from './room.ts'
 
 /** Content files kept open for reading: one file handle and at most 2 MiB of digests each. */
 const MAX_OPEN = 32
@@ -93,8 +94,8 @@ export class ContentFiles implements AsyncDisposable {
 
   /**
    * Seals a regular file into content, one block after another; the files are durable when it returns. The key must be
-   * fresh, and is lost with an import that fails (RULES F2). Throws NOT_A_FILE, SOURCE_UNREADABLE, CONTENT_TOO_LARGE, and
-   * SOURCE_CHANGED when the file was written to meanwhile. A file handle stays open.
+   * fresh, and is lost with an import that fails (RULES F2). Throws NOT_A_FILE, SOURCE_UNREADABLE, CONTENT_TOO_LARGE, DISK_FULL,
+   * and SOURCE_CHANGED when the file was written to meanwhile. A file handle stays open.
    */
   async importFile(source: string | FileHandle, contentKey: Uint8Array, salt: Uint8Array): Promise<Imported> {
     const file = typeof source === 'string' ? await openSource(source) : source
@@ -166,11 +167,22 @@ export class ContentFiles implements AsyncDisposable {
     this.#receiving.add(hex)
     const release = () => this.#receiving.delete(hex)
     try {
-      return await Receiver.open(paths(this.#dir, hex), root, this.#names, await this.has(root), release)
+      const complete = await this.has(root)
+      if (!complete) await this.#checkRoom(paths(this.#dir, hex), root)
+      return await Receiver.open(paths(this.#dir, hex), root, this.#names, complete, release)
     } catch (error) {
       release()
       throw error
     }
+  }
+
+  /** Throws DISK_FULL unless what is missing fits. */
+  async #checkRoom({ part }: Paths, root: Root): Promise<void> {
+    const here = await stat(part).then(
+      ({ size }) => size,
+      () => 0,
+    )
+    await checkRoom(this.#dir, cipherOffset(root, root.count) - here)
   }
 
   /** Deletes the content, received in full or in part, if there is any. Throws CONTENT_BUSY while it is received. */
@@ -203,6 +215,7 @@ export class ContentFiles implements AsyncDisposable {
 
   async #import(source: Source, contentKey: Uint8Array, salt: Uint8Array): Promise<Imported> {
     blockSizeFor(source.size) // refuse before anything is written
+    await checkRoom(this.#dir, source.size)
     const writer = await BlockWriter.open(temporaryName(join(this.#dir, 'import')))
     try {
       const { digests, digest } = await sealAll(source, contentKey, salt, writer)
@@ -280,7 +293,8 @@ async function fileSource(file: FileHandle): Promise<Source> {
     },
     check: async () => {
       const after = await file.stat({ bigint: true })
-      if (after.size !== before.size || after.mtimeNs !== before.mtimeNs) throw changed()
+      const isLonger = (await readFully(file, new Uint8Array(1), size).catch(unreadable)) > 0 // as files of /proc are
+      if (isLonger || after.size !== before.size || after.mtimeNs !== before.mtimeNs) throw changed()
     },
   }
 }

@@ -13,6 +13,7 @@ import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
 import { keyOf } from '../protocol/identity.ts'
 import { KEY } from '../protocol/layout.ts'
+import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
 import type { Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
@@ -28,13 +29,16 @@ import { type Config, hasHome, paths, readConfig, writeConfig } from './config.t
 import { type ContentFiles, openContentFiles } from './content.ts'
 import { Driver, secretKey } from './driver.ts'
 import { Exchange } from './exchange.ts'
-import { writeFileDurable } from './file.ts'
-import { ensureToken, HomeError, initHome, readSelf, signingKeys } from './home.ts'
+import { sweepTemporary, writeFileDurable } from './file.ts'
+import { Gatherer } from './gather.ts'
+import { acquireHome, checkName, ensureToken, HomeError, makeHome, readSelf, signingKeys } from './home.ts'
 import { openKeystore, openSecret } from './keystore.ts'
-import { acquireLock } from './lock.ts'
+import { openWhereKnown } from './listen.ts'
+import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
+import { serveWitness, type WitnessServer } from './witness-http.ts'
 
 export { initHome } from './home.ts'
 
@@ -63,19 +67,16 @@ export interface Daemon {
 /** Messages of one partner that may be in the core and not durable yet, before it is slowed down. */
 const MAX_UNDER_WAY = 256
 const JOIN_TIMEOUT_MS = 20_000
-/** Usual ports of the mesh: the first, and how many are tried. */
-const FIRST_PORT = 4101
-const USUAL_PORTS = 20
 /** Marks that the store has begun: without it level would silently open an empty one in its place. */
 const BEGUN = 'begun'
 
 /** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
 export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
   selfTest()
-  const made = await prepare(home, options)
-  const lock = acquireLock(home)
+  const lock = await lockHome(home, options)
   await using undo = new AsyncDisposableStack()
   undo.defer(() => lock.release())
+  const made = await prepare(home, options)
   const node = await Node.open(home, options, undo)
   await node.start()
   lock.update({ api: node.apiUrl })
@@ -102,21 +103,29 @@ export async function runDaemon(home: string, options: DaemonOptions = {}): Prom
   }
 }
 
-async function prepare(home: string, options: DaemonOptions): Promise<boolean> {
+/** The lock comes before everything that is written: of two first starts on one home one makes it. */
+async function lockHome(home: string, { name }: DaemonOptions): Promise<Lock> {
+  if (!hasHome(home)) {
+    if (!name) throw new HomeError('HOME_MISSING', `there is no home at ${home}, and no name to make one`)
+    checkName(name)
+  }
+  return acquireHome(home)
+}
+
+/** Makes what is missing of a home, and clears away what a crash left. */
+async function prepare(home: string, { name, passphrase, listen, apiPort }: DaemonOptions): Promise<boolean> {
+  await sweepTemporary(home, paths(home).keys)
   if (hasHome(home)) {
     await ensureToken(home)
     return false
   }
-  if (!options.name)
-    throw new HomeError('HOME_MISSING', `there is no home at ${home}, and no name to make one`)
-  const { name, passphrase, listen, apiPort } = options
-  const { created } = await initHome(home, {
-    name,
+  await makeHome(home, {
+    name: name!,
     ...(passphrase ? { passphrase } : {}),
     ...(listen ? { listen } : {}),
     ...(apiPort === undefined ? {} : { apiPort }),
   })
-  return created
+  return true
 }
 
 /** What runs: store, core, network, exchange. The API reaches all of it through this. */
@@ -130,6 +139,7 @@ export class Node {
   readonly driver: Driver
   readonly exchange: Exchange
   readonly views: Views
+  readonly #gatherer: Gatherer = new Gatherer(this)
   /** What a person should look at, newest last. */
   readonly problems: { code: string; text: string }[] = []
   readonly openSecret: (handle: string, sealed: Uint8Array) => Uint8Array
@@ -137,8 +147,15 @@ export class Node {
   readonly received = new Map<string, number>()
   network!: Network
   apiUrl = ''
+  /** Where logs of other kinds are witnessed; absent while they are not. */
+  witnessServer: WitnessServer | undefined
   onStop: (error?: Error) => void = () => {}
   #config: Config
+  #gossiping: NodeJS.Timeout | undefined
+  /** Partners whose log was seen to grow since the last round of gossip. */
+  readonly #seen = new Set<string>()
+  /** Size of the head that partners were shown last. */
+  #shownSize = 0
   readonly #orgs = new Map<string, string>()
   readonly #peers = new Map<string, string>()
   readonly #underWay = new Map<string, number>()
@@ -210,6 +227,8 @@ export class Node {
     const node = new Node(home, config, log, store, content, env, keys.home)
     fatal = error => node.#fatal(error)
     undo.defer(async () => {
+      clearTimeout(node.#gossiping)
+      node.#gatherer.stop()
       node.exchange.stop()
       node.driver.stop()
       await store.idle().catch(() => {})
@@ -231,29 +250,23 @@ export class Node {
       onHello: (peerId: string, bytes: Uint8Array) => this.#hello(peerId, bytes),
       onBulk: (peerId: string, request: Uint8Array) => this.exchange.serve(this.#orgs.get(peerId)!, request),
       onConnected: (peerId: string) => this.#connected(peerId),
-      onDisconnected: (peerId: string) =>
-        this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected'),
+      onDisconnected: (peerId: string) => this.#disconnected(peerId),
     } satisfies Omit<NetworkOptions, 'listen'>
-    this.network = await this.#listen(network, options.listen ?? this.#config.listen)
+    this.network = await openWhereKnown(
+      this.home,
+      options.listen ?? this.#config.listen,
+      listen => openNetwork({ ...network, listen }),
+      listen => this.log.warn({ listen }, 'another program listens there; trying the next'),
+    )
     undo.defer(() => this.network.stop())
     for (const partner of await this.views.partners()) this.#admit(partner)
+    if (this.#config.witnessListen)
+      this.witnessServer = await serveWitness(this.driver, this.#config.witnessListen)
+    undo.defer(() => this.witnessServer?.close())
     const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
     this.apiUrl = api.url
     undo.defer(() => rm(paths(this.home).api, { force: true }))
     undo.defer(() => api.close())
-  }
-
-  /** Opens the network where the operator said, else on the usual port or the next that is free. */
-  async #listen(network: Omit<NetworkOptions, 'listen'>, listen: string[] | undefined): Promise<Network> {
-    if (listen) return openNetwork({ ...network, listen })
-    for (let port = FIRST_PORT; port < FIRST_PORT + USUAL_PORTS; port++)
-      try {
-        return await openNetwork({ ...network, listen: [`/ip4/0.0.0.0/tcp/${port}`] })
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'ADDRESS_IN_USE') throw error
-        this.log.warn({ port }, 'the port is in use by another program; trying the next')
-      }
-    return openNetwork({ ...network, listen: ['/ip4/0.0.0.0/tcp/0'] })
   }
 
   /** Takes up what was open, and tells where the API is: from here on the node is ready. */
@@ -264,6 +277,8 @@ export class Node {
     const api = { schema: 'waybill.api/1', url: this.apiUrl, pid: process.pid, peer: this.network.peerId }
     await writeFileDurable(paths(this.home).api, new TextEncoder().encode(JSON.stringify(api)), 0o600)
     for (const peerId of this.#orgs.keys()) this.greet(peerId)
+    await this.#gatherer.start()
+    this.#gossipLater()
   }
 
   // Partners.
@@ -289,6 +304,32 @@ export class Node {
   #connected(peerId: string): void {
     this.log.info({ partner: this.#orgs.get(peerId) }, 'partner connected')
     this.greet(peerId)
+  }
+
+  /** What waits to be said makes the network dial: whoever of the two has moved, the other is where it was. */
+  #disconnected(peerId: string): void {
+    this.log.info({ partner: this.#orgs.get(peerId) }, 'partner disconnected')
+    this.greet(peerId)
+  }
+
+  /** On a beat with jitter, so that the moment of a head does not tell the moment of a deal (RULES D8). */
+  #gossipLater(): void {
+    const waitMs = GOSSIP_MS * (0.75 + Math.random() / 2)
+    this.#gossiping = setTimeout(() => {
+      this.#gossip()
+      this.#gossipLater()
+    }, waitMs)
+  }
+
+  /** Partners know the head of the connect; this tells those who stay connected what the log has come to since. */
+  #gossip(forks = false): void {
+    const size = this.headSize()
+    const orgs = this.network.connected().flatMap(peerId => this.#orgs.get(peerId) ?? [])
+    const about = [...this.#seen].slice(0, MAX_RUMOURS)
+    if ((size === this.#shownSize && about.length === 0 && !forks) || orgs.length === 0) return
+    this.#shownSize = size
+    for (const org of about) this.#seen.delete(org)
+    this.#background(this.driver.submit({ type: 'gossip', orgs, about, forks }))
   }
 
   async #hello(peerId: string, bytes: Uint8Array): Promise<Uint8Array> {
@@ -332,11 +373,14 @@ export class Node {
     await this.driver.submit({ type: 'start', machine: 'log' })
   }
 
-  /** Resolves when everything that is queued now is durable. */
-  durable(): Promise<void> {
-    return new Promise(resolve => {
-      this.store.commit([], resolve)
-    })
+  /** Begins to witness logs of other kinds over HTTP at `host:port`, or ends it; at once and after every restart. */
+  async serveWitness(listen: string | undefined): Promise<void> {
+    const { witnessListen: _, ...rest } = this.#config
+    await this.witnessServer?.close()
+    this.witnessServer = undefined
+    if (listen !== undefined) this.witnessServer = await serveWitness(this.driver, listen)
+    this.#config = { ...rest, ...(listen === undefined ? {} : { witnessListen: listen }) }
+    await writeConfig(this.home, this.#config)
   }
 
   /** What the collecting of evidence looks at. */
@@ -404,7 +448,8 @@ export class Node {
   }
 
   #note(event: Event): void {
-    if (event.type === 'paired') {
+    if (event.type === 'seen') this.#seen.add(event.org)
+    else if (event.type === 'paired') {
       const partner = this.views.partner(event.org)!
       this.log.info({ partner: event.org, name: event.name }, 'paired')
       this.greet(this.#admit(partner))
@@ -414,12 +459,9 @@ export class Node {
       this.#background(this.saveTrust())
     } else if (event.type === 'violation') {
       this.log.warn(event, 'violation')
-    } else if (event.type === 'inconsistent') {
-      this.log.error(event, 'a log was rewritten')
-      this.problems.push({
-        code: 'LOG_REWRITTEN',
-        text: `${event.org} has signed two contradicting heads of its log`,
-      })
+    } else if (event.type === 'forked') {
+      this.log.error(event, 'a log was forked and is closed')
+      this.#gossip(true)
     } else this.log.trace({ event: event.type }, 'event')
   }
 
@@ -440,7 +482,8 @@ export class Node {
 
   #fatal(error: Error): void {
     this.log.fatal({ error: String(error.stack ?? error) }, 'the store cannot be relied on; stopping')
-    this.onStop(error)
+    this.driver.fail(error)
+    setImmediate(() => this.onStop(error)) // whoever waits for an answer gets this error first
   }
 }
 

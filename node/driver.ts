@@ -8,12 +8,13 @@ import type { Answer } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
+import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret } from '../protocol/output.ts'
 import { type Env, type Input, open, type PeerState, step } from '../protocol/peer.ts'
+import { freshSeed } from './entropy.ts'
 import { sealSecret } from './keystore.ts'
 import type { Store } from './store.ts'
 
@@ -54,6 +55,8 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   #timer: NodeJS.Timeout | undefined
   #timerAtMs = Number.POSITIVE_INFINITY
   #stopped = false
+  /** Callers that wait for the store. */
+  readonly #waiting = new Set<(error: Error) => void>()
   state: PeerState
 
   constructor(options: DriverOptions) {
@@ -80,9 +83,9 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
    */
   submit(input: DriverInput, secrets: Secret[] = []): Promise<Answer | undefined> {
     if (this.#stopped) return Promise.reject(new DriverError('STOPPED', 'the node is stopping'))
-    const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>()
+    const { promise, resolve, reject } = this.#wait<Answer | undefined>()
     try {
-      const next = step(this.state, { ...input, seed: randomBytes(32) } as Input, now(), this.#options.env)
+      const next = step(this.state, { ...input, seed: freshSeed() } as Input, now(), this.#options.env)
       if (next.damaged) throw this.#fatal(new DriverError('STORE_INCONSISTENT', next.damaged))
       const { output } = next
       const writes = [
@@ -103,9 +106,38 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
         this.#reload()
         this.#options.onBug(error as Error)
       }
-      reject(error)
+      reject(error as Error)
     }
     return promise
+  }
+
+  /** Resolves when everything that is queued now is durable. */
+  durable(): Promise<void> {
+    const { promise, resolve, reject } = this.#wait<void>()
+    try {
+      this.#options.store.commit([], resolve)
+    } catch (error) {
+      reject(error as Error)
+    }
+    return promise
+  }
+
+  /** The store cannot be written any more: whoever waits for it is told, and nothing else leaves (RULES A1). */
+  fail(error: Error): void {
+    this.stop()
+    for (const reject of this.#waiting) reject(error)
+  }
+
+  #wait<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    this.#waiting.add(reject)
+    const settled =
+      <A>(settle: (with_: A) => void) =>
+      (outcome: A) => {
+        this.#waiting.delete(reject)
+        settle(outcome)
+      }
+    return { promise, resolve: settled(resolve), reject: settled(reject) }
   }
 
   /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */
@@ -140,16 +172,11 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
 
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
-    const entries: Uint8Array[] = []
-    for (let index = from; index < to; index++) {
-      const entry = readEntryAt(key => this.#options.store.get(key), index)?.entry
-      if (!entry) {
-        this.#fatal(new DriverError('STORE_INCONSISTENT', `entry ${index} is not in the store`))
-        return
-      }
-      entries.push(entry)
-    }
-    this.#background({ type: 'leaves', entries })
+    const kept = [...readEntries(key => this.#options.store.get(key), from, to)]
+    const entries = kept.map(({ entry }) => entry)
+    if (entries.length === to - from) this.#background({ type: 'leaves', entries })
+    else
+      this.#fatal(new DriverError('STORE_INCONSISTENT', `entry ${from + entries.length} is not in the store`))
   }
 
   async #page(ask: Extract<Event, { type: 'ask-page' }>): Promise<void> {

@@ -3,8 +3,8 @@
  * which packet; here bytes are streamed, hashed and ciphered, and the outcome goes back as input.
  */
 import { equal, toHex } from '../crypto/bytes.ts'
-import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { asCid, type CID, digestOf, parseCid } from '../crypto/cid.ts'
+import { decode, encode } from '../crypto/cbor.ts'
+import { type CID, digestOf, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { open as openSeal } from '../crypto/seal.ts'
 import { cipherBlockSize, DIGEST_BYTES, decodeRoot, type Root } from '../protocol/content.ts'
@@ -13,6 +13,7 @@ import type { Event } from '../protocol/event.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import type { Secret } from '../protocol/output.ts'
 import { permits } from '../protocol/peer.ts'
+import { type Infer, link, object, uint } from '../protocol/shape.ts'
 import { ContentError, type ContentFiles } from './content.ts'
 import { type Driver, now, secretKey } from './driver.ts'
 import { openSecret } from './keystore.ts'
@@ -21,6 +22,8 @@ type Ask<T extends Event['type']> = Extract<Event, { type: T }>
 
 /** Packets fetched at once: a stream each, enough to hide the round trips of small ones. */
 const PARALLEL_FETCHES = 8
+/** Two ids and a number. */
+const MAX_REQUEST_BYTES = 1_024
 /** A peer that sends wrong bytes is asked this often. */
 const MAX_BAD_FETCHES = 3
 /** Attempts after which a person is told. */
@@ -283,12 +286,12 @@ async function openContent(
   }
 }
 
-function readRequest(bytes: Uint8Array): { agreement: CID; packet: CID; from: number } {
+const requestShape = object({ agreement: link, packet: link, from: uint })
+
+function readRequest(bytes: Uint8Array): Infer<typeof requestShape> {
   try {
-    const value = decode(bytes, 1_024) as Record<string, Value>
-    const [agreement, packet, from] = [asCid(value.agreement), asCid(value.packet), value.from]
-    if (agreement && packet && typeof from === 'number' && Number.isSafeInteger(from) && from >= 0)
-      return { agreement, packet, from }
+    const value = decode(bytes, MAX_REQUEST_BYTES)
+    if (!requestShape.check(value, 'request')) return value as unknown as Infer<typeof requestShape>
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error
   }

@@ -1,9 +1,11 @@
 /** Files that must survive a power cut: a temporary file, fsync, rename, fsync of the directory. */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** What marks a file that is not finished; whoever owns a directory may delete such files at start. */
 const TEMPORARY = '.unfinished-'
+
+const LOCK_MAKING_MS = 60_000
 
 let counter = 0
 
@@ -16,6 +18,21 @@ export function temporaryName(path: string): string {
 /** Whether a file of this name was left by a writer that did not finish. */
 export function isTemporary(name: string): boolean {
   return name.startsWith(TEMPORARY)
+}
+
+/** Deletes what writers left unfinished in these directories, as far as they exist. Only for whoever holds them alone. */
+export async function sweepTemporary(...dirs: string[]): Promise<void> {
+  for (const path of dirs)
+    for (const name of await readdir(path).catch(() => []))
+      if (isTemporary(name) && !(await isLockInMaking(join(path, name))))
+        await rm(join(path, name), { recursive: true, force: true })
+}
+
+/** Of a home's files only the lock is ever written by those who do not hold it, within moments. */
+async function isLockInMaking(path: string): Promise<boolean> {
+  if (!path.endsWith('-lock')) return false
+  const made = await stat(path).catch(() => undefined)
+  return made !== undefined && Date.now() - made.mtimeMs < LOCK_MAKING_MS
 }
 
 /** Replaces the file at `path` with `bytes`: after a crash at any moment it holds either the old or the new content. */

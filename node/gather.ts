@@ -2,10 +2,12 @@
  * Evidence as this home can give it: its own records and proofs, and the other side's proofs, asked for over the mesh. What
  * the other side gave is kept, so that evidence can be written again while it is away.
  */
+import { text, utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { type CID, cidOf } from '../crypto/cid.ts'
+import { type CID, cidOf, parseCid } from '../crypto/cid.ts'
 import { parseNote } from '../crypto/note.ts'
 import { collectConsent, collectDelivery, recordsOf } from '../protocol/collect.ts'
+import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
 import { formatEvidence } from '../protocol/evidence.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
@@ -17,6 +19,9 @@ import { secretKey } from './driver.ts'
 const WAIT_MS = 2_000
 const ASK_AGAIN_MS = 100
 const ANSWER_MS = 1_000
+/** After a delivery, when its heads have been signed and cosigned; then while they have not. */
+const FIRST_MS = 500
+const AGAIN_MS = 5_000
 
 /** The evidence file of one delivered packet. */
 export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID): Promise<Uint8Array> {
@@ -52,7 +57,7 @@ async function gathered(node: Node, org: string, records: CID[]): Promise<{ thei
   const end = performance.now() + WAIT_MS
   const waited = inVain.get(node) ?? new Map<string, string>()
   inVain.set(node, waited)
-  const key = KEY.proofs(org, cidOf(encode(records), 'dag-cbor'))
+  const key = proofsKey(org, records)
   let theirs = keptProofs(node, key)
   for (;;) {
     const reply = await proofsOf(node, org, records)
@@ -83,6 +88,88 @@ function keepProofs(node: Node, key: string, reply: ProofReply): void {
   if (kept && isWhole(kept) && kept.witnesses.length >= reply.witnesses.length) return
   node.store.commit([{ key, value: encode(reply as unknown as Value) }], () => {})
 }
+
+/**
+ * Proofs of deliveries that are over, gathered while the other side is there: evidence must not depend on a partner who may
+ * be gone when somebody asks for it. What is not proven yet is remembered over a restart.
+ */
+export class Gatherer {
+  readonly #node: Node
+  /** Partners, by the machine of a delivery with them. */
+  readonly #unproven = new Map<string, string>()
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(node: Node) {
+    this.#node = node
+  }
+
+  async start(): Promise<void> {
+    const { store, driver } = this.#node
+    for (const [key, org] of await store.list(KEY.allUnproven))
+      this.#unproven.set(key.slice(KEY.allUnproven.length), text(org))
+    driver.on('event', event => this.#take(event))
+    this.#later(FIRST_MS)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #take(event: Event): void {
+    if (event.type !== 'delivery' || event.state !== 'DONE') return
+    const { machine, org } = event
+    this.#unproven.set(machine, org)
+    this.#node.store.commit([{ key: KEY.unproven(machine), value: utf8(org) }], () => {})
+    this.#later(FIRST_MS)
+  }
+
+  #later(ms: number): void {
+    if (this.#stopped || this.#timer || this.#unproven.size === 0) return
+    this.#timer = setTimeout(() => void this.#round(), ms)
+  }
+
+  /** One delivery after another, and with each partner up to the first that its log does not prove yet. */
+  async #round(): Promise<void> {
+    const waiting = new Set<string>()
+    for (const [machine, org] of this.#unproven) {
+      if (this.#stopped) return
+      if (waiting.has(org)) continue
+      if (await this.#gather(machine, org).catch(error => this.#failed(error))) this.#proven(machine)
+      else waiting.add(org)
+    }
+    this.#timer = undefined
+    this.#later(AGAIN_MS)
+  }
+
+  async #gather(machine: string, org: string): Promise<boolean> {
+    const delivery = this.#node.driver.delivery(machine)
+    const [agreement, packet] = [parseCid(delivery.agreement), parseCid(delivery.packet)]
+    for (const records of [[agreement], recordsOf(this.#node.reading(), { agreement, packet })]) {
+      const key = proofsKey(org, records)
+      const kept = keptProofs(this.#node, key)
+      if (kept && isWhole(kept)) continue
+      const reply = await proofsOf(this.#node, org, records)
+      if (!reply || !isWhole(reply)) return false
+      keepProofs(this.#node, key, reply)
+    }
+    return true
+  }
+
+  /** What can never be proven, such as a rejected packet, is not tried again. */
+  #failed(error: Error): boolean {
+    this.#node.log.debug({ error: String(error) }, 'a delivery is not proven')
+    return error instanceof ProtocolError
+  }
+
+  #proven(machine: string): void {
+    this.#unproven.delete(machine)
+    if (!this.#stopped) this.#node.store.commit([{ key: KEY.unproven(machine) }], () => {})
+  }
+}
+
+const proofsKey = (org: string, records: CID[]): string => KEY.proofs(org, cidOf(encode(records), 'dag-cbor'))
 
 /** Every record asked for stands under a head that is cosigned. */
 const isWhole = (reply: ProofReply): boolean => !reply.pending && isCosigned(reply)

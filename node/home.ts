@@ -15,6 +15,7 @@ import { text } from '../protocol/shape.ts'
 import { hasHome, paths, writeConfig } from './config.ts'
 import { syncDirectory, temporaryName, writeFileDurable } from './file.ts'
 import { createKeystore, type Keys, openKeystore } from './keystore.ts'
+import { acquireLock, type Lock } from './lock.ts'
 
 /** Bodies of a log are kept this long unless the genesis says otherwise, in days. */
 const RETENTION_DAYS = 3_650
@@ -36,21 +37,42 @@ export interface InitOptions {
   apiPort?: number
 }
 
-/** Makes a home, or finishes one whose making was cut off. The configuration comes last: with it the home exists. */
+/** Makes a home unless it is there. Throws HOME_LOCKED while another process makes it. */
 export async function initHome(
   home: string,
   options: InitOptions,
 ): Promise<{ id: string; name: string; created: boolean }> {
   selfTest()
-  if (hasHome(home)) {
-    const self = await readSelf(home)
-    return { id: self.org, name: self.identity.name, created: false }
+  let created = false
+  if (!hasHome(home)) {
+    checkName(options.name)
+    using _lock = await acquireHome(home)
+    if (!hasHome(home)) {
+      await makeHome(home, options)
+      created = true
+    }
   }
-  // Before anything is written: a genesis with a name that no reader takes would leave a home that never opens.
-  const bad =
-    options.name === '' ? 'the name is empty' : text(MAX_NAME_LENGTH).check(options.name, 'the name')
-  if (bad) throw new ProtocolError('MALFORMED', bad)
+  const self = await readSelf(home)
+  return { id: self.org, name: self.identity.name, created }
+}
+
+/** The lock of a home, whose folder is made if need be. */
+export async function acquireHome(home: string): Promise<Lock> {
   await mkdir(home, { recursive: true, mode: 0o700 })
+  return acquireLock(home)
+}
+
+/** A genesis with a name that no reader takes would leave a home that never opens. */
+export function checkName(name: string): void {
+  const bad = name === '' ? 'the name is empty' : text(MAX_NAME_LENGTH).check(name, 'the name')
+  if (bad) throw new ProtocolError('MALFORMED', bad)
+}
+
+/**
+ * Makes a home, or finishes one whose making was cut off. The configuration comes last: with it the home exists. The
+ * caller holds the lock and has checked the name.
+ */
+export async function makeHome(home: string, options: InitOptions): Promise<void> {
   const at = paths(home)
   const keys = existsSync(at.keys)
     ? await openKeystore(at.keys, options.passphrase)
@@ -63,8 +85,6 @@ export async function initHome(
     ...(listen ? { listen } : {}),
     ...(apiPort === undefined ? {} : { apiPort }),
   })
-  const self = await readSelf(home)
-  return { id: self.org, name: self.identity.name, created: true }
 }
 
 /** The token of the local API; one that was deleted is made anew, which locks out whoever has the old one. */

@@ -105,6 +105,9 @@ function write(path: string, holder: Holder): string {
   try {
     writeSync(file, `${JSON.stringify(holder)}\n`)
     fsyncSync(file)
+  } catch (error) {
+    rmSync(own, { force: true })
+    throw error
   } finally {
     closeSync(file)
   }

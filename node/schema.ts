@@ -8,6 +8,14 @@ const id = z.string().min(1).max(128)
 const name = z.string().max(512)
 const count = z.number().int().nonnegative()
 
+/** In a query, where everything is text: a number that is none must not pass for another one. */
+const wholeNumber = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, 'not a whole number')
+  .transform(Number)
+const flag = z.enum(['true', 'false']).transform(text => text === 'true')
+const waitMs = wholeNumber.pipe(z.number().max(60_000)).default(0)
+
 /** What went wrong: RFC 9457 problem details with a stable code, and what to do next. */
 export const problem = z.object({
   type: z.string(),
@@ -67,6 +75,26 @@ export const joinRequest = z.strictObject({ ticket: z.string().max(8192) })
 export const joined = z.object({ id, name })
 export const witnessRequest = z.strictObject({ partner: id })
 
+/** `host:port`, `[v6]:port`; port 0 takes a free one. */
+export const listenAddress = z
+  .string()
+  .max(256)
+  .regex(/^([^\s:/]+|\[[0-9a-f:.]+\]):\d{1,5}$/, 'is no host:port')
+/** A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. */
+export const fork = z.object({ org: id, name, size: count, newerSize: count, proof: z.string() })
+export type ForkView = z.infer<typeof fork>
+
+/** Where to witness logs of other kinds; nothing ends it. */
+export const witnessingRequest = z.strictObject({ listen: listenAddress.optional() })
+export const acceptRequest = z.strictObject({ origin: z.string().max(1024), key: z.string().max(4096) })
+export const witnessing = z.object({
+  /** The verifier key of our cosignatures, as clients of other logs take it. */
+  key: z.string(),
+  url: z.string().optional(),
+  logs: z.array(z.object({ origin: z.string(), keys: z.array(z.string()), size: count })),
+})
+export type Witnessing = z.infer<typeof witnessing>
+
 export const publishRequest = z.strictObject({
   title: name,
   domain: z.string().max(256).default('general'),
@@ -121,6 +149,7 @@ export const offer = z.object({
   audience: z.array(id),
 })
 export type Offer = z.infer<typeof offer>
+export const offersQuery = z.strictObject({ own: flag.optional(), refresh: flag.default(false) })
 /** Offers, and the partners that could not be asked just now. */
 export const offers = z.object({ items: z.array(offer), unreachable: z.array(name) })
 
@@ -137,6 +166,8 @@ export const refusal = z.object({
   allowed: z.string().optional(),
   next: z.string().optional(),
 })
+/** Waits until the state is not `after` any more, at most `waitMs`. */
+export const requestQuery = z.strictObject({ waitMs, after: z.string().max(32).optional() })
 /** A negotiation, seen from either side. */
 export const request = z.object({
   id,
@@ -157,6 +188,7 @@ export const request = z.object({
 export type Request = z.infer<typeof request>
 export const decision = z.strictObject({ reason: name.optional() })
 
+export const transferQuery = z.strictObject({ waitMs })
 export const transferRequest = z.strictObject({ agreement: id })
 export const transfer = z.object({
   id,
@@ -174,6 +206,7 @@ export const transfer = z.object({
 })
 export type Transfer = z.infer<typeof transfer>
 
+export const deliveriesQuery = z.strictObject({ after: z.string().max(128).optional() })
 /** One packet under one agreement, at either side. */
 export const delivery = z.object({
   agreement: id,
@@ -215,6 +248,10 @@ export const consent = z.object({
 })
 export type Consent = z.infer<typeof consent>
 
+export const logQuery = z.strictObject({
+  after: wholeNumber.default(0),
+  limit: wholeNumber.pipe(z.number().min(1).max(1_000)).default(100),
+})
 export const logEntry = z.object({
   index: count,
   kind: z.string(),

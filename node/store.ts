@@ -56,10 +56,8 @@ export interface Store extends AsyncDisposable {
   close(): Promise<void>
 }
 
-export interface Operation {
-  key: string
-  value: Uint8Array | undefined
-}
+/** A put, or without a value a deletion. */
+export type Operation = Pick<Write, 'key' | 'value'>
 
 /** What group commit needs of a medium. `batch` is atomic, in order, and settles when it is durable. */
 export interface Disk {
@@ -86,18 +84,21 @@ export function groupCommit(disk: Disk, onFailure: (error: Error) => void): Stor
   return new GroupStore(disk, onFailure)
 }
 
+/** Commits that become durable together; of several writes of a key the last one counts. */
 interface Group {
-  operations: Operation[]
+  operations: Map<string, Operation>
   releases: (() => void)[]
 }
+const emptyGroup = (): Group => ({ operations: new Map(), releases: [] })
 
 class GroupStore implements Store {
   readonly #disk: Disk
   readonly #onFailure: (error: Error) => void
-  /** The last queued operation of each key whose batch is not durable yet. */
-  readonly #overlay = new Map<string, Operation>()
   readonly #waiting = new Set<PromiseWithResolvers<void>>()
-  #open: Group = { operations: [], releases: [] }
+  /** Takes commits. */
+  #open = emptyGroup()
+  /** Is being made durable. */
+  #syncing = emptyGroup()
   #busy = false
   #unusable: StoreError | undefined
 
@@ -108,18 +109,14 @@ class GroupStore implements Store {
 
   get(key: string): Uint8Array | undefined {
     if (this.#unusable) throw this.#unusable
-    const queued = this.#overlay.get(key)
+    const queued = this.#open.operations.get(key) ?? this.#syncing.operations.get(key)
     return queued ? queued.value : this.#disk.get(key)
   }
 
   commit(writes: Write[], release: () => void): boolean {
     if (this.#unusable) throw this.#unusable
     for (const write of writes) if (write.if !== undefined && !this.#holds(write.key, write.if)) return false
-    for (const { key, value } of writes) {
-      const operation = { key, value }
-      this.#overlay.set(key, operation)
-      this.#open.operations.push(operation)
-    }
+    for (const write of writes) this.#open.operations.set(write.key, write)
     this.#open.releases.push(release)
     this.#wake()
     return true
@@ -168,11 +165,13 @@ class GroupStore implements Store {
 
   /** Makes the open group durable and releases it; what was queued meanwhile is the next group. */
   async #run(): Promise<void> {
-    const group = this.#open
-    this.#open = { operations: [], releases: [] }
+    const { operations, releases } = this.#open
+    this.#syncing = this.#open
+    this.#open = emptyGroup()
     try {
-      if (group.operations.length > 0) await this.#disk.batch(group.operations)
-      this.#settle(group)
+      if (operations.size > 0) await this.#disk.batch([...operations.values()])
+      this.#syncing = emptyGroup()
+      for (const release of releases) release()
     } catch (error) {
       this.#fail(error)
     }
@@ -180,17 +179,10 @@ class GroupStore implements Store {
     if (this.#open.releases.length > 0) this.#wake()
   }
 
-  /** The group is durable: reads come from the disk again, except for keys that were queued anew since. */
-  #settle(group: Group): void {
-    for (const operation of group.operations)
-      if (this.#overlay.get(operation.key) === operation) this.#overlay.delete(operation.key)
-    for (const release of group.releases) release()
-  }
-
   #fail(error: unknown): void {
     const failure = new StoreError('STORE_FAILED', `the store cannot be written: ${error}`, error)
     this.#unusable = failure
-    this.#open = { operations: [], releases: [] }
+    this.#open = emptyGroup()
     for (const waiting of this.#waiting) waiting.reject(failure)
     this.#waiting.clear()
     this.#onFailure(failure)

@@ -3,16 +3,17 @@ import { fromHex, text, toHex } from '../crypto/bytes.ts'
 import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { leafHash } from '../crypto/merkle.ts'
-import { parseNote } from '../crypto/note.ts'
+import { ED25519_NOTE, formatVerifierKey, parseNote } from '../crypto/note.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
 import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
 import type { Delivery } from '../protocol/delivery.ts'
+import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
 import { cosignerName, keyOf } from '../protocol/identity.ts'
+import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { readEntryAt } from '../protocol/ledger.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
@@ -20,6 +21,7 @@ import { decodePartner } from '../protocol/pairing.ts'
 import type { Env } from '../protocol/peer.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { isStored, type RecordType, readRecord, type Stored } from '../protocol/record.ts'
+import { decodeForeign } from '../protocol/tlog.ts'
 import type { Transfer } from '../protocol/transfer.ts'
 import { committeeOf, positionWords, TRUST_SCHEMA, type TrustFile } from '../protocol/trust.ts'
 import type { Submission } from '../protocol/witness.ts'
@@ -35,18 +37,20 @@ export class NotFound extends Error {
 const SHORT = /^[a-z]-([a-z0-9]{4,})$/
 
 export class Views {
+  readonly #get: (key: string) => Uint8Array | undefined
   readonly #store: Store
   readonly #env: Env
 
   constructor(store: Store, env: Env) {
     this.#store = store
+    this.#get = key => store.get(key)
     this.#env = env
   }
 
   // Records.
 
   record<P>(type: RecordType<P>, id: CID): Stored<P> | undefined {
-    const stored = this.#store.get(KEY.record(id))
+    const stored = keptRecord(this.#get, id)
     const read = stored && readRecord(type, stored)
     return read && isStored(read) ? read : undefined
   }
@@ -338,15 +342,14 @@ export class Views {
   log(size: number, after: number, limit: number): api.LogEntry[] {
     const { words, headSize } = this.position()
     const entries: api.LogEntry[] = []
-    for (let index = after; index < Math.min(size, after + limit); index++) {
-      const { entry, of } = readEntryAt(key => this.#store.get(key), index)!
+    for (const { entry, of } of readEntries(this.#get, after, Math.min(size, after + limit))) {
       const read = readEntry(entry) as Entry
       entries.push({
-        index,
+        index: read.n,
         kind: read.k === KIND.genesis ? 'genesis' : 'record',
         timeMs: read.t,
         leaf: toHex(leafHash(entry)),
-        position: index < headSize ? words : 'recorded',
+        position: read.n < headSize ? words : 'recorded',
         ...this.#committed(of),
       })
     }
@@ -355,8 +358,29 @@ export class Views {
 
   #committed(of: Uint8Array): Pick<api.LogEntry, 'record'> {
     const id = cidFromDigest(of, 'dag-cbor')
-    const stored = this.#store.get(KEY.record(id))
+    const stored = keptRecord(this.#get, id)
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
+  }
+
+  /** Logs that are proven to be forked, and so closed. */
+  forks(): api.ForkView[] {
+    return forksKnown({ get: this.#get }).map(proof => {
+      const { org, name, older, newer } = readFork(proof) as Fork
+      const sizes = { size: older.size, newerSize: newer.size }
+      return { org: org.toString(), name, ...sizes, proof: Buffer.from(proof).toString('base64') }
+    })
+  }
+
+  /** Logs of other kinds that an operator entered. */
+  async foreignLogs(): Promise<api.Witnessing['logs']> {
+    const rows = await this.#store.list(KEY.foreigns)
+    return rows.map(([, value]) => {
+      const { origin, keys, size } = decodeForeign(value)
+      const named = keys.map(({ name, key }) =>
+        formatVerifierKey({ name, type: ED25519_NOTE, publicKey: key }),
+      )
+      return { origin, keys: named, size }
+    })
   }
 
   witnesses(): api.Status['witnesses'] {

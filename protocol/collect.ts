@@ -2,7 +2,7 @@
  * Collecting evidence at either party of an agreement: what its own store holds, and what the other side proved of its log
  * (`proof/reply`). Nothing is checked here; verify.ts does that, with a trust file.
  */
-import { readU64, toHex, utf8 } from '../crypto/bytes.ts'
+import { toHex, utf8 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
@@ -13,6 +13,7 @@ import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
 import type { EntryPart, Evidence, PartName } from './evidence.ts'
 import { bestHead, proveRecord } from './heads.ts'
+import { indexOf, keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import type { Ledger } from './ledger.ts'
 import { type Context, decodeState } from './machine.ts'
@@ -93,8 +94,8 @@ function consentOf(home: Reading, agreementId: CID): Subject {
     throw new ProtocolError('NOT_FOUND', `there is no agreement ${agreementId} with both signatures here`)
   const { assigner: provider, assignee: consumer, offer, asset } = agreed.payload
   const parts: Parts = { agreement: agreed.bytes }
-  put(parts, 'offer', home.get(KEY.record(offer)))
-  put(parts, 'asset', home.get(KEY.record(asset)))
+  put(parts, 'offer', keptRecord(home.get, offer))
+  put(parts, 'asset', keptRecord(home.get, asset))
   put(parts, 'provider', identityOf(provider, home))
   put(parts, 'consumer', identityOf(consumer, home))
   return { provider, consumer, parts, ids: { offer, agreement: agreementId } }
@@ -149,8 +150,8 @@ function gather(
 /** The own entries that commit to these records, under the head that is worth most. */
 function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
   const found = Object.values(ids).flatMap(record => {
-    const at = home.get(KEY.at(record))
-    return at ? [{ record, index: readU64(at)! }] : []
+    const index = indexOf(home.get, record)
+    return index === undefined ? [] : [{ record, index }]
   })
   const covered = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
   const head = covered ?? bestHead(home, 0)
@@ -173,7 +174,7 @@ function identityOf(id: CID, home: Reading): Uint8Array | undefined {
 }
 
 function stored<P>(type: RecordType<P>, id: CID, home: Reading): Stored<P> | undefined {
-  const found = home.get(KEY.record(id))
+  const found = keptRecord(home.get, id)
   const read = found && readRecord(type, found)
   return read && isStored(read) ? read : undefined
 }

@@ -6,7 +6,10 @@ import type { Payload } from '../crypto/statement.ts'
 import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
+import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
+import * as heads from './heads.ts'
+import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
   AGREEMENT_ROOM_BYTES,
@@ -19,12 +22,13 @@ import {
 import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
-import { decideOffer, type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
+import { type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
 import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { object, text } from './shape.ts'
+import * as tlog from './tlog.ts'
 import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
 
 /** A packet to be published, its content sealed and indexed by the driver already. */
@@ -63,9 +67,16 @@ export type Command =
   | { type: 'transfer'; org: string; agreement: CID }
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
+  /** Shows the newest head of the own log to these partners. */
+  | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
+  /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
+  | { type: 'accept'; origin: string; key: string }
+  /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
+  | { type: 'checkpoint'; body: Uint8Array }
+  | { type: 'latest'; hash: string }
 
 export type Answer =
   | { type: 'hello'; hello: HelloMessage }
@@ -75,6 +86,8 @@ export type Answer =
   | { type: 'reading'; id: string }
   | { type: 'ticket'; ticket: string }
   | { type: 'joined'; org: string; name: string }
+  | { type: 'accepted'; log: tlog.ForeignLog }
+  | { type: 'reply'; reply: tlog.Reply }
 
 interface Done extends Step<never> {
   answer?: Answer
@@ -118,7 +131,20 @@ export function command(input: Command, context: Context): Done {
       output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
+    case 'gossip': {
+      const shown = [...heads.show(context), ...(input.forks ? heads.tellForks(context) : [])]
+      const rumours = heads.rumours(input.about, context)
+      const sends = input.orgs.flatMap(to =>
+        [...shown, ...rumours.filter(({ org }) => org !== to).map(({ message }) => message)].map(message => ({
+          to,
+          message,
+        })),
+      )
+      return { output: { ...nothing(), sends }, records: [] }
+    }
     case 'invite': {
+      if (input.expiresMs <= context.now.wallMs)
+        throw new ProtocolError('MALFORMED', 'expiresMs: a ticket cannot expire before it is made')
       const { output, ticket } = pairing.invite(input, context)
       return { output, records: [], answer: { type: 'ticket', ticket } }
     }
@@ -128,6 +154,20 @@ export function command(input: Command, context: Context): Done {
       const { output, partner } = pairing.welcomed(input.ticket, input.hello, context)
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
+    case 'accept': {
+      const { output, log } = tlog.accept(input.origin, input.key, context)
+      return { output, records: [], answer: { type: 'accepted', log } }
+    }
+    case 'checkpoint': {
+      const { output, reply } = tlog.addCheckpoint(input.body, context)
+      return { output, records: [], answer: { type: 'reply', reply } }
+    }
+    case 'latest':
+      return {
+        output: nothing(),
+        records: [],
+        answer: { type: 'reply', reply: tlog.latest(input.hash, context) },
+      }
   }
 }
 
@@ -253,7 +293,7 @@ function toMachine(machine: string, input: NegotiationInput, state: string, cont
   const stored = machine.startsWith('negotiation/') ? context.get(machine) : undefined
   const n = stored && decodeState<Negotiation>(stored)
   if (n?.role !== 'provider') throw new ProtocolError('NOT_FOUND', 'there is no such request')
-  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state} already`)
+  if (n.state !== state) throw new ProtocolError('OUT_OF_ORDER', `the request is ${n.state}, not ${state}`)
   return {
     output: nothing(),
     records: [],
@@ -325,7 +365,7 @@ function sign<P extends Payload>(
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {
-  const stored = context.get(KEY.record(id))
+  const stored = keptRecord(context.get, id)
   const found = stored && readRecord(type, stored)
   return found && isStored(found) ? found : undefined
 }

@@ -21,6 +21,7 @@ import { decodeSigned } from '../crypto/statement.ts'
 import { packet } from './asset.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
+import { keptRecord } from './kept.ts'
 import { HANDLE, KEY } from './layout.ts'
 import { type Context, resendAt, type Step, say, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
@@ -303,7 +304,7 @@ function accept(d: Delivery, message: MessageOf<'delivery/release'>, context: Co
 
 function open(d: Delivery, context: Context): DeliveryStep {
   const { payload } = readRecord(release, d.release!) as Stored<Release>
-  const described = readRecord(packet, context.get(KEY.record(d.packet))!)
+  const described = readRecord(packet, keptRecord(context.get, d.packet)!)
   const output = news(d)
   output.deadlines.push({ machine: machineOf(d), atMs: Number.POSITIVE_INFINITY })
   output.events.push({
@@ -365,7 +366,7 @@ function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: 
       'the key disclosed is not the one that the receipt names',
     )
   const { payload } = readRecord(release, d.release!) as Stored<Release>
-  const described = readRecord(packet, context.get(KEY.record(d.packet))!)
+  const described = readRecord(packet, keptRecord(context.get, d.packet)!)
   const output = nothing()
   output.events.push({
     type: 'ask-judge',

@@ -27,9 +27,12 @@ export type ProtocolCode =
   | 'HEAD_INVALID'
   | 'HEAD_BEHIND'
   | 'HEAD_INCONSISTENT'
+  | 'FORK_UNPROVEN'
   | 'TIMED_OUT'
   | 'EVIDENCE_MALFORMED'
   | 'TRUST_MALFORMED'
+  | 'KEY_INVALID'
+  | 'QUOTA_EXCEEDED'
 
 /** Thrown to the operator's side of the house only; a peer's mistake is a value, never a throw through the core. */
 export class ProtocolError extends Error {

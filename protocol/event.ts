@@ -17,8 +17,8 @@ export type Event =
   /** `timeS` is the witness's clock, in Unix seconds. */
   | { type: 'cosigned'; org: string; size: number; timeS: number }
   | { type: 'seen'; org: string; size: number }
-  /** Two heads of one log that contradict each other. */
-  | { type: 'inconsistent'; org: string; stored: string; shown: string }
+  /** A log is proven to have two histories: it is closed from here on. */
+  | { type: 'forked'; org: string; size: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
   | { type: 'proofs'; org: string; id: string; reply: ProofReply }
   /** A peer broke a rule; the driver logs it and may close the connection. */

@@ -16,10 +16,13 @@ import { asCid, type CID } from '../crypto/cid.ts'
 import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
+import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { cosignerName } from './identity.ts'
+import { indexOf, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, readEntryAt, rootAt } from './ledger.ts'
-import { checkpointOf, type Head, originOf, readBack, readHead } from './log.ts'
+import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { MAX_NAME_LENGTH } from './limits.ts'
+import { checkpointOf, type Head, originHash, originOf, readBack, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
@@ -30,8 +33,8 @@ export interface Watch {
   size: number
   root: Uint8Array
   note: Uint8Array
-  /** A head that contradicts it, once one was shown. */
-  contradiction?: Uint8Array
+  /** A head of the same log that somebody else was shown, until the log's owner has proven that one extends the other. */
+  rumour?: { size: number; root: Uint8Array; note: Uint8Array }
 }
 
 // The own head.
@@ -107,6 +110,10 @@ export function show(context: Context): Message[] {
   return head ? [{ t: 'head/show', note: head.note }] : []
 }
 
+/** The fork proofs known here, as everybody is told them. */
+export const tellForks = (context: Context): Message[] =>
+  forksKnown(context).map(proof => ({ t: 'gossip/fork', proof }))
+
 export function receive(from: string, message: Message, ledger: Ledger, context: Context): Step<Watch> {
   switch (message.t) {
     case 'head/show':
@@ -136,11 +143,15 @@ function shown(from: string, message: MessageOf<'head/show'>, context: Context):
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
-  if (!seen) return keep(from, head, message.note)
-  if (head.size === seen.size && !equal(head.root, seen.root)) return contradiction(from, seen, message.note)
-  if (head.size <= seen.size) return stay(seen)
+  if (!seen) return keep(from, head, message.note, context)
+  if (head.size === seen.size && !equal(head.root, seen.root))
+    return forked(from, seen, seen.note, message.note, { root: head.root, path: [] }, context)
+  return head.size <= seen.size ? stay(seen) : askProof(from, seen, seen.size)
+}
+
+function askProof(org: string, seen: Watch, size: number): Step<Watch> {
   const step = stay(seen)
-  step.output.sends.push({ to: from, message: { t: 'head/ask', size: seen.size } })
+  step.output.sends.push({ to: org, message: { t: 'head/ask', size } })
   return step
 }
 
@@ -152,7 +163,13 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
   const path = proveExtension(ledger, context.get, message.size, head.size)
   step.output.sends.push({
     to: from,
-    message: { t: 'head/proof', size: message.size, note: head.note, path },
+    message: {
+      t: 'head/proof',
+      size: message.size,
+      root: rootAt(ledger, context.get, message.size),
+      note: head.note,
+      path,
+    },
   })
   return step
 }
@@ -161,50 +178,107 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
-  if (!seen || message.size !== seen.size || head.size < seen.size) return stay(seen)
-  const holds =
-    head.size === seen.size
-      ? equal(head.root, seen.root)
-      : verifyConsistency({
-          oldSize: seen.size,
-          oldRoot: seen.root,
-          size: head.size,
-          root: head.root,
-          path: message.path,
-        })
-  if (holds) return keep(from, head, message.note, seen)
-  // A failing proof alone is no evidence: anybody can send a genuine head with a wrong path (DESIGN 6).
-  return violation(
-    from,
-    message.t,
-    'HEAD_INCONSISTENT',
-    `the head of ${head.size} is not shown to extend ${seen.size}`,
-  )
+  const [held] = [seen, seen?.rumour].filter(each => each?.size === message.size)
+  if (!seen || !held || head.size < held.size) return stay(seen)
+  if (!extendsRoot(held, head, message.path)) return unproven(from, seen, held.note, message, head, context)
+  if (held === seen)
+    return head.size === seen.size ? stay(seen) : keep(from, head, message.note, context, seen.rumour)
+  const { rumour: _, ...rest } = seen
+  return stay(rest)
 }
 
-function keep(from: string, head: Head, note: Uint8Array, seen?: Watch): Step<Watch> {
-  const state: Watch = {
-    size: head.size,
-    root: head.root,
-    note,
-    ...(seen?.contradiction ? { contradiction: seen.contradiction } : {}),
-  }
-  return {
-    state,
-    output: { ...nothing(), events: [{ type: 'seen', org: from, size: head.size }] },
-    records: [],
-  }
+const extendsRoot = (held: { size: number; root: Uint8Array }, head: Head, path: Uint8Array[]): boolean =>
+  head.size === held.size
+    ? equal(head.root, held.root)
+    : verifyConsistency({ oldSize: held.size, oldRoot: held.root, size: head.size, root: head.root, path })
+
+/** A proof that does not hold: of a fork, if the log itself shows that its tree had another root; else of nothing. */
+function unproven(
+  from: string,
+  seen: Watch,
+  older: Uint8Array,
+  { t, size, root, note, path }: MessageOf<'head/proof'>,
+  head: Head,
+  context: Context,
+): Step<Watch> {
+  const step = forked(from, seen, older, note, { root, path }, context)
+  if (step.output.writes.length > 0 || isClosed(from, context)) return step
+  return violation(from, t, 'HEAD_INCONSISTENT', `the head of ${head.size} is not shown to extend ${size}`)
 }
 
-/** Two signed heads of one size with different roots prove that the log was rewritten: both are kept. */
-function contradiction(from: string, seen: Watch, note: Uint8Array): Step<Watch> {
-  const state = { ...seen, contradiction: note }
-  const [stored, shownText] = [text(seen.note), text(note)]
-  return {
-    state,
-    output: { ...nothing(), events: [{ type: 'inconsistent', org: from, stored, shown: shownText }] },
-    records: [],
-  }
+/** Keeps a newer head, and holds what others were shown against it. */
+function keep(
+  from: string,
+  head: Head,
+  note: Uint8Array,
+  context: Context,
+  rumour?: Watch['rumour'],
+): Step<Watch> {
+  const state: Watch = { size: head.size, root: head.root, note }
+  const step = rumour ? compared(from, state, rumour, context) : stay(state)
+  step.output.events.push({ type: 'seen', org: from, size: head.size })
+  return step
+}
+
+/** A head that others were shown is of this log or proves a fork; where only the log's owner can tell, it is asked. */
+function compared(
+  org: string,
+  seen: Watch,
+  rumour: NonNullable<Watch['rumour']>,
+  context: Context,
+): Step<Watch> {
+  if (rumour.size < seen.size) return askProof(org, { ...seen, rumour }, rumour.size)
+  if (rumour.size > seen.size) return askProof(org, { ...seen, rumour }, seen.size)
+  if (equal(rumour.root, seen.root)) return stay(seen)
+  return forked(org, seen, seen.note, rumour.note, { root: rumour.root, path: [] }, context)
+}
+
+function forked(
+  org: string,
+  seen: Watch,
+  older: Uint8Array,
+  newer: Uint8Array,
+  newerTree: { root: Uint8Array; path: Uint8Array[] },
+  context: Context,
+): Step<Watch> {
+  const proof = proveFork(context.partner(org)!, older, newer, newerTree)
+  const step = stay(seen)
+  return proof ? { ...step, output: close(readFork(proof) as Fork, proof, context) } : step
+}
+
+// Gossip: heads of a log that others were shown.
+
+/** The newest heads of partners' logs, for those who may have seen others; never to the log's owner. */
+export function rumours(about: string[], context: Context): { org: string; message: Message }[] {
+  return about.flatMap(org => {
+    const seen = readWatch(context.get(KEY.watch(org)))
+    const partner = context.partner(org)
+    if (!seen || !partner) return []
+    const note = onlyLog(seen.note, originOf(partner.id, partner.identity))
+    return [{ org, message: { t: 'gossip/head', note } as const }]
+  })
+}
+
+/** Compares a head that somebody else saw with the one seen here, or asks the log's owner to prove that both are of one log. */
+export function rumoured(
+  from: string,
+  { t, note }: MessageOf<'gossip/head'>,
+  context: Context,
+): { org: string; step: Step<Watch> } | undefined {
+  const org = orgOf(note, context)
+  const seen = org === undefined ? undefined : readWatch(context.get(KEY.watch(org)))
+  if (org === undefined || org === from || !seen || isClosed(org, context)) return undefined
+  const head = headOf(org, note, context)
+  if ('reason' in head) return { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
+  const rumour = { size: head.size, root: head.root, note }
+  return { org, step: compared(org, seen, rumour, context) }
+}
+
+/** Whose log a head is of, as far as it is a partner's. */
+function orgOf(note: Uint8Array, context: Context): string | undefined {
+  const [origin] = new TextDecoder().decode(note.subarray(0, MAX_NAME_LENGTH)).split('\n')
+  const org = context.get(KEY.origin(originHash(origin!)))
+  return org && text(org)
 }
 
 // Proofs of entries.
@@ -219,8 +293,7 @@ function proofs(
   const found: { record: CID; index: number }[] = []
   let pending = false
   for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
-    const at = context.get(KEY.at(record))
-    const index = at && readU64(at)!
+    const index = indexOf(context.get, record)
     if (index !== undefined && index < signedSize) found.push({ record, index })
     else pending = true
   }
@@ -255,7 +328,7 @@ export function proveRecord(
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
-  const stored = context.get(KEY.record(id))
+  const stored = keptRecord(context.get, id)
   if (!stored) return false
   const { p } = decodeSigned(stored)
   const party = ['assigner', 'assignee', 'consumer', 'provider'].some(
@@ -281,5 +354,3 @@ function reply(from: string, message: MessageOf<'proof/reply'>, context: Context
   })
   return step
 }
-
-export const encodeWatch = (watch: Watch): Uint8Array => encode({ ...watch })

@@ -9,12 +9,12 @@ const hex = (id: CID): string => toHex(digestOf(id))
 export const KEY = {
   identity: 'identity',
   clock: 'clock',
-  /** Signed bytes of a record, by its id. */
-  record: (id: CID): string => `record/${hex(id)}`,
-  /** Index of the newest log entry that commits to a record. */
-  at: (id: CID): string => `at/${hex(id)}`,
-  /** Salt (32 bytes), digest of the id of the record that it commits to (32), entry. */
-  entry: (index: number): string => `entry/${padded(index)}`,
+  /** A record by its id, as `kept.ts` lays it out. */
+  kept: (id: CID): string => `record/${hex(id)}`,
+  /** Entries of the own log that one step appended, by the index of the first. */
+  run: (first: number): string => `run/${padded(first)}`,
+  /** Where the runs of a full bundle of 256 entries begin. */
+  runs: (bundle: number): string => `runs/${padded(bundle)}`,
   tail: 'log/tail',
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
   /** A signed head of the own log with the cosignatures that have come. */
@@ -54,11 +54,23 @@ export const KEY = {
   deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
   /** What a partner has proven of records in its log; `of` is the id of their list. */
   proofs: (org: string, of: CID): string => `proofs/${org}/${hex(of)}`,
+  /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
+  unproven: (machine: string): string => `unproven/${machine}`,
+  allUnproven: 'unproven/',
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,
+  /** The proof that a log was forked: it is closed. And the organisations that there is one of. */
+  fork: (org: string): string => `fork/${org}`,
+  forks: 'forks',
+  /** The organisation of a log, by the hash of its origin. */
+  origin: (hash: string): string => `origin/${hash}`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
+  /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
+  foreign: (hash: string): string => `foreign/${hash}`,
+  foreigns: 'foreign/',
+  foreignCount: 'foreign-count',
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
 } as const

@@ -2,18 +2,29 @@
  * The own log as it is kept: entries under their index, RFC 6962 hashes in tiles of 256 (C2SP tlog-tiles), and what is
  * needed to go on. Memory is O(log n); a start reads the open tiles' parts and nothing else.
  */
-import { concat, readU64, u64 } from '../crypto/bytes.ts'
-import { decode, encode } from '../crypto/cbor.ts'
+import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import { digestOf } from '../crypto/cid.ts'
+import { sha256 } from '../crypto/hash.ts'
 import {
   appendLeaf,
   type CompactRange,
   consistencyPath,
   inclusionPath,
   leafHash,
+  type NodeSink,
   nodeHash,
   rootOf,
 } from '../crypto/merkle.ts'
+import {
+  BUNDLE_ENTRIES,
+  type KeptEntry,
+  keepRecord,
+  keepRun,
+  keepRuns,
+  openRuns,
+  readEntries,
+  readEntryAt,
+} from './kept.ts'
 import { KEY } from './layout.ts'
 import { append, emptyTail, type LogTail } from './log.ts'
 import type { Write } from './output.ts'
@@ -22,13 +33,18 @@ import type { Stored } from './record.ts'
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
 const TILE_HASHES = 256
 const TILE_LEVELS = 8
-const SALT_BYTES = 32
-const DIGEST_BYTES = 32
+/** A full tile is stored with its root behind it: to make one takes 255 hashes, and a start needs many. */
+const ROOT_AT = TILE_HASHES * 32
+const SIZE_BYTES = 8
 
 type Get = (key: string) => Uint8Array | undefined
 
 export interface Ledger {
   tail: LogTail
+  /** Size and last leaf hash as the store holds them: no other writer may have moved them (RULES A2). */
+  stored: Uint8Array | undefined
+  /** First indexes of the runs of the open bundle. Handed from step to step, never shared. */
+  runs: number[]
   /** The open tile of each tile level: its hashes so far. Handed from step to step, never shared. */
   open: Uint8Array[][]
   /** Where the newest signed head stands; what lies beyond is not signed yet. */
@@ -39,109 +55,113 @@ export interface Ledger {
   due: boolean
 }
 
-export const emptyLedger = (): Ledger => ({ tail: emptyTail(), open: [], signed: emptyTail(), due: false })
+export const emptyLedger = (): Ledger => ({
+  tail: emptyTail(),
+  stored: undefined,
+  runs: [],
+  open: [],
+  signed: emptyTail(),
+  due: false,
+})
 
 /** The ledger as the store holds it. */
 export function loadLedger(get: Get): Ledger {
   const stored = get(KEY.tail)
   if (!stored) return emptyLedger()
-  const { size, hashes, last } = decode(stored) as { size: number; hashes: Uint8Array[]; last: Uint8Array }
-  const ledger: Ledger = {
-    tail: { range: { size, hashes }, last },
-    open: loadOpen(size, get),
-    signed: emptyTail(),
-    due: false,
-  }
+  const size = readU64(stored)!
+  const ledger = { ...emptyLedger(), stored, runs: openRuns(get, size), open: loadOpen(size, get) }
+  ledger.tail = { range: rangeAt(size, ledger, get), last: stored.slice(SIZE_BYTES) }
   const newest = get(KEY.newestHead)
   const signedSize = newest ? readU64(newest)! : 0
   if (signedSize > 0) {
-    const range = rangeAt(signedSize, (level, index) => node(ledger, get, level, index))
-    ledger.signed = { range, last: leafHash(readEntryAt(get, signedSize - 1)!.entry) }
+    const last = leafHash(readEntryAt(get, signedSize - 1)!.entry)
+    ledger.signed = { range: rangeAt(signedSize, ledger, get), last }
   }
   return ledger
 }
 
-/** The hashes of each open tile: leaves from their entries, higher levels from the full tiles below. */
+/** The hashes of each open tile: leaves from their entries, higher levels from the roots of the full tiles below. */
 function loadOpen(size: number, get: Get): Uint8Array[][] {
   const open: Uint8Array[][] = []
   let count = size
   for (let level = 0; count > 0; level++) {
     const [from, to] = [count - (count % TILE_HASHES), count]
     const hashes: Uint8Array[] = []
-    for (let i = from; i < to; i++)
-      hashes.push(
-        level === 0
-          ? leafHash(readEntryAt(get, i)!.entry)
-          : tileRoot(get(KEY.tile(level - 1, i))!, 0, TILE_HASHES),
-      )
+    if (level === 0) for (const { entry } of readEntries(get, from, to)) hashes.push(leafHash(entry))
+    else for (let i = from; i < to; i++) hashes.push(get(KEY.tile(level - 1, i))!.slice(ROOT_AT))
     open.push(hashes)
     count = Math.floor(count / TILE_HASHES)
   }
   return open
 }
 
-/** The range of a smaller tree, from the nodes of a larger one. */
-function rangeAt(size: number, nodeAt: (level: number, index: number) => Uint8Array): CompactRange {
+/** The range of the tree at its size or an earlier one, from its nodes. */
+function rangeAt(size: number, ledger: Pick<Ledger, 'open'>, get: Get): CompactRange {
   const hashes: Uint8Array[] = []
   let [at, rest] = [0, size]
   for (let level = Math.floor(Math.log2(size)); level >= 0; level--) {
     const width = 2 ** level
     if (rest < width) continue
-    hashes.push(nodeAt(level, at / width))
+    hashes.push(node(ledger, get, level, at / width))
     at += width
     rest -= width
   }
   return { size, hashes }
 }
 
-/** Adds entries that commit to these records, in order; the writes go into the same output as what they record. */
+/**
+ * Adds entries that commit to these records, in order; the writes go into the same output as what they record. `seed` is
+ * 32 random bytes that are used for nothing else: the salts come from it.
+ */
 export function record(
   ledger: Ledger,
   records: Stored[],
   timeMs: number,
-  salt: (index: number) => Uint8Array,
+  seed: Uint8Array,
   kinds?: { kind: number; control?: Uint8Array[] },
 ): { ledger: Ledger; writes: Write[] } {
   const writes: Write[] = []
-  let { tail } = ledger
+  const onNode = fillTiles(ledger.open, writes)
+  let { tail, runs } = ledger
+  let run: KeptEntry[] = []
+  const salted = concat(seed, u64(0))
   for (const { id, bytes } of records) {
-    const size = tail.range.size
-    const saltBytes = salt(size)
-    const appended = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt: saltBytes })
-    const value = concat(saltBytes, digestOf(id), appended.entry)
-    writes.push(
-      { key: KEY.entry(size), value },
-      { key: KEY.record(id), value: bytes },
-      { key: KEY.at(id), value: u64(size) },
-    )
-    fillTiles(ledger.open, size, appended.leaf, writes)
-    tail = appended.tail
+    const index = tail.range.size
+    // One hash is enough: the seed stays secret and what follows it has one length.
+    writeU64(salted, seed.length, index)
+    const salt = sha256(salted)
+    const next = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt }, onNode)
+    if (run.length === 0) runs.push(index)
+    run.push({ salt, of: digestOf(id), entry: next.entry })
+    writes.push({ key: KEY.kept(id), value: keepRecord(bytes, index) })
+    tail = next.tail
+    if (tail.range.size % BUNDLE_ENTRIES !== 0) continue
+    writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(run) })
+    writes.push({ key: KEY.runs(Math.floor(index / BUNDLE_ENTRIES)), value: keepRuns(runs) })
+    run = []
+    runs = []
   }
+  if (run.length > 0) writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(run) })
   // One condition guards all of them: whoever else appended has moved the tail (RULES A2).
-  const before = ledger.tail.range.size === 0 ? 'absent' : { equals: encodeTail(ledger.tail) }
-  writes.push({ key: KEY.tail, value: encodeTail(tail), if: before })
-  return { ledger: { ...ledger, tail }, writes }
+  const stored = concat(u64(tail.range.size), tail.last)
+  writes.push({ key: KEY.tail, value: stored, if: ledger.stored ? { equals: ledger.stored } : 'absent' })
+  return { ledger: { ...ledger, tail, stored, runs }, writes }
 }
 
-const encodeTail = ({ range, last }: LogTail): Uint8Array =>
-  encode({ size: range.size, hashes: range.hashes, last })
-
-/** Puts a leaf into the open tile; a full tile is written once and its root goes one tile level up. */
-function fillTiles(open: Uint8Array[][], index: number, leaf: Uint8Array, writes: Write[]): void {
-  let [hash, at] = [leaf, index]
-  for (let level = 0; ; level++) {
-    open[level] ??= []
-    const tile = open[level]!
-    tile.push(hash)
-    if (tile.length < TILE_HASHES) return
-    const value = new Uint8Array(TILE_HASHES * 32)
-    tile.forEach((each, i) => {
-      value.set(each, i * 32)
-    })
-    at = Math.floor(at / TILE_HASHES)
-    writes.push({ key: KEY.tile(level, at), value })
-    open[level] = []
-    hash = tileRoot(value, 0, TILE_HASHES)
+/**
+ * Takes the hashes of the growing tree: the root of a full tile is a hash of the tile level above, and says that the tile
+ * below is complete, which is written once.
+ */
+function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
+  return (level, index, hash) => {
+    if (level % TILE_LEVELS !== 0) return
+    const tile = level / TILE_LEVELS
+    if (tile > 0) {
+      writes.push({ key: KEY.tile(tile - 1, index), value: concat(...open[tile - 1]!, hash) })
+      open[tile - 1] = []
+    }
+    open[tile] ??= []
+    open[tile].push(hash)
   }
 }
 
@@ -153,7 +173,7 @@ function tileRoot(tile: Uint8Array, from: number, count: number): Uint8Array {
 }
 
 /** A hash of the tree: the perfect subtree of 2^level leaves at `index`. */
-function node(ledger: Ledger, get: Get, level: number, index: number): Uint8Array {
+function node(ledger: Pick<Ledger, 'open'>, get: Get, level: number, index: number): Uint8Array {
   const tileLevel = Math.floor(level / TILE_LEVELS)
   const count = 2 ** (level % TILE_LEVELS)
   const first = index * count
@@ -167,22 +187,7 @@ function node(ledger: Ledger, get: Get, level: number, index: number): Uint8Arra
 
 /** Root of the tree at an earlier size, from the tiles and what is open. */
 export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
-  rootOf(rangeAt(size, (level, index) => node(ledger, get, level, index)))
-
-/** An entry with its salt and the digest of the id of the record that it commits to. */
-export interface KeptEntry {
-  salt: Uint8Array
-  of: Uint8Array
-  entry: Uint8Array
-}
-
-export function readEntryAt(get: Get, index: number): KeptEntry | undefined {
-  const value = get(KEY.entry(index))
-  const at = SALT_BYTES + DIGEST_BYTES
-  return (
-    value && { salt: value.slice(0, SALT_BYTES), of: value.slice(SALT_BYTES, at), entry: value.slice(at) }
-  )
-}
+  rootOf(rangeAt(size, ledger, get))
 
 /** Proof that entry `index` stands under the head of `size`. */
 export const provePresence = (ledger: Ledger, get: Get, index: number, size: number): Uint8Array[] =>

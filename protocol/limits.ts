@@ -60,6 +60,8 @@ export const RESEND_MS = 2_000
 export const RESEND_MAX_MS: number = 5 * MINUTE_MS
 /** A head is made this long after the first entry that it covers, so that a burst gets one. */
 export const HEAD_DELAY_MS = 50
+/** Partners are shown the newest head this often, if there is a new one. */
+export const GOSSIP_MS = 10_000
 /** Entries read back for one head: 4 MiB at the usual size. */
 export const MAX_LEAVES = 16_384
 
@@ -79,3 +81,17 @@ export const MAX_EVIDENCE_ENTRIES = 16
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
+/** Logs of other kinds that an operator may enter; each costs under 1 KiB (RULES D2). */
+export const MAX_FOREIGN_LOGS = 1_024
+/** Keys of one of them: an old one, a new one, and room for a mistake. */
+export const MAX_LOG_KEYS = 4
+/** C2SP tlog-witness: a proof has no more lines. */
+export const MAX_PROOF_LINES = 63
+/** A request to cosign: a proof of 63 lines and a note of 16 KiB take a third of it. */
+export const MAX_CHECKPOINT_REQUEST_BYTES: number = 64 * KIB
+/** A fork proof: an identity, two heads and a path. */
+export const MAX_FORK_BYTES: number = 64 * KIB
+/** Fork proofs that are told at a connect: one per log, and there are few. */
+export const MAX_FORKS_TOLD = 16
+/** Heads of other logs that one round of gossip tells of. */
+export const MAX_RUMOURS = 16

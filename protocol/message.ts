@@ -6,6 +6,7 @@ import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
   MAX_ADDRESSES,
+  MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
@@ -97,7 +98,10 @@ export const MESSAGES = {
   // Heads: what I hold of my own log, and the proof that it extends what you saw.
   'head/show': object({ t: tag, note }),
   'head/ask': object({ t: tag, size: uint }),
-  'head/proof': object({ t: tag, size: uint, note, path }),
+  'head/proof': object({ t: tag, size: uint, root: bytes(32), note, path }),
+  // Gossip: a head of another log that both may know, and the proof that one was forked.
+  'gossip/head': object({ t: tag, note }),
+  'gossip/fork': object({ t: tag, proof: blob(MAX_FORK_BYTES) }),
   // Witnessing: a partner cosigns a proven extension.
   'witness/add': object({ t: tag, old: uint, note, path }),
   'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),

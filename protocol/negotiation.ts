@@ -12,19 +12,22 @@
  * Every message may be repeated: the answer is the stored one. The agreement binds once it carries both signatures,
  * whichever side holds it; a lost `finalize` changes nothing but the consumer's word for the state.
  */
-import type { Value } from '../crypto/cbor.ts'
+import { equal } from '../crypto/bytes.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
-import { type Agreement, agreement, draft, type Offer, offer, samePayload, withdraw } from './agreement.ts'
+import { decodeSigned, payloadPart } from '../crypto/statement.ts'
+import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
 import { asset } from './asset.ts'
+import { decideOffer } from './decision.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
+import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM_BYTES } from './limits.ts'
 import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { type Clause, evaluate } from './policy.ts'
-import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
+import { isStored, readRecord, type Stored, type Verdict, verifySignatures } from './record.ts'
 
 export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
 
@@ -200,42 +203,6 @@ function judge(n: Negotiation, context: Context): 'permit' | 'ask' | Refusal {
   return decideOffer(offered, level(offered, context), n, n.org, context.now.wallMs)
 }
 
-/** The decision on an offer, as provider and consumer both compute it. */
-export function decideOffer(
-  offered: Offer,
-  levelOfAsset: string,
-  asks: { action: string; purpose: string },
-  recipient: string,
-  wallMs: number,
-): 'permit' | 'ask' | Refusal {
-  if (wallMs >= offered.until)
-    return {
-      code: 'OFFER_EXPIRED',
-      text: `the offer ended at ${new Date(offered.until).toISOString()}`,
-      next: 'waybill offers',
-    }
-  if (levelOfAsset === 'core') return { code: 'POLICY_DENIED', text: 'data classified core is never shared' }
-  const { decision, denied } = evaluate(offered.policy, { ...asks, recipient, dateTimeMs: wallMs })
-  if (decision === 'deny') return tidy(denial(denied!))
-  return offered.approval === 'person' || levelOfAsset === 'important' ? 'ask' : 'permit'
-}
-
-/** A refusal names the clause, what was asked, what is allowed, and what to do next. */
-function denial({ clause, left, op, asked, allowed, holds }: Clause): Refusal {
-  const refusal = { code: 'POLICY_DENIED', clause, asked }
-  if (holds === 'unknown')
-    return {
-      ...refusal,
-      text: `this version cannot decide ${left} ${op}, and what it does not know is denied`,
-      allowed,
-    }
-  if (clause.startsWith('prohibitions'))
-    return { ...refusal, text: `${left} "${asked}" is prohibited`, allowed: `not: ${op} ${allowed}` }
-  const is = op === 'eq' ? '' : `${op} `
-  const next = `ask with ${left} ${allowed}`
-  return { ...refusal, text: `${left} "${asked}" is not ${is}"${allowed}"`, allowed, next }
-}
-
 function decide(
   n: Negotiation,
   input: { approve: boolean; reason?: string },
@@ -295,7 +262,7 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
       { code: 'RECORD_INVALID', text: 'the agreement leaves no room for a signature' },
       context,
     )
-  const wrong = mismatch(n, half.payload, context)
+  const wrong = mismatch(n, half, context)
   if (wrong) return refuse(n, { code: 'AGREEMENT_MISMATCH', text: wrong }, context)
   const verdict = verifySignatures(agreement, half, context.keys, ['assigner'])
   if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason }, context)
@@ -313,7 +280,8 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
 }
 
 /** What in the agreement is not what was offered and asked. */
-function mismatch(n: Negotiation, got: Agreement, context: Context): string | undefined {
+function mismatch(n: Negotiation, half: Stored<Agreement>, context: Context): string | undefined {
+  const got = half.payload
   const seen = context.get(KEY.seenOffer(n.org, n.offer))
   const known = seen && readRecord(offer, seen)
   if (!known || !isStored(known)) return 'the offer it rests on is not known here'
@@ -331,7 +299,7 @@ function mismatch(n: Negotiation, got: Agreement, context: Context): string | un
     signByMs: got.signBy,
     fromMs: got.from,
   })
-  const same = samePayload(expected as unknown as Value, got as unknown as Value)
+  const same = equal(encode(expected as unknown as Value), payloadPart(half.bytes))
   return same && got.from >= known.payload.from
     ? undefined
     : 'the agreement differs from the offer and the request'
@@ -348,11 +316,22 @@ function finalize(
   if (!isStored(whole)) return violation(n.org, message.t, 'RECORD_INVALID', whole.reason)
   if (!whole.id.equals(n.agreementId!))
     return violation(n.org, message.t, 'AGREEMENT_MISMATCH', 'this is not the agreement that was signed here')
-  const verdict = verifySignatures(agreement, whole, context.keys)
+  const verdict = bothSigned(n, whole, context)
   if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason)
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
   return complete(transmit(at({ ...n, agreement: whole.bytes }, 'FINALIZED', context), context), n.org, whole)
+}
+
+/** Both signatures hold; the one that was made here is not checked again while it is the same. */
+function bothSigned(n: Negotiation, whole: Stored<Agreement>, context: Context): Verdict {
+  const [first, ...others] = whole.signatures
+  const own = decodeSigned(n.agreement!).s[0]!
+  const same =
+    first && first.r === own.r && first.a === own.a && equal(first.k, own.k) && equal(first.s, own.s)
+  return same
+    ? verifySignatures(agreement, { ...whole, signatures: others }, context.keys, ['assignee'])
+    : verifySignatures(agreement, whole, context.keys)
 }
 
 // Either side ends it.
@@ -503,14 +482,14 @@ function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>):
 }
 
 function ownOffer(id: CID, context: Context): Offer | undefined {
-  const found = context.get(KEY.record(id))
+  const found = keptRecord(context.get, id)
   const read = found && readRecord(offer, found)
   const own = read && isStored(read) && read.id.equals(id) && read.payload.org.equals(context.self.id)
   return own ? read.payload : undefined
 }
 
 function level(offered: Offer, context: Context): string {
-  const found = context.get(KEY.record(offered.asset))
+  const found = keptRecord(context.get, offered.asset)
   const read = found && readRecord(asset, found)
   return read && isStored(read) ? read.payload.classification.level : 'core'
 }

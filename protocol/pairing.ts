@@ -10,7 +10,7 @@
  * same organisation gets the same answer.
  */
 import { base32 } from 'multiformats/bases/base32'
-import { equal } from '../crypto/bytes.ts'
+import { equal, utf8 } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { TICKET } from '../crypto/domain.ts'
@@ -20,6 +20,7 @@ import { ProtocolError } from './error.ts'
 import { type Identity, identityGenesis, isNodeKey, verifyIdentity } from './identity.ts'
 import { KEY } from './layout.ts'
 import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
+import { originHash, originOf } from './log.ts'
 import { type Context, type Partner, sentence } from './machine.ts'
 import type { HelloMessage } from './message.ts'
 import { nothing, type Output } from './output.ts'
@@ -210,7 +211,10 @@ function pair(partner: Partner): Output {
   const { org, name } = partner
   return {
     ...nothing(),
-    writes: [{ key: KEY.partner(org), value: encodePartner(partner) }],
+    writes: [
+      { key: KEY.partner(org), value: encodePartner(partner) },
+      { key: KEY.origin(originHash(originOf(partner.id, partner.identity))), value: utf8(org) },
+    ],
     events: [{ type: 'paired', org, name }],
   }
 }

@@ -14,8 +14,10 @@ import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
 import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
+import { told } from './fork.ts'
 import * as heads from './heads.ts'
 import { type Identity, keyOf } from './identity.ts'
+import { keepRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
@@ -154,15 +156,27 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
     case 'witness':
       return witnessOf(state, from, message, context)
+    case 'gossip':
+      return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
-      const step = heads.receive(from, message, state.ledger, context)
-      const value = step.state && heads.encodeWatch(step.state)
-      const stored = context.get(KEY.watch(from))
-      const changed = value && !(stored && equal(stored, value))
-      const writes = changed ? [{ key: KEY.watch(from), value }] : []
-      return { state, output: { ...step.output, writes: [...step.output.writes, ...writes] } }
+      return { state, output: watched(from, heads.receive(from, message, state.ledger, context), context) }
     }
   }
+}
+
+function gossiped(from: string, message: MessageOf<'gossip/head' | 'gossip/fork'>, context: Context): Output {
+  if (message.t === 'gossip/fork') return told(from, message, context)
+  const about = heads.rumoured(from, message, context)
+  return about ? watched(about.org, about.step, context) : nothing()
+}
+
+/** What was seen of a partner's log, stored when it changed. */
+function watched(org: string, step: Step<heads.Watch>, context: Context): Output {
+  const value = step.state && encodeState(step.state)
+  const stored = context.get(KEY.watch(org))
+  const changed = value && !(stored && equal(stored, value))
+  const writes = changed ? [{ key: KEY.watch(org), value }] : []
+  return { ...step.output, writes: [...step.output.writes, ...writes] }
 }
 
 /** Deliveries are found by agreement and packet; a receipt that cannot be read finds none and is refused by the machine. */
@@ -213,7 +227,8 @@ function introduce(org: string, context: Context): Output {
   const output = nothing()
   const { addresses, witnesses } = context
   const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
-  output.sends.push(...[hello, ...heads.show(context)].map(message => ({ to: org, message })))
+  const all = [hello, ...heads.show(context), ...heads.tellForks(context)]
+  output.sends.push(...all.map(message => ({ to: org, message })))
   return output
 }
 
@@ -268,7 +283,7 @@ function beginDelivery(
   const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
   const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
   const writes = [
-    { key: KEY.record(packet), value: stored.bytes },
+    { key: KEY.kept(packet), value: keepRecord(stored.bytes) },
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
@@ -343,8 +358,9 @@ function logged<S>(
 ): PeerStep {
   if (step.records.length === 0) return { state, output: step.output }
   const { wallMs, monoMs } = context.now
-  const salt = (index: number) => context.random(`salt/${index}`, 32)
-  const { ledger, writes } = record(state.ledger, step.records, wallMs, salt, entry)
+  // Several steps of one input may append: what they draw differs by where they begin.
+  const seed = context.random(`salts/${state.ledger.tail.range.size}`, 32)
+  const { ledger, writes } = record(state.ledger, step.records, wallMs, seed, entry)
   const output = { ...step.output, writes: [...step.output.writes, ...writes] }
   if (ledger.due || ledger.reading !== undefined) return { state: { ...state, ledger }, output }
   output.deadlines.push({ machine: 'log', atMs: monoMs + HEAD_DELAY_MS })
@@ -405,7 +421,7 @@ const DATED = new Set<MessageType>([
   'delivery/received',
   'witness/add',
 ])
-const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join'])
+const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join', 'checkpoint'])
 
 const CLOCK_TEXT =
   'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'
@@ -444,7 +460,11 @@ function keepClock(state: PeerState, output: Output, now: Now): { state: PeerSta
 // Context.
 
 function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Context {
-  const partner = (org: string) => partnerOf(state, env.get(KEY.partner(org)), org)
+  const known = new Map<string, Partner | undefined>()
+  const partner = (org: string) => {
+    if (!known.has(org)) known.set(org, partnerOf(state, env.get(KEY.partner(org)), org))
+    return known.get(org)
+  }
   const identityOf = (org: CID): Identity | undefined =>
     org.equals(env.self.id) ? env.self.identity : partner(org.toString())?.identity
   return {
@@ -460,8 +480,12 @@ function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Cont
     noteKey: key => env.keys[key],
     seal: env.seal,
     random: (label, n) => expand(seed, label, n),
-    witnesses: env.witnesses(),
-    addresses: env.addresses(),
+    get witnesses() {
+      return env.witnesses()
+    },
+    get addresses() {
+      return env.addresses() // libp2p takes its time to gather them
+    },
   }
 }
 

@@ -3,12 +3,12 @@
  * organisation and the kind of key that must have made it (RULES B2).
  */
 import type { Value } from '../crypto/cbor.ts'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, cidOf } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
   decodeSigned,
   type Payload,
-  recordId,
+  payloadPart,
   type Signature,
   type Signed,
   verifySignature,
@@ -74,7 +74,7 @@ export function readRecord<P>(
   }
   const verdict = checkPayload(type, signed.p)
   if (verdict.ok !== true) return verdict
-  return { id: recordId(signed.p), payload: signed.p as P, signatures: signed.s, bytes }
+  return { id: cidOf(payloadPart(bytes), 'dag-cbor'), payload: signed.p as P, signatures: signed.s, bytes }
 }
 
 export const isStored = <P>(read: Stored<P> | Verdict): read is Stored<P> => 'payload' in read
@@ -109,13 +109,14 @@ export function verifySignatures<P>(
   const found = stored.signatures.map(signature => signature.r)
   if (found.join() !== roles.join())
     return invalid(`signed as ${found.join(', ') || 'nobody'}, not as ${roles.join(', ')}`)
+  const payload = payloadPart(stored.bytes)
   for (const signature of stored.signatures) {
     if (signature.a !== 1) return unknown(`algorithm ${signature.a} is not known to this version`)
     const signer = type.signers[signature.r]!
     const org = (stored.payload as Record<string, Value>)[signer.org] as CID
     const key = keys(org, signer.key)
     if (!key) return unknown(`the ${signer.key} key of ${org} is not known`)
-    if (!verifySignature(stored.payload as Payload, signature, key))
+    if (!verifySignature(type.t, payload, signature, key))
       return invalid(`the signature of ${signature.r} does not verify`)
   }
   return valid

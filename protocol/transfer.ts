@@ -16,6 +16,7 @@ import { type Agreement, agreement } from './agreement.ts'
 import { type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
 import type { Role } from './event.ts'
+import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violation } from './machine.ts'
@@ -209,7 +210,7 @@ function page(t: Transfer, input: Extract<TransferInput, { type: 'page' }>, cont
 
 /** What stands of a packet in a page, while it is here whole. */
 function itemOf(id: CID, context: Context): { packet: Uint8Array; root: Uint8Array } | undefined {
-  const record = context.get(KEY.record(id))
+  const record = keptRecord(context.get, id)
   const read = record && readRecord(packet, record)
   const root = read && isStored(read) ? context.get(KEY.root(read.payload.root)) : undefined
   return record && root && { packet: record, root }
@@ -370,7 +371,7 @@ export function inForce(org: string, id: CID, context: Context): Agreement | Ref
 export function mayFetch(org: string, agreementId: CID, packetId: CID, context: Context): Packet | Refusal {
   const granted = inForce(org, agreementId, context)
   if ('code' in granted) return granted
-  const found = context.get(KEY.record(packetId))
+  const found = keptRecord(context.get, packetId)
   const read = found && readRecord(packet, found)
   if (!read || !isStored(read) || !read.id.equals(packetId) || !read.payload.asset.equals(granted.asset))
     return { code: 'NOT_FOUND', text: 'there is no such packet under this agreement' }

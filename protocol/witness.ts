@@ -8,14 +8,15 @@
  *                <-- refused {size, status} --      403 signature · 400 old > new · 409 another size · 422 proof
  */
 import { equal, text, utf8 } from '../crypto/bytes.ts'
-import { cosign, verifyCosignature } from '../crypto/checkpoint.ts'
-import { verifyConsistency } from '../crypto/merkle.ts'
+import { type Checkpoint, cosign, verifyCosignature } from '../crypto/checkpoint.ts'
+import { EMPTY_ROOT, verifyConsistency } from '../crypto/merkle.ts'
 import { formatLine, formatNote, parseLines, parseNote } from '../crypto/note.ts'
+import { isClosed } from './fork.ts'
 import { newestHead } from './heads.ts'
 import { cosignerName, keyOf } from './identity.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
-import { type Head, readHead } from './log.ts'
+import { readHead } from './log.ts'
 import { type Context, resendAt, type Step, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
@@ -162,12 +163,10 @@ export function witness(
   const partner = context.partner(from)!
   const head = readHead(message.note, partner.id, partner.identity)
   const held = state?.size ?? 0
+  if (isClosed(from, context)) return refuse(state, from, held, 403, 'this log is closed: it was forked')
   if ('reason' in head) return refuse(state, from, held, 403, head.reason)
-  if (message.old > head.size)
-    return refuse(state, from, held, 400, 'old is greater than the size of the head')
-  if (message.old !== held) return refuse(state, from, held, 409, 'another size is held here')
-  const wrong = state && held > 0 ? breaks(state, head, message.path) : message.path.length > 0
-  if (wrong) return refuse(state, from, held, 422, 'the head is not shown to extend the one held here')
+  const wrong = extension({ size: held, root: state?.root }, message.old, head, message.path)
+  if (wrong) return refuse(state, from, held, wrong.status, wrong.why)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
@@ -182,16 +181,26 @@ export function witness(
   return { state: { size: head.size, root: head.root }, output, records: [] }
 }
 
-/** Whether the head does NOT extend the one held. */
-function breaks(held: Cosigned, head: Head, path: Uint8Array[]): boolean {
-  if (head.size === held.size) return !equal(head.root, held.root) || path.length > 0
-  return !verifyConsistency({
-    oldSize: held.size,
-    oldRoot: held.root,
-    size: head.size,
-    root: head.root,
-    path,
-  })
+/**
+ * Why a head is not shown to extend the one that is held, with the number that C2SP tlog-witness gives it; `undefined` when
+ * it does. The same head again is cosigned with a new time. The empty tree has one root, and nothing is proven from it.
+ */
+export function extension(
+  held: { size: number; root: Uint8Array | undefined },
+  old: number,
+  head: Checkpoint,
+  path: Uint8Array[],
+): { status: number; why: string } | undefined {
+  if (old > head.size) return { status: 400, why: 'old is greater than the size of the head' }
+  if (old !== held.size) return { status: 409, why: 'another size is held here' }
+  const wrong = { status: 422, why: 'the head is not shown to extend the one held here' }
+  if (head.size === 0 && !equal(head.root, EMPTY_ROOT)) return wrong
+  if (old === 0 || old === head.size) {
+    const same = old === 0 || equal(head.root, held.root!)
+    return same && path.length === 0 ? undefined : wrong
+  }
+  const proof = { oldSize: old, oldRoot: held.root!, size: head.size, root: head.root, path }
+  return verifyConsistency(proof) ? undefined : wrong
 }
 
 function refuse(

@@ -1,6 +1,6 @@
 /** The client of a running daemon. Ids are strings, times ms since 1970, and every call takes `{ signal }` last. */
 import type { z } from 'zod'
-import type { log, Status } from '../node/schema.ts'
+import type { ForkView, log, Status } from '../node/schema.ts'
 import { WaybillError } from './error.ts'
 import { type GetOptions, type Got, get } from './get.ts'
 import { type CallOptions, Http } from './http.ts'
@@ -34,6 +34,7 @@ async function endpointOf({ home, url, token }: ConnectOptions): Promise<{ url: 
 export class Waybill implements AsyncDisposable {
   readonly #http: Http
   readonly partners: ReturnType<typeof resources.partners>
+  readonly witnessing: ReturnType<typeof resources.witnessing>
   readonly packets: ReturnType<typeof resources.packets>
   readonly assets: ReturnType<typeof resources.assets>
   readonly offers: ReturnType<typeof resources.offersOf>
@@ -46,6 +47,7 @@ export class Waybill implements AsyncDisposable {
   constructor(http: Http) {
     this.#http = http
     this.partners = resources.partners(http)
+    this.witnessing = resources.witnessing(http)
     this.packets = resources.packets(http)
     this.assets = resources.assets(http)
     this.offers = resources.offersOf(http)
@@ -75,6 +77,11 @@ export class Waybill implements AsyncDisposable {
     ...options
   }: CallOptions & { after?: number | undefined; limit?: number } = {}): Promise<Log> {
     return this.#http.get('/v1/log', { ...options, query: { after, limit } })
+  }
+
+  /** Logs that are proven to have two histories, each with its proof in base64. */
+  async forks(options?: CallOptions): Promise<ForkView[]> {
+    return (await this.#http.get<{ items: ForkView[] }>('/v1/forks', options)).items
   }
 
   /** Asks for an offer, waits until both sides have signed, and lets its content come. */

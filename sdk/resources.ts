@@ -16,6 +16,7 @@ import type {
   Request,
   Transfer,
   usageRequest,
+  Witnessing,
 } from '../node/schema.ts'
 import { follow, POLL_MS } from './follow.ts'
 import type { CallOptions, Http } from './http.ts'
@@ -49,6 +50,17 @@ export const partners = (http: Http) => ({
   /** Names a partner as a witness of the own log. */
   witness: (partner: string, options?: CallOptions) =>
     http.post<Partner>(at('witnesses'), { partner }, options),
+})
+
+/** Witnessing logs of other kinds over HTTP (C2SP tlog-witness). */
+export const witnessing = (http: Http) => ({
+  get: (options?: CallOptions) => http.get<Witnessing>(at('witnessing'), options),
+  /** Begins at `host:port`, or ends without one. */
+  serve: (listen: string | undefined, options?: CallOptions) =>
+    http.post<Witnessing>(at('witnessing'), { listen }, options),
+  /** Enters a log by its origin and verifier key (`name+id+base64`). */
+  accept: (origin: string, key: string, options?: CallOptions) =>
+    http.post<Witnessing>(at('witnessing', 'logs'), { origin, key }, options),
 })
 
 export const packets = (http: Http) => ({

@@ -4,9 +4,9 @@ import * as assert from 'uvu/assert'
 import type { Store } from '../node/store.ts'
 import { rejectsCode, type Suite, sameBytes, suite, throwsCode } from './harness.ts'
 
-/** A store under test with the accidents that can befall it. */
+/** A store under test with the accidents that can befall it. A simulated one is never closed, it crashes. */
 export interface Rig extends AsyncDisposable {
-  store: Store
+  store: Pick<Store, 'get' | 'commit' | 'list' | 'idle'> & Partial<Pick<Store, 'close'>>
   failures: Error[]
   /** Lets one waiting group, or all there are, become durable. */
   flush(): Promise<void>
@@ -186,6 +186,7 @@ function order(test: Suite, open: () => Promise<Rig>): void {
 
   test('close waits for what is queued, and then nothing is taken', async () => {
     await using rig = await open()
+    if (!rig.store.close) return
     let released = false
     rig.store.commit([{ key: 'a', value: bytes('1') }], () => (released = true))
     const closed = rig.store.close()

@@ -1,7 +1,8 @@
 /** `up --detach`: the daemon as a process of its own, and waiting until it is ready or has said why it is not. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { temporaryName } from '../../node/file.ts'
 import { WaybillError } from '../error.ts'
 import { homePaths } from '../home.ts'
 import type { Cli } from './cli.ts'
@@ -10,31 +11,39 @@ import type { ProblemDocument } from './problem.ts'
 
 const START_MS = 60_000
 const POLL_MS = 25
-/** What a start prints before it is ready is far less. */
-const MAX_OUTPUT_BYTES = 1_048_576
+/** The document is far less. */
+const MAX_OUTPUT_BYTES = 65_536
 
 /**
- * Starts the daemon with `--json`, its output in `daemon.log`: the ready document or the error document that it prints
- * there is this command's own answer.
+ * Starts the daemon with `--json`, its trace in `daemon.log`: the ready document or the error document that it prints is
+ * this command's own answer. It goes to a file without a name, as several starts may be under way on one home.
  */
 export async function launch(cli: Cli, options: UpOptions, passphrase: string | undefined): Promise<Ready> {
   const { log } = homePaths(cli.home)
   mkdirSync(cli.home, { recursive: true, mode: 0o700 })
-  const output = openSync(log, 'a', 0o600)
-  const from = statSync(log).size
+  const output = openUnnamed(log)
+  const trace = openSync(log, 'a', 0o600)
   const env = { ...process.env, ...(passphrase ? { WAYBILL_PASSPHRASE: passphrase } : {}) }
   const args = [join(import.meta.dirname, 'main.ts'), ...argumentsOf(cli, options)]
-  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', output, output], env })
-  closeSync(output)
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', output, trace], env })
+  closeSync(trace)
   try {
-    return await settled(cli, child, () => readDocument(log, from))
+    return await settled(cli, child, () => readDocument(output))
   } catch (error) {
     if (cli.signal.aborted) child.kill() // nobody would know that it runs
     throw error
   } finally {
+    closeSync(output)
     child.removeAllListeners()
     child.unref()
   }
+}
+
+function openUnnamed(beside: string): number {
+  const name = temporaryName(beside)
+  const file = openSync(name, 'ax+', 0o600)
+  rmSync(name)
+  return file
 }
 
 function argumentsOf(cli: Cli, { name, listen, api }: UpOptions): string[] {
@@ -78,24 +87,11 @@ async function settled(
   }
 }
 
-/** The first whole line since `from` that is a document of `up` or of an error; trace lines stand beside it. */
-function readDocument(path: string, from: number): Ready | ProblemDocument | undefined {
-  const line = readFrom(path, from)
-    .split('\n')
-    .slice(0, -1)
-    .find(each => /^\{"schema":"waybill\.(up|error)\/1"/.test(each))
-  if (line === undefined) return undefined
-  const { schema: _, ...document } = JSON.parse(line)
+/** The first whole line, once there is one. */
+function readDocument(file: number): Ready | ProblemDocument | undefined {
+  const buffer = Buffer.alloc(MAX_OUTPUT_BYTES)
+  const [line, rest] = buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, 0)).split('\n')
+  if (rest === undefined) return undefined
+  const { schema: _, ...document } = JSON.parse(line!)
   return document
-}
-
-/** Text that was added since `from` (bytes): what earlier runs left is not read again. */
-function readFrom(path: string, from: number): string {
-  const file = openSync(path, 'r')
-  try {
-    const buffer = Buffer.alloc(MAX_OUTPUT_BYTES)
-    return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, from))
-  } finally {
-    closeSync(file)
-  }
 }

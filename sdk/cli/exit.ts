@@ -79,6 +79,8 @@ const CODES = {
   STORE_INCONSISTENT: badStore,
   WRONG_HOST: [notRunning, 'waybill status'],
   // Of the protocol.
+  FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
+  QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],
   UNKNOWN_VERSION: [inconclusive, 'use a newer version of waybill'],
   MALFORMED: [usage, 'waybill --help'],
@@ -114,6 +116,7 @@ const CODES = {
   NOT_A_FILE: [usage, 'name files, or directories with --recursive'],
   SOURCE_UNREADABLE: [notFound, 'look at the path and its permissions'],
   SOURCE_CHANGED: [conflict, 'publish the file when it is no longer being written'],
+  DISK_FULL: [unexpected, 'make room on the disk of the home (waybill paths), then run it again'],
   CONTENT_MISSING: [notFound, 'waybill receipts --deliveries'],
   CONTENT_DAMAGED: badStore,
   CONTENT_INCOMPLETE: [conflict, 'run it again to go on'],
@@ -133,7 +136,7 @@ const CODES = {
   STORE_MISSING: badStore,
   STORE_LOCKED: [conflict, 'waybill status'],
   STORE_DAMAGED: badStore,
-  STORE_FAILED: badStore,
+  STORE_FAILED: [damaged, 'look whether the disk is full or broken, then: waybill up'],
   STORE_CLOSED: [notRunning, 'waybill up --detach'],
   // Of the network.
   ADDRESS_IN_USE: [conflict, 'waybill up --listen /ip4/127.0.0.1/tcp/PORT'],

@@ -112,14 +112,31 @@ function partnerCommands(program: Command, run: Run): void {
     .helpGroup(group)
     .description('list partners')
     .action(run(async () => (await import('./partners.ts')).partners))
-  program
+  const witness = program
     .command('witness')
     .helpGroup(group)
-    .description('let partners witness your log')
+    .description('let partners witness your log, and witness logs of other kinds')
+  witness
     .command('add')
     .argument('<partner>', 'id or name')
     .description('name a partner as a witness of your log')
     .action(run(async () => (await import('./partners.ts')).addWitness))
+  witness
+    .command('serve')
+    .argument('[host:port]')
+    .description('witness logs of other kinds over HTTP (C2SP tlog-witness)')
+    .option('--off', 'end it')
+    .action(run(async () => (await import('./witness.ts')).serve))
+  witness
+    .command('accept')
+    .argument('<origin>', 'first line of its checkpoints')
+    .argument('<key>', 'its verifier key: name+id+base64')
+    .description('enter a log of another kind to be witnessed')
+    .action(run(async () => (await import('./witness.ts')).accept))
+  witness
+    .command('show')
+    .description('what is witnessed over HTTP, and under which key')
+    .action(run(async () => (await import('./witness.ts')).show))
 }
 
 function shareCommands(program: Command, run: Run): void {
@@ -176,6 +193,13 @@ function shareCommands(program: Command, run: Run): void {
     .description('refuse a request')
     .option('--reason <text>', 'what the partner is told')
     .action(run(async () => (await import('./requests.ts')).deny))
+  program
+    .command('withdraw')
+    .argument('<id>')
+    .helpGroup(group)
+    .description('take an approval back, as long as the partner has not signed')
+    .option('--reason <text>', 'what the partner is told')
+    .action(run(async () => (await import('./requests.ts')).withdraw))
 }
 
 function receiveCommands(program: Command, run: Run): void {
@@ -194,6 +218,13 @@ function receiveCommands(program: Command, run: Run): void {
 
 function evidenceCommands(program: Command, run: Run): void {
   const group = 'Evidence:'
+  program
+    .command('forks')
+    .helpGroup(group)
+    .description('list logs that are proven to have two histories, or check such a proof')
+    .option('-o, --output <directory>', 'write the proofs there')
+    .option('--check <file>', 'say what a proof proves; needs no node')
+    .action(run(async () => (await import('./forks.ts')).forks))
   program
     .command('receipts')
     .helpGroup(group)

@@ -84,8 +84,16 @@ export async function approve(cli: Cli, _options: object, id: string): Promise<A
     schema: 'waybill.request/1',
     data: request,
     text: shown => approvedText(cli, shown),
-    next: request.state === 'FINALIZED' ? 'waybill receipts' : `waybill requests ${shortId('r', request.id)}`,
+    next: nextOf(request),
   })
+}
+
+function nextOf({ id, state }: Request): string {
+  const short = shortId('r', id)
+  if (state === 'FINALIZED') return 'waybill receipts'
+  return state === 'AGREED'
+    ? `waybill requests ${short}   ·   waybill withdraw ${short}`
+    : `waybill requests ${short}`
 }
 
 /** The request once both have signed, or as it is when the partner's node is not there to sign. */
@@ -113,13 +121,27 @@ function approvedText(cli: Cli, { partner, state, agreement, action, purpose, re
   return `${tick(cli)} approved and signed here; it counts once ${partner.name} has signed too (${state})`
 }
 
-export async function deny(cli: Cli, options: { reason?: string }, id: string): Promise<Answer> {
-  await using waybill = await cli.connect()
-  const decision = options.reason === undefined ? {} : { reason: options.reason }
-  const denied = await waybill.requests.deny(id, decision, { signal: cli.signal })
-  return answer({
-    schema: 'waybill.request/1',
-    data: denied,
-    text: ({ id, partner }) => `${tick(cli)} ${shortId('r', id)} denied; ${partner.name} is told`,
-  })
+interface Decision {
+  reason?: string
 }
+
+export async function deny(cli: Cli, { reason }: Decision, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  const why = reason === undefined ? {} : { reason }
+  const denied = await waybill.requests.deny(id, why, { signal: cli.signal })
+  return endedAnswer(cli, denied, 'denied')
+}
+
+export async function withdraw(cli: Cli, { reason }: Decision, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  const why = reason === undefined ? {} : { reason }
+  const withdrawn = await waybill.requests.withdraw(id, why, { signal: cli.signal })
+  return endedAnswer(cli, withdrawn, 'withdrawn: a signature of theirs does not count any more')
+}
+
+const endedAnswer = (cli: Cli, request: Request, how: string): Answer =>
+  answer({
+    schema: 'waybill.request/1',
+    data: request,
+    text: ({ id, partner }) => `${tick(cli)} ${shortId('r', id)} ${how}; ${partner.name} is told`,
+  })

@@ -46,13 +46,17 @@ function statOf(path: string, arg: string): Stats {
   return stats
 }
 
-/** Regular files below a folder. Links are left out: they may lead anywhere, and in circles. */
+/**
+ * Regular files below a folder. Links are left out: they may lead anywhere, and in circles. So is what cannot be found
+ * again by its name, because its bytes are not UTF-8.
+ */
 function* walk(folder: string, skipped: (path: string) => void): Generator<string> {
   const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const entry of entries) {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) yield* walk(path, skipped)
-    else if (entry.isFile() && lstatSync(path).isFile()) yield path
+    const found = lstatSync(path, { throwIfNoEntry: false })
+    if (found?.isDirectory()) yield* walk(path, skipped)
+    else if (found?.isFile()) yield path
     else skipped(path)
   }
 }

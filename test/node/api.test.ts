@@ -141,6 +141,36 @@ test('a malformed body is MALFORMED and names what is wrong', async () => {
   assertProblem(plain, 415, 'MALFORMED')
 })
 
+test('a query that is not understood is MALFORMED, and never taken for another one', async () => {
+  const id = 'r-aaaaaaaa'
+  const queries: [path: string, named: RegExp][] = [
+    ...['0', '-1', '1001', '1.5', '1e2', 'ten', '', ' 1', '0x10', '9'.repeat(16)].map(
+      limit => [`/v1/log?limit=${encodeURIComponent(limit)}`, /limit/] as [string, RegExp],
+    ),
+    ['/v1/log?after=-1', /after/],
+    ['/v1/log?after=x', /after/],
+    ['/v1/log?limit=1&limit=2', /limit/],
+    ['/v1/log?limits=1', /limits/],
+    ['/v1/offers?own=yes', /own/],
+    ['/v1/offers?refresh=1', /refresh/],
+    [`/v1/requests/${id}?waitMs=forever`, /waitMs/],
+    [`/v1/requests/${id}?waitMs=60001`, /waitMs/],
+    [`/v1/transfers/${id}?waitMs=-1`, /waitMs/],
+    [`/v1/agreements/${id}/deliveries?before=x`, /before/],
+  ]
+  for (const [path, named] of queries) {
+    const answer = await call('GET', path)
+    assertProblem(answer, 400, 'MALFORMED')
+    assert.match(answer.body.detail, named, path)
+  }
+  for (const path of [
+    '/v1/log?limit=1000&after=0',
+    '/v1/log?after=99999',
+    '/v1/offers?own=true&refresh=false',
+  ])
+    assert.is((await call('GET', path)).status, 200, path)
+})
+
 test('a body beyond the bound is refused, and the daemon goes on', async () => {
   const answer = await call('POST', '/v1/join', {
     headers: { 'content-length': String(33 * MIB) },
@@ -220,7 +250,10 @@ test(
     const invite = (forMs: number) =>
       acme.client.partners.invite({ for: 'Bolt GmbH', expiresMs: Date.now() + forMs })
     const join = (ticket: string, home = bolt.home) => run(['--home', home, 'join', '--yes', ticket])
-    const { ticket: late } = await invite(-1)
+    for (const ms of [0, -1, -86_400_000]) await rejectsCode(invite(ms), 'MALFORMED')
+    fourLines(await run(['--home', acme.home, 'invite', '--expires', '0']), 2, 'MALFORMED')
+    const { ticket: late } = await invite(500)
+    await new Promise(over => setTimeout(over, 600))
     fourLines(await join(late), 5, 'TICKET_EXPIRED')
     await rejectsCode(bolt.client.partners.join(late), 'TICKET_EXPIRED')
     await pair(acme, bolt)

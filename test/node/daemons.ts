@@ -6,7 +6,7 @@ import { connect, type Waybill } from '../../sdk/connect.ts'
 import { isWaybillError } from '../../sdk/error.ts'
 
 const MAIN = join(import.meta.dirname, '..', '..', 'sdk', 'cli', 'main.ts')
-const ANY_PORT = '/ip4/127.0.0.1/tcp/0'
+export const ANY_PORT = '/ip4/127.0.0.1/tcp/0'
 const READY_MS = 30_000
 const CALL_MS = 60_000
 
@@ -36,8 +36,10 @@ export class TestDaemon implements AsyncDisposable {
   readyMs = 0
   /** What the process that ran last wrote to stderr. */
   stderr = ''
-  /** Where partners find it again after a restart. */
-  #listen = ANY_PORT
+  /** Where it listens: after the first start the port that it got, so that partners find it again. */
+  listen: string = ANY_PORT
+  /** Another user of the system to run as. */
+  uid: number | undefined
   #process: ChildProcess | undefined
 
   constructor(name: string, folder: string) {
@@ -55,12 +57,18 @@ export class TestDaemon implements AsyncDisposable {
     return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
   }
 
+  /** The exit code of the process that has ended. */
+  get code(): number | null {
+    return this.#process?.exitCode ?? null
+  }
+
   /** Starts the process on the home, where the one before listened. */
   async up(): Promise<void> {
     const startedMs = performance.now()
     const args = ['--home', this.home, '--json', 'up', '--name', this.name, '--api', '0', '--listen']
-    const child = spawn(process.execPath, [MAIN, ...args, this.#listen], {
+    const child = spawn(process.execPath, [MAIN, ...args, this.listen], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(this.uid === undefined ? {} : { uid: this.uid }),
     })
     this.#process = child
     this.stderr = ''
@@ -69,7 +77,7 @@ export class TestDaemon implements AsyncDisposable {
     })
     this.ready = JSON.parse(await this.#firstLine(child)) as Ready
     this.readyMs = performance.now() - startedMs
-    this.#listen = this.ready.addresses[0]!.replace(/\/p2p\/.*/, '')
+    this.listen = this.ready.addresses[0]!.replace(/\/p2p\/.*/, '')
     this.client = await connect({ home: this.home })
   }
 

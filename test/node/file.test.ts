@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { isTemporary, readFully, SharedSync, temporaryName, writeFileDurable } from '../../node/file.ts'
+import { checkRoom } from '../../node/room.ts'
 import { rejectsCode, suite, temporary } from '../harness.ts'
 
 const test = suite('durable files')
@@ -24,6 +25,13 @@ test('a failed write leaves the old state', async () => {
   await rejectsCode(writeFileDurable(path, Buffer.from('x')), 'EISDIR')
   assert.equal(readdirSync(dir.path), ['folder'])
   await rejectsCode(writeFileDurable(join(dir.path, 'none', 'file'), Buffer.from('x')), 'ENOENT')
+})
+
+test('what does not fit on the disk beside the reserve is refused', async () => {
+  using dir = temporary()
+  await checkRoom(dir.path, 0)
+  const error = await rejectsCode(checkRoom(dir.path, 2 ** 60), 'DISK_FULL')
+  assert.match(error.message, /do not fit on the disk of/)
 })
 
 test('writers of one file do not share a temporary name', async () => {

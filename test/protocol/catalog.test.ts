@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import { toHex } from '../../crypto/bytes.ts'
+import { keptRecord } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_MESSAGE_BYTES, MAX_PAGE, PAGE_BYTES } from '../../protocol/limits.ts'
 import { encodeMessage, type MessageOf } from '../../protocol/message.ts'
@@ -143,7 +144,7 @@ test('nobody offers an asset of ours, and what ours holds stays', () => {
   const own = { type: 'publish', title: 'mine', domain: 'x', level: 'general', packets: drafts } as const
   const { asset } = bolt.input(own) as { asset: NonNullable<Story['asset']> }
   const totals = toHex(bolt.store.get(KEY.assetTotals(asset))!)
-  const record = bolt.store.get(KEY.record(asset))!
+  const record = keptRecord(bolt.env.get, asset)!
   alter(story, 'catalog/page', message => ({
     ...message,
     items: message.items.map(item => ({

@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { digestOf } from '../../crypto/cid.ts'
 import { decodeSigned, recordId } from '../../crypto/statement.ts'
 import * as delivery from '../../protocol/delivery.ts'
+import { indexOf } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message, MessageOf, MessageType } from '../../protocol/message.ts'
@@ -30,7 +31,7 @@ test('each side logs the records of the delivery in their order, once', () => {
     for (const record of [receipt!, release!, second!]) assert.is(entriesOf(member, record), 1)
     const index = (record: Uint8Array) => {
       const { p } = decodeSigned(record)
-      return [...member.store.keys()].indexOf(KEY.at(recordId(p)))
+      return indexOf(member.env.get, recordId(p))!
     }
     assert.ok(index(receipt!) < index(release!) && index(release!) < index(second!))
   }

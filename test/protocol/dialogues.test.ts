@@ -1,8 +1,9 @@
 import * as assert from 'uvu/assert'
+import { newestHead } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
 import { suite } from '../harness.ts'
-import { DAY_MS, Story } from './story.ts'
+import { DAY_MS, forgedHead, Story } from './story.ts'
 
 const test = suite('protocol/dialogues')
 
@@ -123,6 +124,28 @@ const CASES: Record<MessageType, Case> = {
   'head/show': { never: story => assert.not.ok(story.bolt.store.has(KEY.watch(story.acme.org))) },
   'head/ask': { never: story => assert.not.ok(sawNewest(story)) },
   'head/proof': { never: story => assert.not.ok(sawNewest(story)) },
+  'gossip/head': {
+    play: story => {
+      story.play()
+      story.bolt.input({ type: 'gossip', orgs: [story.cole.org], about: [story.acme.org] })
+      story.world.run()
+    },
+  },
+  'gossip/fork': {
+    play: story => {
+      story.play()
+      const { acme, bolt, cole, world } = story
+      world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, newestHead(acme.env.get)!.size) })
+      world.run()
+      // A proof is told again at every connect.
+      for (let i = 0; i < 2; i++) {
+        bolt.input({ type: 'connected', org: cole.org })
+        world.run(30_000)
+      }
+    },
+    ends: story => assert.ok(story.cole.store.has(KEY.fork(story.acme.org))),
+    never: story => assert.not.ok(story.cole.store.has(KEY.fork(story.acme.org))),
+  },
   'witness/add': { never: story => assert.not.ok(story.cole.store.has(KEY.cosigned(story.acme.org))) },
   'witness/cosigned': {
     never: story => assert.not.ok(story.acme.events.some(({ type }) => type === 'cosigned')),

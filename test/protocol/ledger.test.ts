@@ -1,8 +1,10 @@
 import * as assert from 'uvu/assert'
 import { u64, utf8 } from '../../crypto/bytes.ts'
+import { encode, writeUint } from '../../crypto/cbor.ts'
 import { cidOf } from '../../crypto/cid.ts'
 import { sha256 } from '../../crypto/hash.ts'
 import { leafHash, rootOf, treeRoot, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts'
+import { indexOf, keptRecord, readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import {
   emptyLedger,
@@ -10,16 +12,16 @@ import {
   loadLedger,
   proveExtension,
   provePresence,
-  readEntryAt,
   record,
   rootAt,
 } from '../../protocol/ledger.ts'
-import { commitment, readEntry } from '../../protocol/log.ts'
+import { commitment, encodeEntry, readEntry } from '../../protocol/log.ts'
 import type { Stored } from '../../protocol/record.ts'
 import { sameBytes, suite } from '../harness.ts'
 
 const test = suite('protocol/ledger')
 const MAX = 600
+const SEED = sha256(u64(7))
 const stored = (i: number): Stored => {
   const bytes = utf8(`record ${i}`)
   return { id: cidOf(bytes, 'dag-cbor'), payload: { t: 'x/1' }, signatures: [], bytes }
@@ -32,7 +34,7 @@ class Log {
 
   append(from: number, count: number): void {
     const records = Array.from({ length: count }, (_, i) => stored(from + i))
-    const { ledger, writes } = record(this.ledger, records, 1, index => sha256(u64(index)))
+    const { ledger, writes } = record(this.ledger, records, 1, SEED)
     for (const { key, value, if: condition } of writes) {
       assert.not.ok(condition === 'absent' && this.store.has(key), `${key} is written once`)
       this.store.set(key, value!)
@@ -104,7 +106,15 @@ test('records of one step and of many make the same log', () => {
   const [one, many] = [new Log(), new Log()]
   one.append(0, MAX)
   for (let i = 0; i < MAX; i++) many.append(i, 1)
-  assert.equal([...one.store].sort(byKey), [...many.store].sort(byKey))
+  const mixed = new Log()
+  for (let at = 0; at < MAX; at += mixed.ledger.tail.range.size % 7 || 41)
+    mixed.append(mixed.ledger.tail.range.size, Math.min(41, MAX - mixed.ledger.tail.range.size))
+  for (const log of [many, mixed]) {
+    assert.equal(log.ledger.tail, one.ledger.tail)
+    assert.equal([...readEntries(log.get, 0, MAX)], [...readEntries(one.get, 0, MAX)])
+    for (let i = 0; i < MAX; i++) assert.equal(readEntryAt(log.get, i), readEntryAt(one.get, i))
+    assert.equal([...readEntries(log.get, 250, 520)].length, 270)
+  }
 })
 
 test('every root, presence and extension is proven, from memory and from the store', () => {
@@ -132,12 +142,15 @@ test('every root, presence and extension is proven, from memory and from the sto
     }
 })
 
-test('full tiles hold 256 hashes and are never touched again', () => {
+test('full tiles hold 256 hashes and their root, and are never touched again', () => {
   const log = new Log()
   log.append(0, MAX)
   const tiles = [...log.store.keys()].filter(key => key.startsWith('tile/'))
   assert.equal(tiles, [KEY.tile(0, 0), KEY.tile(0, 1)])
-  for (const key of tiles) assert.is(log.store.get(key)!.length, 256 * 32)
+  for (const key of tiles) {
+    const hashes = Array.from({ length: 257 }, (_, i) => log.store.get(key)!.slice(i * 32, (i + 1) * 32))
+    sameBytes(hashes[256]!, treeRoot(hashes.slice(0, 256)))
+  }
   sameBytes(log.store.get(KEY.tile(0, 1))!.slice(0, 32), log.leaf(256))
 })
 
@@ -150,10 +163,22 @@ test('an entry commits to its record under its salt, and is found by it', () => 
     const read = readEntry(entry)
     assert.ok('c' in read)
     sameBytes(read.c, commitment(salt, bytes))
-    sameBytes(log.store.get(KEY.at(id))!, u64(i))
+    assert.is(indexOf(log.get, id), i)
+    sameBytes(keptRecord(log.get, id)!, bytes)
     assert.is(read.n, i)
   }
   assert.is(readEntryAt(log.get, 10), undefined)
+})
+
+test('an entry is written as the general encoder writes it', () => {
+  const x = [sha256(u64(1)), sha256(u64(2))]
+  for (const n of [0, 23, 24, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+    const entry = { v: 1, n, p: sha256(u64(3)), k: n, t: n, c: sha256(u64(4)) }
+    sameBytes(encodeEntry(entry), encode(entry))
+    sameBytes(encodeEntry({ ...entry, x }), encode({ ...entry, x }))
+  }
+  for (const n of [-1, 0.5, 2 ** 53, Number.NaN])
+    assert.throws(() => writeUint(new Uint8Array(9), 0, n), /RangeError|no unsigned/)
 })
 
 test.run()

@@ -35,6 +35,8 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'transfer/terminate': encodeMessage({ t: 'transfer/terminate', id, refusal }),
     'delivery/rejected': encodeMessage({ t: 'delivery/rejected', receipt: BYTES }),
     'delivery/refused': encodeMessage({ t: 'delivery/refused', agreement: offer!, packet: offer!, refusal }),
+    'gossip/head': encodeMessage({ t: 'gossip/head', note: BYTES }),
+    'gossip/fork': encodeMessage({ t: 'gossip/fork', proof: BYTES }),
     'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, status: 409, text: 'x' }),
     ...found,
   } as Record<MessageType, Uint8Array>

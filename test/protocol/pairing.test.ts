@@ -41,6 +41,13 @@ class Pairing {
   }
 }
 
+test('a ticket that would have expired when it is made is not made', () => {
+  const { inviter, story } = new Pairing()
+  const node = inviter.env.keys.node.public
+  for (const expiresMs of [0, story.world.wallMs - 1, story.world.wallMs])
+    throwsCode(() => inviter.input({ type: 'invite', forWhom: 'Bolt', expiresMs, node }), 'MALFORMED')
+})
+
 /** Over the wire and back. */
 function wire(hello: HelloMessage): HelloMessage {
   const frame = encodeMessage(hello)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { agreement } from '../../protocol/agreement.ts'
+import { keptRecord } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import type { MessageOf } from '../../protocol/message.ts'
 import { type Received, type Release, received, release } from '../../protocol/receipt.ts'
@@ -67,7 +68,7 @@ function assertReleasable({ acme, bolt }: Story, message: MessageOf<'delivery/re
   const keys = (org: { toString(): string }) =>
     (org.toString() === acme.org ? acme : bolt).env.keys.operation.public
   assert.is(verifySignatures(agreement, granted, keys).ok, true, 'with both signatures')
-  const receipt = readRecord(received, acme.store.get(KEY.record(payload.receipt))!) as Stored<Received>
+  const receipt = readRecord(received, keptRecord(acme.env.get, payload.receipt)!) as Stored<Received>
   assert.is(verifySignatures(received, receipt, keys).ok, true, 'and after the receipt')
 }
 

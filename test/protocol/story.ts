@@ -3,19 +3,20 @@
  * cosigns the heads of both. Each step is asked again where an operator would; what must hold afterwards is in `check`.
  */
 import * as assert from 'uvu/assert'
-import { equal, readU64, text } from '../../crypto/bytes.ts'
-import type { CID } from '../../crypto/cid.ts'
+import { utf8 as encodeText, equal, text } from '../../crypto/bytes.ts'
+import { formatCheckpoint } from '../../crypto/checkpoint.ts'
+import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import type { PrivateKey } from '../../crypto/key.ts'
 import { rootOf } from '../../crypto/merkle.ts'
-import { parseNote } from '../../crypto/note.ts'
+import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer, Command } from '../../protocol/command.ts'
 import * as delivery from '../../protocol/delivery.ts'
 import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
+import { indexOf, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { readEntryAt } from '../../protocol/ledger.ts'
-import { commitment, emptyTail, readBack, readEntry, readHead } from '../../protocol/log.ts'
+import { commitment, emptyTail, originOf, readBack, readEntry, readHead } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
 import * as negotiation from '../../protocol/negotiation.ts'
@@ -254,6 +255,17 @@ export class Story {
   }
 }
 
+/** A head of a member's log as its key would sign it, whatever it says. */
+export function forgedHead(
+  { env }: Member,
+  size: number,
+  root: Uint8Array = new Uint8Array(32).fill(7),
+): Uint8Array {
+  const origin = originOf(env.self.id, env.self.identity)
+  const body = formatCheckpoint({ origin, size, root })
+  return encodeText(formatNote({ body, lines: [signNote(body, origin, env.keys.log)] }))
+}
+
 /** Every entry chains on, commits to its record, and stands under the newest head that was signed. */
 export function checkLog(member: Member): void {
   const { ledger } = member.state
@@ -262,12 +274,11 @@ export function checkLog(member: Member): void {
   const tail = readBack(emptyTail(), bytes)
   assert.ok('range' in tail, 'the log reads back')
   assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
-  const logged = [...member.store].filter(([key]) => key.startsWith('at/'))
+  const logged = entries.filter(({ of }, index) => indexOf(member.env.get, idOf(of)) === index)
   assert.is(logged.length, entries.length, 'one entry for each record')
-  for (const [key, index] of logged) {
-    const { salt, entry } = entries[readU64(index)!]!
+  for (const { salt, of, entry } of entries) {
     const read = readEntry(entry)
-    const record = member.store.get(key.replace('at/', 'record/'))!
+    const record = keptRecord(member.env.get, idOf(of))!
     assert.ok('c' in read && equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
   }
   for (const [key, note] of member.store) {
@@ -278,6 +289,8 @@ export function checkLog(member: Member): void {
     assert.ok('range' in at && equal(rootOf(at.range), head.root), 'a head is of this log')
   }
 }
+
+const idOf = (digest: Uint8Array) => cidFromDigest(digest, 'dag-cbor')
 
 /** How many entries of a log commit to these bytes. */
 export function entriesOf(member: Member, record: Uint8Array): number {

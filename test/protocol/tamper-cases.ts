@@ -2,9 +2,9 @@
  * Evidence under the hands of others, case by case: every bit, every field of every part, every part of another run or
  * in another place (RULES G2). Each case says which verdicts may come of it, and which step must tell.
  */
-import { toHex, utf8 } from '../../crypto/bytes.ts'
+import { fromHex, toHex, utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
-import { type CID, cidOf } from '../../crypto/cid.ts'
+import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import { formatNote, type NoteLine, parseNote } from '../../crypto/note.ts'
 import {
   type EntryPart,
@@ -235,8 +235,7 @@ function otherRuns(told: Story): [string, Evidence][] {
   const packets = [...acme.store.keys()].filter(key => key.startsWith(prefix))
   const mine = toHex(told.packet.multihash.digest)
   const other = packets.map(key => key.slice(prefix.length)).find(hex => hex !== mine)!
-  const sibling = acme.env.get(`record/${other}`)!
-  const packet = cidOf(encode((decode(sibling) as { p: Value }).p), 'dag-cbor')
+  const packet = cidFromDigest(fromHex(other)!, 'dag-cbor')
   const third = { provider: 'Dyne AG', consumer: 'Elk Oy', witnesses: ['Fox Ltd'], text: 'third' }
   return [
     ['another agreement', collect(bolt, acme, again, asOfMs)],

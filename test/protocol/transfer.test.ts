@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert'
-import { type CID, cidOf } from '../../crypto/cid.ts'
+import { type CID, cidFromDigest, cidOf } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
+import { keepRecord, keptRecord } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_MESSAGE_BYTES, MAX_PAGE, PAGE_BYTES } from '../../protocol/limits.ts'
 import { decodeState, encodeState } from '../../protocol/machine.ts'
@@ -54,9 +55,9 @@ test('a page of long records ends at its bytes, and the rest follows', () => {
   const parents = Array.from({ length: 64 }, () => story.asset!)
   for (const [key, value] of acme.store) {
     if (!key.startsWith('packet/')) continue
-    const record = acme.store.get(`record/${Buffer.from(value).toString('hex')}`)!
-    const changed = resign(record, { parents }, ['publisher', acme.env.keys.operation])
-    acme.store.set(`record/${Buffer.from(value).toString('hex')}`, changed)
+    const id = cidFromDigest(value, 'dag-cbor')
+    const changed = resign(keptRecord(acme.env.get, id)!, { parents }, ['publisher', acme.env.keys.operation])
+    acme.store.set(KEY.kept(id), keepRecord(changed))
   }
   const before = story.sent('transfer/start').length
   const id = new Uint8Array(16).fill(3)

@@ -2,24 +2,24 @@
  * A driver without sockets, timers or files: participants on a virtual clock, a network that a test can bend, and content
  * in memory. It carries outputs out in their order, through the shipped protocol/.
  */
-import { concat, equal } from '../../crypto/bytes.ts'
-import { type CID, cidOf } from '../../crypto/cid.ts'
-import { blockKey, keyCommitment, openBlock, sealBlock } from '../../crypto/cipher.ts'
+import { equal } from '../../crypto/bytes.ts'
+import type { CID } from '../../crypto/cid.ts'
 import { expand, sha256 } from '../../crypto/hash.ts'
 import { keyFromSeed } from '../../crypto/key.ts'
-import { open as openSeal, seal } from '../../crypto/seal.ts'
+import { seal } from '../../crypto/seal.ts'
 import type { Answer, PacketDraft } from '../../protocol/command.ts'
-import { decodeRoot, encodeRoot, makeRoot, plainDigest } from '../../protocol/content.ts'
+import { decodeRoot } from '../../protocol/content.ts'
 import type { Opening } from '../../protocol/delivery.ts'
 import type { Event } from '../../protocol/event.ts'
 import { type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
+import { readEntries } from '../../protocol/kept.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
-import { readEntryAt } from '../../protocol/ledger.ts'
 import { DELEGATION_MS } from '../../protocol/limits.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../protocol/message.ts'
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { type Env, type Input, open, type PeerState, step } from '../../protocol/peer.ts'
+import { openRelease, type ReleaseOf, type Spoilt, sealContent } from '../../sim/content.ts'
 
 export const START_MS = Date.UTC(2026, 0, 1)
 type Loose<T> = T extends unknown ? Omit<T, 'seed'> : never
@@ -131,8 +131,7 @@ export class Member {
     if (!this.up) return
     switch (event.type) {
       case 'ask-leaves': {
-        const entries = []
-        for (let i = event.from; i < event.to; i++) entries.push(readEntryAt(this.env.get, i)!.entry)
+        const entries = [...readEntries(this.env.get, event.from, event.to)].map(({ entry }) => entry)
         this.input({ type: 'leaves', entries })
         return
       }
@@ -170,49 +169,19 @@ export class Member {
     }
   }
 
-  #open(
-    oneTimePrivate: Uint8Array,
-    ask: { enc: Uint8Array; ct: Uint8Array; info: Uint8Array; root: CID; digest: Uint8Array },
-  ): Opening {
-    let secret: Uint8Array
-    try {
-      secret = openSeal(oneTimePrivate, ask.enc, ask.info, ask.ct)
-    } catch {
-      return { ok: false, reason: 'seal', oneTimePrivate }
-    }
-    const [key, salt] = [secret.slice(0, 32), secret.slice(32)]
+  #open(oneTimePrivate: Uint8Array, ask: ReleaseOf): Opening {
     const root = decodeRoot(this.store.get(KEY.root(ask.root))!)
-    if (!equal(keyCommitment(key), root.key)) return { ok: false, reason: 'key', oneTimePrivate }
-    const digest = plainDigest(salt)
-    for (const [i, block] of this.content.get(ask.root.toString())!.entries())
-      try {
-        digest.update(openBlock(blockKey(key), i, block))
-      } catch {
-        return { ok: false, reason: 'block', oneTimePrivate, block: i }
-      }
-    if (!equal(digest.digest(), ask.digest)) return { ok: false, reason: 'digest', oneTimePrivate }
-    this.secrets.set(HANDLE.content(ask.root), secret)
-    return { ok: true }
+    const { opening, secret } = openRelease(oneTimePrivate, ask, root, this.content.get(ask.root.toString())!)
+    if (secret) this.secrets.set(HANDLE.content(ask.root), secret)
+    return opening
   }
 
-  /** Seals content as an import does, and returns the draft of its packet. `spoil` makes it wrong after the fact. */
-  draft(name: string, bytes: Uint8Array, spoil?: 'key' | 'block' | 'digest'): PacketDraft {
-    const key = sha256(bytes, new TextEncoder().encode(name))
-    const salt = sha256(key)
-    const [size, block] = [bytes.length, 262_144]
-    const blocks = Array.from({ length: Math.ceil(size / block) }, (_, i) =>
-      sealBlock(blockKey(key), i, bytes.subarray(i * block, (i + 1) * block)),
-    )
-    if (spoil === 'block') blocks[0]![0]! ^= 1
-    const root = makeRoot(size, concat(...blocks.map(each => sha256(each))), keyCommitment(key))
-    const rootBytes = encodeRoot(root)
-    const cid = cidOf(rootBytes, 'dag-cbor')
-    this.content.set(cid.toString(), blocks)
-    this.secrets.set(HANDLE.content(cid), concat(spoil === 'key' ? salt : key, salt))
-    const digest = plainDigest(spoil === 'digest' ? key : salt)
-      .update(bytes)
-      .digest()
-    return { name, mediaType: 'text/plain', size, root: cid, rootBytes, digest }
+  /** Seals content as an import does, and returns the draft of its packet. `spoilt` makes it wrong after the fact. */
+  draft(name: string, bytes: Uint8Array, spoilt?: Spoilt): PacketDraft {
+    const { draft, blocks, secret } = sealContent(name, bytes, spoilt)
+    this.content.set(draft.root.toString(), blocks)
+    this.secrets.set(HANDLE.content(draft.root), secret)
+    return draft
   }
 
   /** Forgets what is only in memory, and starts again from the store. */

@@ -54,6 +54,7 @@ test('every command answers with one JSON document, and with text without escape
     ['waybill.request/1', 'requests', 'r-ccddeeff'],
     ['waybill.request/1', 'approve', 'r-ccddeeff'],
     ['waybill.request/1', 'deny', 'r-ccddeeff', '--reason', 'no'],
+    ['waybill.request/1', 'withdraw', 'r-ccddeeff', '--reason', 'no'],
     ['waybill.receipts/1', 'receipts'],
     ['waybill.trust/1', 'trust'],
   ]

@@ -1,0 +1,62 @@
+/**
+ * The HTTP side of witnessing (C2SP tlog-witness), for logs of other kinds: off until the operator says where it listens.
+ * It answers anybody, so every request is bounded before it is read, and costs one signature check at most.
+ */
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import type { Answer } from '../protocol/command.ts'
+import { MAX_CHECKPOINT_REQUEST_BYTES } from '../protocol/limits.ts'
+import type { Driver } from './driver.ts'
+
+const MAX_CONNECTIONS = 256
+/** A client that is slower than this is cut off, ms. */
+const REQUEST_MS = 10_000
+
+export interface WitnessServer {
+  url: string
+  close(): Promise<void>
+}
+
+/** Serves `POST /add-checkpoint` and `GET /<hash>/checkpoint`. Throws ADDRESS_IN_USE. */
+export async function serveWitness(driver: Driver, listen: string): Promise<WitnessServer> {
+  const app = Fastify({
+    bodyLimit: MAX_CHECKPOINT_REQUEST_BYTES,
+    forceCloseConnections: true,
+    requestTimeout: REQUEST_MS,
+  })
+  app.server.maxConnections = MAX_CONNECTIONS
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.setErrorHandler((error, _request, reply) => refuse(reply, error))
+  app.post('/add-checkpoint', (request, reply) => {
+    const body = request.body instanceof Uint8Array ? new Uint8Array(request.body) : new Uint8Array(0)
+    return answer(reply, driver.submit({ type: 'checkpoint', body }))
+  })
+  app.get<{ Params: { hash: string } }>('/:hash/checkpoint', (request, reply) =>
+    answer(reply, driver.submit({ type: 'latest', hash: request.params.hash })),
+  )
+  const url = await open(app, listen)
+  return { url, close: () => app.close() }
+}
+
+async function open(app: FastifyInstance, listen: string): Promise<string> {
+  const colon = listen.lastIndexOf(':')
+  const host = listen.slice(0, colon).replace(/^\[|\]$/g, '')
+  try {
+    return await app.listen({ host, port: Number(listen.slice(colon + 1)) })
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error
+    throw Object.assign(new Error(`${listen} is in use by another program`), { code: 'ADDRESS_IN_USE' })
+  }
+}
+
+/** What the core answered, once it is durable. */
+async function answer(reply: FastifyReply, submitted: Promise<Answer | undefined>): Promise<FastifyReply> {
+  const { status, contentType, body } = ((await submitted) as Extract<Answer, { type: 'reply' }>).reply
+  return reply.code(status).header('content-type', contentType).send(body)
+}
+
+/** C2SP has no words for a witness that cannot decide now: 503, and the client comes again. */
+function refuse(reply: FastifyReply, error: unknown): FastifyReply {
+  const { statusCode = 503, message } = error as { statusCode?: number; message: string }
+  return reply.code(statusCode).header('content-type', 'text/plain; charset=utf-8').send(`${message}\n`)
+}

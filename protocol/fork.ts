@@ -1,0 +1,163 @@
+/**
+ * Fork proofs: two signed heads of one log that cannot both be of an append-only log. The shape is that of Go's checksum
+ * database client: the older head, the newer one, the root that the newer tree has at the older size, and the consistency
+ * proof that it has it. Anybody checks it from the file alone, and it shows nothing of what the log holds.
+ *
+ * A consistency proof that does not hold is no such thing: anybody can send a genuine head with a wrong path.
+ */
+import { equal, text, utf8 } from '../crypto/bytes.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { verifyForConviction } from '../crypto/conviction.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { verifyConsistency } from '../crypto/merkle.ts'
+import { ED25519_NOTE, formatNote, isLineOf, parseNote } from '../crypto/note.ts'
+import { type Identity, identityGenesis, verifyIdentity } from './identity.ts'
+import { KEY } from './layout.ts'
+import { MAX_FORK_BYTES, MAX_FORKS_TOLD, MAX_NOTE_BYTES, MAX_PATH, MAX_RECORD_BYTES } from './limits.ts'
+import { type Head, originOf, readHead } from './log.ts'
+import { type Context, violation } from './machine.ts'
+import type { MessageOf } from './message.ts'
+import { nothing, type Output, type Write } from './output.ts'
+import { isStored, readRecord } from './record.ts'
+import { blob, bytes, type Infer, list, object, text as word } from './shape.ts'
+
+const shape = object({
+  t: word(32),
+  /** Signed identity genesis of the log's organisation. */
+  identity: blob(MAX_RECORD_BYTES),
+  /** The two heads with the log's own signature alone; `older` is not larger than `newer`. */
+  older: blob(MAX_NOTE_BYTES),
+  newer: blob(MAX_NOTE_BYTES),
+  /** Root of the newer tree at the size of the older one. */
+  root: bytes(32),
+  path: list(bytes(32), MAX_PATH),
+})
+export type ForkProof = Infer<typeof shape>
+
+/** What a proof convicts: the log of an organisation, from the size at which it has two histories. */
+export interface Fork {
+  org: CID
+  name: string
+  older: Head
+  newer: Head
+}
+
+const TYPE = 'fork/1'
+const REPLACE_MS = 3_600_000
+
+/** Checks a proof. A text says why it proves nothing; an unknown version is one too, and convicts nobody. */
+export function readFork(proof: Uint8Array): Fork | string {
+  const read = parse(proof)
+  if (typeof read === 'string') return read
+  const stored = readRecord(identityGenesis, read.identity)
+  if (!isStored(stored)) return stored.reason
+  const verdict = verifyIdentity(stored)
+  if (verdict.ok !== true) return verdict.reason
+  const [older, newer] = [read.older, read.newer].map(note =>
+    readHead(note, stored.id, stored.payload, convicts),
+  )
+  if (!older || 'reason' in older) return `the older head: ${older?.reason}`
+  if (!newer || 'reason' in newer) return `the newer head: ${newer?.reason}`
+  if (!contradict(older, newer, read)) return 'the two heads do not contradict each other'
+  return { org: stored.id, name: stored.payload.name, older, newer }
+}
+
+function parse(proof: Uint8Array): ForkProof | string {
+  try {
+    const value = decode(proof, MAX_FORK_BYTES)
+    return (
+      shape.check(value, 'fork') ?? ((value as ForkProof).t === TYPE ? (value as ForkProof) : 'no fork/1')
+    )
+  } catch (error) {
+    if (error instanceof CryptoError) return error.message
+    throw error
+  }
+}
+
+function contradict(older: Head, newer: Head, { root, path }: ForkProof): boolean {
+  if (older.size === 0 || older.size > newer.size || equal(root, older.root)) return false
+  if (older.size === newer.size) return equal(root, newer.root) && path.length === 0
+  return verifyConsistency({ oldSize: older.size, oldRoot: root, size: newer.size, root: newer.root, path })
+}
+
+/** Makes the proof, or `undefined` when it would prove nothing. `root` and `path` are of the newer tree. */
+export function proveFork(
+  partner: { id: CID; identity: Identity; identityBytes: Uint8Array },
+  a: Uint8Array,
+  b: Uint8Array,
+  newerTree: { root: Uint8Array; path: Uint8Array[] },
+): Uint8Array | undefined {
+  const origin = originOf(partner.id, partner.identity)
+  const [older, newer] = [a, b].map(note => onlyLog(note, origin)) as [Uint8Array, Uint8Array]
+  const value = { t: TYPE, identity: partner.identityBytes, older, newer, ...newerTree }
+  const proof = encode(value as unknown as Value)
+  return typeof readFork(proof) === 'string' ? undefined : proof
+}
+
+/** A head without its cosignatures: who witnesses a log is nobody else's business. */
+export function onlyLog(note: Uint8Array, origin: string): Uint8Array {
+  const { body, lines } = parseNote(text(note))
+  return utf8(formatNote({ body, lines: lines.filter(line => line.name === origin) }))
+}
+
+/** The signature of a log over a head, by the wider rule for convictions (RULES B4). */
+const convicts: NonNullable<Parameters<typeof readHead>[3]> = (body, line, origin, key) =>
+  isLineOf(line, origin, ED25519_NOTE, key) && verifyForConviction(key, utf8(body), line.signature)
+
+/** Whether a log is proven to be forked: nothing of it is kept or cosigned any more. */
+export const isClosed = (org: string, context: Pick<Context, 'get'>): boolean =>
+  context.get(KEY.fork(org)) !== undefined
+
+/** The proofs that are here, to be told. */
+export function forksKnown(context: Pick<Context, 'get'>): Uint8Array[] {
+  const stored = context.get(KEY.forks)
+  const orgs = stored ? (decode(stored, stored.length) as string[]) : []
+  return orgs.slice(-MAX_FORKS_TOLD).map(org => readKept(context.get(KEY.fork(org))!).proof)
+}
+
+interface Kept {
+  proof: Uint8Array
+  /** Size of the older head: where the log has two histories at the latest. */
+  size: number
+  at: number
+}
+const readKept = (stored: Uint8Array): Kept => decode(stored, stored.length) as unknown as Kept
+
+/**
+ * Keeps a proof and closes the log. All that agree that it is closed need not hold the same proof: one is kept, and
+ * replaced by one of a smaller size only, at most once an hour (RULES D4).
+ */
+export function close(fork: Fork, proof: Uint8Array, context: Pick<Context, 'get' | 'now'>): Output {
+  const org = fork.org.toString()
+  const [size, at] = [fork.older.size, context.now.wallMs]
+  const value = encode({ proof, size, at })
+  const stored = context.get(KEY.fork(org))
+  const writes: Write[] = [{ key: KEY.fork(org), value }]
+  if (stored) {
+    const kept = readKept(stored)
+    return size < kept.size && at >= kept.at + REPLACE_MS ? { ...nothing(), writes } : nothing()
+  }
+  const known = context.get(KEY.forks)
+  const orgs = known ? (decode(known, known.length) as string[]) : []
+  writes.push({ key: KEY.forks, value: encode([...orgs, org]) })
+  return { ...nothing(), writes, events: [{ type: 'forked', org, size }] }
+}
+
+/** A partner tells of a fork. Looked at only for a log that concerns this node, and only when it says something new. */
+export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context: Context): Output {
+  const org = accused(proof)
+  if (org === undefined || (org !== context.self.org && !context.partner(org))) return nothing()
+  const stored = context.get(KEY.fork(org))
+  if (stored && equal(readKept(stored).proof, proof)) return nothing()
+  const fork = readFork(proof)
+  if (typeof fork === 'string') return violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
+  return close(fork, proof, context)
+}
+
+/** Whom a proof is about, before anything dear is done with it. */
+function accused(proof: Uint8Array): string | undefined {
+  const read = parse(proof)
+  const stored = typeof read === 'string' ? undefined : readRecord(identityGenesis, read.identity)
+  return stored && isStored(stored) ? stored.id.toString() : undefined
+}

@@ -1,0 +1,121 @@
+/**
+ * How records and log entries lie in the store.
+ *
+ * A record lies under its id, behind the index of its newest log entry. Entries lie in runs: what one step appended is one
+ * value under the index of its first entry, cut where a bundle of 256 ends (C2SP tlog-tiles), because one value of many
+ * entries costs a third of as many values. A full bundle gets a list of its runs, so that any entry of it is two reads away.
+ */
+import { readU64, writeU64 } from '../crypto/bytes.ts'
+import type { CID } from '../crypto/cid.ts'
+import { KEY } from './layout.ts'
+
+type Get = (key: string) => Uint8Array | undefined
+
+const INDEX_BYTES = 8
+const SALT_BYTES = 32
+const DIGEST_BYTES = 32
+/** Salt, digest and the length of the entry, before each entry of a run. */
+const ITEM_BYTES = SALT_BYTES + DIGEST_BYTES + 2
+
+/** Entries a bundle holds. */
+export const BUNDLE_ENTRIES = 256
+
+/** The value of a record: one more than the index of its newest entry, or 0 when it has none; then its signed bytes. */
+export function keepRecord(bytes: Uint8Array, index?: number): Uint8Array {
+  const value = new Uint8Array(INDEX_BYTES + bytes.length)
+  writeU64(value, 0, index === undefined ? 0 : index + 1)
+  value.set(bytes, INDEX_BYTES)
+  return value
+}
+
+/** The signed bytes of a record; they belong to the store: read only. */
+export const keptRecord = (get: Get, id: CID): Uint8Array | undefined =>
+  get(KEY.kept(id))?.subarray(INDEX_BYTES)
+
+/** The index of the newest entry that commits to a record. */
+export function indexOf(get: Get, id: CID): number | undefined {
+  const value = get(KEY.kept(id))
+  const next = value ? readU64(value)! : 0
+  return next > 0 ? next - 1 : undefined
+}
+
+/** An entry with its salt and the digest of the id of the record that it commits to. */
+export interface KeptEntry {
+  salt: Uint8Array
+  of: Uint8Array
+  entry: Uint8Array
+}
+
+/** The value of a run: its entries, each behind its salt, the digest of its record's id and its length. */
+export function keepRun(entries: KeptEntry[]): Uint8Array {
+  const value = new Uint8Array(entries.reduce((sum, { entry }) => sum + ITEM_BYTES + entry.length, 0))
+  let at = 0
+  for (const { salt, of, entry } of entries) {
+    value.set(salt, at)
+    value.set(of, at + SALT_BYTES)
+    value[at + ITEM_BYTES - 2] = entry.length >> 8
+    value[at + ITEM_BYTES - 1] = entry.length
+    value.set(entry, at + ITEM_BYTES)
+    at += ITEM_BYTES + entry.length
+  }
+  return value
+}
+
+/** The entries from `from` up to `to`, or up to the first that is not there. */
+export function* readEntries(get: Get, from: number, to: number): Generator<KeptEntry> {
+  let at = runStart(get, from)
+  while (at < to) {
+    const run = get(KEY.run(at))
+    if (!run) return
+    for (let offset = 0; offset < run.length && at < to; at++) {
+      const end = offset + ITEM_BYTES + (run[offset + ITEM_BYTES - 2]! << 8) + run[offset + ITEM_BYTES - 1]!
+      if (at >= from) yield item(run, offset, end)
+      offset = end
+    }
+  }
+}
+
+export function readEntryAt(get: Get, index: number): KeptEntry | undefined {
+  return readEntries(get, index, index + 1).next().value ?? undefined
+}
+
+/** The first indexes of the runs of the bundle that holds `size`, as far as it is filled. */
+export function openRuns(get: Get, size: number): number[] {
+  const starts: number[] = []
+  for (let at = size - (size % BUNDLE_ENTRIES); at < size; at += entriesIn(get(KEY.run(at))!)) starts.push(at)
+  return starts
+}
+
+/** What stands under a full bundle: where each of its runs begins, a byte each. */
+export const keepRuns = (starts: number[]): Uint8Array =>
+  Uint8Array.from(starts, start => start % BUNDLE_ENTRIES)
+
+/** The first index of the run that holds `index`; past the last run the index itself. */
+function runStart(get: Get, index: number): number {
+  const base = index - (index % BUNDLE_ENTRIES)
+  const listed = get(KEY.runs(base / BUNDLE_ENTRIES))
+  if (listed) return base + listed.findLast(start => base + start <= index)!
+  let at = base
+  for (let run = get(KEY.run(at)); run; run = get(KEY.run(at))) {
+    const next = at + entriesIn(run)
+    if (next > index) return at
+    at = next
+  }
+  return index
+}
+
+function entriesIn(run: Uint8Array): number {
+  let count = 0
+  for (let offset = 0; offset < run.length; count++)
+    offset += ITEM_BYTES + (run[offset + ITEM_BYTES - 2]! << 8) + run[offset + ITEM_BYTES - 1]!
+  return count
+}
+
+function item(run: Uint8Array, offset: number, end: number): KeptEntry {
+  const of = offset + SALT_BYTES
+  return {
+    salt: run.slice(offset, of),
+    of: run.slice(of, of + DIGEST_BYTES),
+    entry: run.slice(offset + ITEM_BYTES, end),
+  }
+}

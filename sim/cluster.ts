@@ -1,0 +1,222 @@
+/**
+ * The second driver of protocol/ (DESIGN 3): a mesh of nodes on a virtual clock, network and disk. Everything that happens
+ * follows from the seed, and one hash covers it: every input, and all that leaves a node.
+ */
+import type { Answer } from '../protocol/command.ts'
+import type { Event } from '../protocol/event.ts'
+import {
+  decodeHello,
+  decodeMessage,
+  encodeMessage,
+  type HelloMessage,
+  type Message,
+} from '../protocol/message.ts'
+import type { Output, Write } from '../protocol/output.ts'
+import { parseTicket } from '../protocol/pairing.ts'
+import { step } from '../protocol/peer.ts'
+import { Exchange } from './exchange.ts'
+import { Network, type Weather } from './network.ts'
+import { type DiskTimes, type NodeInput, SimNode, type Step, type Watch } from './node.ts'
+import { Prng } from './prng.ts'
+import type { Medium } from './store.ts'
+import { Timeline } from './timeline.ts'
+import { Trace } from './trace.ts'
+
+/** A message as it leaves a node. */
+export interface Leaving {
+  from: SimNode
+  to: string
+  message: Message
+}
+
+/** Looks at what happens, and says when it must not have. */
+export interface Checker extends Partial<Omit<Watch, 'input'>> {
+  /** Before the message is handed to the network. */
+  sent?(leaving: Leaving): void
+  /** The disk was put back to an earlier state. */
+  restored?(node: SimNode): void
+}
+
+/** Parts of the shipped code that a test replaces by faulty ones. */
+export interface Plant {
+  step?: Step
+  medium?: (sound: Medium) => Medium
+}
+
+export interface ClusterOptions {
+  seed: number
+  weather: Weather
+  times: DiskTimes
+  plant?: Plant
+}
+
+export class Cluster {
+  readonly timeline = new Timeline()
+  readonly network: Network
+  readonly nodes: SimNode[] = []
+  readonly checkers: Checker[] = []
+  /** What must not have happened, once it has; nothing happens after it. */
+  violation: string | undefined
+  /** Inputs that went through `step`, and messages through the codec. */
+  inputs = 0
+  messages = 0
+  readonly #options: ClusterOptions
+  readonly #trace = new Trace()
+  readonly #exchanges: Exchange[] = []
+  readonly #byOrg = new Map<string, SimNode>()
+
+  constructor(options: ClusterOptions) {
+    this.#options = options
+    this.network = new Network({
+      timeline: this.timeline,
+      prng: new Prng(options.seed, 'network'),
+      weather: options.weather,
+      admits: (node, other) => this.nodes[node]!.up && this.nodes[node]!.admitted.has(this.nodes[other]!.org),
+      deliver: (from, to, frame) => this.#deliver(this.nodes[from]!, this.nodes[to]!, frame),
+      connected: (node, other) =>
+        this.nodes[node]!.submit({ type: 'connected', org: this.nodes[other]!.org }),
+    })
+  }
+
+  /** A new organisation with its node, not started yet. */
+  add(name: string): SimNode {
+    const { seed, times, plant } = this.#options
+    const around = {
+      timeline: this.timeline,
+      step: plant?.step ?? step,
+      times,
+      medium: plant?.medium ?? (sound => sound),
+      send: (from: SimNode, to: string, message: Message) => this.#send({ from, to, message }),
+      ask: (node: SimNode, event: Event) => this.exchange(node).take(event),
+      watch: this.#watch(),
+    }
+    const node = new SimNode(this.nodes.length, name, around, new Prng(seed, `node/${name}`))
+    this.nodes.push(node)
+    this.#byOrg.set(node.org, node)
+    this.#exchanges.push(
+      new Exchange(node, this.network, org => {
+        const peer = this.node(org)
+        return peer && this.exchange(peer)
+      }),
+    )
+    return node
+  }
+
+  node(org: string): SimNode | undefined {
+    return this.#byOrg.get(org)
+  }
+
+  exchange(node: SimNode): Exchange {
+    return this.#exchanges[node.index]!
+  }
+
+  /** Puts a backup in the place of the disk of a node that is down. */
+  restore(node: SimNode, backup: ReadonlyMap<string, Uint8Array>): void {
+    node.disk.restore(backup)
+    this.#trace.add(['restore', node.index])
+    for (const checker of this.checkers) checker.restored?.(node)
+  }
+
+  /** Joins with a ticket over hellos that may be lost, like the request of an operator who will try again. */
+  join(joiner: SimNode, ticketText: string): void {
+    const ticket = parseTicket(ticketText)
+    const inviter = this.node(ticket.org.toString())!
+    const hello = (answer: Answer | undefined) => (answer as { hello: HelloMessage } | undefined)?.hello
+    const carry = (from: SimNode, to: SimNode, message: HelloMessage, take: (got: HelloMessage) => void) =>
+      this.network.carry(from.index, to.index, () => {
+        if (!to.up) return
+        this.messages++
+        take(readHello(encodeMessage(message)))
+      })
+    const welcomed = (got: HelloMessage) => joiner.submit({ type: 'welcomed', ticket, hello: got })
+    const asked = (got: HelloMessage) =>
+      inviter.submit({ type: 'hello', node: joiner.env.keys.node.public, hello: got }, [], answer => {
+        const said = hello(answer)
+        if (said) carry(inviter, joiner, said, welcomed)
+      })
+    joiner.submit({ type: 'join', ticket }, [], answer => {
+      const said = hello(answer)
+      if (said) carry(joiner, inviter, said, asked)
+    })
+  }
+
+  /** Runs until nothing is due before then, or something happened that must not. */
+  run(untilUs: number): void {
+    this.timeline.run(untilUs, () => this.violation !== undefined)
+  }
+
+  /** For checkers: the first one counts. */
+  report(promise: string, where: string, what: string): void {
+    const atS = (this.timeline.nowUs / 1_000_000).toFixed(3)
+    this.violation ??= `${promise} broken at ${atS} s at ${where}: ${what}`
+  }
+
+  /** The hash of everything so far; the trace ends with it. */
+  traceHash(): string {
+    return this.#trace.digest()
+  }
+
+  #send(leaving: Leaving): void {
+    const { from, to, message } = leaving
+    for (const checker of this.checkers) checker.sent?.(leaving)
+    const peer = this.node(to)
+    const frame = encodeMessage(message)
+    this.#trace.add(frame)
+    if (peer && from.admitted.has(to)) this.network.send(from.index, peer.index, frame)
+  }
+
+  #deliver(from: SimNode, to: SimNode, frame: Uint8Array): void {
+    if (!to.up || !to.admitted.has(from.org)) return
+    this.messages++
+    const message = decodeMessage(frame)
+    if (typeof message === 'string')
+      this.report('the wire', from.name, `a message that is refused: ${message}`)
+    else to.submit({ type: 'message', from: from.org, message })
+  }
+
+  /** Everything that happens to a node, for the trace and the checkers. */
+  #watch(): Watch {
+    const { timeline, checkers } = this
+    const trace = this.#trace
+    const mark = (node: SimNode, what: string) => trace.add([timeline.nowUs, node.index, what])
+    return {
+      input: (node, input: NodeInput, seed) => {
+        this.inputs++
+        mark(node, 'input')
+        trace.add(input)
+        trace.add(seed)
+      },
+      queued: (node, seq, writes: Write[]) => {
+        for (const checker of checkers) checker.queued?.(node, seq, writes)
+      },
+      released: (node, seq, output: Output) => {
+        mark(node, 'output')
+        trace.add(output.writes)
+        for (const checker of checkers) checker.released?.(node, seq, output)
+      },
+      event: (node, event) => {
+        trace.add(event)
+        for (const checker of checkers) checker.event?.(node, event)
+      },
+      crashed: node => {
+        mark(node, 'crash')
+        this.network.leave(node.index)
+        this.exchange(node).crash()
+        for (const checker of checkers) checker.crashed?.(node)
+      },
+      opened: node => {
+        mark(node, 'start')
+        for (const checker of checkers) checker.opened?.(node)
+      },
+      broke: (node, why) => {
+        for (const checker of checkers) checker.broke?.(node, why)
+      },
+    }
+  }
+}
+
+function readHello(bytes: Uint8Array): HelloMessage {
+  const hello = decodeHello(bytes)
+  if (typeof hello === 'string') throw new Error(`a hello that does not read back: ${hello}`)
+  return hello
+}

@@ -1,0 +1,251 @@
+/**
+ * The simulated network. Two nodes that admit each other have one connection, opened when there is something to send and
+ * closed by faults; messages go in order and at most once while it lasts, unless the weather is worse than that: the
+ * dialogues have to bear loss, copies and disorder too.
+ */
+import type { Prng } from './prng.ts'
+import type { Timeline } from './timeline.ts'
+
+/** Faults of the network, drawn anew for each message; `ppm` is parts in a million. */
+export interface Weather {
+  /** One way, us; each pair of nodes has its own base between the two. */
+  leastDelayUs: number
+  mostDelayUs: number
+  /** On top of the base, for each message, us. */
+  jitterUs: number
+  lossPpm: number
+  copyPpm: number
+  /** Messages that others overtake. */
+  disorderPpm: number
+  bytesPerMs: number
+}
+
+export interface NetworkOptions {
+  timeline: Timeline
+  prng: Prng
+  weather: Weather
+  /** Whether a node is up and admits the other. */
+  admits(node: number, other: number): boolean
+  deliver(from: number, to: number, frame: Uint8Array): void
+  connected(node: number, other: number): void
+}
+
+/** A stream over a connection: in order and whole, until it breaks. */
+export interface Stream {
+  /** Does the work at the other side once the bytes are there. */
+  carry(to: number, bytes: number, work: () => void): void
+  close(): void
+}
+
+/** What one side of a connection has to say. */
+interface Way {
+  waiting: Uint8Array[]
+  /** When the last message arrives: the next does not overtake it. */
+  arrivesUs: number
+}
+
+interface Link {
+  nodes: [number, number]
+  ways: [Way, Way]
+  baseUs: number
+  up: boolean
+  dialing: boolean
+  attempts: number
+  /** Counts connections: what is under way on an old one never arrives. */
+  epoch: number
+  streams: Set<() => void>
+}
+
+/** As node/network-limits.ts: what waits for one peer, and the pauses between dials. */
+const QUEUE_MESSAGES = 4_096
+const BACKOFF_LEAST_US = 250_000
+const BACKOFF_MOST_US = 15_000_000
+/** A message that others overtake is late by up to this. */
+const DISORDER_US = 2_000_000
+/** A connection over which nothing comes is given up after this. */
+const ALIVE_US = 20_000_000
+
+export class Network {
+  weather: Weather
+  readonly #options: NetworkOptions
+  readonly #links = new Map<string, Link>()
+  /** Directions in which nothing gets through, as `from>to`. */
+  readonly #blocked = new Set<string>()
+
+  constructor(options: NetworkOptions) {
+    this.#options = options
+    this.weather = options.weather
+  }
+
+  /** Queues a message; while there is no connection, one is dialled for. */
+  send(from: number, to: number, frame: Uint8Array): void {
+    const link = this.#link(from, to)
+    const { waiting } = wayOf(link, from)
+    if (waiting.length >= QUEUE_MESSAGES) waiting.shift()
+    waiting.push(frame)
+    if (link.up) this.#flush(link, from)
+    else this.#dial(link)
+  }
+
+  /** A stream of its own, if there is a connection; dials for the next attempt if there is none. */
+  stream(from: number, to: number, broken: () => void): Stream | undefined {
+    const link = this.#link(from, to)
+    if (!link.up) {
+      this.#dial(link)
+      return undefined
+    }
+    let atUs = 0
+    const { epoch } = link
+    link.streams.add(broken)
+    return {
+      carry: (towards, bytes, work) => {
+        const sender = link.nodes[0] === towards ? link.nodes[1] : link.nodes[0]
+        if (this.isBlocked(sender, towards)) return this.#giveUp(link)
+        atUs = Math.max(atUs, this.#now + this.#delay(link)) + (bytes * 1_000) / this.weather.bytesPerMs
+        this.#options.timeline.at(atUs, () => link.epoch === epoch && work())
+      },
+      close: () => link.streams.delete(broken),
+    }
+  }
+
+  /** One small request or answer outside of a connection, as before two nodes admit each other. */
+  carry(from: number, to: number, work: () => void): void {
+    const { prng, timeline } = this.#options
+    if (this.isBlocked(from, to) || prng.chance(this.weather.lossPpm)) return
+    timeline.after(this.#delay(this.#link(from, to)), work)
+  }
+
+  /** Cuts directions; with `noticed` the connections break at once, otherwise messages just vanish. */
+  block(ways: [from: number, to: number][], noticed: boolean): void {
+    for (const [from, to] of ways) {
+      this.#blocked.add(`${from}>${to}`)
+      if (noticed) this.disconnect(from, to)
+    }
+  }
+
+  heal(): void {
+    this.#blocked.clear()
+  }
+
+  isBlocked(from: number, to: number): boolean {
+    return this.#blocked.has(`${from}>${to}`)
+  }
+
+  /** Breaks the connection of two nodes; each side dials again if it has something to say. */
+  disconnect(a: number, b: number): void {
+    const link = this.#link(a, b)
+    if (!link.up) return
+    link.up = false
+    link.epoch++
+    const streams = [...link.streams]
+    link.streams.clear()
+    for (const broken of streams) broken()
+    if (link.ways.some(({ waiting }) => waiting.length > 0)) this.#dial(link)
+  }
+
+  /** A node is gone, with what it still had to say. */
+  leave(node: number): void {
+    for (const link of this.#links.values()) {
+      if (!link.nodes.includes(node)) continue
+      this.disconnect(...link.nodes)
+      wayOf(link, node).waiting = []
+    }
+  }
+
+  get #now(): number {
+    return this.#options.timeline.nowUs
+  }
+
+  #link(a: number, b: number): Link {
+    const nodes: [number, number] = a < b ? [a, b] : [b, a]
+    const name = nodes.join()
+    const known = this.#links.get(name)
+    if (known) return known
+    const { prng } = this.#options
+    const link: Link = {
+      nodes,
+      ways: [
+        { waiting: [], arrivesUs: 0 },
+        { waiting: [], arrivesUs: 0 },
+      ],
+      baseUs: prng.between(this.weather.leastDelayUs, this.weather.mostDelayUs),
+      up: false,
+      dialing: false,
+      attempts: 0,
+      epoch: 0,
+      streams: new Set(),
+    }
+    this.#links.set(name, link)
+    return link
+  }
+
+  /** Three crossings: connection, handshake, and the byte that says the other side is ready. */
+  #dial(link: Link): void {
+    if (link.dialing) return
+    link.dialing = true
+    const pauseUs =
+      link.attempts === 0 ? 0 : Math.min(BACKOFF_MOST_US, BACKOFF_LEAST_US * 2 ** (link.attempts - 1))
+    this.#options.timeline.after(pauseUs + 3 * this.#delay(link), () => this.#dialled(link))
+  }
+
+  #dialled(link: Link): void {
+    link.dialing = false
+    const [a, b] = link.nodes
+    const { admits, connected } = this.#options
+    const open = admits(a, b) && admits(b, a) && !this.isBlocked(a, b) && !this.isBlocked(b, a)
+    if (!open) {
+      link.attempts++
+      if (link.ways.some(({ waiting }) => waiting.length > 0)) this.#dial(link)
+      return
+    }
+    link.attempts = 0
+    link.up = true
+    for (const node of link.nodes) this.#flush(link, node)
+    connected(a, b)
+    connected(b, a)
+  }
+
+  #flush(link: Link, from: number): void {
+    const way = wayOf(link, from)
+    const to = link.nodes[0] === from ? link.nodes[1] : link.nodes[0]
+    const messages = way.waiting
+    way.waiting = []
+    for (const frame of messages) this.#transmit(link, way, from, to, frame)
+  }
+
+  #transmit(link: Link, way: Way, from: number, to: number, frame: Uint8Array): void {
+    const { prng, timeline, deliver } = this.#options
+    const { lossPpm, copyPpm, disorderPpm } = this.weather
+    if (this.isBlocked(from, to)) {
+      this.#giveUp(link)
+      return
+    }
+    if (prng.chance(lossPpm)) return
+    const { epoch } = link
+    const arrive = (atUs: number) =>
+      timeline.at(atUs, () => {
+        if (link.epoch === epoch) deliver(from, to, frame)
+      })
+    const soonUs = this.#now + this.#delay(link)
+    if (prng.chance(disorderPpm)) arrive(soonUs + prng.below(DISORDER_US))
+    else {
+      way.arrivesUs = Math.max(way.arrivesUs, soonUs)
+      arrive(way.arrivesUs)
+    }
+    if (prng.chance(copyPpm)) arrive(soonUs + prng.below(DISORDER_US))
+  }
+
+  /** Somebody speaks and nothing comes: after a while the connection is given up. */
+  #giveUp(link: Link): void {
+    const { epoch } = link
+    this.#options.timeline.after(ALIVE_US, () => {
+      if (link.epoch === epoch && link.up) this.disconnect(...link.nodes)
+    })
+  }
+
+  #delay(link: Link): number {
+    return link.baseUs + this.#options.prng.below(this.weather.jitterUs + 1)
+  }
+}
+
+const wayOf = (link: Link, from: number): Way => link.ways[link.nodes[0] === from ? 0 : 1]

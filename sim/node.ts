@@ -1,0 +1,314 @@
+/**
+ * One simulated node: the loop of node/driver.ts on virtual time. An input goes through the shipped `step` in one
+ * synchronous turn, its writes join the group that is committed next, and what it sends, tells and answers leaves when
+ * they and all earlier writes are durable (RULES A1, A2).
+ */
+import { utf8 } from '../crypto/bytes.ts'
+import type { CID } from '../crypto/cid.ts'
+import { expand, sha256 } from '../crypto/hash.ts'
+import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
+import { seal } from '../crypto/seal.ts'
+import type { Answer } from '../protocol/command.ts'
+import { ProtocolError } from '../protocol/error.ts'
+import type { Event } from '../protocol/event.ts'
+import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
+import { readEntries } from '../protocol/kept.ts'
+import { KEY } from '../protocol/layout.ts'
+import { DELEGATION_MS } from '../protocol/limits.ts'
+import type { Message } from '../protocol/message.ts'
+import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
+import { type Env, type Input, open, type PeerState, type step } from '../protocol/peer.ts'
+import type { Prng } from './prng.ts'
+import { Disk, type Medium, type Operation, VirtualStore } from './store.ts'
+import type { Timeline } from './timeline.ts'
+
+/** Wall time at which every run begins. */
+export const START_MS: number = Date.UTC(2026, 0, 1)
+
+type Loose<T> = T extends unknown ? Omit<T, 'seed'> : never
+export type NodeInput = Loose<Input>
+export type Step = typeof step
+/** What came of an input once it is durable; a code when it was refused, nothing when the node went before. */
+export type Told = (answer: Answer | undefined, refused?: string) => void
+
+/** How a disk keeps time, us. */
+export interface DiskTimes {
+  leastSyncUs: number
+  mostSyncUs: number
+  readUs: number
+}
+
+/** What a node stands in: the cluster, or a test. */
+export interface Surroundings {
+  timeline: Timeline
+  step: Step
+  times: DiskTimes
+  /** The medium as the node gets it: a test puts one that is at fault in its place. */
+  medium(sound: Medium): Medium
+  send(node: SimNode, to: string, message: Message): void
+  /** Work that a machine asks for and that reaches beyond the own store. */
+  ask(node: SimNode, event: Event): void
+  watch: Watch
+}
+
+/** What is told of a node while it runs. */
+export interface Watch {
+  input(node: SimNode, input: NodeInput, seed: Uint8Array): void
+  /** Writes were queued as commit `seq` of this life. */
+  queued(node: SimNode, seq: number, writes: Write[]): void
+  /** Commit `seq` counts as durable; what it holds back leaves after this call. */
+  released(node: SimNode, seq: number, output: Output): void
+  event(node: SimNode, event: Event): void
+  crashed(node: SimNode): void
+  /** The store is open again, before the first input. */
+  opened(node: SimNode): void
+  /** The node stopped itself, or threw what it should not. */
+  broke(node: SimNode, why: string): void
+}
+
+export class SimNode {
+  readonly index: number
+  readonly name: string
+  readonly env: Env
+  readonly disk = new Disk()
+  readonly admitted = new Set<string>()
+  witnesses: CID[] = []
+  /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
+  skewMs = 0
+  driftPpm = 0
+  up = false
+  /** Counts starts: what an earlier life asked for does not reach this one. */
+  life = 0
+  state!: PeerState
+  #store!: VirtualStore
+  #bootUs = 0
+  #seq = 0
+  readonly #around: Surroundings
+  readonly #prng: Prng
+  readonly #deadlines = new Map<string, number>()
+  readonly #syncing = new Set<Operation[]>()
+
+  constructor(index: number, name: string, around: Surroundings, prng: Prng) {
+    this.index = index
+    this.name = name
+    this.#around = around
+    this.#prng = prng
+    const { self, keys } = organisation(name)
+    this.env = {
+      self,
+      keys,
+      get: key => this.#store.get(key),
+      seal: (handle, to, info, seed) => {
+        const secret = this.secret(handle)
+        return secret && seal(to, info, secret, seed)
+      },
+      witnesses: () => this.witnesses,
+      addresses: () => [`/memory/${index}`],
+    }
+  }
+
+  get org(): string {
+    return this.env.self.org
+  }
+
+  get store(): VirtualStore {
+    return this.#store
+  }
+
+  /** A secret by its handle, under queued writes. */
+  secret(handle: string): Uint8Array | undefined {
+    return this.#store.get(secretKey(handle))
+  }
+
+  now(): Now {
+    const { nowUs } = this.#around.timeline
+    const wallMs = START_MS + Math.floor(nowUs / 1_000) + this.skewMs
+    return { wallMs, monoMs: ((nowUs - this.#bootUs) / 1_000) * (1 + this.driftPpm / 1_000_000) }
+  }
+
+  /** Opens the store and takes up every machine that had not ended. */
+  start(): void {
+    this.up = true
+    this.life++
+    this.#bootUs = this.#around.timeline.nowUs
+    this.#store = this.#openStore()
+    this.state = open(this.env)
+    this.admitted.clear()
+    for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
+    this.#around.watch.opened(this)
+    if (!this.#store.get(KEY.tail)) this.submit({ type: 'init' })
+    const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
+    for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
+    for (const org of this.admitted) this.submit({ type: 'connected', org })
+  }
+
+  /** The power goes: a group that was being written is on the disk whole, or not at all. */
+  crash(): void {
+    this.up = false
+    this.life++
+    for (const operations of this.#syncing) {
+      if (!this.#prng.chance(500_000)) break
+      this.disk.apply(operations)
+    }
+    this.#syncing.clear()
+    this.#deadlines.clear()
+    this.#around.watch.crashed(this)
+  }
+
+  /** Runs one input. `told` once everything it wrote is durable, or when it is refused. */
+  submit(input: NodeInput, secrets: Secret[] = [], told: Told = () => {}): void {
+    if (!this.up) return
+    const { watch } = this.#around
+    const seed = this.#prng.bytes(32)
+    watch.input(this, input, seed)
+    const refused = this.#run(input, seed, secrets, told)
+    if (refused) told(undefined, refused)
+  }
+
+  /** The turn; the code with which it was refused. */
+  #run(input: NodeInput, seed: Uint8Array, secrets: Secret[], told: Told): string | undefined {
+    const { step, watch } = this.#around
+    try {
+      const next = step(this.state, { ...input, seed } as Input, this.now(), this.env)
+      if (next.damaged) {
+        this.#break(`the store is damaged: ${next.damaged}`)
+        return 'STORE_INCONSISTENT'
+      }
+      const { output } = next
+      const sealed = [...output.secrets, ...secrets].map(secret => ({
+        key: secretKey(secret.handle),
+        value: secret.bytes,
+      }))
+      const writes = [...output.writes, ...sealed]
+      const [life, seq] = [this.life, this.#seq]
+      const queued = this.#store.commit(writes, () => {
+        if (life !== this.life) return
+        this.#release(seq, output)
+        told(next.answer)
+      })
+      if (!queued) {
+        this.#reload()
+        return 'CONFLICT'
+      }
+      this.#seq++
+      watch.queued(this, seq, writes)
+      this.state = next.state
+      return undefined
+    } catch (error) {
+      if (error instanceof ProtocolError) return error.code
+      this.#reload()
+      this.#break(`an input of type ${input.type} failed: ${(error as Error).stack}`)
+      return 'FAILED'
+    }
+  }
+
+  /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */
+  #reload(): void {
+    this.state = open(this.env)
+    this.#arm({ machine: 'log', atMs: this.now().monoMs })
+  }
+
+  #release(seq: number, output: Output): void {
+    const { watch, send, ask } = this.#around
+    watch.released(this, seq, output)
+    for (const { to, message } of output.sends) send(this, to, message)
+    for (const event of output.events) {
+      if (event.type === 'paired') this.#admit(event.org)
+      if (event.type === 'ask-leaves') this.#leaves(event.from, event.to)
+      else if (event.type === 'ask-page') this.later(this.#around.times.readUs, () => this.#page(event))
+      else ask(this, event)
+      watch.event(this, event)
+    }
+    for (const deadline of output.deadlines) this.#arm(deadline)
+  }
+
+  #admit(org: string): void {
+    this.admitted.add(org)
+    this.submit({ type: 'connected', org })
+  }
+
+  /** Entries as the store gives them back after their commit (RULES A4). */
+  #leaves(from: number, to: number): void {
+    const entries = [...readEntries(this.env.get, from, to)].map(({ entry }) => entry)
+    if (entries.length === to - from) this.submit({ type: 'leaves', entries })
+    else this.#break(`entry ${from + entries.length} is not in the store`)
+  }
+
+  #page({ machine, prefix, after, limit }: Extract<Event, { type: 'ask-page' }>): void {
+    const rows = this.#store.list(prefix, { limit: limit + 1, ...(after ? { after } : {}) })
+    const page = { type: 'page', machine, rows: rows.slice(0, limit), more: rows.length > limit } as const
+    this.submit({ ...page, ...(after ? { after } : {}) })
+  }
+
+  /** Does the work after so long, unless the node is gone by then. */
+  later(us: number, work: () => void): void {
+    const { life } = this
+    this.#around.timeline.after(us, () => {
+      if (life === this.life && this.up) work()
+    })
+  }
+
+  #arm({ machine, atMs }: Deadline): void {
+    if (atMs === Number.POSITIVE_INFINITY) {
+      this.#deadlines.delete(machine)
+      return
+    }
+    this.#deadlines.set(machine, atMs)
+    const afterUs = (atMs - this.now().monoMs) / (1 + this.driftPpm / 1_000_000)
+    this.later(Math.max(0, Math.ceil(afterUs * 1_000)), () => {
+      if (this.#deadlines.get(machine) !== atMs) return // armed anew since
+      this.#deadlines.delete(machine)
+      this.submit({ type: 'tick', machine })
+    })
+  }
+
+  #openStore(): VirtualStore {
+    return new VirtualStore(this.#around.medium(this.#medium()), error => this.#break(String(error)))
+  }
+
+  #medium(): Medium {
+    const { timeline, times } = this.#around
+    const sync = (operations: Operation[], done: () => void) => {
+      this.#syncing.add(operations)
+      this.later(this.#prng.between(times.leastSyncUs, times.mostSyncUs), () => {
+        this.#syncing.delete(operations)
+        this.disk.apply(operations)
+        done()
+      })
+    }
+    const { life } = this
+    const soon = (work: () => void) => timeline.after(0, () => life === this.life && work())
+    return { disk: this.disk, soon, sync }
+  }
+
+  #break(why: string): void {
+    if (!this.up) return
+    this.#around.watch.broke(this, why)
+    this.crash()
+  }
+}
+
+const secretKey = (handle: string): string => `secret/${handle}`
+
+interface Organisation {
+  self: Env['self']
+  keys: Env['keys']
+}
+const organisations = new Map<string, Organisation>()
+
+/** Identity and keys of a name: the same in every run, and made once, for making one costs six signatures. */
+function organisation(name: string): Organisation {
+  const known = organisations.get(name)
+  if (known) return known
+  const seed = sha256(utf8(name))
+  const roles = ['root', 'rootNext', 'admin', 'adminNext', ...DELEGATED] as const
+  const seeds = Object.fromEntries(roles.map(role => [role, expand(seed, role)])) as unknown as IdentitySeeds
+  const about = { name, madeMs: START_MS, untilMs: START_MS + DELEGATION_MS, retentionDays: 3_650 }
+  const { id, payload, bytes } = makeIdentity(seeds, { ...about, nonce: expand(seed, 'nonce', 16) })
+  const keys = Object.fromEntries(
+    (['admin', ...DELEGATED] as const).map((role): [string, PrivateKey] => [role, keyFromSeed(seeds[role])]),
+  ) as Env['keys']
+  const made = { self: { id, org: id.toString(), identity: payload, identityBytes: bytes }, keys }
+  organisations.set(name, made)
+  return made
+}

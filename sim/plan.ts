@@ -1,0 +1,64 @@
+/** What a seed stands for: the size of the mesh, what it does, and what goes wrong. All of it can be printed. */
+import type { Weather } from './network.ts'
+import type { DiskTimes } from './node.ts'
+import { Prng } from './prng.ts'
+
+export interface Plan {
+  seed: number
+  nodes: number
+  weather: Weather
+  times: DiskTimes
+  /** How long faults last, and how long afterwards there is time to finish, s. */
+  faultyS: number
+  calmS: number
+  /** Means between two of a kind in the whole mesh, s; 0 for none. */
+  crashS: number
+  cutS: number
+  stepS: number
+  /** How far wall clocks stand apart at first, ms, and how fast monotonic ones drift, parts in a million. */
+  skewMs: number
+  driftPpm: number
+  /** How many assets each node publishes, and how many requests it makes. */
+  assets: number
+  requests: number
+  /** Some packets are not what they say. */
+  spoilt: boolean
+  /** One node comes back on a backup of its store: its log forks, and its witnesses must not follow. */
+  restores: boolean
+}
+
+/** Weather without faults: what a factory's line is on a good day. */
+const CALM = { lossPpm: 0, copyPpm: 0, disorderPpm: 0 }
+
+export function drawPlan(seed: number): Plan {
+  const prng = new Prng(seed, 'plan')
+  const some = (ppm: number, least: number, most: number) =>
+    prng.chance(ppm) ? prng.between(least, most) : 0
+  return {
+    seed,
+    nodes: prng.pick([3, 3, 3, 4, 4, 5, 6, 8]),
+    weather: {
+      leastDelayUs: 200,
+      mostDelayUs: prng.pick([2_000, 40_000, 300_000]),
+      jitterUs: prng.pick([0, 5_000, 100_000]),
+      lossPpm: some(600_000, 1, 200_000),
+      copyPpm: some(600_000, 1, 200_000),
+      disorderPpm: some(600_000, 1, 200_000),
+      bytesPerMs: prng.pick([100, 10_000, 100_000]),
+    },
+    times: { leastSyncUs: 100, mostSyncUs: prng.pick([1_000, 20_000, 500_000]), readUs: 100 },
+    faultyS: prng.between(30, 90),
+    calmS: 7_200,
+    crashS: some(700_000, 4, 30),
+    cutS: some(700_000, 8, 60),
+    stepS: some(300_000, 5, 60),
+    skewMs: prng.pick([0, 2_000, 120_000, 400_000]),
+    driftPpm: prng.pick([0, 200, 20_000]),
+    assets: prng.between(1, 2),
+    requests: prng.between(1, 4),
+    spoilt: prng.chance(300_000),
+    restores: prng.chance(200_000),
+  }
+}
+
+export const calm = (weather: Weather): Weather => ({ ...weather, ...CALM })

@@ -1,0 +1,107 @@
+/** Liveness: what must be so once all faults are over and time has passed. Each line says what is not. */
+import { equal, text, toHex } from '../crypto/bytes.ts'
+import { cidFromDigest } from '../crypto/cid.ts'
+import { rootOf } from '../crypto/merkle.ts'
+import { parseNote } from '../crypto/note.ts'
+import type { Delivery } from '../protocol/delivery.ts'
+import { newestHead } from '../protocol/heads.ts'
+import { cosignerName } from '../protocol/identity.ts'
+import { type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
+import { KEY } from '../protocol/layout.ts'
+import { commitment, emptyTail, readBack, readEntry, readHead } from '../protocol/log.ts'
+import { decodeState } from '../protocol/machine.ts'
+import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Transfer } from '../protocol/transfer.ts'
+import type { Cluster } from './cluster.ts'
+import type { SimNode } from './node.ts'
+
+/** `excused` are organisations whose log was put back to an earlier state: what they began with others may never end. */
+export function unfinished(cluster: Cluster, excused: ReadonlySet<string>): string[] {
+  return cluster.nodes
+    .filter(({ org }) => !excused.has(org))
+    .flatMap(node =>
+      [...openMachines(node, excused), ...logFaults(node, excused), ...oneSided(cluster, node, excused)].map(
+        what => `${node.name}: ${what}`,
+      ),
+    )
+}
+
+/** Dialogues that have not ended; a machine's key names its partner. */
+function openMachines(node: SimNode, excused: ReadonlySet<string>): string[] {
+  return node.disk
+    .list(KEY.opens)
+    .map(([key]) => key.slice(KEY.opens.length))
+    .filter(machine => !excused.has(partnerOf(node, machine)))
+    .map(machine => `${machine} has not ended`)
+}
+
+function partnerOf(node: SimNode, machine: string): string {
+  const [kind, org] = machine.split('/') as [string, string]
+  return kind === 'delivery' ? decodeState<Delivery>(node.disk.get(machine)!).org : org
+}
+
+/** The log reads back, stands under a head, and each witness that is a partner has cosigned that head. */
+function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
+  const { ledger } = node.state
+  const { size } = ledger.tail.range
+  const kept = [...readEntries(key => node.disk.get(key), 0, size)]
+  const tail = readBack(
+    emptyTail(),
+    kept.map(({ entry }) => entry),
+  )
+  if ('reason' in tail) return [`the log does not read back: ${tail.reason}`]
+  const newest = newestHead(key => node.disk.get(key))
+  if (newest?.size !== size) return [`the newest head covers ${newest?.size ?? 0} of ${size} entries`]
+  const head = readHead(newest.note, node.env.self.id, node.env.self.identity)
+  if ('reason' in head) return [head.reason]
+  if (!equal(head.root, rootOf(tail.range))) return ['the newest head is not of these entries']
+  const records = new Set(kept.map(({ of }) => toHex(of)))
+  if (records.size < kept.length) return [`${kept.length} entries for ${records.size} records`]
+  return [...uncommitted(node, kept), ...uncosigned(node, newest.note, excused)]
+}
+
+/** Records that no entry commits to as they are stored. */
+function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
+  const faults: string[] = []
+  for (const [i, { salt, of, entry }] of kept.entries()) {
+    const record = keptRecord(key => node.disk.get(key), cidFromDigest(of, 'dag-cbor'))
+    const read = readEntry(entry)
+    const committed = record && 'c' in read && equal(read.c, commitment(salt, record))
+    if (!committed) faults.push(`entry ${i} does not commit to the record that is stored`)
+  }
+  return faults
+}
+
+function uncosigned(node: SimNode, note: Uint8Array, excused: ReadonlySet<string>): string[] {
+  const names = new Set(parseNote(text(note)).lines.map(({ name }) => name))
+  return node.witnesses
+    .map(id => id.toString())
+    .filter(org => node.admitted.has(org) && !excused.has(org) && !names.has(cosignerName(org)))
+    .map(org => `the newest head is not cosigned by ${org}`)
+}
+
+/** Dialogues in which this node, the consumer, holds what the provider does not. */
+function oneSided(cluster: Cluster, node: SimNode, excused: ReadonlySet<string>): string[] {
+  const faults: string[] = []
+  const theirs = (org: string, key: string) => cluster.node(org)!.disk.get(key)
+  for (const [key, stored] of node.disk.list(KEY.negotiations)) {
+    const n = decodeState<Negotiation>(stored)
+    if (n.role !== 'consumer' || excused.has(n.org) || n.state !== 'FINALIZED') continue
+    const grant = theirs(n.org, KEY.grant(node.org, n.agreementId!))
+    if (!grant || !equal(grant, n.agreement!)) faults.push(`${key}: the provider does not hold the agreement`)
+  }
+  for (const [key, stored] of node.disk.list(KEY.transfers)) {
+    const t = decodeState<Transfer>(stored)
+    if (t.role !== 'consumer' || excused.has(t.org)) continue
+    if (t.open !== 0) faults.push(`${key}: ${t.open} packets are open`)
+  }
+  for (const [key, stored] of node.disk.list(KEY.deliveries)) {
+    const d = decodeState<Delivery>(stored)
+    if (d.role !== 'consumer' || excused.has(d.org) || d.state !== 'DONE') continue
+    const other = theirs(d.org, key)
+    const second = other && decodeState<Delivery>(other).second
+    if (!second || !equal(second, d.second!))
+      faults.push(`${key}: the provider does not hold the last receipt`)
+  }
+  return faults
+}

@@ -1,0 +1,134 @@
+/** Mistakes that somebody could make in protocol/ or in a driver, each as a part in the place of a shipped one. */
+import { KEY } from '../../protocol/layout.ts'
+import { decodeState } from '../../protocol/machine.ts'
+import type { Negotiation } from '../../protocol/negotiation.ts'
+import { nothing, type Write } from '../../protocol/output.ts'
+import { type Env, type Input, type PeerStep, step } from '../../protocol/peer.ts'
+import type { Plant } from '../../sim/cluster.ts'
+import type { Weather } from '../../sim/network.ts'
+import type { DiskTimes } from '../../sim/node.ts'
+import type { Plan } from '../../sim/plan.ts'
+
+interface Mistake {
+  plant: Plant
+  /** What it takes for the mistake to show. */
+  changes?: Partial<Plan>
+  strict?: true
+  /** How the violation begins. */
+  breaks: RegExp
+}
+
+/** The shipped step with its outputs changed. */
+const after =
+  (change: (next: PeerStep, input: Input) => PeerStep) =>
+  (...[state, input, now, env]: Parameters<typeof step>): PeerStep =>
+    change(step(state, input, now, env), input)
+
+const withWrites = (next: PeerStep, writes: Write[]): PeerStep => ({
+  ...next,
+  output: { ...next.output, writes },
+})
+
+/** The witness sees no earlier head of this log, and the log's owner is believed. */
+function blind(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
+  if (input.type !== 'message' || input.message.t !== 'witness/add') return step(state, input, now, env)
+  const { from } = input
+  const forgets: Env = { ...env, get: key => (key === KEY.cosigned(from) ? undefined : env.get(key)) }
+  const trusting = { ...input, message: { ...input.message, old: 0, path: [] } }
+  const next = step(state, trusting, now, forgets)
+  return withWrites(
+    next,
+    next.output.writes.map(({ if: _, ...write }) => write),
+  )
+}
+
+/** The agreements that provider's machines have signed alone, as if both had. */
+function halfGrants({ output }: PeerStep): Write[] {
+  return output.writes.flatMap(({ key, value }) => {
+    if (!key.startsWith(KEY.negotiations) || !value) return []
+    const n = decodeState<Negotiation>(value)
+    const half = n.role === 'provider' && n.state === 'AGREED'
+    return half ? [{ key: KEY.grant(n.org, n.agreementId!), value: n.agreement! }] : []
+  })
+}
+
+/** A medium whose every tenth group loses its last write. */
+function forgetting(): NonNullable<Plant['medium']> {
+  let groups = 0
+  return sound => ({
+    ...sound,
+    sync: (operations, done) => sound.sync(++groups % 10 === 0 ? operations.slice(0, -1) : operations, done),
+  })
+}
+
+export const CALM: Weather = {
+  leastDelayUs: 200,
+  mostDelayUs: 2_000,
+  jitterUs: 1_000,
+  lossPpm: 0,
+  copyPpm: 0,
+  disorderPpm: 0,
+  bytesPerMs: 100_000,
+}
+export const TIMES: DiskTimes = { leastSyncUs: 100, mostSyncUs: 1_000, readUs: 100 }
+
+export const MISTAKES: Record<string, Mistake> = {
+  'sends before it writes': {
+    plant: {
+      medium: sound => ({
+        ...sound,
+        sync: (operations, done) => {
+          done()
+          sound.sync(operations, () => {})
+        },
+      }),
+    },
+    breaks: /^promise 2/,
+  },
+  'loses a write that it called durable': { plant: { medium: forgetting() }, breaks: /^promise 2/ },
+  'takes an agreement for signed by both once it has signed': {
+    plant: { step: after(next => withWrites(next, [...next.output.writes, ...halfGrants(next)])) },
+    changes: { weather: { ...CALM, lossPpm: 150_000 } },
+    breaks: /^promise 1/,
+  },
+  'cosigns without looking at what it cosigned before': {
+    plant: { step: blind },
+    changes: { restores: true },
+    breaks: /^promise 3/,
+  },
+  'forgets what it cosigned': {
+    plant: {
+      step: after(next =>
+        withWrites(
+          next,
+          next.output.writes.filter(({ key }) => !key.startsWith('cosigned/')),
+        ),
+      ),
+    },
+    changes: { restores: true },
+    breaks: /^promise 3/,
+  },
+  'takes up nothing after a restart': {
+    plant: {
+      step: (...[state, input, now, env]: Parameters<typeof step>) =>
+        input.type === 'start' ? { state, output: nothing() } : step(state, input, now, env),
+    },
+    changes: { crashS: 5 },
+    breaks: /^progress/,
+  },
+  'sends nothing twice': {
+    plant: {
+      step: (...[state, input, now, env]: Parameters<typeof step>) =>
+        input.type === 'tick' && input.machine !== 'log'
+          ? { state, output: nothing() }
+          : step(state, input, now, env),
+    },
+    breaks: /^progress/,
+  },
+  'signs on after its store was put back to an earlier state': {
+    plant: {},
+    changes: { restores: true },
+    strict: true,
+    breaks: /^promise 3/,
+  },
+}

@@ -1,0 +1,22 @@
+import * as assert from 'uvu/assert'
+import { simulate } from '../../sim/run.ts'
+import { suite } from '../harness.ts'
+import { runSeeds } from './seeds.suite.ts'
+
+const test = suite('sim/seeds')
+
+test('one seed is one run: the same hash over everything that happened', () => {
+  const hashes = [1, 2].map(seed => {
+    const [one, other] = [simulate(seed), simulate(seed)]
+    assert.equal(one, other)
+    return one.traceHash
+  })
+  assert.not.equal(hashes[0], hashes[1])
+})
+
+test('no promise is broken in a hundred seeds, or as many as there is time for, and all that was begun ends', () => {
+  const changes = (seed: number) => ({ nodes: 3 + (seed % 2) })
+  runSeeds({ first: 1, least: 20, most: 100, forMs: 15_000, changes })
+}, 110_000)
+
+test.run()
