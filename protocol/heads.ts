@@ -11,7 +11,7 @@
  *                -- proof/reply {note, entries} -->
  */
 import { equal, readU64, text, toHex, u64, utf8 } from '../crypto/bytes.ts'
-import { decode, encode } from '../crypto/cbor.ts'
+import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
