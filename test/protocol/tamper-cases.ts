@@ -14,7 +14,7 @@ import {
   type PartName,
 } from '../../protocol/evidence.ts'
 import type { Verdict } from '../../protocol/verify.ts'
-import { blocksOf, map, replaceRecord, withRoot } from './bundle.ts'
+import { blocksOf, car, map, replaceRecord, withRoot } from './bundle.ts'
 import { collect, deliver, type Story, story } from './evidence-story.ts'
 import { DEFINITIONS, mutations, placeOf, RECORDS } from './mutations.ts'
 
@@ -339,6 +339,53 @@ export function* places({ evidence }: Story): Generator<Case> {
       }
 }
 
+/** Parts, blocks, entries and cosignatures left out: nothing false is said, and less can be told. */
+export function* omissions({ evidence, bytes }: Story): Generator<Case> {
+  const without = (
+    what: string,
+    path: string,
+    file: () => Uint8Array,
+    may: Verdict[],
+    step?: string,
+  ): Case => ({
+    what,
+    path,
+    bytes: file,
+    may,
+    ...(step ? { step } : {}),
+  })
+  for (const name of PARTS) {
+    const { [name]: _, ...parts } = evidence.parts
+    yield without(
+      name,
+      'left out',
+      () => formatEvidence({ ...evidence, parts }),
+      ['inconclusive'],
+      stepOf(name),
+    )
+  }
+  const nobody = () => formatEvidence({ ...evidence, witnesses: [] })
+  yield without('witness', 'left out', nobody, ['inconclusive'], 'provider position')
+  // Each side must show what it signed; what else its log has of the other side is more than is asked for.
+  for (const [i, { of }] of evidence.entries.entries()) {
+    const entries = evidence.entries.toSpliced(i, 1)
+    yield without('entry', `${i} of ${of} left out`, () => formatEvidence({ ...evidence, entries }), [
+      'inconclusive',
+      'verified',
+    ])
+  }
+  for (const side of ['provider', 'consumer'] as const) {
+    const { body, lines } = headOf(evidence, side)
+    const bare = () => withHead(evidence, side, { body, lines: lines.slice(0, 1) })
+    yield without('cosignature', `of the ${side} left out`, bare, ['verified'])
+  }
+  const blocks = blocksOf(bytes)
+  for (const i of blocks.keys())
+    yield without('block', `${i} left out`, () => car(blocks.toSpliced(i, 1)), [
+      i === 0 ? 'failed' : 'inconclusive',
+    ])
+}
+
 /** All of them, and the evidence as it is. */
 export function* allCases(told: Story): Generator<Case> {
   yield { what: 'nothing', path: 'delivery', bytes: () => told.bytes, may: ['verified'] }
@@ -347,6 +394,7 @@ export function* allCases(told: Story): Generator<Case> {
   yield* fields(told)
   yield* substitutions(told)
   yield* places(told)
+  yield* omissions(told)
 }
 
 /** Places that a definition has and no case is about. */

@@ -6,7 +6,7 @@ import { suite } from '../harness.ts'
 import { copy } from './bundle.ts'
 import { check, failedSteps, statusOf, story } from './evidence-story.ts'
 import { DEFINITIONS, placesOf } from './mutations.ts'
-import { type Case, fields, flips, places, substitutions, untouched } from './tamper-cases.ts'
+import { type Case, fields, flips, omissions, places, substitutions, untouched } from './tamper-cases.ts'
 
 export function tampering(stride: number): void {
   const test = suite('tampering with evidence')
@@ -100,6 +100,8 @@ export function tampering(stride: number): void {
     () => console.log(`parts in other places: ${attempt(places(told))} cases`),
     LONG_MS,
   )
+
+  test('what is left out', () => console.log(`left out: ${attempt(omissions(told))} cases`), LONG_MS)
 
   test('what does not know the content says so, and is not fooled about the rest', () => {
     const changed = copy(told.evidence)
