@@ -1,5 +1,6 @@
-/** `npm run bench -- transfer | memory | log | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+/** `npm run bench -- transfer | memory | log | entries | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
 import { parseArgs } from 'node:util'
+import { entries } from './entries.ts'
 import { type Figure, machine, type Result } from './harness.ts'
 import { log } from './log.ts'
 import { negotiation } from './negotiation.ts'
@@ -20,6 +21,8 @@ const runs: Record<string, () => Promise<Result>> = {
   /** Takes a minute or two and 8 GiB of disk. */
   memory,
   log: () => log(rounds, 50_000),
+  /** A log of a million entries; takes a minute or two. */
+  entries: () => entries([10_000, 100_000, 1_000_000]),
   negotiation: () => negotiation(rounds, 1_000),
 }
 const run = runs[positionals[0] ?? '']

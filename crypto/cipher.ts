@@ -8,13 +8,10 @@ import { u64 } from './bytes.ts'
 import { BLOCK_KEY, KEY_COMMITMENT } from './domain.ts'
 import { CryptoError } from './error.ts'
 import { hkdf, hmac } from './hash.ts'
-import { type SymmetricKey, TAG_BYTES } from './sealing.ts'
+import type { SymmetricKey } from './sealing.ts'
 
 /** The cipher's key of one packet, ready for use. Make it once per packet. */
 export type BlockKey = SymmetricKey
-
-/** What a block grows by when it is sealed, in bytes. */
-export const BLOCK_OVERHEAD_BYTES: number = TAG_BYTES
 
 const CONTENT_KEY_BYTES = 32
 const NONCE_BYTES = 12

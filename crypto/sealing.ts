@@ -24,6 +24,7 @@ export interface Sealing {
   x25519Shared(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined
 }
 
+/** What AES-GCM adds to what it seals. */
 export const TAG_BYTES = 16
 
 /** The size of an AES key in bits. Throws RangeError for lengths other than 16 and 32 bytes. */

@@ -1,6 +1,6 @@
 /** The thread for blocks (block-worker.ts) as the main thread sees it, and the shared memory in which blocks go to and fro. */
 import { Worker } from 'node:worker_threads'
-import { BLOCK_OVERHEAD_BYTES } from '../crypto/cipher.ts'
+import { TAG_BYTES } from '../crypto/sealing.ts'
 import { BLOCK_SIZES } from '../protocol/limits.ts'
 import type { Answer, BlockJob, Failure } from './block-job.ts'
 
@@ -54,7 +54,7 @@ function lost(worker: Worker, error: Error): void {
 
 /** Shared memory for one block each, by the block sizes that there are. */
 const sizes = BLOCK_SIZES.map(size => ({
-  bytes: size + BLOCK_OVERHEAD_BYTES,
+  bytes: size + TAG_BYTES,
   spare: [] as SharedArrayBuffer[],
 }))
 let spareBytes = 0

@@ -10,10 +10,10 @@
 import { concat, equal } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import { type CID, cidOf } from '../crypto/cid.ts'
-import { BLOCK_OVERHEAD_BYTES } from '../crypto/cipher.ts'
 import { PLAIN_DIGEST } from '../crypto/domain.ts'
 import { type Hasher, hasher } from '../crypto/hash.ts'
 import { appendLeaf, emptyRange, leafHash, rootOf } from '../crypto/merkle.ts'
+import { TAG_BYTES } from '../crypto/sealing.ts'
 import { ProtocolError } from './error.ts'
 import { BLOCK_SIZES, MAX_BLOCKS, MAX_ROOT_BYTES } from './limits.ts'
 
@@ -76,12 +76,12 @@ export function rootCid(root: Root): CID {
 export function cipherBlockSize(root: Root, index: number): number {
   if (!Number.isSafeInteger(index) || index < 0 || index >= root.count)
     throw new RangeError(`there is no block ${index} of ${root.count}`)
-  return Math.min(root.block, root.size - index * root.block) + BLOCK_OVERHEAD_BYTES
+  return Math.min(root.block, root.size - index * root.block) + TAG_BYTES
 }
 
 /** Where block `index` starts in the ciphertext, and for `count` where it ends. Bytes. */
 export function cipherOffset(root: Root, index: number): number {
-  return index * BLOCK_OVERHEAD_BYTES + Math.min(index * root.block, root.size)
+  return index * TAG_BYTES + Math.min(index * root.block, root.size)
 }
 
 /** A copy of the digest of block `index`, among digests that stand one behind the other. */

@@ -51,7 +51,7 @@ const claim = object({
 })
 export type Claim = Infer<typeof claim>
 
-const rootShape = object({
+export const rootShape = object({
   t: text(32),
   claim,
   parts: object(Object.fromEntries(PARTS.map(name => [name, optional(link)]))),
@@ -69,7 +69,7 @@ interface EvidenceRoot {
   history?: { state: string; at: number }[]
 }
 
-const entryPart = object({
+export const entryPart = object({
   org: link,
   /** Name of the part that the entry commits to. */
   of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened'),
@@ -133,6 +133,8 @@ export type Found = { is: 'here'; bytes: Uint8Array } | { is: 'missing' } | { is
 export interface ReadEvidence {
   claim: Claim
   part(name: PartName): Found
+  /** Parts that the root names, whether or not they are there. */
+  named: PartName[]
   witnesses: Found[]
   entries: (EntryPart | { missing: true } | { broken: string })[]
   history: { state: string; at: number }[]
@@ -158,6 +160,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
   return {
     claim: value.claim,
     part: name => parts.get(name)!,
+    named: PARTS.filter(name => value.parts[name]),
     witnesses,
     entries,
     history: value.history ?? [],

@@ -20,17 +20,20 @@ import {
 } from './record.ts'
 import { bytes, type Infer, isPlain, object, type Shape, text, uint } from './shape.ts'
 
+const keyFields = object({ a: uint, k: bytes(32) })
 /** A public key with its algorithm: 1 is Ed25519 under the strict rule, 2 is kept for ML-DSA-44. */
 const publicKey: Shape<{ a: number; k: Uint8Array }> = {
+  ...keyFields,
   check(value, at) {
     if (isPlain(value) && Number.isSafeInteger(value.a) && value.a !== 1)
       throw new Unknown(`${at}: algorithm ${value.a} is not known to this version`)
-    return object({ a: uint, k: bytes(32) }).check(value, at)
+    return keyFields.check(value, at)
   },
 }
 
 /** A key delegated by the genesis; `until` in ms since 1970. */
 const delegation = {
+  fields: { ...keyFields.fields, until: uint },
   check(value: Value | undefined, at: string) {
     if (!isPlain(value)) return `${at} is not an object`
     const { until, ...key } = value

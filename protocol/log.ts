@@ -55,7 +55,7 @@ export const originHash = (origin: string): string => toHex(sha256(utf8(origin))
 /** Kinds of entry: 0 commits to a record; 8 opens the log and names it in `x`. */
 export const KIND = { record: 0, genesis: 8 } as const
 
-const entryShape = object({
+export const entryShape = object({
   v: uint,
   n: uint,
   /** Leaf hash of entry n - 1; zeros for the first. */

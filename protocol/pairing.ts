@@ -25,7 +25,7 @@ import { type Context, type Partner, sentence } from './machine.ts'
 import type { HelloMessage } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
-import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
+import { bytes, type Infer, isPlain, link, list, object, optional, text, uint } from './shape.ts'
 
 /** Protocol numbers this version speaks. */
 export const VERSIONS = [1]
@@ -66,15 +66,16 @@ export function parseTicket(ticketText: string): Ticket {
     if (!equal(sha256(body).subarray(0, CHECK_BYTES), all.subarray(-CHECK_BYTES)))
       throw malformed('its check sum does not fit')
     const value = decode(body)
-    const reason = ticketShape.check(value, 'ticket')
-    if (reason) throw malformed(reason)
-    const ticket = value as unknown as Ticket
-    if (ticket.v !== TICKET_VERSION)
+    // The version first: a later one may have other fields.
+    const version = isPlain(value) ? value.v : undefined
+    if (typeof version === 'number' && version !== TICKET_VERSION)
       throw new ProtocolError(
         'UNKNOWN_VERSION',
-        `a ticket of version ${ticket.v}: this node reads ${TICKET_VERSION}`,
+        `a ticket of version ${version}: this node reads ${TICKET_VERSION}`,
       )
-    return ticket
+    const reason = ticketShape.check(value, 'ticket')
+    if (reason) throw malformed(reason)
+    return value as unknown as Ticket
   } catch (error) {
     if (error instanceof ProtocolError) throw error
     throw malformed(error instanceof CryptoError ? error.message : 'it is not base32')

@@ -36,11 +36,13 @@ export const PROFILE_CODES: Uint8Array = sha256(
 )
 export const PROFILE: { n: number; codes: Uint8Array } = { n: 1, codes: PROFILE_CODES }
 
+const profileFields = object({ n: uint, codes: bytes(32) })
 const profile: Shape<{ n: number; codes: Uint8Array }> = {
+  ...profileFields,
   check(value, at) {
     if (isPlain(value) && Number.isSafeInteger(value.n) && value.n !== 1)
       throw new Unknown(`${at}: policy profile ${value.n} is not known to this version`)
-    return object({ n: uint, codes: bytes(32) }).check(value, at)
+    return profileFields.check(value, at)
   },
 }
 const word = text(MAX_WORD_LENGTH)

@@ -12,6 +12,9 @@ export interface Shape<T> {
   /** Why `value`, found at `at`, does not fit; `undefined` when it does. */
   check(value: Value | undefined, at: string): string | undefined
   readonly optional?: true
+  /** What an object or a list is made of, for whoever walks a definition. */
+  readonly fields?: Record<string, Shape<unknown>>
+  readonly item?: Shape<unknown>
   /** Only for inference. */
   readonly type?: T
 }
@@ -44,6 +47,7 @@ export const oneOf = <const T extends string>(...words: T[]): Shape<T> =>
 
 export function list<T>(item: Shape<T>, max: number): Shape<T[]> {
   return {
+    item,
     check(value, at) {
       if (!Array.isArray(value)) return `${at} is not a list`
       if (value.length > max) return `${at} has more than ${max} items`
@@ -57,6 +61,7 @@ export function list<T>(item: Shape<T>, max: number): Shape<T[]> {
 }
 
 export const optional = <T>(shape: Shape<T>): Shape<T | undefined> & { optional: true } => ({
+  ...shape,
   check: (value, at) => (value === undefined ? undefined : shape.check(value, at)),
   optional: true,
 })

@@ -2,12 +2,15 @@
  * Verification of evidence, offline, in Node and in browsers: no daemon, no home, no network. The trust file is an
  * argument that cannot be left out, because a verdict means nothing without whom it believes.
  */
+import { CryptoError } from '../crypto/error.ts'
 import { plainDigest } from '../protocol/content.ts'
+import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import { readTrust } from '../protocol/trust.ts'
 import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
 import { WaybillError } from './error.ts'
 
+export type { Disclosure } from '../protocol/disclosure.ts'
 export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
 
 export interface VerifyOptions {
@@ -28,7 +31,7 @@ export async function verify(
   trust: unknown,
   options: VerifyOptions = {},
 ): Promise<Report> {
-  const believed = trustOf(trust)
+  const believed = sayingCode(() => readTrust(trust))
   const asOfMs = Number(options.asOf ?? Date.now())
   if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
   const salt = options.content && saltOf(evidence)
@@ -41,11 +44,22 @@ export async function verify(
   return options.content ? withContent(report) : report
 }
 
-function trustOf(json: unknown): ReturnType<typeof readTrust> {
+/**
+ * Opens the key release in evidence of a delivery, for whoever is shown the one-time private key of its receipt. Verify
+ * the evidence first. The ciphers are loaded with the first call: a verdict does not need them. Throws
+ * EVIDENCE_MALFORMED where there is no release, KEY_INVALID for another key than the one it was sealed to.
+ */
+export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Array): Promise<Disclosure> {
+  const { discloseRelease } = await import('../protocol/disclosure.ts')
+  return sayingCode(() => discloseRelease(evidence, oneTimePrivate))
+}
+
+/** Errors of the core with a code become those of the SDK. */
+function sayingCode<T>(act: () => T): T {
   try {
-    return readTrust(json)
+    return act()
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error
+    if (!(error instanceof ProtocolError) && !(error instanceof CryptoError)) throw error
     throw new WaybillError(error.code, error.message, { cause: error })
   }
 }

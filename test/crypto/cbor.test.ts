@@ -6,7 +6,7 @@ import { CID } from 'multiformats/cid'
 import * as assert from 'uvu/assert'
 import { fromHex, toHex, utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, MAX_DEPTH, type Value } from '../../crypto/cbor.ts'
-import { cidOf } from '../../crypto/cid.ts'
+import { cidOf, parseCid } from '../../crypto/cid.ts'
 import type { CryptoError } from '../../crypto/error.ts'
 import { SHARED, sameBytes, suite, throwsCode } from '../harness.ts'
 
@@ -257,20 +257,27 @@ test('whatever decodes is what encode writes; the rest is a CryptoError', () => 
 })
 
 if (existsSync(FIXTURES)) {
-  test('IPLD codec fixtures', () => {
+  test('IPLD codec fixtures: decoded, or refused for what their JSON shows', () => {
     const count: Record<string, number> = {}
     const root = join(FIXTURES, 'fixtures')
-    for (const folder of readdirSync(root))
-      for (const file of readdirSync(join(root, folder)).filter(name => name.endsWith('.dag-cbor'))) {
-        const outcome = tryFixture(readFileSync(join(root, folder, file)), file.split('.')[0]!)
-        count[outcome] = (count[outcome] ?? 0) + 1
-        // That array holds no float.
-        if (folder.startsWith('float-') && folder !== 'float-array_of_specials')
-          assert.is(outcome, 'CBOR_FLOAT', folder)
-        else assert.ok(outcome !== 'CBOR_FLOAT' || folder.startsWith('garbage'), folder)
-        assert.not(['CBOR_INVALID', 'CBOR_NOT_CANONICAL', 'CBOR_TOO_DEEP'].includes(outcome), folder)
-      }
+    for (const folder of readdirSync(root)) {
+      const files = readdirSync(join(root, folder))
+      const [cbor, json] = ['.dag-cbor', '.dag-json'].map(end => files.find(name => name.endsWith(end)))
+      if (!cbor) continue
+      const outcome = tryFixture(readFileSync(join(root, folder, cbor)), cbor.split('.')[0]!)
+      count[outcome] = (count[outcome] ?? 0) + 1
+      if (!json) continue
+      const { value, refusals } = fromDagJson(readFileSync(join(root, folder, json), 'utf8'))
+      assert.ok(refusals.size > 0 ? refusals.has(outcome) : outcome === 'decoded', `${folder}: ${outcome}`)
+      if (outcome === 'decoded') sameBytes(encode(value), readFileSync(join(root, folder, cbor)), folder)
+    }
     console.log('ipld-codec-fixtures:', count)
+    assert.equal(Object.keys(count).sort(), [
+      'CBOR_FLOAT',
+      'CBOR_INTEGER_RANGE',
+      'CID_UNSUPPORTED',
+      'decoded',
+    ])
     assert.ok(count.decoded! > 20)
   })
 
@@ -285,6 +292,25 @@ if (existsSync(FIXTURES)) {
     console.log(`ipld negative fixtures: ${ran}`)
   })
 } else test.skip('IPLD codec fixtures', `no ${FIXTURES}`)
+
+/** The value that DAG-JSON states, and the codes by which the profile refuses what is in it. */
+function fromDagJson(text: string): { value: Value; refusals: Set<string> } {
+  const refusals = new Set<string>()
+  const revive = (_key: string, each: unknown, { source }: { source?: string }): unknown => {
+    if (typeof each === 'number' && /[.e]/i.test(source!)) refusals.add('CBOR_FLOAT')
+    else if (typeof each === 'number' && !Number.isSafeInteger(each)) refusals.add('CBOR_INTEGER_RANGE')
+    const special = (each as { '/'?: string | { bytes: string } } | null)?.['/']
+    if (special === undefined || Object.keys(each as object).length > 1) return each
+    if (typeof special !== 'string') return new Uint8Array(Buffer.from(special.bytes, 'base64'))
+    try {
+      return parseCid(special)
+    } catch (error) {
+      refusals.add((error as CryptoError).code)
+      return null
+    }
+  }
+  return { value: JSON.parse(text, revive as never) as Value, refusals }
+}
 
 /** The code of a refusal, or `decoded` after the bytes came back and their CID is the file's name. */
 function tryFixture(bytes: Uint8Array, name: string): string {

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { fromHex, toHex, u64, utf8 } from '../../crypto/bytes.ts'
-import { BLOCK_OVERHEAD_BYTES, blockKey, keyCommitment, openBlock, sealBlock } from '../../crypto/cipher.ts'
+import { blockKey, keyCommitment, openBlock, sealBlock } from '../../crypto/cipher.ts'
 import { BLOCK_KEY, KEY_COMMITMENT } from '../../crypto/domain.ts'
 import { hkdf, hmac } from '../../crypto/hash.ts'
-import type { Sealing } from '../../crypto/sealing.ts'
+import { type Sealing, TAG_BYTES } from '../../crypto/sealing.ts'
 import * as noble from '../../crypto/sealing-noble.ts'
 import * as node from '../../crypto/sealing-node.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
@@ -56,7 +56,7 @@ test('a block comes back under its key and index alone', () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), fc.uint8Array({ maxLength: 300 }), fc.nat(), (index, plain, bit) => {
       const sealed = sealBlock(key, index, plain)
-      assert.is(sealed.length, plain.length + BLOCK_OVERHEAD_BYTES)
+      assert.is(sealed.length, plain.length + TAG_BYTES)
       const back = openBlock(key, index, sealed)
       sameBytes(back, plain)
       assert.is(back.constructor, Uint8Array)

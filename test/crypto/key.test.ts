@@ -60,6 +60,9 @@ const RFC8032 = [
   },
 ]
 
+/** Every did:key that a text names, once. */
+const didKeys = (text: string): string[] => [...new Set(text.match(/did:key:z\w+/g))]
+
 /** The rule of key.ts over one back end's arithmetic. */
 function rule(backend: Backend, key: string, message: string, signature: string): boolean {
   const [a, m, s] = [fromHex(key)!, fromHex(message)!, fromHex(signature)!]
@@ -144,6 +147,17 @@ test('verify never throws', () => {
   )
 })
 
+test('neither back end throws for a key or a signature of another length', () => {
+  const { key, message, signature } = RFC8032[1]!
+  const [a, m, s] = [fromHex(key)!, fromHex(message)!, fromHex(signature)!]
+  for (const backend of backends) {
+    assert.ok(backend.equation(s, m, a))
+    for (const bad of [a.slice(1), new Uint8Array(0), new Uint8Array(33)])
+      assert.not(backend.equation(s, m, bad))
+    for (const bad of [s.slice(1), new Uint8Array(0)]) assert.not(backend.equation(bad, m, a))
+  }
+})
+
 test('a good public key is canonical, on the curve and not of small order', () => {
   for (const { key } of RFC8032) assert.ok(goodPublicKey(fromHex(key)!))
   const on = (y: number) => goodPublicKey(Uint8Array.of(y, ...new Uint8Array(31)))
@@ -192,7 +206,12 @@ if (existsSync(DID))
       assert.is(didKey(pair.public), did)
       sameBytes(parseDidKey(did), pair.public)
     }
-    console.log(`did:key: ${rows.length}`)
+    const others = ['x25519', 'secp256k1', 'nist-curves'].flatMap(name =>
+      didKeys(readFileSync(join(DID, '..', `${name}.json`), 'utf8')),
+    )
+    for (const did of others) throwsCode(() => parseDidKey(did), 'KEY_INVALID', did)
+    console.log(`did:key: ${rows.length} of Ed25519, ${others.length} of other curves refused`)
+    assert.ok(rows.length >= 5 && others.length >= 10)
   })
 else test.skip('did:key of Ed25519', `no ${DID}`)
 

@@ -84,6 +84,40 @@ test('roots of the RFC 6962 reference tree', () => {
   })
 })
 
+test('RFC 6962 section 2.1.3: the paths and proofs of the tree with seven leaves', () => {
+  // Names are those of the RFC's figure: d0 to d6 are inputs, a to f and j their leaves, g to i, k and l nodes.
+  const inputs = [0, 1, 2, 3, 4, 5, 6].map(i => utf8(`d${i}`))
+  const [a, b, c, d, e, f, j] = inputs.map(leafHash) as Uint8Array[]
+  const [g, h, i] = [nodeHash(a!, b!), nodeHash(c!, d!), nodeHash(e!, f!)]
+  const k = nodeHash(g, h)
+  const l = nodeHash(i, j!)
+  const hash = nodeHash(k, l)
+  sameBytes(treeRoot([a, b, c, d, e, f, j] as Uint8Array[]), hash)
+  const tree: Record<string, Uint8Array> = { '1/0': g, '1/1': h, '1/2': i, '2/0': k }
+  for (const [at, leaf] of [a, b, c, d, e, f, j].entries()) tree[`0/${at}`] = leaf!
+  const nodeAt = (level: number, index: number): Uint8Array => tree[`${level}/${index}`]!
+  const inclusion: [index: number, path: Uint8Array[]][] = [
+    [0, [b!, h, l]],
+    [3, [c!, g, l]],
+    [4, [f!, j!, k]],
+    [6, [i, k]],
+  ]
+  for (const [index, path] of inclusion) {
+    assert.equal(inclusionPath(index, 7, nodeAt).map(toHex), path.map(toHex), `PATH(${index}, D[7])`)
+    assert.ok(verifyInclusion({ leaf: nodeAt(0, index), index, size: 7, path, root: hash }))
+  }
+  const old = { 3: nodeHash(g, c!), 4: k, 6: nodeHash(k, i) }
+  const consistency: [oldSize: 3 | 4 | 6, path: Uint8Array[]][] = [
+    [3, [c!, d!, g, l]],
+    [4, [l]],
+    [6, [i, j!, k]],
+  ]
+  for (const [oldSize, path] of consistency) {
+    assert.equal(consistencyPath(oldSize, 7, nodeAt).map(toHex), path.map(toHex), `PROOF(${oldSize}, D[7])`)
+    assert.ok(verifyConsistency({ oldSize, oldRoot: old[oldSize], size: 7, root: hash, path }))
+  }
+})
+
 test('a range holds one hash per binary one, and appending leaves the old range as it is', () => {
   for (let size = 0; size <= MAX; size++) {
     const range = ranges[size]!

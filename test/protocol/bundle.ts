@@ -4,18 +4,14 @@ import { concat, toHex } from '../../crypto/bytes.ts'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { asCid, type CID, cidOf } from '../../crypto/cid.ts'
 import { recordId } from '../../crypto/statement.ts'
-import { type Evidence, PARTS, type PartName } from '../../protocol/evidence.ts'
+import type { Evidence, PartName } from '../../protocol/evidence.ts'
+import { RECORDS } from './mutations.ts'
 
 export interface Block {
   cid: CID
   bytes: Uint8Array
 }
 type Tree = { [key: string]: Value }
-
-/** Parts that are records, whose ids other parts name. */
-export const RECORDS = PARTS.filter(
-  name => !['root', 'salt', 'providerHead', 'consumerHead'].includes(name),
-) as PartName[]
 
 /** Blocks of a file, read by a general CAR reader: the file is one for everybody. */
 export function blocksOf(file: Uint8Array): Block[] {
@@ -84,56 +80,6 @@ export const copy = (evidence: Evidence): Evidence => ({
   witnesses: [...evidence.witnesses],
   entries: evidence.entries.map(entry => ({ ...entry })),
 })
-
-export interface Mutation {
-  path: string
-  value: Value
-}
-
-/** Every change of one place of a value: each field altered, left out and added to, lists cut, grown and turned. */
-export function* mutations(value: Value, others: CID[] = [], path = ''): Generator<Mutation> {
-  for (const [at, changed] of changes(value, others, path)) yield { path: at.trim(), value: changed }
-}
-
-function* changes(value: Value, others: CID[], path: string): Generator<[string, Value]> {
-  const link = asCid(value)
-  if (link) {
-    yield [`${path} other digest`, cidOf(link.bytes, 'dag-cbor')]
-    const other = others.find(each => !each.equals(link))
-    if (other) yield [`${path} other link`, other]
-  } else if (typeof value === 'number') {
-    yield [`${path} + 1`, value + 1]
-    if (value > 0) yield [`${path} = 0`, 0]
-    yield [`${path} = -1`, -1]
-  } else if (typeof value === 'string') {
-    yield [`${path} longer`, `${value}x`]
-    yield [`${path} empty`, '']
-    if (/\/1$/.test(value)) yield [`${path} next version`, value.replace(/1$/, '2')]
-  } else if (typeof value === 'boolean') yield [`${path} negated`, !value]
-  else if (value instanceof Uint8Array) {
-    for (const [i, why] of [
-      [0, 'first'],
-      [value.length - 1, 'last'],
-    ] as const)
-      yield [`${path} ${why} byte`, value.map((byte, at) => (at === i ? byte ^ 1 : byte))]
-    yield [`${path} shorter`, value.slice(0, -1)]
-    yield [`${path} longer`, concat(value, Uint8Array.of(0))]
-  } else if (Array.isArray(value)) {
-    if (value.length > 0) yield [`${path} without last`, value.slice(0, -1)]
-    if (value.length > 0) yield [`${path} last twice`, [...value, value.at(-1)!]]
-    if (value.length > 1) yield [`${path} turned`, value.toReversed()]
-    for (const [i, each] of value.entries())
-      for (const [at, changed] of changes(each, others, `${path}[${i}]`)) yield [at, value.with(i, changed)]
-  } else if (value !== null) {
-    yield [`${path} with more`, { ...(value as Tree), zz: 1 }]
-    for (const [key, each] of Object.entries(value as Tree)) {
-      const { [key]: _, ...rest } = value as Tree
-      yield [`${path}.${key} left out`, rest]
-      for (const [at, changed] of changes(each, others, `${path}.${key}`))
-        yield [at, { ...(value as Tree), [key]: changed }]
-    }
-  }
-}
 
 /**
  * The evidence with one record replaced, and its id replaced wherever a record, the claim or an entry names it, until all

@@ -51,6 +51,19 @@ test('a prohibition is named as one', () => {
   assert.is(error.refusal?.allowed, 'not: eq benchmark')
 })
 
+test('a term that this version does not know denies, and says that it is not known', () => {
+  const constraints = [{ left: 'spatial', op: 'eq', right: 'Shanghai' }]
+  const story = ready({ policy: { ...POLICY, permissions: [{ action: 'analyse', constraints }] } })
+  const error = throwsCode(() => story.request(), 'POLICY_DENIED') as Error & { refusal?: object }
+  assert.equal(error.refusal, {
+    code: 'POLICY_DENIED',
+    clause: 'permissions[0].constraints[0]',
+    asked: 'nothing',
+    text: 'this version cannot decide spatial eq, and what it does not know is denied',
+    allowed: 'Shanghai',
+  })
+})
+
 test('a consumer that asks all the same is refused by the provider, with the clause', () => {
   const story = ready()
   alter(story, 'negotiation/request', message => ({ ...message, purpose: 'marketing' }))

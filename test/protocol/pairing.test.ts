@@ -175,6 +175,15 @@ test('a welcome of another organisation than the ticket names is not believed', 
   assert.not.ok(knows(bolt, p.inviter) || knows(bolt, cole))
 })
 
+test('a ticket and a welcome of another version say so', () => {
+  const p = new Pairing()
+  for (const later of [{ v: 2 }, { v: 2, more: 1 }, { v: 0 }])
+    throwsCode(() => parseTicket(formatTicket({ ...p.ticket, ...later } as Ticket)), 'UNKNOWN_VERSION')
+  const welcome = p.hello(p.join()) as Extract<HelloMessage, { t: 'hello/welcome' }>
+  throwsCode(() => p.welcomed({ ...welcome, version: 2 }), 'UNKNOWN_VERSION')
+  assert.not.ok(knows(p.story.bolt, p.inviter))
+})
+
 test('the secret of a ticket is not kept', () => {
   const p = new Pairing()
   for (const [, value] of p.inviter.store)

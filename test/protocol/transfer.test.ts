@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import { type CID, cidFromDigest } from '../../crypto/cid.ts'
+import { type CID, cidFromDigest, cidOf } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
 import { keepRecord, keptRecord } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
@@ -188,6 +188,13 @@ const WRONG: [what: string, change: (story: Story, page: Page) => Page, code: st
     'another size than the root',
     (story, { packets: [first] }) => ({
       packets: [{ ...first!, packet: by(story, first!.packet, { size: 1 }) }],
+    }),
+    'RECORD_INVALID',
+  ],
+  [
+    'a root that is none',
+    (story, { packets: [first] }) => ({
+      packets: [{ root: ID, packet: by(story, first!.packet, { root: cidOf(ID, 'dag-cbor') }) }],
     }),
     'RECORD_INVALID',
   ],

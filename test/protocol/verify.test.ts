@@ -3,9 +3,11 @@ import * as assert from 'uvu/assert'
 import { utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { cosign } from '../../crypto/checkpoint.ts'
+import { cidOf } from '../../crypto/cid.ts'
 import { expand, sha256 } from '../../crypto/hash.ts'
 import { inclusionPath, treeRoot } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
+import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
 import {
   type EntryPart,
   type Evidence,
@@ -395,6 +397,30 @@ test('an entry counts by what it commits to and by its kind, not by what is said
   const { p, s } = decode(agreement!) as { p: Value; s: Value[] }
   const half = verdict([good[0]!, { of: 'agreement', bytes: encode({ p, s: s.slice(0, 1) }) }, good[2]!])
   assert.equal(failedSteps(half), ['provider entry: agreement'])
+})
+
+test('a root that its publisher signed and that is none: false, or unknown by its version', () => {
+  const { p } = decode(evidence.parts.packet!) as { p: Payload }
+  const root = decode(evidence.parts.root!) as { [field: string]: Value }
+  const rows: [change: { [field: string]: Value }, status: string][] = [
+    [{ v: 2 }, 'inconclusive'],
+    [{ v: 2, more: 1 }, 'inconclusive'],
+    [{ block: 7 }, 'failed'],
+    [{ more: 1 }, 'failed'],
+    [{ size: 3 }, 'failed'],
+  ]
+  for (const [change, status] of rows) {
+    const rootBytes = encode({ ...root, ...change })
+    const payload = { ...p, root: cidOf(rootBytes, 'dag-cbor') }
+    const changed = copy(evidence)
+    const signature = signRecord(payload, 'publisher', told.acme.env.keys.operation)
+    changed.parts.packet = encodeSigned({ p: payload, s: [signature] })
+    changed.parts.root = rootBytes
+    changed.claim.packet = recordId(payload)
+    const report = check(formatEvidence(changed), told)
+    assert.is(statusOf(report, 'packet'), 'ok')
+    assert.is(statusOf(report, 'root'), status, JSON.stringify(change))
+  }
 })
 
 test('provider and consumer are two', () => {

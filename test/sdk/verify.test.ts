@@ -1,16 +1,23 @@
 /** The verifier as a library: any form of content, no node behind it, small enough for a browser. */
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { build } from 'esbuild'
 import * as assert from 'uvu/assert'
-import { verify } from '../../sdk/verify.ts'
-import { rejectsCode, suite } from '../harness.ts'
+import { decode, encode, type Value } from '../../crypto/cbor.ts'
+import { keyCommitment } from '../../crypto/cipher.ts'
+import { seal } from '../../crypto/seal.ts'
+import { formatEvidence } from '../../protocol/evidence.ts'
+import { HANDLE } from '../../protocol/layout.ts'
+import { releaseInfo } from '../../protocol/receipt.ts'
+import { openRelease, verify } from '../../sdk/verify.ts'
+import { rejectsCode, sameBytes, suite } from '../harness.ts'
+import { story as evidenceStory } from '../protocol/evidence-story.ts'
+import { bundleVerifier } from './browser-bundle.ts'
 import { tellStory } from './story.ts'
 
 const test = suite('verify')
 const ROOT = join(import.meta.dirname, '..', '..')
 /** Minified, with noble: what a page has to load before it can judge. */
-const MAX_BUNDLE_BYTES = 130_000
+const MAX_BUNDLE_BYTES = 120_000
 const story = tellStory()
 const asOf = story.asOfMs
 
@@ -56,12 +63,48 @@ test('content that the evidence cannot speak about is never "verified"', async (
   assert.is((await verify(story.consent, story.trust, { asOf })).verdict, 'verified')
 })
 
+test('a key release opens with the one-time key of its receipt, and with no other', async () => {
+  const told = evidenceStory()
+  const { agreement, packet, bolt, evidence, bytes } = told
+  const oneTime = bolt.secrets.get(HANDLE.oneTime(agreement, packet))!
+  const opened = await openRelease(bytes, oneTime)
+  assert.ok(opened.opens)
+  sameBytes(opened.salt, evidence.parts.salt!)
+  const { key } = decode(evidence.parts.root!) as { key: Uint8Array }
+  sameBytes(keyCommitment(opened.contentKey), key)
+  for (const other of [new Uint8Array(32).fill(7), oneTime.slice(1), new Uint8Array(0)])
+    await rejectsCode(openRelease(bytes, other), 'KEY_INVALID')
+  for (const without of ['release', 'root'] as const) {
+    const { [without]: _, ...parts } = evidence.parts
+    await rejectsCode(openRelease(formatEvidence({ ...evidence, parts }), oneTime), 'EVIDENCE_MALFORMED')
+  }
+  for (const none of [formatEvidence(told.consent), bytes.slice(1), new Uint8Array(0)])
+    await rejectsCode(openRelease(none, oneTime), 'EVIDENCE_MALFORMED')
+})
+
+test('a release of something else is told apart: nothing that opens, or another key', async () => {
+  const { agreement, packet, bolt, evidence } = evidenceStory()
+  const oneTime = bolt.secrets.get(HANDLE.oneTime(agreement, packet))!
+  const { p, s } = decode(evidence.parts.release!) as { p: { [key: string]: Value }; s: Value }
+  const changed = (fields: { [key: string]: Value }) =>
+    formatEvidence({
+      ...evidence,
+      parts: { ...evidence.parts, release: encode({ p: { ...p, ...fields }, s }) },
+    })
+  const garbled = changed({ ct: (p.ct as Uint8Array).map(byte => byte ^ 1) })
+  assert.equal(await openRelease(garbled, oneTime), { opens: false, reason: 'seal' })
+  const seed = new Uint8Array(32).fill(9)
+  const other = seal(p.oneTime as Uint8Array, releaseInfo(agreement, packet), new Uint8Array(64), seed)
+  assert.equal(await openRelease(changed({ ...other }), oneTime), { opens: false, reason: 'key' })
+  await rejectsCode(openRelease(changed({ ct: new Uint8Array(3) }), oneTime), 'EVIDENCE_MALFORMED')
+})
+
 test('trust is checked before anything', async () => {
   for (const trust of [undefined, null, {}, { schema: 'waybill.trust/2' }, { ...story.trust, more: 1 }])
     await rejectsCode(verify(story.delivery, trust), 'TRUST_MALFORMED')
 })
 
-test('neither the verifier nor the client reaches node/, and the verifier needs no package of Node', async () => {
+test('neither the verifier nor the client reaches node/', () => {
   for (const entry of ['sdk/verify.ts', 'sdk/connect.ts']) {
     const reached = [...imports(join(ROOT, entry))].map(path => relative(ROOT, path))
     assert.equal(
@@ -70,16 +113,20 @@ test('neither the verifier nor the client reaches node/, and the verifier needs 
       entry,
     )
   }
-  const options = { bundle: true, write: false, minify: true, format: 'esm', platform: 'browser' } as const
-  const made = await build({
-    ...options,
-    entryPoints: [join(ROOT, 'sdk/verify.ts')],
-    conditions: ['noble'],
-    logLevel: 'silent',
-  })
-  const [{ contents, text }] = made.outputFiles as [(typeof made.outputFiles)[0]]
-  assert.ok(contents.length < MAX_BUNDLE_BYTES, `${contents.length} bytes`)
-  assert.not.match(text, /["']node:/)
+})
+
+test('the bundle for a browser is small, and nothing of a node is in it', async () => {
+  const { files, staticBytes, inputs } = await bundleVerifier()
+  console.log(`verifier for a browser: ${staticBytes} bytes minified`)
+  assert.ok(staticBytes < MAX_BUNDLE_BYTES, `${staticBytes} bytes`)
+  for (const text of files.values()) assert.not.match(text, /["']node:/)
+  const matching = (paths: string[], pattern: RegExp) => paths.filter(path => pattern.test(path))
+  const ofNode = /^node\/|node_modules\/(@?libp2p|@chainsafe|level|[a-z]+-level|fastify|zod)\b|-node\.ts$/
+  assert.equal(matching([...inputs.static, ...inputs.lazy], ofNode), [])
+  // Ciphers are for opening a release, and come when one is opened.
+  const ciphers = /node_modules\/@noble\/(ciphers|curves)|crypto\/(cipher|seal|sealing-noble)\.ts$/
+  assert.equal(matching(inputs.static, ciphers), [])
+  assert.ok(matching(inputs.lazy, ciphers).length > 3, `${inputs.lazy}`)
 })
 
 /** Files that are loaded when this one is, types left out. */

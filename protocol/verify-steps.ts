@@ -1,0 +1,82 @@
+/** Steps of a verification: what each found, in words, and what the verdict is over all of them. */
+import type { CID } from '../crypto/cid.ts'
+import type { Found, ReadEvidence } from './evidence.ts'
+import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import type { Trust } from './trust.ts'
+
+export type Verdict = 'verified' | 'failed' | 'inconclusive'
+
+export interface VerifyStep {
+  id: string
+  /** ok: holds. failed: evidence says false. inconclusive: a part, a key or a version is missing. skipped: not asked. */
+  status: 'ok' | 'failed' | 'inconclusive' | 'skipped'
+  detail: string
+}
+
+export interface VerifyOptions {
+  /** The time at which the question is asked, ms since 1970. */
+  asOfMs: number
+  /** An entry that is not final yet makes the verdict inconclusive (RULES D3). */
+  requireFinal?: boolean
+  /** Size and salted digest of the content at hand; without it the content is not checked. */
+  content?: { size: number; digest: Uint8Array }
+}
+
+/** What is asked of a verifier: of these parts, under this trust, in these circumstances. */
+export interface Question {
+  evidence: ReadEvidence
+  trust: Trust
+  options: VerifyOptions
+}
+
+/** The two parties of a claim. */
+export type Side = 'provider' | 'consumer'
+
+/** A step's outcome before it is worded. */
+export type Outcome<T> = { value: T; detail: string } | { failed: string } | { inconclusive: string }
+
+/** The steps of one verification, in the order in which they are asked. */
+export class Steps {
+  readonly list: VerifyStep[] = []
+
+  /** Judges one step; what it established, or nothing. */
+  judge<T>(id: string, judge: () => Outcome<T>): T | undefined {
+    const outcome = judge()
+    if ('value' in outcome) {
+      this.list.push({ id, status: 'ok', detail: outcome.detail })
+      return outcome.value
+    }
+    const [status, detail] =
+      'failed' in outcome
+        ? (['failed', outcome.failed] as const)
+        : (['inconclusive', outcome.inconclusive] as const)
+    this.list.push({ id, status, detail })
+    return undefined
+  }
+
+  skip(id: string, detail: string): void {
+    this.list.push({ id, status: 'skipped', detail })
+  }
+
+  verdict(): Verdict {
+    if (this.list.some(step => step.status === 'failed')) return 'failed'
+    return this.list.some(step => step.status === 'inconclusive') ? 'inconclusive' : 'verified'
+  }
+}
+
+/** A record's part, of its type and shape; its signatures are not looked at. */
+export function openPart<P>(found: Found, type: RecordType<P>): Outcome<Stored<P>> {
+  if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
+  if (found.is === 'broken') return { failed: found.reason }
+  const stored = readRecord(type, found.bytes)
+  return isStored(stored) ? { value: stored, detail: '' } : worse(stored)
+}
+
+export const worse = (verdict: {
+  ok: boolean | 'unknown'
+  reason: string
+}): { failed: string } | { inconclusive: string } =>
+  verdict.ok === 'unknown' ? { inconclusive: verdict.reason } : { failed: verdict.reason }
+
+export const iso = (ms: number): string => (ms <= 8.64e15 ? new Date(ms).toISOString() : 'never')
+export const short = (id: CID): string => `${id.toString().slice(0, 16)}…`
