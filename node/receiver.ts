@@ -73,8 +73,7 @@ export class Receiver {
     if (!this.#digests) throw new ContentError('DIGESTS_MISSING', 'the digests come before the blocks')
     if (index >= this.root.count || !this.#writer)
       throw new ContentError('BLOCK_MISMATCH', 'no block is missing', index)
-    const wrong = new ContentError('BLOCK_MISMATCH', `block ${index} is not the one in the index`, index)
-    if (block.length !== cipherBlockSize(this.root, index)) throw wrong
+    if (block.length !== cipherBlockSize(this.root, index)) throw mismatch(index)
     this.#given += 1
     const written = await this.#write(index, block).catch(error => {
       this.#given = this.next
@@ -83,7 +82,7 @@ export class Receiver {
     if (written && index === this.next) this.next += 1
     else {
       this.#given = this.next
-      throw wrong
+      throw mismatch(index)
     }
   }
 
@@ -134,4 +133,8 @@ export class Receiver {
     if (digests) this.next = await askBlocks({ do: 'count', fd: file.fd, root, digests })
     this.#writer = await BlockWriter.open(this.#paths.part, cipherOffset(root, this.next))
   }
+}
+
+function mismatch(index: number): ContentError {
+  return new ContentError('BLOCK_MISMATCH', `block ${index} is not the one in the index`, index)
 }
