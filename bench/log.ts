@@ -1,6 +1,6 @@
 /**
  * Appending to the own log: entries with their salted commitments, chain, tree and stored records, durable, against bare
- * synced batches of level with as many values of the same size.
+ * synced batches of level that hold the same records under the same keys and nothing else.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -10,6 +10,7 @@ import { Level } from 'level'
 import { cidOf } from '../crypto/cid.ts'
 import { freshSeed } from '../node/entropy.ts'
 import { openStore, type Store } from '../node/store.ts'
+import { KEY } from '../protocol/layout.ts'
 import { emptyLedger, type Ledger, record } from '../protocol/ledger.ts'
 import type { Stored } from '../protocol/record.ts'
 import { interleaved, join, type Result } from './harness.ts'
@@ -23,8 +24,15 @@ export async function log(rounds: number, entries: number): Promise<Result> {
   const batch = await interleaved(
     rounds,
     'entries/s',
-    { batch1000: () => appendBatches(entries), level1000: () => putBatches(entries) },
-    { 'batch1000/level': ['batch1000', 'level1000'] },
+    {
+      batch1000: () => appendBatches(entries),
+      level1000: () => putBatches(entries, byId),
+      'level1000 in key order': () => putBatches(entries, inOrder),
+    },
+    {
+      'batch1000/level': ['batch1000', 'level1000'],
+      'batch1000/level in key order': ['batch1000', 'level1000 in key order'],
+    },
   )
   const concurrent = await interleaved(
     rounds,
@@ -74,12 +82,19 @@ const appendConcurrently = (entries: number): Promise<number> =>
     return timed(entries, () => byCallers(all, each => append([each])))
   })
 
-const putBatches = (entries: number): Promise<number> =>
+type KeyOf = (record: Stored, index: number) => string
+
+/** As the node finds a record: under its id, so in no order. */
+const byId: KeyOf = ({ id }) => KEY.kept(id)
+/** What costs a sorted store least, and finds nothing by its id. */
+const inOrder: KeyOf = (_record, index) => `entry/${String(index).padStart(16, '0')}`
+
+const putBatches = (entries: number, keyOf: KeyOf): Promise<number> =>
   withLevel(async level => {
     const all = records(entries)
     return timed(entries, async () => {
       for (let i = 0; i < entries; i += BATCH)
-        await level.batch(puts(all.slice(i, i + BATCH), i), { sync: true })
+        await level.batch(puts(all.slice(i, i + BATCH), i, keyOf), { sync: true })
     })
   })
 
@@ -98,6 +113,7 @@ const putConcurrently = (entries: number): Promise<number> =>
           puts(
             group.map(each => each.record),
             index,
+            byId,
           ),
           { sync: true },
         )
@@ -114,12 +130,8 @@ const putConcurrently = (entries: number): Promise<number> =>
     return timed(entries, () => byCallers(all, put))
   })
 
-const puts = (batch: Stored[], from: number) =>
-  batch.map(({ bytes }, i) => ({
-    type: 'put' as const,
-    key: `entry/${String(from + i).padStart(16, '0')}`,
-    value: bytes,
-  }))
+const puts = (batch: Stored[], from: number, keyOf: KeyOf) =>
+  batch.map((record, i) => ({ type: 'put' as const, key: keyOf(record, from + i), value: record.bytes }))
 
 async function byCallers(all: Stored[], one: (each: Stored) => Promise<void>): Promise<void> {
   let next = 0

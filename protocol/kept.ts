@@ -1,11 +1,12 @@
 /**
  * How records and log entries lie in the store.
  *
- * A record lies under its id, behind the index of its newest log entry. Entries lie in runs: what one step appended is one
- * value under the index of its first entry, cut where a bundle of 256 ends (C2SP tlog-tiles), because one value of many
- * entries costs a third of as many values. A full bundle gets a list of its runs, so that any entry of it is two reads away.
+ * A record lies under its id, behind the index of its newest log entry. Entries lie in runs: several in one value under
+ * the index of the first, cut where a bundle of 256 ends (C2SP tlog-tiles), because one value of many entries costs a third
+ * of as many values. Until there are 16 of them they wait in the value of the log's tail, which is written with every step
+ * anyway. A full bundle gets a list of its runs, so that any entry of it is two reads away.
  */
-import { readU64, writeU64 } from '../crypto/bytes.ts'
+import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { KEY } from './layout.ts'
 
@@ -16,7 +17,12 @@ const SALT_BYTES = 32
 const DIGEST_BYTES = 32
 /** Salt, digest and the length of the entry, before each entry of a run. */
 const ITEM_BYTES = SALT_BYTES + DIGEST_BYTES + 2
+/** In the value of the tail, behind the size and a leaf hash. */
+const WAITING_AT = INDEX_BYTES + 32
+const NOTHING = new Uint8Array(0)
 
+/** As many entries become a run of their own; fewer wait for more. */
+export const RUN_ENTRIES = 16
 /** Entries a bundle holds. */
 export const BUNDLE_ENTRIES = 256
 
@@ -46,10 +52,12 @@ export interface KeptEntry {
   entry: Uint8Array
 }
 
-/** The value of a run: its entries, each behind its salt, the digest of its record's id and its length. */
-export function keepRun(entries: KeptEntry[]): Uint8Array {
-  const value = new Uint8Array(entries.reduce((sum, { entry }) => sum + ITEM_BYTES + entry.length, 0))
-  let at = 0
+/** A run with more entries behind it: each stands behind its salt, the digest of its record's id and its length. */
+export function keepRun(before: Uint8Array, entries: KeptEntry[]): Uint8Array {
+  const more = entries.reduce((sum, { entry }) => sum + ITEM_BYTES + entry.length, 0)
+  const value = new Uint8Array(before.length + more)
+  value.set(before)
+  let at = before.length
   for (const { salt, of, entry } of entries) {
     value.set(salt, at)
     value.set(of, at + SALT_BYTES)
@@ -61,11 +69,30 @@ export function keepRun(entries: KeptEntry[]): Uint8Array {
   return value
 }
 
+/** Where the log ends: its size, the leaf hash of its last entry, and the entries that wait to become a run. */
+export const keepTail = (size: number, last: Uint8Array, waiting: Uint8Array): Uint8Array =>
+  concat(u64(size), last, waiting)
+
+export const readTail = (stored: Uint8Array): { size: number; last: Uint8Array; waiting: Uint8Array } => ({
+  size: readU64(stored)!,
+  last: stored.slice(INDEX_BYTES, WAITING_AT),
+  waiting: stored.subarray(WAITING_AT),
+})
+
+/** The run that begins at `first`, stored or waiting in the tail. */
+function runAt(get: Get, first: number): Uint8Array | undefined {
+  const run = get(KEY.run(first))
+  if (run) return run
+  const stored = get(KEY.tail)
+  const { size, waiting } = stored ? readTail(stored) : { size: 0, waiting: NOTHING }
+  return waiting.length > 0 && size - entriesIn(waiting) === first ? waiting : undefined
+}
+
 /** The entries from `from` up to `to`, or up to the first that is not there. */
 export function* readEntries(get: Get, from: number, to: number): Generator<KeptEntry> {
   let at = runStart(get, from)
   while (at < to) {
-    const run = get(KEY.run(at))
+    const run = runAt(get, at)
     if (!run) return
     for (let offset = 0; offset < run.length && at < to; at++) {
       const end = offset + ITEM_BYTES + (run[offset + ITEM_BYTES - 2]! << 8) + run[offset + ITEM_BYTES - 1]!
@@ -82,7 +109,7 @@ export function readEntryAt(get: Get, index: number): KeptEntry | undefined {
 /** The first indexes of the runs of the bundle that holds `size`, as far as it is filled. */
 export function openRuns(get: Get, size: number): number[] {
   const starts: number[] = []
-  for (let at = size - (size % BUNDLE_ENTRIES); at < size; at += entriesIn(get(KEY.run(at))!)) starts.push(at)
+  for (let at = size - (size % BUNDLE_ENTRIES); at < size; at += entriesIn(runAt(get, at)!)) starts.push(at)
   return starts
 }
 
@@ -96,7 +123,7 @@ function runStart(get: Get, index: number): number {
   const listed = get(KEY.runs(base / BUNDLE_ENTRIES))
   if (listed) return base + listed.findLast(start => base + start <= index)!
   let at = base
-  for (let run = get(KEY.run(at)); run; run = get(KEY.run(at))) {
+  for (let run = runAt(get, at); run; run = runAt(get, at)) {
     const next = at + entriesIn(run)
     if (next > index) return at
     at = next

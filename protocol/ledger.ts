@@ -21,9 +21,12 @@ import {
   keepRecord,
   keepRun,
   keepRuns,
+  keepTail,
   openRuns,
+  RUN_ENTRIES,
   readEntries,
   readEntryAt,
+  readTail,
 } from './kept.ts'
 import { KEY } from './layout.ts'
 import { append, emptyTail, type LogTail } from './log.ts'
@@ -35,13 +38,13 @@ const TILE_HASHES = 256
 const TILE_LEVELS = 8
 /** A full tile is stored with its root behind it: to make one takes 255 hashes, and a start needs many. */
 const ROOT_AT = TILE_HASHES * 32
-const SIZE_BYTES = 8
+const NOTHING = new Uint8Array(0)
 
 type Get = (key: string) => Uint8Array | undefined
 
 export interface Ledger {
   tail: LogTail
-  /** Size and last leaf hash as the store holds them: no other writer may have moved them (RULES A2). */
+  /** The tail as the store holds it: no other writer may have moved it (RULES A2). */
   stored: Uint8Array | undefined
   /** First indexes of the runs of the open bundle. Handed from step to step, never shared. */
   runs: number[]
@@ -68,9 +71,9 @@ export const emptyLedger = (): Ledger => ({
 export function loadLedger(get: Get): Ledger {
   const stored = get(KEY.tail)
   if (!stored) return emptyLedger()
-  const size = readU64(stored)!
+  const { size, last } = readTail(stored)
   const ledger = { ...emptyLedger(), stored, runs: openRuns(get, size), open: loadOpen(size, get) }
-  ledger.tail = { range: rangeAt(size, ledger, get), last: stored.slice(SIZE_BYTES) }
+  ledger.tail = { range: rangeAt(size, ledger, get), last }
   const newest = get(KEY.newestHead)
   const signedSize = newest ? readU64(newest)! : 0
   if (signedSize > 0) {
@@ -123,6 +126,7 @@ export function record(
   const writes: Write[] = []
   const onNode = fillTiles(ledger.open, writes)
   let { tail, runs } = ledger
+  let waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
   let run: KeptEntry[] = []
   const salted = concat(seed, u64(0))
   for (const { id, bytes } of records) {
@@ -131,19 +135,25 @@ export function record(
     writeU64(salted, seed.length, index)
     const salt = sha256(salted)
     const next = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt }, onNode)
-    if (run.length === 0) runs.push(index)
+    if (run.length === 0 && waiting.length === 0) runs.push(index)
     run.push({ salt, of: digestOf(id), entry: next.entry })
     writes.push({ key: KEY.kept(id), value: keepRecord(bytes, index) })
     tail = next.tail
     if (tail.range.size % BUNDLE_ENTRIES !== 0) continue
-    writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(run) })
+    writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(waiting, run) })
     writes.push({ key: KEY.runs(Math.floor(index / BUNDLE_ENTRIES)), value: keepRuns(runs) })
+    waiting = NOTHING
     run = []
     runs = []
   }
-  if (run.length > 0) writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(run) })
+  const { size } = tail.range
+  waiting = keepRun(waiting, run)
+  if (waiting.length > 0 && size - runs.at(-1)! >= RUN_ENTRIES) {
+    writes.push({ key: KEY.run(runs.at(-1)!), value: waiting })
+    waiting = NOTHING
+  }
   // One condition guards all of them: whoever else appended has moved the tail (RULES A2).
-  const stored = concat(u64(tail.range.size), tail.last)
+  const stored = keepTail(size, tail.last, waiting)
   writes.push({ key: KEY.tail, value: stored, if: ledger.stored ? { equals: ledger.stored } : 'absent' })
   return { ledger: { ...ledger, tail, stored, runs }, writes }
 }
