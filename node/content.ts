@@ -26,8 +26,8 @@ import { type Reader, Readers } from './readers.ts'
 import { Receiver } from './receiver.ts'
 import { checkRoom } from './room.ts'
 
-/** Blocks read before they are asked for, so that the disk and the network work at the same time. */
-const READ_AHEAD = 4
+/** Read before it is asked for, so that the disk and the network work at the same time: this much, or one block more. */
+const READ_AHEAD_BYTES = 2 ** 20
 
 /** What an import made. `size` in plain bytes; `digest` is the salted digest of the plain bytes. */
 export interface Imported {
@@ -82,10 +82,11 @@ export class ContentFiles implements AsyncDisposable {
    */
   async *readBlocks(hex: string, root: Root, from = 0): AsyncGenerator<Uint8Array, void, undefined> {
     await using lease = await this.#readers.lease(hex, root)
+    const atOnce = Math.max(2, READ_AHEAD_BYTES / root.block)
     const ahead: Promise<Uint8Array>[] = []
     try {
       for (let i = from, next = from; i < root.count; i += 1) {
-        while (next < root.count && next - i < READ_AHEAD)
+        while (next < root.count && next - i < atOnce)
           ahead.push(handled(readChecked(lease.reader, root, next++)))
         const block = await ahead.shift()!
         yield block

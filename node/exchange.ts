@@ -25,8 +25,8 @@ type Ask<T extends Event['type']> = Extract<Event, { type: T }>
 
 /** Packets fetched at once: a stream each, enough to hide the round trips of small ones. */
 const PARALLEL_FETCHES = 8
-/** Blocks that came and are not written yet: with usual blocks as much as the sender may be ahead. */
-const BLOCKS_UNDER_WAY = 16
+/** What came and is not written yet, but at least two blocks: as much as the sender may be ahead. */
+const UNWRITTEN_BYTES = 4 * 2 ** 20
 /** Two ids and a number. */
 const MAX_REQUEST_BYTES = 1_024
 /** A peer that sends wrong bytes is asked this often. */
@@ -305,9 +305,11 @@ async function receiveBlocks(
   receiver: Receiver,
   onProgress: (bytes: number) => void,
 ): Promise<void> {
+  const { block: size, count } = receiver.root
+  const atOnce = Math.max(2, UNWRITTEN_BYTES / size)
   const written: Promise<void>[] = []
-  for (let i = receiver.next; i < receiver.root.count; i++) {
-    if (written.length >= BLOCKS_UNDER_WAY) await written.shift()
+  for (let i = receiver.next; i < count; i++) {
+    if (written.length >= atOnce) await written.shift()
     const block = receiver.slot()
     const { length } = block
     await reader.fill(block)

@@ -1,7 +1,7 @@
 /**
  * Every bound of the network, with its unit and its reason. What a hostile peer can make this node hold follows from
- * them: an admitted one 4 message streams x 8 MiB (read, and arriving while paused), 16 bulk streams x (one chunk + 1 MiB)
- * and 4 MiB of queue; strangers together 16 connections x 24 streams x 128 KiB.
+ * them: an admitted one 4 message streams x 8 MiB (read, and arriving while paused), 16 bulk streams x (1 MiB or two
+ * blocks, read ahead, and 1 MiB) and 4 MiB of queue; strangers together 16 connections x 24 streams x 128 KiB.
  */
 const KIB = 1024
 const MIB = 1024 * KIB
