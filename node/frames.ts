@@ -7,6 +7,7 @@
  *
  * Messages and hellos have kind 0, so their header is simply a u32 length.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 import type { Stream } from '@libp2p/interface'
 import { NetworkError, networkError } from './network-error.ts'
 
@@ -91,6 +92,9 @@ export class FrameReader {
   }
 }
 
+/** How long frames are taken before others have their turn, ms: a few dialogues' worth. */
+const SLICE_MS = 3
+
 /**
  * Gives every frame of `stream` to `take`. While a promise that it returned is pending the stream is paused, which
  * slows the sender down; a bad frame, or an error of `take`, aborts the stream.
@@ -102,11 +106,20 @@ export function onFrames(
 ): void {
   const unread: (Uint8Array | Iterable<Uint8Array>)[] = []
   let running = false
+  let sliceEndMs = 0
+  // Without it a burst is taken in one go, its answers leave together, and the two sides wait for each other in turn.
+  const turn = (): Promise<void> | undefined => {
+    if (performance.now() < sliceEndMs) return undefined
+    return immediate().then(() => {
+      sliceEndMs = performance.now() + SLICE_MS
+    })
+  }
   const run = async (): Promise<void> => {
     running = true
+    sliceEndMs = performance.now() + SLICE_MS
     while (unread.length > 0) {
       for (const piece of reader.push(unread.shift()!)) {
-        const busy = take(piece)
+        const busy = take(piece) ?? turn()
         if (!busy) continue
         if (stream.readStatus === 'readable') stream.pause()
         await busy

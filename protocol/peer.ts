@@ -312,7 +312,9 @@ function deliver(state: PeerState, key: string, input: delivery.DeliveryInput, c
 /** The context with the writes of an output of the same step already visible. */
 function over(context: Context, output: Output): Context {
   const written = new Map(output.writes.map(write => [write.key, write.value]))
-  return { ...context, get: key => (written.has(key) ? written.get(key) : context.get(key)) }
+  // Not a copy: that would ask for what the context gets only when it is asked.
+  const get: Context['get'] = key => (written.has(key) ? written.get(key) : context.get(key))
+  return Object.create(context, { get: { value: get } }) as Context
 }
 
 function submission(
