@@ -139,7 +139,7 @@ test('under any schedule no key leaves too early, nothing acknowledged is lost, 
       finish(story)
       for (const kept of acknowledged) assert.ok(kept(), 'what was acknowledged is there')
     }),
-    { numRuns: 30, endOnFailure: true },
+    { numRuns: 20, endOnFailure: true },
   )
 })
 
