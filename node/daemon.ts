@@ -260,8 +260,7 @@ export class Node {
     )
     undo.defer(() => this.network.stop())
     for (const partner of await this.views.partners()) this.#admit(partner)
-    if (this.#config.witnessListen)
-      this.witnessServer = await serveWitness(this.driver, this.#config.witnessListen)
+    await this.#witnessAgain()
     undo.defer(() => this.witnessServer?.close())
     const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
     this.apiUrl = api.url
@@ -272,6 +271,8 @@ export class Node {
   /** Takes up what was open, and tells where the API is: from here on the node is ready. */
   async start(): Promise<void> {
     this.driver.on('event', event => this.#note(event))
+    // Who paired or moved while nobody listened to events yet.
+    for (const partner of await this.views.partners()) this.#admit(partner)
     await this.driver.start()
     await this.saveTrust()
     const api = { schema: 'waybill.api/1', url: this.apiUrl, pid: process.pid, peer: this.network.peerId }
@@ -302,8 +303,12 @@ export class Node {
   }
 
   #connected(peerId: string): void {
-    this.log.info({ partner: this.#orgs.get(peerId) }, 'partner connected')
+    const org = this.#orgs.get(peerId)
+    this.log.info({ partner: org }, 'partner connected')
     this.greet(peerId)
+    // Two who are rarely here together hold what they saw against each other all the same.
+    const about = [...this.#orgs.values()].slice(0, MAX_RUMOURS)
+    if (org) this.#background(this.driver.submit({ type: 'gossip', orgs: [org], about }))
   }
 
   /** What waits to be said makes the network dial: whoever of the two has moved, the other is where it was. */
@@ -373,12 +378,30 @@ export class Node {
     await this.driver.submit({ type: 'start', machine: 'log' })
   }
 
+  /** Where it witnessed before. A port that another program has taken is no reason for a node not to start. */
+  async #witnessAgain(): Promise<void> {
+    const listen = this.#config.witnessListen
+    if (listen === undefined) return
+    try {
+      this.witnessServer = await serveWitness(this.driver, listen)
+    } catch (error) {
+      const { code = 'ADDRESS_IN_USE', message } = error as { code?: string; message: string }
+      this.log.error({ listen, code }, 'logs of other kinds are not witnessed')
+      this.problems.push({ code, text: `logs of other kinds are not witnessed: ${message}` })
+    }
+  }
+
   /** Begins to witness logs of other kinds over HTTP at `host:port`, or ends it; at once and after every restart. */
   async serveWitness(listen: string | undefined): Promise<void> {
     const { witnessListen: _, ...rest } = this.#config
     await this.witnessServer?.close()
     this.witnessServer = undefined
-    if (listen !== undefined) this.witnessServer = await serveWitness(this.driver, listen)
+    try {
+      if (listen !== undefined) this.witnessServer = await serveWitness(this.driver, listen)
+    } catch (error) {
+      await this.#witnessAgain()
+      throw error
+    }
     this.#config = { ...rest, ...(listen === undefined ? {} : { witnessListen: listen }) }
     await writeConfig(this.home, this.#config)
   }

@@ -172,7 +172,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
 
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
-    const kept = [...readEntries(key => this.#options.store.get(key), from, to)]
+    const kept = [...readEntries(key => this.#options.store.getDurable(key), from, to)]
     const entries = kept.map(({ entry }) => entry)
     if (entries.length === to - from) this.#background({ type: 'leaves', entries })
     else

@@ -42,6 +42,8 @@ export interface ListOptions {
 export interface Store extends AsyncDisposable {
   /** The value under all queued writes. The bytes belong to the store: read only. */
   get(key: string): Uint8Array | undefined
+  /** The value on the disk, whatever is queued: for what must have been written and not only be meant to be (RULES A4). */
+  getDurable(key: string): Uint8Array | undefined
   /**
    * Queues the writes if all their conditions hold against `get`, or returns false and queues nothing. `release` is
    * called, in order of commits, when this and every earlier commit is durable. The bytes must not change afterwards.
@@ -111,6 +113,11 @@ class GroupStore implements Store {
     if (this.#unusable) throw this.#unusable
     const queued = this.#open.operations.get(key) ?? this.#syncing.operations.get(key)
     return queued ? queued.value : this.#disk.get(key)
+  }
+
+  getDurable(key: string): Uint8Array | undefined {
+    if (this.#unusable) throw this.#unusable
+    return this.#disk.get(key)
   }
 
   commit(writes: Write[], release: () => void): boolean {

@@ -1,6 +1,6 @@
 /**
  * The HTTP side of witnessing (C2SP tlog-witness), for logs of other kinds: off until the operator says where it listens.
- * It answers anybody, so every request is bounded before it is read, and costs one signature check at most.
+ * It answers anybody, so every request is bounded before it is read, and costs four signature checks at most.
  */
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Answer } from '../protocol/command.ts'

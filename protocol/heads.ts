@@ -143,6 +143,7 @@ function shown(from: string, message: MessageOf<'head/show'>, context: Context):
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
+  if (isClosed(from, context)) return stay(seen)
   if (!seen) return keep(from, head, message.note, context)
   if (head.size === seen.size && !equal(head.root, seen.root))
     return forked(from, seen, seen.note, message.note, { root: head.root, path: [] }, context)
@@ -179,7 +180,7 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   const [held] = [seen, seen?.rumour].filter(each => each?.size === message.size)
-  if (!seen || !held || head.size < held.size) return stay(seen)
+  if (!seen || !held || head.size < held.size || isClosed(from, context)) return stay(seen)
   if (!extendsRoot(held, head, message.path)) return unproven(from, seen, held.note, message, head, context)
   if (held === seen)
     return head.size === seen.size ? stay(seen) : keep(from, head, message.note, context, seen.rumour)
@@ -202,7 +203,7 @@ function unproven(
   context: Context,
 ): Step<Watch> {
   const step = forked(from, seen, older, note, { root, path }, context)
-  if (step.output.writes.length > 0 || isClosed(from, context)) return step
+  if (step.output.writes.length > 0) return step
   return violation(from, t, 'HEAD_INCONSISTENT', `the head of ${head.size} is not shown to extend ${size}`)
 }
 
@@ -253,25 +254,42 @@ export function rumours(about: string[], context: Context): { org: string; messa
   return about.flatMap(org => {
     const seen = readWatch(context.get(KEY.watch(org)))
     const partner = context.partner(org)
-    if (!seen || !partner) return []
+    if (!seen || !partner || isClosed(org, context)) return []
     const note = onlyLog(seen.note, originOf(partner.id, partner.identity))
     return [{ org, message: { t: 'gossip/head', note } as const }]
   })
 }
 
-/** Compares a head that somebody else saw with the one seen here, or asks the log's owner to prove that both are of one log. */
+/** A head of a third log that the sender saw. */
 export function rumoured(
   from: string,
   { t, note }: MessageOf<'gossip/head'>,
   context: Context,
 ): { org: string; step: Step<Watch> } | undefined {
   const org = orgOf(note, context)
-  const seen = org === undefined ? undefined : readWatch(context.get(KEY.watch(org)))
-  if (org === undefined || org === from || !seen || isClosed(org, context)) return undefined
+  if (org === undefined || org === from) return undefined
   const head = headOf(org, note, context)
   if ('reason' in head) return { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
-  const rumour = { size: head.size, root: head.root, note }
-  return { org, step: compared(org, seen, rumour, context) }
+  return { org, step: against(org, head, note, context) }
+}
+
+/** A head that a witness refused: it may still prove something. */
+export function refused(from: string, note: Uint8Array, context: Context): Step<Watch> {
+  const head = headOf(from, note, context)
+  return 'reason' in head ? stay() : against(from, head, note, context)
+}
+
+/**
+ * Holds a head, whichever way it came, against the one that was seen of this log, or asks the log's owner to prove that both
+ * are of one log. While a proof is wanted for one head, no other takes its place: the question could be made to be forgotten.
+ */
+function against(org: string, head: Head, note: Uint8Array, context: Context): Step<Watch> {
+  const seen = readWatch(context.get(KEY.watch(org)))
+  if (!seen || isClosed(org, context)) return stay(seen)
+  const { rumour } = seen
+  const isAsked = rumour && (rumour.size !== head.size || !equal(rumour.root, head.root))
+  if (isAsked && head.size !== seen.size) return stay(seen)
+  return compared(org, seen, { size: head.size, root: head.root, note }, context)
 }
 
 /** Whose log a head is of, as far as it is a partner's. */
@@ -344,8 +362,8 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const step = stay<Watch>()
   const { entries, witnesses, note, pending } = message
+  const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,

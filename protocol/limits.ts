@@ -81,7 +81,9 @@ export const MAX_EVIDENCE_ENTRIES = 16
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
-/** Logs of other kinds that an operator may enter; each costs under 1 KiB (RULES D2). */
+/** A checkpoint of a log of another kind, extension lines included. */
+export const MAX_CHECKPOINT_BYTES = 4_096
+/** Logs of other kinds that an operator may enter; each costs under 8 KiB (RULES D2). */
 export const MAX_FOREIGN_LOGS = 1_024
 /** Keys of one of them: an old one, a new one, and room for a mistake. */
 export const MAX_LOG_KEYS = 4

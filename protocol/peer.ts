@@ -205,8 +205,12 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
   if (message.t === 'witness/add') {
     const held = context.get(KEY.cosigned(from))
     const step = witnessing.witness(held && decodeState(held), from, message, context)
-    if (!step.state || step.output.sends[0]?.message.t !== 'witness/cosigned')
-      return { state, output: step.output }
+    const [reply] = step.output.sends
+    if (!step.state || reply?.message.t !== 'witness/cosigned') {
+      const unproven = reply?.message.t === 'witness/refused' && reply.message.status === 422
+      const found = unproven ? watched(from, heads.refused(from, message.note, context), context) : nothing()
+      return { state, output: join(step.output, found) }
+    }
     // The condition makes check-and-store one act, whatever else is queued (RULES A2).
     const value = encodeState(step.state)
     step.output.writes.push({ key: KEY.cosigned(from), value, if: held ? { equals: held } : 'absent' })

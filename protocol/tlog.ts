@@ -22,6 +22,7 @@ import {
   formatVerifierKey,
   isLineOf,
   type Note,
+  type NoteLine,
   parseNote,
   parseVerifierKey,
   type VerifierKey,
@@ -30,7 +31,7 @@ import {
 import { ProtocolError } from './error.ts'
 import { cosignerName } from './identity.ts'
 import { KEY } from './layout.ts'
-import { MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
+import { MAX_CHECKPOINT_BYTES, MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
 import { originHash } from './log.ts'
 import type { Context } from './machine.ts'
 import { nothing, type Output, type Write } from './output.ts'
@@ -135,21 +136,21 @@ export function addCheckpoint(body: Uint8Array, context: Context): { output: Out
   const before = context.get(key)
   if (!before) return refuse(404, 'the origin is not entered at this witness')
   const log = decodeForeign(before)
-  if (!isSigned(note, log))
-    return refuse(403, 'no signature of a known key of this origin, or one that does not verify')
+  const own = ownLines(note, log)
+  if (!own) return refuse(403, 'no signature of a known key of this origin, or one that does not verify')
   const wrong = extension({ size: log.size, root: log.root }, old, checkpoint, path)
   if (wrong?.status === 409)
     return { output: nothing(), reply: { status: 409, contentType: SIZE, body: `${log.size}\n` } }
   if (wrong) return refuse(wrong.status, wrong.why)
   const timeS = Math.floor(context.now.wallMs / 1000)
   const line = cosign(note.body, timeS, cosignerName(context.self.org), context.noteKey('witness'))
-  const own = note.lines.filter(each =>
-    log.keys.some(({ name, key }) => isLineOf(each, name, ED25519_NOTE, key)),
-  )
+  const reply = { status: 200, contentType: TEXT, body: formatLine(line) }
+  // The same again gets a new time and costs no write: anybody can send it.
+  if (log.root && checkpoint.size === log.size) return { output: nothing(), reply }
   const kept = utf8(formatNote({ body: note.body, lines: [...own, line] }))
   const value = encodeForeign({ ...log, size: checkpoint.size, root: checkpoint.root, note: kept })
   const output = { ...nothing(), writes: [{ key, value, if: { equals: before } }] }
-  return { output, reply: { status: 200, contentType: TEXT, body: formatLine(line) } }
+  return { output, reply }
 }
 
 /** The newest checkpoint that was cosigned for an origin, by its hash: for monitors. */
@@ -182,6 +183,8 @@ function readRequest(body: Uint8Array): AddRequest | string {
     if (!path.every(hash => hash?.length === HASH_BYTES))
       return 'a line of the proof is not 32 bytes in base64'
     const note = parseNote(whole.slice(end + 2))
+    if (note.body.length > MAX_CHECKPOINT_BYTES)
+      return `a checkpoint of more than ${MAX_CHECKPOINT_BYTES} bytes`
     return {
       old: Number(old),
       path: path as Uint8Array[],
@@ -194,16 +197,15 @@ function readRequest(body: Uint8Array): AddRequest | string {
   }
 }
 
-/** At least one signature by a key of the log, and none of them wrong; those of others are ignored. */
-function isSigned(note: Note, log: ForeignLog): boolean {
-  let good = 0
-  for (const line of note.lines)
-    for (const { name, key } of log.keys) {
-      if (!isLineOf(line, name, ED25519_NOTE, key)) continue
-      if (!verifyNote(note.body, line, name, key)) return false
-      good += 1
-    }
-  return good > 0
+/** The signatures by keys of the log: one a key at most, at least one, and none of them wrong; those of others are ignored. */
+function ownLines(note: Note, log: ForeignLog): NoteLine[] | undefined {
+  const own: NoteLine[] = []
+  for (const { name, key } of log.keys) {
+    const lines = note.lines.filter(line => isLineOf(line, name, ED25519_NOTE, key))
+    if (lines.length > 1 || (lines[0] && !verifyNote(note.body, lines[0], name, key))) return undefined
+    own.push(...lines)
+  }
+  return own.length > 0 ? own : undefined
 }
 
 function refuse(status: number, why: string): { output: Output; reply: Reply } {

@@ -229,7 +229,7 @@ export class SimNode {
 
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
-    const entries = [...readEntries(this.env.get, from, to)].map(({ entry }) => entry)
+    const entries = [...readEntries(key => this.disk.get(key), from, to)].map(({ entry }) => entry)
     if (entries.length === to - from) this.submit({ type: 'leaves', entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }

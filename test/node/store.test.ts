@@ -31,6 +31,20 @@ const onFailure = (error: Error) => {
   throw error
 }
 
+test('what is queued is seen by get, and only what is on the disk by getDurable', async () => {
+  using dir = temporary()
+  await using store = await openStore(join(dir.path, 'db'), { create: true, onFailure })
+  const put = (byte: number) => store.commit([{ key: 'a', value: Uint8Array.of(byte) }], () => {})
+  put(1)
+  assert.equal([store.get('a'), store.getDurable('a')], [Uint8Array.of(1), undefined])
+  await store.idle()
+  put(2)
+  assert.equal(
+    [store.get('a'), store.getDurable('a')].map(each => each![0]),
+    [2, 1],
+  )
+})
+
 test('a missing database is an error, not an empty one', async () => {
   using dir = temporary()
   const path = join(dir.path, 'db')

@@ -8,6 +8,7 @@ import { proveFork, readFork } from '../../protocol/fork.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
+import type { Message } from '../../protocol/message.ts'
 import type { Submission } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { codes, forgedHead, Story } from './story.ts'
@@ -159,7 +160,7 @@ test('gossip carries no cosignature, and never goes to the owner of the log', ()
 
 test('what proves nothing convicts nobody', () => {
   const story = forkedStory(1, 3)
-  const { acme, bolt, cole, world } = story
+  const { acme, bolt, cole } = story
   const [older, newer] = [seenBy(cole, acme), seenBy(bolt, acme)]
   const wrong: [string, Uint8Array | undefined][] = [
     ['a head twice', proveFork(acme.env.self, older.note, older.note, { root: older.root, path: [] })],
@@ -171,6 +172,11 @@ test('what proves nothing convicts nobody', () => {
     ['the newer one first', proveFork(acme.env.self, newer.note, older.note, { root: HASH, path: [HASH] })],
   ]
   for (const [why, proof] of wrong) assert.is(proof, undefined, why)
+})
+
+test('a proof that proves nothing is refused, and closes nothing', () => {
+  const { acme, bolt, cole, world } = new Story().pair()
+  const older = seenBy(cole, acme)
   world.send(bolt, cole.org, { t: 'gossip/fork', proof: encode({ t: 'fork/1' }) })
   world.run()
   assert.is(forkAt(cole, acme), undefined)
@@ -245,6 +251,65 @@ test('the note of a fork may carry other signatures without being another proof'
     each => proveFork(acme.env.self, each, forgedHead(acme, 3, root), { root, path: [] })!,
   )
   assert.equal(a, b)
+})
+
+test('a head that came for a cosignature or with a proof is held against the one that was seen', () => {
+  for (const way of ['witness/add', 'proof/reply'] as const) {
+    const story = new Story().pair()
+    const { acme, cole, world } = story
+    const { size } = seenBy(cole, acme)
+    const note = forgedHead(acme, size)
+    const reply: Message = {
+      t: 'proof/reply',
+      id: HASH.slice(16),
+      note,
+      entries: [],
+      witnesses: [],
+      pending: false,
+    }
+    world.send(
+      acme,
+      cole.org,
+      way === 'proof/reply' ? reply : { t: 'witness/add', old: size, note, path: [] },
+    )
+    world.run()
+    assert.ok(forkAt(cole, acme), way)
+  }
+})
+
+test('nothing newer of a closed log is kept', () => {
+  const story = new Story().pair()
+  const { acme, bolt, world } = story
+  world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, seenBy(bolt, acme).size) })
+  world.run()
+  const held = bolt.store.get(KEY.watch(acme.org))
+  grow(story, 2, 'later')
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run()
+  assert.ok(forkAt(bolt, acme))
+  assert.ok(bolt.store.get(KEY.watch(acme.org)) === held)
+  const sent = world.wire.length
+  bolt.input({ type: 'gossip', orgs: [story.cole.org], about: [acme.org] })
+  assert.not.ok(world.wire.slice(sent).some(({ message }) => message.t === 'gossip/head'))
+})
+
+test('a head that waits for its proof is not forgotten for another', () => {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  grow(story, 1, 'x')
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run()
+  const { size } = seenBy(bolt, acme)
+  const early = seenBy(cole, acme).note
+  world.send(cole, bolt.org, { t: 'gossip/head', note: forgedHead(acme, size + 3) })
+  world.run()
+  world.send(cole, bolt.org, { t: 'gossip/head', note: early })
+  world.run()
+  grow(story, 4, 'y')
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run()
+  const fork = readFork(forkAt(bolt, acme) ?? new Uint8Array())
+  assert.ok(typeof fork !== 'string' && fork.older.size === size + 3, String(fork))
 })
 
 test.run()

@@ -70,12 +70,14 @@ test('a witness refuses by number, and holds what it held', () => {
   assert.is(ask(story, { old: size + 1, note, path: [] }), 400)
   assert.is(ask(story, { old: size - 1, note, path: [] }), 409)
   assert.is(ask(story, { old: 0, note, path: [] }), 409)
-  assert.is(ask(story, { old: size, note: forged(acme, size), path: [] }), 422)
   assert.is(ask(story, { old: size, note, path: [HASH] }), 422)
   assert.is(ask(story, { old: size, note: forged(acme, size + 4), path: [HASH] }), 422)
   assert.is(ask(story, { old: size, note: forged(acme, size - 1), path: [] }), 400)
   assert.is(held(story), size)
   assert.is(ask(story, { old: size, note, path: [] }), 'cosigned', 'a repeat')
+  assert.is(ask(story, { old: size, note: forged(acme, size), path: [] }), 422)
+  assert.is(ask(story, { old: size, note, path: [] }), 403, 'that was a fork, and the log is closed')
+  assert.is(held(story), size)
 })
 
 test('a witness gets the head that was there before it', () => {
