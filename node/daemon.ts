@@ -24,7 +24,9 @@ import {
   type Message,
 } from '../protocol/message.ts'
 import { parseTicket } from '../protocol/pairing.ts'
+import { slotsOver } from '../protocol/slots.ts'
 import { serveApi } from './api.ts'
+import { openBodyKeys } from './body-keys.ts'
 import { type Config, hasHome, paths, readConfig, writeConfig } from './config.ts'
 import { type ContentFiles, openContentFiles } from './content.ts'
 import { Driver, secretKey } from './driver.ts'
@@ -211,11 +213,14 @@ export class Node {
       onFailure: error => fatal(error),
     })
     undo.defer(() => store.close())
+    const bodyKeys = await openBodyKeys(at.bodyKeys)
+    undo.use(bodyKeys)
     const content = await openContentFiles(home)
     undo.use(content)
     const env: Env = {
       self,
       get: key => store.get(key),
+      slots: slotsOver(bodyKeys),
       keys: signingKeys(keys),
       seal: (handle, to, info, seed) => {
         const sealed = store.get(secretKey(handle))
@@ -410,12 +415,14 @@ export class Node {
   reading(): {
     self: Env['self']
     get: Env['get']
+    slots: Env['slots']
     partner(org: string): Partner | undefined
     witnesses: CID[]
   } {
     return {
       self: this.env.self,
       get: this.env.get,
+      slots: this.env.slots,
       partner: org => this.views.partner(org),
       witnesses: this.env.witnesses(),
     }

@@ -10,11 +10,13 @@ import type { Context, Partner } from './machine.ts'
 import type { Now, Output } from './output.ts'
 import { decodePartner } from './pairing.ts'
 import type { KeyRole } from './record.ts'
+import type { Slots } from './slots.ts'
 
 /** What the driver lends the core: synchronous, and the same for the same store and keys. */
 export interface Env {
   self: Context['self']
   get(key: string): Uint8Array | undefined
+  slots: Slots
   /** The home's delegated keys and the admin key; the root is not among them. */
   keys: Record<Exclude<KeyRole, 'root'>, PrivateKey>
   seal: Context['seal']
@@ -38,6 +40,7 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     self: env.self,
     now,
     get: env.get,
+    slots: env.slots,
     partner,
     keys: (org, role) => {
       const identity = identityOf(org)

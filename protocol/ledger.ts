@@ -2,9 +2,8 @@
  * The own log as it is kept: entries under their index, RFC 6962 hashes in tiles of 256 (C2SP tlog-tiles), and what is
  * needed to go on. Memory is O(log n); a start reads the open tiles' parts and nothing else.
  */
-import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
+import { concat, readU64 } from '../crypto/bytes.ts'
 import { digestOf } from '../crypto/cid.ts'
-import { sha256 } from '../crypto/hash.ts'
 import {
   appendLeaf,
   type CompactRange,
@@ -32,6 +31,7 @@ import { KEY } from './layout.ts'
 import { append, emptyTail, type LogTail } from './log.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
+import type { Slots } from './slots.ts'
 
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
 const TILE_HASHES = 256
@@ -113,14 +113,14 @@ function rangeAt(size: number, ledger: Pick<Ledger, 'open'>, get: Get): CompactR
 }
 
 /**
- * Adds entries that commit to these records, in order; the writes go into the same output as what they record. `seed` is
- * 32 random bytes that are used for nothing else: the salts come from it.
+ * Adds entries that commit to these records, in order; the writes go into the same output as what they record. The
+ * salts come from the slots of the records.
  */
 export function record(
   ledger: Ledger,
   records: Stored[],
   timeMs: number,
-  seed: Uint8Array,
+  slots: Slots,
   kinds?: { kind: number; control?: Uint8Array[] },
 ): { ledger: Ledger; writes: Write[] } {
   const writes: Write[] = []
@@ -128,16 +128,13 @@ export function record(
   let { tail, runs } = ledger
   let waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
   let run: KeptEntry[] = []
-  const salted = concat(seed, u64(0))
   for (const { id, bytes } of records) {
     const index = tail.range.size
-    // One hash is enough: the seed stays secret and what follows it has one length.
-    writeU64(salted, seed.length, index)
-    const salt = sha256(salted)
+    const { slot, salt, value } = keepRecord(slots, bytes, index)
     const next = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt }, onNode)
     if (run.length === 0 && waiting.length === 0) runs.push(index)
-    run.push({ salt, of: digestOf(id), entry: next.entry })
-    writes.push({ key: KEY.kept(id), value: keepRecord(bytes, index) })
+    run.push({ slot, of: digestOf(id), entry: next.entry })
+    writes.push({ key: KEY.kept(id), value })
     tail = next.tail
     if (tail.range.size % BUNDLE_ENTRIES !== 0) continue
     writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(waiting, run) })

@@ -14,7 +14,7 @@ import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
-import { keepRecord } from './kept.ts'
+import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
@@ -271,7 +271,7 @@ function beginDelivery(
   const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
   const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
   const writes = [
-    { key: KEY.kept(packet), value: keepRecord(stored.bytes) },
+    ...keepSeen(context, packet, stored.bytes),
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
@@ -340,9 +340,7 @@ function logged<S>(
 ): PeerStep {
   if (step.records.length === 0) return { state, output: step.output }
   const { wallMs, monoMs } = context.now
-  // Several steps of one input may append: what they draw differs by where they begin.
-  const seed = context.random(`salts/${state.ledger.tail.range.size}`, 32)
-  const { ledger, writes } = record(state.ledger, step.records, wallMs, seed, entry)
+  const { ledger, writes } = record(state.ledger, step.records, wallMs, context.slots, entry)
   const output = { ...step.output, writes: [...step.output.writes, ...writes] }
   if (ledger.due || ledger.reading !== undefined) return { state: { ...state, ledger }, output }
   output.deadlines.push({ machine: 'log', atMs: monoMs + HEAD_DELAY_MS })

@@ -93,10 +93,12 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
 /** Records that no entry commits to as they are stored. */
 function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
   const faults: string[] = []
-  for (const [i, { salt, of, entry }] of kept.entries()) {
-    const record = keptRecord(key => node.disk.get(key), cidFromDigest(of, 'dag-cbor'))
+  for (const [i, { slot, of, entry }] of kept.entries()) {
+    const disk = { get: (key: string) => node.disk.get(key), slots: node.env.slots }
+    const record = keptRecord(disk, cidFromDigest(of, 'dag-cbor'))
+    const salt = node.env.slots.salt(slot)
     const read = readEntry(entry)
-    const committed = record && 'c' in read && equal(read.c, commitment(salt, record))
+    const committed = record && 'c' in read && salt && equal(read.c, commitment(salt, record))
     if (!committed) faults.push(`entry ${i} does not commit to the record that is stored`)
   }
   return faults

@@ -276,10 +276,13 @@ export function checkLog(member: Member): void {
   assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
   const logged = entries.filter(({ of }, index) => indexOf(member.env.get, idOf(of)) === index)
   assert.is(logged.length, entries.length, 'one entry for each record')
-  for (const { salt, of, entry } of entries) {
+  for (const { slot, of, entry } of entries) {
     const read = readEntry(entry)
-    const record = keptRecord(member.env.get, idOf(of))!
-    assert.ok('c' in read && equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
+    const record = keptRecord(member.env, idOf(of))!
+    assert.ok(
+      'c' in read && equal(commitment(member.env.slots.salt(slot)!, record), read.c),
+      'it commits to the bytes that are here',
+    )
   }
   for (const [key, note] of member.store) {
     if (!key.startsWith('head/')) continue
@@ -296,9 +299,9 @@ const idOf = (digest: Uint8Array) => cidFromDigest(digest, 'dag-cbor')
 export function entriesOf(member: Member, record: Uint8Array): number {
   let count = 0
   for (let i = 0; i < member.state.ledger.tail.range.size; i++) {
-    const { salt, entry } = readEntryAt(member.env.get, i)!
+    const { slot, entry } = readEntryAt(member.env.get, i)!
     const read = readEntry(entry)
-    if ('c' in read && equal(read.c, commitment(salt, record))) count++
+    if ('c' in read && equal(read.c, commitment(member.env.slots.salt(slot)!, record))) count++
   }
   return count
 }
