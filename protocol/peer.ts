@@ -6,46 +6,30 @@
 import { equal, fromHex } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
-import { expand } from '../crypto/hash.ts'
-import type { PrivateKey } from '../crypto/key.ts'
-import { signRecord } from '../crypto/statement.ts'
 import type { Packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
+import { contextOf, type Env, type KnownPartners, over } from './context.ts'
 import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
-import { type Identity, keyOf } from './identity.ts'
 import { keepRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
-import { type Context, decodeState, encodeState, type Partner, type Step, violation } from './machine.ts'
+import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
-import type { KeyRole } from './record.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
-
-/** What the driver lends the core: synchronous, and the same for the same store and keys. */
-export interface Env {
-  self: Context['self']
-  get(key: string): Uint8Array | undefined
-  /** The home's delegated keys and the admin key; the root is not among them. */
-  keys: Record<Exclude<KeyRole, 'root'>, PrivateKey>
-  seal: Context['seal']
-  witnesses(): CID[]
-  addresses(): string[]
-}
 
 export interface PeerState {
   ledger: Ledger
   catalogs: Map<string, catalog.Reading>
-  /** Partners as decoded, beside the bytes that they were decoded from. */
-  partners: Map<string, { stored: Uint8Array; partner: Partner }>
+  partners: KnownPartners
   /** The highest wall time seen, and when it was last put into the store (RULES A5). */
   clock: { highMs: number; storedMs: number }
   /** By how much each witness's clock was ahead of ours when it cosigned, ms, and when that was (monotonic ms). */
@@ -89,7 +73,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
 
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
-  const context = contextOf(state, input.seed, now, env)
+  const context = contextOf(state.partners, input.seed, now, env)
   const behind = isClockOff(state, now)
   if (behind && isDecision(input)) return refuseBehind(state, input)
   const next = route(state, input, context)
@@ -313,14 +297,6 @@ function deliver(state: PeerState, key: string, input: delivery.DeliveryInput, c
   return then(done, context, (next, seen) => runMachine(next, transferKey, { type: 'delivered', ok }, seen))
 }
 
-/** The context with the writes of an output of the same step already visible. */
-function over(context: Context, output: Output): Context {
-  const written = new Map(output.writes.map(write => [write.key, write.value]))
-  // Not a copy: that would ask for what the context gets only when it is asked.
-  const get: Context['get'] = key => (written.has(key) ? written.get(key) : context.get(key))
-  return Object.create(context, { get: { value: get } }) as Context
-}
-
 function submission(
   state: PeerState,
   org: string,
@@ -463,48 +439,6 @@ function keepClock(state: PeerState, output: Output, now: Now): { state: PeerSta
   return { state: { ...state, clock: { highMs, storedMs: highMs } }, output: { ...output, writes } }
 }
 
-// Context.
-
-function contextOf(state: PeerState, seed: Uint8Array, now: Now, env: Env): Context {
-  const known = new Map<string, Partner | undefined>()
-  const partner = (org: string) => {
-    if (!known.has(org)) known.set(org, partnerOf(state, env.get(KEY.partner(org)), org))
-    return known.get(org)
-  }
-  const identityOf = (org: CID): Identity | undefined =>
-    org.equals(env.self.id) ? env.self.identity : partner(org.toString())?.identity
-  return {
-    self: env.self,
-    now,
-    get: env.get,
-    partner,
-    keys: (org, role) => {
-      const identity = identityOf(org)
-      return identity && keyOf(identity, role)
-    },
-    sign: (payload, role, key) => signRecord(payload, role, env.keys[key]),
-    noteKey: key => env.keys[key],
-    seal: env.seal,
-    random: (label, n) => expand(seed, label, n),
-    get witnesses() {
-      return env.witnesses()
-    },
-    get addresses() {
-      return env.addresses() // libp2p takes its time to gather them
-    },
-  }
-}
-
-/** A partner as stored; decoding one costs a signature's worth of time, so it is done once per change. */
-function partnerOf(state: PeerState, stored: Uint8Array | undefined, org: string): Partner | undefined {
-  if (!stored) return undefined
-  const known = state.partners.get(org)
-  if (known && equal(known.stored, stored)) return known.partner
-  const partner = pairing.decodePartner(stored)
-  state.partners.set(org, { stored, partner })
-  return partner
-}
-
 /** One step after another, as one: the second sees the store as the first will leave it. */
 function then(
   first: PeerStep,
@@ -525,5 +459,5 @@ export function permits(
   env: Env,
 ): Packet | Refusal {
   if (isClockOff(state, now)) return { code: 'CLOCK_BEHIND', text: CLOCK_TEXT }
-  return transfer.mayFetch(org, agreement, packet, contextOf(state, new Uint8Array(32), now, env))
+  return transfer.mayFetch(org, agreement, packet, contextOf(state.partners, new Uint8Array(32), now, env))
 }

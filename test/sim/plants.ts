@@ -1,9 +1,11 @@
 /** Mistakes that somebody could make in protocol/ or in a driver, each as a part in the place of a shipped one. */
+
+import type { Env } from '../../protocol/context.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Negotiation } from '../../protocol/negotiation.ts'
 import { nothing, type Write } from '../../protocol/output.ts'
-import { type Env, type Input, type PeerStep, step } from '../../protocol/peer.ts'
+import { type Input, type PeerStep, step } from '../../protocol/peer.ts'
 import type { Plant } from '../../sim/cluster.ts'
 import type { Weather } from '../../sim/network.ts'
 import type { DiskTimes } from '../../sim/node.ts'
