@@ -66,6 +66,10 @@ export const decodeForeign = (stored: Uint8Array): ForeignLog =>
 export const witnessKey = (org: string, publicKey: Uint8Array): string =>
   formatVerifierKey({ name: cosignerName(org), type: ED25519_COSIGNATURE, publicKey })
 
+/** The key that signs the heads of an organisation's log, as other witnesses take it. */
+export const logKey = (origin: string, publicKey: Uint8Array): string =>
+  formatVerifierKey({ name: origin, type: ED25519_NOTE, publicKey })
+
 /**
  * Enters a log, or one more key of a log that is known. A log is never taken out again: a witness that forgot it could
  * cosign another history. Throws ProtocolError.
