@@ -22,7 +22,7 @@ import { bytes, type Infer, isPlain, object, type Shape, text, uint } from './sh
 
 const keyFields = object({ a: uint, k: bytes(32) })
 /** A public key with its algorithm: 1 is Ed25519 under the strict rule, 2 is kept for ML-DSA-44. */
-const publicKey: Shape<{ a: number; k: Uint8Array }> = {
+export const publicKey: Shape<{ a: number; k: Uint8Array }> = {
   ...keyFields,
   check(value, at) {
     if (isPlain(value) && Number.isSafeInteger(value.a) && value.a !== 1)
@@ -31,8 +31,8 @@ const publicKey: Shape<{ a: number; k: Uint8Array }> = {
   },
 }
 
-/** A key delegated by the genesis; `until` in ms since 1970. */
-const delegation = {
+/** A delegated key; `until` in ms since 1970. */
+export const delegation = {
   fields: { ...keyFields.fields, until: uint },
   check(value: Value | undefined, at: string) {
     if (!isPlain(value)) return `${at} is not an object`
@@ -42,7 +42,7 @@ const delegation = {
 } as Shape<{ a: number; k: Uint8Array; until: number }>
 
 export const DELEGATED = ['log', 'operation', 'witness', 'node'] as const
-type Delegated = (typeof DELEGATED)[number]
+export type Delegated = (typeof DELEGATED)[number]
 
 const shape = object({
   t: text(32),
