@@ -5,11 +5,13 @@
  * the chain asks, prove that an identity was forked.
  */
 import { equal, toHex } from '../crypto/bytes.ts'
+import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { type PrivateKey, thumbprint } from '../crypto/key.ts'
+import type { Note } from '../crypto/note.ts'
 import { encodeSigned, type Payload, type Signature, signRecord } from '../crypto/statement.ts'
 import type { ProtocolCode } from './error.ts'
-import { DELEGATED, type Delegated, delegation, type Identity, publicKey } from './identity.ts'
+import { cosignerName, DELEGATED, type Delegated, delegation, type Identity, publicKey } from './identity.ts'
 import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS } from './limits.ts'
 import {
   isStored,
@@ -165,6 +167,9 @@ export function chainAt(chain: Chain, digest: Uint8Array): Chain | undefined {
   return at < 0 ? undefined : events.slice(0, at + 1).reduce(applied, beginChain(genesis))
 }
 
+/** The events of a chain as they are kept and told. */
+export const eventsOf = (chain: Chain): Uint8Array[] => chain.events.map(each => each.bytes)
+
 /** The key that stands for a role now, expired or not. */
 export const standingOf = (chain: Chain, role: KeyRole): Standing | undefined =>
   chain.keys.find(each => each.role === role && each.ended === undefined)
@@ -172,6 +177,49 @@ export const standingOf = (chain: Chain, role: KeyRole): Standing | undefined =>
 /** Every key that ever stood for a role, the newest first. */
 export const everStood = (chain: Chain, role: KeyRole): Standing[] =>
   chain.keys.filter(each => each.role === role).reverse()
+
+/** The key that a signature names, if it stood for the role and is not revoked. */
+export const signerOf = (chain: Chain, role: KeyRole, named: Uint8Array): Standing | undefined =>
+  everStood(chain, role).find(each => each.revoked === undefined && equal(thumbprint(each.key), named))
+
+/**
+ * Keys of the organisations that are known. What a replaced key signed still holds, for records travel long after they
+ * were signed; a revoked one signs nothing any more.
+ */
+export const resolver =
+  (find: (org: CID) => Chain | undefined): KeyResolver =>
+  (org, role, named) => {
+    const chain = find(org)
+    return chain && (signerOf(chain, role, named) ?? standingOf(chain, role))?.key
+  }
+
+/** Whether `node` is the libp2p key of this identity now. */
+export function isNodeKey(chain: Chain, node: Uint8Array): boolean {
+  const standing = standingOf(chain, 'node')
+  return standing !== undefined && equal(standing.key, node)
+}
+
+/** The name and key under which an organisation cosigns now. */
+export function cosignerOf(chain: Chain): { name: string; key: Uint8Array } | undefined {
+  const standing = standingOf(chain, 'witness')
+  return standing && { name: cosignerName(chain.genesis.id.toString(), standing.epoch), key: standing.key }
+}
+
+/** Every name under which an organisation has cosigned. */
+export const cosignerNames = (chain: Chain): string[] =>
+  everStood(chain, 'witness').map(each => cosignerName(chain.genesis.id.toString(), each.epoch))
+
+/** The cosignature of an organisation in a note, by whichever of its keys that is not revoked. */
+export function cosignatureOf(chain: Chain, note: Note): { standing: Standing; timeS: number } | undefined {
+  for (const standing of everStood(chain, 'witness')) {
+    const name = cosignerName(chain.genesis.id.toString(), standing.epoch)
+    const line = note.lines.find(each => each.name === name)
+    const held =
+      line && standing.revoked === undefined && verifyCosignature(note.body, line, name, standing.key)
+    if (held) return { standing, timeS: held.timeS }
+  }
+  return undefined
+}
 
 /** Two events of one number that both continue the chain before it: nobody but the holder of its keys can make them. */
 export function isIdentityFork(before: Chain, a: Uint8Array, b: Uint8Array): boolean {
@@ -214,10 +262,7 @@ function earlier(chain: Chain, { payload, id, bytes: eventBytes }: Stored<Identi
   if (n === 0) return refused('RECORD_INVALID', 'events are numbered from 1')
   const known = chain.events[n - 1]!
   if (known.id.equals(id)) return refused('EVENT_REPLAYED', `event ${n} is known already`)
-  const before = keptChain(
-    chain.genesis,
-    chain.events.slice(0, n - 1).map(each => each.bytes),
-  )
+  const before = keptChain(chain.genesis, eventsOf(chain).slice(0, n - 1))
   return isIdentityFork(before, known.bytes, eventBytes)
     ? refused('IDENTITY_FORKED', `there are two events ${n} of ${chain.genesis.payload.name}`)
     : refused('EVENT_REPLAYED', `event ${n} is taken, and this one does not hold in its place`)

@@ -52,7 +52,7 @@ export class HostilePartner implements AsyncDisposable {
     const { bytes: identity } = makeIdentity(seeds, { name: 'Mallory', ...about })
     const { ticket } = await target.client.partners.invite({ for: 'Mallory', expiresMs: madeMs + 60_000 })
     const { secret } = parseTicket(ticket)
-    const join = { versions: VERSIONS, secret, identity, addresses: [], witnesses: [] }
+    const join = { versions: VERSIONS, secret, identity, events: [], addresses: [], witnesses: [] }
     const answer = decodeHello(await partner.hello(encodeMessage({ t: 'hello/join', ...join })))
     assert.is((answer as { t: string }).t, 'hello/welcome', JSON.stringify(answer))
     return partner

@@ -130,7 +130,7 @@ test('a hello that admits both sides keeps its connection', async () => {
 
 test('a hello and its answer are bounded', async () => {
   const heard: number[] = []
-  let answer: Uint8Array | undefined = new Uint8Array(16 * KIB)
+  let answer: Uint8Array | undefined = new Uint8Array(64 * KIB)
   await using b = await open(2, {
     onHello: async (_peerId, bytes) => {
       heard.push(bytes.length)

@@ -99,6 +99,7 @@ test('the hello of a stranger without a ticket is refused, and the connection en
     versions: VERSIONS,
     secret: randomBytes(16),
     identity: randomBytes(200),
+    events: [],
     addresses: [],
     witnesses: [],
   }
