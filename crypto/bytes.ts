@@ -1,7 +1,9 @@
 /** Bytes: joining, comparing, and the text forms that stand in records, notes and names. Runs in a browser too. */
 import { CryptoError } from './error.ts'
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const HEX_DIGITS = Array.from('0123456789abcdef', digit => digit.charCodeAt(0))
+/** A call takes so many arguments safely. */
+const MAX_HEX_BYTES = 4096
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const BASE64_VALUE = new Map(Array.from(BASE64, (char, value) => [char.charCodeAt(0), value]))
 
@@ -36,11 +38,16 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
-/** Lower-case hex. */
+/** Lower-case hex. From the codes of its digits: to join 32 short strings costs three times as much, and a garbage string each. */
 export function toHex(bytes: Uint8Array): string {
-  let hex = ''
-  for (let i = 0; i < bytes.length; i++) hex += HEX[bytes[i]!]
-  return hex
+  if (bytes.length > MAX_HEX_BYTES)
+    return toHex(bytes.subarray(0, MAX_HEX_BYTES)) + toHex(bytes.subarray(MAX_HEX_BYTES))
+  const codes = new Array<number>(2 * bytes.length)
+  for (let i = 0; i < bytes.length; i++) {
+    codes[2 * i] = HEX_DIGITS[bytes[i]! >> 4]!
+    codes[2 * i + 1] = HEX_DIGITS[bytes[i]! & 15]!
+  }
+  return String.fromCharCode.apply(null, codes)
 }
 
 /** The bytes of lower-case hex; `undefined` for anything `toHex` would not write. */
