@@ -91,7 +91,7 @@ test('a busy log makes a head a beat, at moments that its entries do not tell', 
     gaps.every(gap => gap >= HEAD_BEAT_MS * 0.5 && gap <= HEAD_BEAT_MS * 1.5 + 200),
     gaps.join(),
   )
-  assert.ok(new Set(gaps).size > gaps.length / 2, `they differ: ${gaps.join()}`)
+  assert.ok(new Set(gaps).size > gaps.length / 3, `they differ: ${gaps.join()}`)
   checkLog(acme)
 })
 
