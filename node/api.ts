@@ -12,10 +12,12 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { RefusedError } from '../protocol/command.ts'
 import { decodeRoot } from '../protocol/content.ts'
+import { ownChain, privateKey } from '../protocol/context.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
-import { witnessKey } from '../protocol/tlog.ts'
+import { stockWitnesses } from '../protocol/stock.ts'
+import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
@@ -177,7 +179,12 @@ function routes(app: FastifyInstance, node: Node): void {
   }))
   app.post('/v1/invites', async request => {
     const { for: forWhom, expiresMs } = schema.inviteRequest.parse(request.body)
-    const invite = { type: 'invite', forWhom, expiresMs, node: node.env.keys.node.public } as const
+    const invite = {
+      type: 'invite',
+      forWhom,
+      expiresMs,
+      node: privateKey(ownChain(node.env), 'node', node.env).public,
+    } as const
     const { ticket } = (await driver.submit(invite)) as { ticket: string }
     return { ticket, expiresMs }
   })
@@ -195,6 +202,14 @@ function routes(app: FastifyInstance, node: Node): void {
   app.post('/v1/witnessing/logs', async request => {
     const { origin, key } = schema.acceptRequest.parse(request.body)
     await driver.submit({ type: 'accept', origin, key })
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/asked', async request => {
+    await driver.submit({ type: 'stock', ...schema.askWitnessRequest.parse(request.body) })
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/asked/remove', async request => {
+    await driver.submit({ type: 'drop-stock', ...schema.dropWitnessRequest.parse(request.body) })
     return witnessing(node)
   })
 
@@ -347,9 +362,16 @@ async function statusOf(node: Node): Promise<schema.Status> {
 
 /** What this node witnesses of other kinds: where, under which key, which logs. */
 const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
-  key: witnessKey(node.env.self.org, node.env.keys.witness.public),
+  key: witnessKey(ownChain(node.env)) ?? '',
+  logKey: logKey(ownChain(node.env)) ?? '',
   ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
   logs: await node.views.foreignLogs(),
+  asked: stockWitnesses(node.env).map(({ name, url, size, problem }) => ({
+    name,
+    url,
+    cosignedSize: size,
+    ...(problem ? { problem } : {}),
+  })),
 })
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {

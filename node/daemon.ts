@@ -36,6 +36,7 @@ import { openKeystore, openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { StockWitnesses } from './stock-witness.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
@@ -140,6 +141,7 @@ export class Node {
   readonly exchange: Exchange
   readonly views: Views
   readonly #gatherer: Gatherer = new Gatherer(this)
+  readonly #stock: StockWitnesses
   /** What a person should look at, newest last. */
   readonly problems: { code: string; text: string }[] = []
   readonly openSecret: (handle: string, sealed: Uint8Array) => Uint8Array
@@ -196,6 +198,7 @@ export class Node {
       onProgress: (agreement, bytes) =>
         this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
     })
+    this.#stock = new StockWitnesses(this.driver)
     this.views = new Views(store, env)
   }
 
@@ -230,6 +233,7 @@ export class Node {
     undo.defer(async () => {
       clearTimeout(node.#gossiping)
       node.#gatherer.stop()
+      node.#stock.stop()
       node.exchange.stop()
       node.driver.stop()
       await store.idle().catch(() => {})

@@ -9,6 +9,7 @@ import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
+import * as introduction from './introduction.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
@@ -28,6 +29,7 @@ import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { object, text } from './shape.ts'
+import * as stock from './stock.ts'
 import * as tlog from './tlog.ts'
 import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
 
@@ -72,11 +74,19 @@ export type Command =
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
+  /** Continues the own identity by an event that was signed outside the core, and tells these partners. */
+  | { type: 'identity'; event: Uint8Array; orgs: string[] }
+  /** What a node says to a partner that may not know its key, and what that one answered under a key of its own. */
+  | { type: 'again' }
+  | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
   /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
   | { type: 'accept'; origin: string; key: string }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
   | { type: 'checkpoint'; body: Uint8Array }
   | { type: 'latest'; hash: string }
+  /** Lets a witness over HTTP cosign the own log too, or no longer. */
+  | { type: 'stock'; url: string; key: string }
+  | { type: 'drop-stock'; name: string }
 
 export type Answer =
   | { type: 'hello'; hello: HelloMessage }
@@ -154,6 +164,12 @@ export function command(input: Command, context: Context): Done {
       const { output, partner } = pairing.welcomed(input.ticket, input.hello, context)
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
+    case 'identity':
+      return { output: introduction.goOn(input.event, input.orgs, context), records: [] }
+    case 'again':
+      return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
+    case 'known':
+      return { output: introduction.known(input.org, input.hello, input.node, context), records: [] }
     case 'accept': {
       const { output, log } = tlog.accept(input.origin, input.key, context)
       return { output, records: [], answer: { type: 'accepted', log } }
@@ -162,6 +178,10 @@ export function command(input: Command, context: Context): Done {
       const { output, reply } = tlog.addCheckpoint(input.body, context)
       return { output, records: [], answer: { type: 'reply', reply } }
     }
+    case 'stock':
+      return { output: stock.enter(input.url, input.key, context), records: [] }
+    case 'drop-stock':
+      return { output: stock.drop(input.name, context), records: [] }
     case 'latest':
       return {
         output: nothing(),

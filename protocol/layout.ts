@@ -8,6 +8,8 @@ const hex = (id: CID): string => toHex(digestOf(id))
 
 export const KEY = {
   identity: 'identity',
+  /** Events of the own identity, in their order. */
+  events: 'identity-events',
   clock: 'clock',
   /** A record by its id, as `kept.ts` lays it out. */
   kept: (id: CID): string => `record/${hex(id)}`,
@@ -73,6 +75,8 @@ export const KEY = {
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',
   foreignCount: 'foreign-count',
+  /** Witnesses over HTTP that are asked to cosign the own log. */
+  stocks: 'stocks',
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
 } as const

@@ -6,8 +6,10 @@ import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
   MAX_ADDRESSES,
+  MAX_EVENT_BYTES,
   MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
+  MAX_IDENTITY_EVENTS,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
   MAX_NOTE_BYTES,
@@ -39,6 +41,7 @@ const sentence = text(MAX_NAME_LENGTH)
 const note = blob(MAX_NOTE_BYTES)
 const path = list(bytes(32), MAX_PATH)
 const tag = text(64)
+const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 /** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
 const refusal = object({
@@ -60,6 +63,8 @@ export const MESSAGES = {
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
   }),
+  // The sender's identity events, all of them.
+  'identity/events': object({ t: tag, events }),
   // A rule was broken; never answered.
   error: object({ t: tag, re: tag, code: word, text: sentence }),
   // Catalog: the consumer asks page by page.
@@ -130,6 +135,7 @@ export const HELLO = {
     versions: list(uint, 16),
     secret: bytes(16),
     identity: record,
+    events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
   }),
@@ -137,9 +143,13 @@ export const HELLO = {
     t: tag,
     version: uint,
     identity: record,
+    events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
   }),
+  // Of a partner under a node key that is not known yet, and the answer.
+  'hello/again': object({ t: tag, versions: list(uint, 16), org: link, events }),
+  'hello/known': object({ t: tag, version: uint, events }),
   'hello/refused': object({ t: tag, code: word, text: sentence }),
 } satisfies Record<string, Shape<unknown>>
 type HelloShapes = typeof HELLO

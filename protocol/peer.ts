@@ -15,6 +15,7 @@ import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
+import * as introduction from './introduction.ts'
 import { keepRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
@@ -24,6 +25,7 @@ import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './m
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
 
@@ -48,6 +50,7 @@ export type Input = { seed: Uint8Array } & (
   /** Somebody at this node waits for a head over what the log holds. */
   | { type: 'head' }
   | { type: 'page'; machine: string; after?: string; rows: [string, Uint8Array][]; more: boolean }
+  | ({ type: 'posted'; machine: string } & stock.Posted)
   | ({ machine: string } & Extract<delivery.DeliveryInput, { type: 'fetched' | 'opened' | 'judged' }>)
   | Command
 )
@@ -91,7 +94,11 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'message':
       return receive(state, input.from, input.message, context)
     case 'hello': {
-      const { output, answer } = pairing.welcome(input.hello, input.node, context)
+      const { hello, node } = input
+      const { output, answer } =
+        hello.t === 'hello/again'
+          ? introduction.met(hello, node, context)
+          : pairing.welcome(hello, node, context)
       return { state, output, answer: { type: 'hello', hello: answer } }
     }
     case 'connected':
@@ -105,6 +112,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       return demanded(state, HEAD_DELAY_MS, context)
     case 'page':
       return pageOf(state, input, context)
+    case 'posted':
+      return { state, output: stock.posted(input.machine, input, state.ledger, context) }
     case 'fetched':
     case 'opened':
     case 'judged':
@@ -127,7 +136,9 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
   const [dialogue] = message.t.split('/')
   switch (dialogue) {
     case 'hello':
-      return { state, output: introduced(from, message as MessageOf<'hello'>, context) }
+      return { state, output: introduction.introduced(from, message as MessageOf<'hello'>, context) }
+    case 'identity':
+      return { state, output: introduction.told(from, message as MessageOf<'identity/events'>, context) }
     case 'error': {
       const { re, code, text } = message as MessageOf<'error'>
       const said = `answered ${re} with ${code}: ${text}`
@@ -215,28 +226,10 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
 
 /** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
 function met(state: PeerState, org: string, context: Context): PeerStep {
-  const done: PeerStep = { state, output: introduce(org, context) }
+  const done: PeerStep = { state, output: introduction.introduce(org, context) }
   const isWitness = context.witnesses.some(each => each.toString() === org) && context.partner(org)
   if (!isWitness) return done
   return then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
-}
-
-function introduce(org: string, context: Context): Output {
-  const output = nothing()
-  const { addresses, witnesses } = context
-  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
-  const all = [hello, ...heads.show(context), ...heads.tellForks(context)]
-  output.sends.push(...all.map(message => ({ to: org, message })))
-  return output
-}
-
-function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
-  const partner = context.partner(from)!
-  const { addresses, witnesses } = message
-  const value = pairing.encodePartner({ ...partner, addresses, witnesses })
-  return equal(value, pairing.encodePartner(partner))
-    ? nothing()
-    : { ...nothing(), writes: [{ key: KEY.partner(from), value }], events: [{ type: 'partner', org: from }] }
 }
 
 // Machines that live in the store.
@@ -249,6 +242,12 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
     return { state: { ...state, ledger }, output }
   }
   if (kind === 'witness') return submission(state, org, { type }, context)
+  if (kind === 'stock') {
+    const { ledger } = state
+    const output =
+      type === 'start' ? stock.head('start', ledger, context) : stock.tick(machine, ledger, context)
+    return { state, output }
+  }
   if (kind === 'delivery') return deliver(state, machine, { type }, context)
   return runMachine(state, machine, { type }, context)
 }
@@ -380,6 +379,7 @@ function headOf(state: PeerState, input: Extract<Input, { type: 'leaves' }>, con
     if (context.partner(org))
       done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
   }
+  done = then(done, context, (next, seen) => ({ state: next, output: stock.head('head', next.ledger, seen) }))
   const next = beat.due(done.state.ledger, context)
   return { state: { ...done.state, ledger: next.ledger }, output: join(done.output, next.output) }
 }

@@ -21,7 +21,7 @@ const FIELDS = 3
 
 /** What holds now, as the own store has it. */
 export const stateNow = (context: Pick<Context, 'self'>): Pick<State, 'identity' | 'committee'> => ({
-  identity: digestOf(context.self.id),
+  identity: digestOf(context.self.chain.last),
   committee: ZERO_HASH,
 })
 

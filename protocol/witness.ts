@@ -12,8 +12,8 @@ import { type Checkpoint, cosign, verifyCosignature } from '../crypto/checkpoint
 import { EMPTY_ROOT, verifyConsistency } from '../crypto/merkle.ts'
 import { formatLine, formatNote, parseLines, parseNote } from '../crypto/note.ts'
 import { isClosed } from './fork.ts'
-import { newestHead } from './heads.ts'
-import { cosignerName, keyOf } from './identity.ts'
+import { newestHead, resigned } from './heads.ts'
+import { cosignerOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { readHead } from './log.ts'
@@ -81,7 +81,10 @@ function send(s: Submission, ledger: Ledger, context: Context): Step<Submission>
   if (!note) return rest(s)
   const path = proveExtension(ledger, context.get, s.size, s.sentSize!)
   const output = nothing()
-  output.sends.push({ to: s.org, message: { t: 'witness/add', old: s.size, note, path } })
+  output.sends.push({
+    to: s.org,
+    message: { t: 'witness/add', old: s.size, note: resigned(note, context), path },
+  })
   output.deadlines.push({ machine: KEY.witness(s.org), atMs: resendAt(context.now, s.sent) })
   return { state: { ...s, sent: s.sent + 1 }, output, records: [] }
 }
@@ -98,10 +101,10 @@ function cosigned(
   if (!stored || !partner) return stay(s)
   const note = parseNote(text(stored))
   const line = lineOf(message.line)
-  const name = cosignerName(s.org)
-  const valid = line && verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness'))
+  const cosigner = cosignerOf(partner.chain)
+  const valid = line && cosigner && verifyCosignature(note.body, line, cosigner.name, cosigner.key)
   if (!valid) return violation(s.org, message.t, 'SIGNATURE_INVALID', 'the cosignature does not verify')
-  const lines = [...note.lines.filter(each => each.name !== name), line]
+  const lines = [...note.lines.filter(each => !each.name.startsWith(`${s.org}/`)), line]
   const done = idle({ ...s, size: message.size })
   const step = next(done, ledger, context)
   step.output.writes.push({
@@ -161,16 +164,18 @@ export function witness(
   context: Context,
 ): Step<Cosigned> {
   const partner = context.partner(from)!
-  const head = readHead(message.note, partner.id, partner.identity)
+  const head = readHead(message.note, partner.chain)
   const held = state?.size ?? 0
   if (isClosed(from, context)) return refuse(state, from, held, 403, 'this log is closed: it was forked')
   if ('reason' in head) return refuse(state, from, held, 403, head.reason)
+  if (head.signer.ended !== undefined)
+    return refuse(state, from, held, 403, 'the log key that signed it has ended')
   const wrong = extension({ size: held, root: state?.root }, message.old, head, message.path)
   if (wrong) return refuse(state, from, held, wrong.status, wrong.why)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
-    cosignerName(context.self.org),
+    cosignerOf(context.self.chain)!.name,
     context.noteKey('witness'),
   )
   const output = nothing()

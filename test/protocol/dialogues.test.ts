@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { newestHead } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
+import { decodePartner } from '../../protocol/pairing.ts'
 import { suite } from '../harness.ts'
 import { DAY_MS, forgedHead, Story } from './story.ts'
 
@@ -40,6 +41,19 @@ const CASES: Record<MessageType, Case> = {
     },
     ends: are(AGREED, '- -', '- -'),
     expected: ['UNKNOWN_DIALOGUE', 'OUT_OF_ORDER'],
+  },
+  'identity/events': {
+    play: story => {
+      story.play()
+      story.acme.delegate(['log', 'operation'])
+      story.world.run()
+      story.acme.input({ type: 'connected', org: story.bolt.org }) // it is told at every connect
+      story.world.run()
+    },
+    ends: story => assert.ok(sameChain(story)),
+    never: story => assert.not.ok(sameChain(story)),
+    // A head by a key that nobody told of.
+    expected: ['HEAD_INVALID', 'OUT_OF_ORDER'],
   },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },
@@ -167,6 +181,9 @@ const CASES: Record<MessageType, Case> = {
   'proof/request': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
   'proof/reply': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
 }
+
+const sameChain = ({ acme, bolt }: Story) =>
+  decodePartner(bolt.store.get(KEY.partner(acme.org))!).chain.last.equals(acme.chain.last)
 
 const sawNewest = ({ acme, bolt }: Story) =>
   bolt.events.some(
