@@ -16,7 +16,8 @@ import { ownChain, privateKey } from '../protocol/context.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
-import { witnessKey } from '../protocol/tlog.ts'
+import { stockWitnesses } from '../protocol/stock.ts'
+import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
@@ -207,6 +208,14 @@ function routes(app: FastifyInstance, node: Node): void {
     await driver.submit({ type: 'accept', origin, key })
     return witnessing(node)
   })
+  app.post('/v1/witnessing/asked', async request => {
+    await driver.submit({ type: 'stock', ...schema.askWitnessRequest.parse(request.body) })
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/asked/remove', async request => {
+    await driver.submit({ type: 'drop-stock', ...schema.dropWitnessRequest.parse(request.body) })
+    return witnessing(node)
+  })
 
   app.get('/v1/keys', () => keysView(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
@@ -363,8 +372,15 @@ async function statusOf(node: Node): Promise<schema.Status> {
 /** What this node witnesses of other kinds: where, under which key, which logs. */
 const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
   key: witnessKey(ownChain(node.env)) ?? '',
+  logKey: logKey(ownChain(node.env)) ?? '',
   ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
   logs: await node.views.foreignLogs(),
+  asked: stockWitnesses(node.env).map(({ name, url, size, problem }) => ({
+    name,
+    url,
+    cosignedSize: size,
+    ...(problem ? { problem } : {}),
+  })),
 })
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {

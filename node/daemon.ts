@@ -39,6 +39,7 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { StockWitnesses } from './stock-witness.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
@@ -145,6 +146,7 @@ export class Node {
   readonly ring: Keyring
   readonly #acquaintance: Acquaintance = new Acquaintance(this)
   readonly #gatherer: Gatherer = new Gatherer(this)
+  readonly #stock: StockWitnesses
   /** What a person should look at, newest last. */
   readonly problems: { code: string; text: string }[] = []
   readonly openSecret: (handle: string, sealed: Uint8Array) => Uint8Array
@@ -204,6 +206,7 @@ export class Node {
       onProgress: (agreement, bytes) =>
         this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
     })
+    this.#stock = new StockWitnesses(this.driver)
     this.views = new Views(store, env)
   }
 
@@ -239,7 +242,11 @@ export class Node {
     undo.defer(async () => {
       clearTimeout(node.#gossiping)
       node.#gatherer.stop()
+<<<<<<< HEAD
       node.#acquaintance.stop()
+=======
+      node.#stock.stop()
+>>>>>>> 45407331920519ec98ef6b2d3a3b6c6f879d44a7
       node.exchange.stop()
       node.driver.stop()
       await store.idle().catch(() => {})

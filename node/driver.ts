@@ -74,7 +74,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   /** Takes up every machine that had not ended when the node stopped. */
   async start(): Promise<void> {
     const open = await this.#options.store.list(KEY.opens)
-    for (const machine of [...open.map(([key]) => key.slice(KEY.opens.length)), 'log'])
+    for (const machine of [...open.map(([key]) => key.slice(KEY.opens.length)), 'log', 'stock'])
       await this.submit({ type: 'start', machine })
   }
 

@@ -88,11 +88,20 @@ export type ForkView = z.infer<typeof fork>
 /** Where to witness logs of other kinds; nothing ends it. */
 export const witnessingRequest = z.strictObject({ listen: listenAddress.optional() })
 export const acceptRequest = z.strictObject({ origin: z.string().max(1024), key: z.string().max(4096) })
+/** A witness over HTTP that is to cosign the own log too, by its address and verifier key. */
+export const askWitnessRequest = z.strictObject({ url: z.string().max(512), key: z.string().max(4096) })
+export const dropWitnessRequest = z.strictObject({ name: z.string().max(1024) })
 export const witnessing = z.object({
   /** The verifier key of our cosignatures, as clients of other logs take it. */
   key: z.string(),
+  /** The verifier key of the own log, as other witnesses take it. */
+  logKey: z.string(),
   url: z.string().optional(),
   logs: z.array(z.object({ origin: z.string(), keys: z.array(z.string()), size: count })),
+  /** Witnesses over HTTP that cosign the own log; they count toward no quorum. */
+  asked: z.array(
+    z.object({ name: z.string(), url: z.string(), cosignedSize: count, problem: z.string().optional() }),
+  ),
 })
 export type Witnessing = z.infer<typeof witnessing>
 

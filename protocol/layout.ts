@@ -73,6 +73,8 @@ export const KEY = {
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',
   foreignCount: 'foreign-count',
+  /** Witnesses over HTTP that are asked to cosign the own log. */
+  stocks: 'stocks',
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
 } as const

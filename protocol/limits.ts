@@ -91,6 +91,8 @@ export const MAX_CHECKPOINT_BYTES = 4_096
 export const MAX_FOREIGN_LOGS = 1_024
 /** Keys of one of them: an old one, a new one, and room for a mistake. */
 export const MAX_LOG_KEYS = 4
+/** Witnesses over HTTP that cosign the own log: a note has 64 lines, and members come first. */
+export const MAX_STOCK_WITNESSES = 8
 /** C2SP tlog-witness: a proof has no more lines. */
 export const MAX_PROOF_LINES = 63
 /** A request to cosign: a proof of 63 lines and a note of 16 KiB take a third of it. */

@@ -24,6 +24,7 @@ import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './m
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
 
@@ -46,6 +47,7 @@ export type Input = { seed: Uint8Array } & (
   | { type: 'start'; machine: string }
   | { type: 'leaves'; entries: Uint8Array[] }
   | { type: 'page'; machine: string; after?: string; rows: [string, Uint8Array][]; more: boolean }
+  | ({ type: 'posted'; machine: string } & stock.Posted)
   | ({ machine: string } & Extract<delivery.DeliveryInput, { type: 'fetched' | 'opened' | 'judged' }>)
   | Command
 )
@@ -105,6 +107,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       return headOf(state, input.entries, context)
     case 'page':
       return pageOf(state, input, context)
+    case 'posted':
+      return { state, output: stock.posted(input.machine, input, state.ledger, context) }
     case 'fetched':
     case 'opened':
     case 'judged':
@@ -225,6 +229,12 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   const [kind, org] = machine.split('/') as [string, string]
   if (kind === 'log') return beat(state, type)
   if (kind === 'witness') return submission(state, org, { type }, context)
+  if (kind === 'stock') {
+    const { ledger } = state
+    const output =
+      type === 'start' ? stock.head('start', ledger, context) : stock.tick(machine, ledger, context)
+    return { state, output }
+  }
   if (kind === 'delivery') return deliver(state, machine, { type }, context)
   return runMachine(state, machine, { type }, context)
 }
@@ -362,6 +372,7 @@ function headOf(state: PeerState, entries: Uint8Array[], context: Context): Peer
     if (context.partner(org))
       done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
   }
+  done = then(done, context, (next, seen) => ({ state: next, output: stock.head('head', next.ledger, seen) }))
   const { ledger } = done.state
   if (ledger.tail.range.size === ledger.signed.range.size) return done
   done.output.deadlines.push({ machine: 'log', atMs: context.now.monoMs + HEAD_DELAY_MS })

@@ -76,6 +76,12 @@ export const witnessing = (http: Http) => ({
   /** Enters a log by its origin and verifier key (`name+id+base64`). */
   accept: (origin: string, key: string, options?: CallOptions) =>
     http.post<Witnessing>(at('witnessing', 'logs'), { origin, key }, options),
+  /** Lets any C2SP witness over HTTP cosign the own log too; it counts toward no quorum. */
+  ask: (url: string, key: string, options?: CallOptions) =>
+    http.post<Witnessing>(at('witnessing', 'asked'), { url, key }, options),
+  /** Asks it no longer; `name` is that of its key. */
+  drop: (name: string, options?: CallOptions) =>
+    http.post<Witnessing>(at('witnessing', 'asked', 'remove'), { name }, options),
 })
 
 export const packets = (http: Http) => ({

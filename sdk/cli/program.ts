@@ -163,6 +163,13 @@ function partnerCommands(program: Command, run: Run): void {
     .description('enter a log of another kind to be witnessed')
     .action(run(async () => (await import('./witness.ts')).accept))
   witness
+    .command('ask')
+    .argument('<url or name>', 'where its add-checkpoint is; with --off the name of its key')
+    .argument('[key]', 'its verifier key: name+id+base64')
+    .description('let any C2SP witness over HTTP cosign your log too; it counts toward no quorum')
+    .option('--off', 'ask it no longer')
+    .action(run(async () => (await import('./witness.ts')).ask))
+  witness
     .command('show')
     .description('what is witnessed over HTTP, and under which key')
     .action(run(async () => (await import('./witness.ts')).show))
