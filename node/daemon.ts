@@ -242,11 +242,8 @@ export class Node {
     undo.defer(async () => {
       clearTimeout(node.#gossiping)
       node.#gatherer.stop()
-<<<<<<< HEAD
       node.#acquaintance.stop()
-=======
       node.#stock.stop()
->>>>>>> 45407331920519ec98ef6b2d3a3b6c6f879d44a7
       node.exchange.stop()
       node.driver.stop()
       await store.idle().catch(() => {})
