@@ -235,6 +235,7 @@ export class Node {
       },
       witnesses: () => [],
       addresses: () => [],
+      pad: config.pad,
     }
     env.keys = keysOf(env, at.keys)
     const node = new Node(home, config, log, store, content, env, ring)
@@ -464,13 +465,6 @@ export class Node {
       partner: org => this.views.partner(org),
       witnesses: this.env.witnesses(),
     }
-  }
-
-  /** Every entry of the own log is under a head that is final, or has no witness to wait for. */
-  isSettled(): boolean {
-    const { words, final, headSize } = this.views.position()
-    const covered = headSize === this.driver.state.ledger.tail.range.size
-    return covered && (final || words === 'recorded, unwitnessed')
   }
 
   headSize(): number {

@@ -25,6 +25,8 @@ export interface Env {
   seal: Context['seal']
   witnesses(): CID[]
   addresses(): string[]
+  /** The size of each own head is a multiple of this; 1 pads nothing. */
+  pad: number
 }
 
 /** Partners as decoded, beside the bytes that they were decoded from. */
@@ -48,6 +50,7 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     sign: (payload, role, kind) => signRecord(payload, role, key(kind)),
     noteKey: key,
     seal: env.seal,
+    pad: env.pad,
     random: (label, n) => expand(seed, label, n),
     get witnesses() {
       return env.witnesses()

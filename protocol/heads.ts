@@ -10,10 +10,10 @@
  *                <-- proof/request {records} --
  *                -- proof/reply {note, entries} -->
  */
-import { equal, readU64, text, toHex, u64, utf8 } from '../crypto/bytes.ts'
+import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
 import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
-import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
+import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
@@ -22,10 +22,9 @@ import { indexOf, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
-import { checkpointOf, type Head, originHash, originOf, readBack, readHead } from './log.ts'
+import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
-import { nothing, type Output } from './output.ts'
 import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */
@@ -37,38 +36,7 @@ export interface Watch {
   rumour?: { size: number; root: Uint8Array; note: Uint8Array }
 }
 
-// The own head.
-
-/**
- * Signs a head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
- * signed head. Returns why not, which is a damaged store.
- */
-export function makeHead(
-  ledger: Ledger,
-  entries: Uint8Array[],
-  context: Context,
-): { ledger: Ledger; output: Output; size: number; note: string } | { damaged: string } {
-  const tail = readBack(ledger.signed, entries)
-  if ('reason' in tail) return { damaged: tail.reason }
-  const { size } = tail.range
-  if (entries.length === 0 || size !== ledger.reading)
-    return { damaged: `${size} entries read back of ${ledger.reading}` }
-  if (!equal(rootAt(ledger, context.get, size), rootOf(tail.range)))
-    return { damaged: 'entries read back give another root' }
-  const origin = originOf(context.self.id, context.self.identity)
-  const body = checkpointOf(origin, tail)
-  const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
-  const { reading: _, ...rest } = ledger
-  const output: Output = {
-    ...nothing(),
-    writes: [
-      { key: KEY.head(size), value: utf8(note), if: 'absent' },
-      { key: KEY.newestHead, value: u64(size) },
-    ],
-    events: [{ type: 'head', size }],
-  }
-  return { ledger: { ...rest, signed: tail }, output, size, note }
-}
+// The own head; beat.ts makes it.
 
 /** The newest signed head with the cosignatures that have come. */
 export function newestHead(

@@ -52,6 +52,9 @@ export interface KeptEntry {
   entry: Uint8Array
 }
 
+/** Whether an entry commits to a record: padding and state entries are kept with zeros in its place. */
+export const isOfRecord = ({ of }: KeptEntry): boolean => of.some(byte => byte !== 0)
+
 /** A run with more entries behind it: each stands behind its salt, the digest of its record's id and its length. */
 export function keepRun(before: Uint8Array, entries: KeptEntry[]): Uint8Array {
   const more = entries.reduce((sum, { entry }) => sum + ITEM_BYTES + entry.length, 0)

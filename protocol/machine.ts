@@ -49,6 +49,8 @@ export interface Context {
   witnesses: CID[]
   /** Own addresses, to be told to partners. */
   addresses: string[]
+  /** The size of each own head is a multiple of this. */
+  pad: number
 }
 
 /** The result of one step of one machine. Records appended are stored and get a log entry each, in order. */

@@ -16,7 +16,7 @@ import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identit
 import { beginChain } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { DELEGATION_MS } from '../protocol/limits.ts'
+import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
@@ -106,6 +106,7 @@ export class SimNode {
       },
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
+      pad: PAD_ENTRIES,
     }
   }
 
@@ -232,7 +233,7 @@ export class SimNode {
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
     const entries = [...readEntries(key => this.disk.get(key), from, to)].map(({ entry }) => entry)
-    if (entries.length === to - from) this.submit({ type: 'leaves', entries })
+    if (entries.length === to - from) this.submit({ type: 'leaves', from, entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 

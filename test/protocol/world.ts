@@ -80,6 +80,7 @@ export class Member {
         return secret && seal(to, info, secret, hpkeSeed)
       },
       witnesses: () => this.witnesses,
+      pad: world.pad,
       addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
     }
     this.state = open(this.env)
@@ -170,7 +171,7 @@ export class Member {
     switch (event.type) {
       case 'ask-leaves': {
         const entries = [...readEntries(this.env.get, event.from, event.to)].map(({ entry }) => entry)
-        this.input({ type: 'leaves', entries })
+        this.input({ type: 'leaves', from: event.from, entries })
         return
       }
       case 'ask-page': {
@@ -241,6 +242,8 @@ export class Member {
 }
 
 export class World {
+  /** Most tests count entries, so nothing is padded. */
+  pad = 1
   wallMs = START_MS
   monoMs = 0
   readonly members: Member[] = []
