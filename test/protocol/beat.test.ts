@@ -1,7 +1,6 @@
 import * as assert from 'uvu/assert'
 import { equal, u64 } from '../../crypto/bytes.ts'
 import { type CID, cidOf } from '../../crypto/cid.ts'
-import { sha256 } from '../../crypto/hash.ts'
 import { readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { record } from '../../protocol/ledger.ts'

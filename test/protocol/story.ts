@@ -318,7 +318,8 @@ export function entriesOf(member: Member, record: Uint8Array): number {
   for (let i = 0; i < member.state.ledger.tail.range.size; i++) {
     const { slot, entry } = readEntryAt(member.env.get, i)!
     const read = readEntry(entry)
-    if ('c' in read && equal(read.c, commitment(member.env.slots.salt(slot)!, record))) count++
+    const salt = member.env.slots.salt(slot)
+    if (salt && 'c' in read && equal(read.c, commitment(salt, record))) count++
   }
   return count
 }
