@@ -23,6 +23,7 @@ import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { secretKey } from './driver.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
+import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -47,6 +48,9 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  EVENT_REPLAYED: 409,
+  KEY_UNKNOWN: 404,
+  KEYS_MISSING: 404,
   ADDRESS_IN_USE: 409,
   OFFER_EXPIRED: 410,
   AGREEMENT_ENDED: 410,
@@ -212,6 +216,11 @@ function routes(app: FastifyInstance, node: Node): void {
     await driver.submit({ type: 'drop-stock', ...schema.dropWitnessRequest.parse(request.body) })
     return witnessing(node)
   })
+
+  app.get('/v1/keys', () => keysView(node))
+  app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
+  app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
+  app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
 
   app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
   app.get('/v1/assets', async () => ({ items: await views.assets() }))
@@ -386,7 +395,7 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: 'waybill forks',
   }))
-  return [...stuck, ...none, ...forked, ...node.problems]
+  return [...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

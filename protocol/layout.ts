@@ -22,6 +22,8 @@ export const KEY = {
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
   newestHead: 'log/head',
+  /** Size of the own log up to and with its newest state entry. */
+  stated: 'log/stated',
   partner: (org: string): string => `partner/${org}`,
   partners: 'partner/',
   ticket: (secretDigest: Uint8Array): string => `ticket/${toHex(secretDigest)}`,

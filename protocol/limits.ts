@@ -66,8 +66,17 @@ export const CLOCK_STORE_MS = 1_000
 /** A message without an answer is sent again after this, doubled up to the maximum. */
 export const RESEND_MS = 2_000
 export const RESEND_MAX_MS: number = 5 * MINUTE_MS
-/** A head is made this long after the first entry that it covers, so that a burst gets one. */
+/**
+ * A head is made this long after the first entry that it covers, give or take a half: its moment tells a witness no more
+ * than in which beat something happened (RULES D8), and a busy log makes one head a beat.
+ */
+export const HEAD_BEAT_MS = 2_000
+/** A head that the operator asks for waits this long after the last one, so that a burst gets one. */
 export const HEAD_DELAY_MS = 50
+/** One that a partner's request for proofs asks for: each costs up to 64 entries of disk. */
+export const HEAD_DEMAND_MS = 250
+/** The size of a head is a multiple of this: what a log grew by is not told more exactly (RULES D8). */
+export const PAD_ENTRIES = 64
 /** Partners are shown the newest head this often, if there is a new one. */
 export const GOSSIP_MS = 10_000
 /** Entries read back for one head: 4 MiB at the usual size. */

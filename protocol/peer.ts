@@ -7,6 +7,7 @@ import { equal, fromHex } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import type { Packet } from './asset.ts'
+import * as beat from './beat.ts'
 import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
 import { contextOf, type Env, type KnownPartners, over } from './context.ts'
@@ -15,10 +16,10 @@ import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
 import * as introduction from './introduction.ts'
-import { keepRecord } from './kept.ts'
+import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
-import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
+import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
 import * as negotiation from './negotiation.ts'
@@ -45,7 +46,9 @@ export type Input = { seed: Uint8Array } & (
   | { type: 'connected'; org: string }
   | { type: 'tick'; machine: string }
   | { type: 'start'; machine: string }
-  | { type: 'leaves'; entries: Uint8Array[] }
+  | { type: 'leaves'; from: number; entries: Uint8Array[] }
+  /** Somebody at this node waits for a head over what the log holds. */
+  | { type: 'head' }
   | { type: 'page'; machine: string; after?: string; rows: [string, Uint8Array][]; more: boolean }
   | ({ type: 'posted'; machine: string } & stock.Posted)
   | ({ machine: string } & Extract<delivery.DeliveryInput, { type: 'fetched' | 'opened' | 'judged' }>)
@@ -104,7 +107,9 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'start':
       return wake(state, input.machine, input.type, context)
     case 'leaves':
-      return headOf(state, input.entries, context)
+      return headOf(state, input, context)
+    case 'head':
+      return demanded(state, HEAD_DELAY_MS, context)
     case 'page':
       return pageOf(state, input, context)
     case 'posted':
@@ -154,7 +159,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'gossip':
       return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
-      return { state, output: watched(from, heads.receive(from, message, state.ledger, context), context) }
+      const step = heads.receive(from, message, state.ledger, context)
+      const isPending = step.output.sends.some(
+        each => each.message.t === 'proof/reply' && each.message.pending,
+      )
+      const done: PeerStep = { state, output: watched(from, step, context) }
+      return isPending ? then(done, context, (next, seen) => demanded(next, HEAD_DEMAND_MS, seen)) : done
     }
   }
 }
@@ -227,7 +237,10 @@ function met(state: PeerState, org: string, context: Context): PeerStep {
 /** A tick or start for a machine, by the first word of its key. */
 function wake(state: PeerState, machine: string, type: 'tick' | 'start', context: Context): PeerStep {
   const [kind, org] = machine.split('/') as [string, string]
-  if (kind === 'log') return beat(state, type)
+  if (kind === 'log') {
+    const { ledger, output } = beat.beat(state.ledger, context)
+    return { state: { ...state, ledger }, output }
+  }
   if (kind === 'witness') return submission(state, org, { type }, context)
   if (kind === 'stock') {
     const { ledger } = state
@@ -270,7 +283,7 @@ function beginDelivery(
   const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
   const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
   const writes = [
-    { key: KEY.kept(packet), value: keepRecord(stored.bytes) },
+    ...keepSeen(context, packet, stored.bytes),
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
@@ -338,45 +351,35 @@ function logged<S>(
   entry?: { kind: number; control: Uint8Array[] },
 ): PeerStep {
   if (step.records.length === 0) return { state, output: step.output }
-  const { wallMs, monoMs } = context.now
-  // Several steps of one input may append: what they draw differs by where they begin.
-  const seed = context.random(`salts/${state.ledger.tail.range.size}`, 32)
-  const { ledger, writes } = record(state.ledger, step.records, wallMs, seed, entry)
-  const output = { ...step.output, writes: [...step.output.writes, ...writes] }
-  if (ledger.due || ledger.reading !== undefined) return { state: { ...state, ledger }, output }
-  output.deadlines.push({ machine: 'log', atMs: monoMs + HEAD_DELAY_MS })
-  return { state: { ...state, ledger: { ...ledger, due: true } }, output }
+  const { ledger, writes } = record(state.ledger, step.records, context.now.wallMs, context.slots, entry)
+  const next = beat.due(ledger, context)
+  return {
+    state: { ...state, ledger: next.ledger },
+    output: join(step.output, { ...nothing(), writes }, next.output),
+  }
 }
 
 // Heads.
 
-/** The log's own tick: asks for the leaves that no head covers yet. */
-function beat(state: PeerState, type: 'tick' | 'start'): PeerStep {
-  const { ledger } = state
-  const [from, size] = [ledger.signed.range.size, ledger.tail.range.size]
-  const deadlines = [{ machine: 'log', atMs: Number.POSITIVE_INFINITY }]
-  if (from === size || (ledger.reading !== undefined && type === 'tick'))
-    return { state: { ...state, ledger: { ...ledger, due: false } }, output: { ...nothing(), deadlines } }
-  const to = Math.min(size, from + MAX_LEAVES)
-  const output: Output = { ...nothing(), deadlines, events: [{ type: 'ask-leaves', from, to }] }
-  return { state: { ...state, ledger: { ...ledger, due: false, reading: to } }, output }
+/** A head that somebody waits for, at most one in `gapMs`. */
+function demanded(state: PeerState, gapMs: number, context: Context): PeerStep {
+  const { ledger, output } = beat.demand(state.ledger, gapMs, context.now)
+  return { state: { ...state, ledger }, output }
 }
 
-function headOf(state: PeerState, entries: Uint8Array[], context: Context): PeerStep {
-  if (state.ledger.reading === undefined) return { state, output: nothing() } // asked for before a restart
-  const made = heads.makeHead(state.ledger, entries, context)
+function headOf(state: PeerState, input: Extract<Input, { type: 'leaves' }>, context: Context): PeerStep {
+  const made = beat.makeHead(state.ledger, input, context)
   if ('damaged' in made) return { state, output: nothing(), damaged: made.damaged }
   let done: PeerStep = { state: { ...state, ledger: made.ledger }, output: made.output }
+  if (!made.head) return done
   for (const id of context.witnesses) {
     const org = id.toString()
     if (context.partner(org))
       done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
   }
   done = then(done, context, (next, seen) => ({ state: next, output: stock.head('head', next.ledger, seen) }))
-  const { ledger } = done.state
-  if (ledger.tail.range.size === ledger.signed.range.size) return done
-  done.output.deadlines.push({ machine: 'log', atMs: context.now.monoMs + HEAD_DELAY_MS })
-  return { ...done, state: { ...done.state, ledger: { ...ledger, due: true } } }
+  const next = beat.due(done.state.ledger, context)
+  return { state: { ...done.state, ledger: next.ledger }, output: join(done.output, next.output) }
 }
 
 // What the driver read.

@@ -2,11 +2,13 @@
 import type { z } from 'zod'
 import type {
   Consent,
+  DelegateRequest,
   Delivery,
   decision,
   invite,
   inviteRequest,
   joined,
+  Keys,
   Offer,
   OfferRequest,
   offers,
@@ -14,6 +16,8 @@ import type {
   Published,
   PublishRequest,
   Request,
+  RevokeRequest,
+  RotateRequest,
   Transfer,
   usageRequest,
   Witnessing,
@@ -50,6 +54,17 @@ export const partners = (http: Http) => ({
   /** Names a partner as a witness of the own log. */
   witness: (partner: string, options?: CallOptions) =>
     http.post<Partner>(at('witnesses'), { partner }, options),
+})
+
+/** The keys of the own identity: what they are, and new ones in their place. */
+export const keys = (http: Http) => ({
+  get: (options?: CallOptions) => http.get<Keys>(at('keys'), options),
+  rotate: (what: RotateRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'rotate'), what, options),
+  delegate: (what: DelegateRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'delegate'), what, options),
+  revoke: (what: RevokeRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'revoke'), what, options),
 })
 
 /** Witnessing logs of other kinds over HTTP (C2SP tlog-witness). */
