@@ -3,9 +3,9 @@
  * key made for this committee, which ends with the seat; each seat signs the committee, so that nobody is made a member who
  * did not agree to be one.
  */
-import { equal, toHex } from '../crypto/bytes.ts'
+import { toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
-import { type PrivateKey, thumbprint } from '../crypto/key.ts'
+import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, payloadPart, signRecord, verifySignature } from '../crypto/statement.ts'
 import { publicKey } from './identity.ts'
 import { MAX_SEATS } from './limits.ts'
@@ -90,7 +90,3 @@ export function makeAssetCommittee(
 
 export const seatOf = (committee: AssetCommittee, org: CID): Seat | undefined =>
   committee.seats.find(seat => seat.org.equals(org))
-
-/** The seat whose vote key this is. */
-export const seatWith = (committee: AssetCommittee, print: Uint8Array): Seat | undefined =>
-  committee.seats.find(seat => equal(thumbprint(seat.key.k), print))
