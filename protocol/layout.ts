@@ -79,6 +79,13 @@ export const KEY = {
   foreignCount: 'foreign-count',
   /** Witnesses over HTTP that are asked to cosign the own log. */
   stocks: 'stocks',
+  /** The one vote of an own seat for a version of an asset's ownership. */
+  vote: (committee: CID, asset: CID, version: number): string =>
+    `vote/${hex(committee)}/${hex(asset)}/${padded(version)}`,
+  /** A name that an owner has registered an asset under, and how many there are. */
+  registered: (committee: CID, owner: CID, name: string): string =>
+    `registered/${hex(committee)}/${hex(owner)}/${name}`,
+  registrations: (committee: CID, owner: CID): string => `registrations/${hex(committee)}/${hex(owner)}`,
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
   /** A secret, sealed by the driver, by its handle. */
