@@ -23,6 +23,7 @@ import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
+import { recordView, redact } from './redact.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -47,6 +48,8 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  IN_FORCE: 409,
+  NOT_REDACTABLE: 409,
   EVENT_REPLAYED: 409,
   KEY_UNKNOWN: 404,
   KEYS_MISSING: 404,
@@ -256,6 +259,11 @@ function routes(app: FastifyInstance, node: Node): void {
         })
       return views.requestView(machine)
     })
+
+  app.get('/v1/records/:id', request => recordView(node, params(request).id!))
+  app.post('/v1/records/:id/redact', request =>
+    redact(node, params(request).id!, schema.redactRequest.parse(request.body).reason),
+  )
 
   app.post('/v1/transfers', async request => {
     const { org, stored } = await views.grant(schema.transferRequest.parse(request.body).agreement)

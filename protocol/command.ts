@@ -28,6 +28,7 @@ import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { type AskingInput, type Outcome, type Redact, redact } from './redaction.ts'
 import { object, text } from './shape.ts'
 import * as stock from './stock.ts'
 import * as tlog from './tlog.ts'
@@ -67,6 +68,7 @@ export type Command =
   | { type: 'decide'; machine: string; approve: boolean; reason?: string }
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
+  | ({ type: 'redact' } & Redact)
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
   /** Shows the newest head of the own log to these partners. */
@@ -95,6 +97,7 @@ export type Answer =
   | { type: 'machine'; machine: string }
   | { type: 'reading'; id: string }
   | { type: 'ticket'; ticket: string }
+  | { type: 'redacted'; redaction?: CID; outcome: Outcome }
   | { type: 'joined'; org: string; name: string }
   | { type: 'accepted'; log: tlog.ForeignLog }
   | { type: 'reply'; reply: tlog.Reply }
@@ -102,7 +105,7 @@ export type Answer =
 interface Done extends Step<never> {
   answer?: Answer
   /** Machines that the command sets going, with the input for each. */
-  machines?: { key: string; input: NegotiationInput | TransferInput }[]
+  machines?: { key: string; input: NegotiationInput | TransferInput | AskingInput }[]
   reading?: { org: string; step: catalog.CatalogStep }
   /** The records are of another kind than 0 in the log. */
   entry?: { kind: number; control: Uint8Array[] }
@@ -125,6 +128,8 @@ export function command(input: Command, context: Context): Done {
       return toMachine(input.machine, { type: 'withdraw', reason: input.reason }, 'AGREED', context)
     case 'transfer':
       return beginTransfer(input, context)
+    case 'redact':
+      return redact(input, context)
     case 'catalog': {
       known(input.org, context)
       const id = context.random('catalog', 16)

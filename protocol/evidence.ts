@@ -57,6 +57,8 @@ export const rootShape = object({
   parts: object(Object.fromEntries(PARTS.map(name => [name, optional(link)]))),
   witnesses: list(link, MAX_EVIDENCE_WITNESSES),
   entries: list(link, MAX_EVIDENCE_ENTRIES),
+  /** The words by which records were redacted, where parts or salts are missing for it. */
+  redactions: optional(list(link, MAX_EVIDENCE_ENTRIES)),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
 })
@@ -66,15 +68,19 @@ interface EvidenceRoot {
   parts: Partial<Record<PartName, CID>>
   witnesses: CID[]
   entries: CID[]
+  redactions?: CID[]
   history?: { state: string; at: number }[]
 }
 
 export const entryPart = object({
   org: link,
   /** Name of the part that the entry commits to. */
-  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened'),
+  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'redaction'),
+  /** Id of the redaction that it commits to. */
+  redaction: optional(link),
   entry: blob(MAX_ENTRY_BYTES),
-  salt: bytes(32),
+  /** It went with the record, where that was redacted. */
+  salt: optional(bytes(32)),
   path: list(bytes(32), MAX_PATH),
 })
 export type EntryPart = Infer<typeof entryPart>
@@ -85,6 +91,7 @@ export interface Evidence {
   parts: Partial<Record<PartName, Uint8Array>>
   witnesses: Uint8Array[]
   entries: EntryPart[]
+  redactions?: Uint8Array[]
   history?: { state: string; at: number }[]
 }
 
@@ -110,6 +117,7 @@ export function formatEvidence(evidence: Evidence): Uint8Array {
     parts: Object.fromEntries(named.map(([name, part]) => [name, add(part, codecOf(name))])),
     witnesses: evidence.witnesses.map(each => add(each, 'dag-cbor')),
     entries: evidence.entries.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
+    ...(evidence.redactions ? { redactions: evidence.redactions.map(each => add(each, 'dag-cbor')) } : {}),
     ...(evidence.history ? { history: evidence.history } : {}),
   }
   const rootBytes = encode(root as unknown as Value)
@@ -137,6 +145,7 @@ export interface ReadEvidence {
   named: PartName[]
   witnesses: Found[]
   entries: (EntryPart | { missing: true } | { broken: string })[]
+  redactions: Found[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
   stray: string[]
@@ -163,6 +172,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     named: PARTS.filter(name => value.parts[name]),
     witnesses,
     entries,
+    redactions: (value.redactions ?? []).map(cid => blocks.find(cid, 'dag-cbor')),
     history: value.history ?? [],
     stray: blocks.stray(),
   }
@@ -209,8 +219,8 @@ interface Section {
 
 const CID_BYTES = 36
 const CODE: Record<Codec, number> = { 'dag-cbor': 0x71, raw: 0x55 }
-/** A root, the parts, the witnesses and the entries. */
-const MAX_BLOCKS = 1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_ENTRIES
+/** A root, the parts, the witnesses, the entries and the redactions. */
+const MAX_BLOCKS = 1 + PARTS.length + MAX_EVIDENCE_WITNESSES + 2 * MAX_EVIDENCE_ENTRIES
 
 /**
  * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36

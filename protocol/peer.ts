@@ -25,6 +25,7 @@ import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './m
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import * as redaction from './redaction.ts'
 import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
@@ -154,6 +155,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'delivery':
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
+    case 'redaction':
+      return redactionOf(state, from, message as MessageOf<'redaction/ask' | 'redaction/answer'>, context)
     case 'witness':
       return witnessOf(state, from, message, context)
     case 'gossip':
@@ -206,6 +209,19 @@ function catalogOf(
   return { state, output: step.output }
 }
 
+function redactionOf(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'redaction/ask' | 'redaction/answer'>,
+  context: Context,
+): PeerStep {
+  if (message.t === 'redaction/ask') return logged(state, redaction.asked(from, message, context), context)
+  const key = KEY.redaction(from, message.record)
+  const stored = context.get(key)
+  const step = redaction.answered(stored && decodeState(stored), from, message)
+  return logged(state, saved(key, stored, step, redaction.isAnswered), context)
+}
+
 function witnessOf(state: PeerState, from: string, message: Message, context: Context): PeerStep {
   if (message.t === 'witness/add') {
     const held = context.get(KEY.cosigned(from))
@@ -252,7 +268,7 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   return runMachine(state, machine, { type }, context)
 }
 
-type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput
+type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput | redaction.AskingInput
 
 /** Runs a negotiation or a transfer: loads its state, steps, stores what it became, and logs what it recorded. */
 function runMachine(state: PeerState, key: string, input: DialogueInput, context: Context): PeerStep {
@@ -261,6 +277,11 @@ function runMachine(state: PeerState, key: string, input: DialogueInput, context
     const before = stored && decodeState<negotiation.Negotiation>(stored)
     const step = negotiation.step(before, input as negotiation.NegotiationInput, context)
     return logged(state, saved(key, stored, step, negotiation.isOver), context)
+  }
+  if (key.startsWith(KEY.redactions)) {
+    const before = stored && decodeState<redaction.Asking>(stored)
+    const step = redaction.step(before, input as redaction.AskingInput, context)
+    return logged(state, saved(key, stored, step, redaction.isAnswered), context)
   }
   const before = stored && decodeState<transfer.Transfer>(stored)
   const step = transfer.step(before, input as transfer.TransferInput, context)
@@ -406,7 +427,15 @@ const DATED = new Set<MessageType>([
   'delivery/received',
   'witness/add',
 ])
-const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join', 'checkpoint'])
+const COMMANDS = new Set<Input['type']>([
+  'request',
+  'decide',
+  'offer',
+  'hello',
+  'join',
+  'checkpoint',
+  'redact',
+])
 
 const CLOCK_TEXT =
   'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'

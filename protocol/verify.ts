@@ -8,6 +8,7 @@ import type { Trust } from './trust.ts'
 import { Logs } from './verify-logs.ts'
 import { Parties } from './verify-parties.ts'
 import { Records } from './verify-records.ts'
+import { Redactions } from './verify-redactions.ts'
 import {
   iso,
   type Outcome,
@@ -80,8 +81,9 @@ function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
   steps.judge('identities', () => parties.witnesses())
   const sides = [provider, consumer].filter(party => party !== undefined).map(beginChain)
   const keys = resolver(org => sides.find(chain => chain.genesis.id.equals(org)))
-  const packet = new Records(question, steps, keys).walk()
-  const logs = new Logs(question, steps, parties)
+  const redactions = new Redactions(question, steps, keys)
+  const packet = new Records(question, steps, keys, redactions).walk()
+  const logs = new Logs(question, steps, parties, redactions)
   steps.judge('entries', () => logs.listed())
   logs.log('provider', provider)
   logs.log('consumer', consumer)

@@ -1,8 +1,10 @@
 import * as assert from 'uvu/assert'
 import { newestHead } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
+import { decodeState } from '../../protocol/machine.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
+import type { Asking } from '../../protocol/redaction.ts'
 import { suite } from '../harness.ts'
 import { DAY_MS, forgedHead, Story } from './story.ts'
 
@@ -28,6 +30,11 @@ const are =
     story.check()
   }
 const AGREED = 'FINALIZED FINALIZED'
+
+/** Acme erases the offer; Bolt has an agreement under it that is in force, and says so. */
+const redacted = (story: Story) => story.acme.redact(story.offer!, 'a mistake in the terms')
+const outcome = ({ acme, bolt, offer }: Story) =>
+  decodeState<Asking>(acme.store.get(KEY.redaction(bolt.org, offer!))!).outcome
 
 /** A run for every message; what a lost one leaves behind is what the dialogue's page says. */
 const CASES: Record<MessageType, Case> = {
@@ -57,6 +64,16 @@ const CASES: Record<MessageType, Case> = {
   },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },
+  'redaction/ask': {
+    play: story => redacted(story.play()),
+    ends: story => assert.is(outcome(story), 'kept'),
+    never: story => assert.is(outcome(story), undefined),
+  },
+  'redaction/answer': {
+    play: story => redacted(story.play()),
+    ends: story => assert.is(outcome(story), 'kept'),
+    never: story => assert.is(outcome(story), undefined),
+  },
   'negotiation/request': {
     never: story => {
       are('REQUESTED -', '- -', '- -')(story)

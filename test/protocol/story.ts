@@ -14,7 +14,7 @@ import type { Answer, Command } from '../../protocol/command.ts'
 import * as delivery from '../../protocol/delivery.ts'
 import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
-import { indexOf, keptRecord, readEntryAt } from '../../protocol/kept.ts'
+import { indexOf, keptRecord, readEntryAt, redactedOf } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import {
   commitment,
@@ -31,6 +31,7 @@ import { decodeState } from '../../protocol/machine.ts'
 import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
 import * as negotiation from '../../protocol/negotiation.ts'
 import { type Policy, PROFILE } from '../../protocol/policy.ts'
+import { isAnswered } from '../../protocol/redaction.ts'
 import { readState } from '../../protocol/state.ts'
 import * as transfer from '../../protocol/transfer.ts'
 import type { Submission } from '../../protocol/witness.ts'
@@ -293,6 +294,8 @@ export function checkLog(member: Member): void {
       assert.is('next' in state && state.next, stated, 'it names the one before')
       stated = index + 1
       assert.is(stated % member.env.pad, 0)
+    } else if (redactedOf(member.env.get, idOf(of))) {
+      assert.is(member.env.slots.salt(slot), undefined, 'the salt went with the record')
     } else if (!equal(of, ZERO_HASH)) {
       assert.is(indexOf(member.env.get, idOf(of)), index, 'one entry for each record')
       const record = keptRecord(member.env, idOf(of))!
@@ -330,6 +333,7 @@ export function checkMachines(member: Member): void {
     [KEY.negotiations, stored => negotiation.isOver(decodeState(stored))],
     [KEY.transfers, stored => transfer.isOver(decodeState(stored))],
     [KEY.deliveries, stored => delivery.isOver(decodeState(stored))],
+    [KEY.redactions, stored => isAnswered(decodeState(stored))],
     ['witness/', stored => decodeState<Submission>(stored).sentSize === undefined],
   ]
   const open: string[] = []
