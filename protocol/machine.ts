@@ -9,6 +9,7 @@ import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
 import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
+import type { Staple } from './staple.ts'
 
 /** A participant that we are paired with. */
 export interface Partner {
@@ -45,6 +46,8 @@ export interface Context {
   ): { enc: Uint8Array; ct: Uint8Array } | undefined
   /** `n` bytes that no other label of this step gets. */
   random(label: string, n: number): Uint8Array
+  /** The own state as members of the log have dated it of late. */
+  staple(): Staple | undefined
   /** Own witnesses, as the home's config names them. */
   witnesses: CID[]
   /** Own addresses, to be told to partners. */

@@ -12,6 +12,7 @@ import {
   formatEvidence,
   PARTS,
   type PartName,
+  type StaplePart,
 } from '../../protocol/evidence.ts'
 import type { Verdict } from '../../protocol/verify.ts'
 import { blocksOf, car, map, replaceRecord, withRoot } from './bundle.ts'
@@ -40,6 +41,8 @@ const STEP: Record<string, string> = {
   consumerHead: 'consumer head',
   witness: 'identities',
   entry: 'entries',
+  event: 'identities',
+  staple: 'staples',
 }
 export const stepOf = (what: string): string => STEP[what] ?? what
 
@@ -69,6 +72,7 @@ export function* fields(told: Story): Generator<Case> {
   yield* recordFields(told.consent, linksOf(told), 'consent ')
   yield* bareFields(told)
   yield* entryFields(told)
+  yield* stateFields(told)
   yield* headFields(told.evidence)
   yield* headFields(told.consent, 'consent ')
   yield* rootFields(told.bytes, told)
@@ -125,6 +129,29 @@ function* entryFields({ evidence, ...told }: Story): Generator<Case> {
     for (const { path, value } of mutations(decode(entry.entry), links, DEFINITIONS.entry))
       yield { ...changedField('entry', path), bytes: put({ ...outer, entry: encode(value) }) }
   }
+}
+
+/** Fields of what was handed over at signing, and of the events of the identities. */
+function* stateFields({ evidence, ...told }: Story): Generator<Case> {
+  const links = linksOf({ evidence, ...told })
+  for (const [i, staple] of evidence.staples.entries()) {
+    const put = (value: Value) => () =>
+      formatEvidence({ ...evidence, staples: evidence.staples.with(i, value as unknown as StaplePart) })
+    const outer = staple as unknown as { [key: string]: Value }
+    for (const { path, value } of mutations(outer, links, DEFINITIONS.staple)) {
+      // The last byte of an entry is its version; a staple said to be of the other side is that one's second.
+      const may: Verdict[] = path === '.entry last byte' ? ['failed', 'inconclusive'] : ['failed']
+      yield { what: 'staple', path, bytes: put(value), may }
+    }
+  }
+  for (const [i, event] of evidence.events.entries())
+    for (const { path, value } of mutations(decode(event), links, DEFINITIONS.event))
+      yield {
+        ...changedField('event', path),
+        may: ['failed', 'inconclusive'],
+        bytes: () => formatEvidence({ ...evidence, events: evidence.events.with(i, encode(value)) }),
+        step: 'identities',
+      }
 }
 
 function changedField(what: string, path: string, step?: string): Omit<Case, 'bytes'> {
