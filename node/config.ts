@@ -33,6 +33,8 @@ export const paths = (home: string) => ({
   config: join(home, 'config.toml'),
   keys: join(home, 'keys'),
   store: join(home, 'store'),
+  /** The keys of the bodies in the store, a slot each; never in a copy of the store. */
+  bodyKeys: join(home, 'bodies.keys'),
   identity: join(home, 'identity.waybill-id'),
   token: join(home, 'token'),
   api: join(home, 'api.json'),

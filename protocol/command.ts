@@ -388,7 +388,7 @@ function sign<P extends Payload>(
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {
-  const stored = keptRecord(context.get, id)
+  const stored = keptRecord(context, id)
   const found = stored && readRecord(type, stored)
   return found && isStored(found) ? found : undefined
 }

@@ -20,6 +20,8 @@ import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
+import { slotsOver } from '../protocol/slots.ts'
+import { SimBodyKeys } from './body-keys.ts'
 import type { Prng } from './prng.ts'
 import { Disk, type Medium, type Operation, VirtualStore } from './store.ts'
 import type { Timeline } from './timeline.ts'
@@ -73,6 +75,7 @@ export class SimNode {
   readonly name: string
   readonly env: Env
   readonly disk = new Disk()
+  readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   witnesses: CID[] = []
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
@@ -96,10 +99,12 @@ export class SimNode {
     this.#around = around
     this.#prng = prng
     const { self, keys } = organisation(name)
+    this.bodyKeys = new SimBodyKeys(utf8(name))
     this.env = {
       self,
       keys,
       get: key => this.#store.get(key),
+      slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
         return secret && seal(to, info, secret, seed)
@@ -120,7 +125,7 @@ export class SimNode {
 
   /** A secret by its handle, under queued writes. */
   secret(handle: string): Uint8Array | undefined {
-    return this.#store.get(secretKey(handle))
+    return this.#store.get(KEY.secret(handle))
   }
 
   now(): Now {
@@ -179,7 +184,7 @@ export class SimNode {
       }
       const { output } = next
       const sealed = [...output.secrets, ...secrets].map(secret => ({
-        key: secretKey(secret.handle),
+        key: KEY.secret(secret.handle),
         value: secret.bytes,
       }))
       const writes = [...output.writes, ...sealed]
@@ -290,8 +295,6 @@ export class SimNode {
     this.crash()
   }
 }
-
-const secretKey = (handle: string): string => `secret/${handle}`
 
 interface Organisation {
   self: Env['self']

@@ -133,6 +133,7 @@ export function trustFile(identities: Member[], witnesses: Member[], logs: Membe
 export const contextOf = ({ env, chain, store, witnesses }: Member) => ({
   self: { ...env.self, chain },
   get: env.get,
+  slots: env.slots,
   witnesses,
   partner: (org: string) => {
     const stored = store.get(KEY.partner(org))
