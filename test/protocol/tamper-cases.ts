@@ -251,6 +251,7 @@ export function* substitutions(told: Story): Generator<Case> {
     yield* substitutedParts(told.evidence, other, run)
     yield* substitutedEntries(told.evidence, other, run)
     yield* substitutedLines(told.evidence, other, run)
+    yield* substitutedStates(told.evidence, other, run)
   }
 }
 
@@ -298,6 +299,31 @@ function* substitutedParts(evidence: Evidence, other: Evidence, run: string): Ge
   // Without the identity of a witness, what it signed can neither be counted nor be called false.
   if (toHex(witnesses[0]!) !== toHex(evidence.witnesses[0]!))
     yield { what: 'witness', path: `of ${run}`, bytes: file({ witnesses }), may: ['inconclusive'] }
+}
+
+/** Events and staples of another run: of the same parties they are as genuine there, and say the same or more. */
+function* substitutedStates(evidence: Evidence, other: Evidence, run: string): Generator<Case> {
+  const same = ['provider', 'consumer'].every(
+    side => toHex(other.parts[side as 'provider']!) === toHex(evidence.parts[side as 'provider']!),
+  )
+  const may: Verdict[] = same ? ['verified'] : ['failed', 'inconclusive']
+  const put = (what: string, changed: Partial<Evidence>): Case => ({
+    what,
+    path: `of ${run}`,
+    bytes: () => formatEvidence({ ...evidence, ...changed }),
+    may,
+  })
+  yield put('event', { events: other.events })
+  yield put('staple', { staples: other.staples })
+  const [mine, theirs] = [evidence.staples, other.staples]
+  for (const [i, staple] of mine.entries()) {
+    const foreign = theirs[i]!
+    if (same || !foreign) continue
+    const { org } = staple
+    yield put('staple', { staples: mine.with(i, { ...foreign, org }) })
+    for (const field of ['note', 'entry', 'path'] as const)
+      yield put(`staple ${field}`, { staples: mine.with(i, { ...staple, [field]: foreign[field] }) })
+  }
 }
 
 function* substitutedEntries(evidence: Evidence, other: Evidence, run: string): Generator<Case> {
@@ -401,6 +427,22 @@ export function* omissions({ evidence, bytes }: Story): Generator<Case> {
       'verified',
     ])
   }
+  for (const i of evidence.events.keys()) {
+    const events = evidence.events.toSpliced(i, 1)
+    yield without('event', `${i} left out`, () => formatEvidence({ ...evidence, events }), ['inconclusive'])
+  }
+  for (const i of evidence.staples.keys()) {
+    const staples = evidence.staples.toSpliced(i, 1)
+    yield without('staple', `${i} left out`, () => formatEvidence({ ...evidence, staples }), ['verified'])
+  }
+  const unstated = { ...evidence, entries: evidence.entries.filter(({ of }) => of !== 'state'), staples: [] }
+  yield without(
+    'state',
+    'all left out',
+    () => formatEvidence(unstated),
+    ['inconclusive'],
+    'provider key state',
+  )
   for (const side of ['provider', 'consumer'] as const) {
     const { body, lines } = headOf(evidence, side)
     const bare = () => withHead(evidence, side, { body, lines: lines.slice(0, 1) })
