@@ -289,6 +289,23 @@ test('four witnesses: the bound is the second clock, and names whose', () => {
   assert.match(detailOf(check(two, four), 'provider position')!, /^pending: 2 of 4/)
 })
 
+test('one of two partners: pending, exit 0, and its state counts as far as that one goes', () => {
+  const two = story({ witnesses: ['Cole', 'Dora'] })
+  const bare = { ...two.evidence, staples: [] }
+  const one = withHeads(bare, note => note.lines.slice(0, 2))
+  const report = check(one, two)
+  assert.is(report.verdict, 'verified')
+  assert.match(detailOf(report, 'provider position')!, /^pending: 1 of 2/)
+  assert.is(check(one, two, { requireFinal: true }).verdict, 'inconclusive')
+  const none = check(
+    withHeads(bare, note => note.lines.slice(0, 1)),
+    two,
+  )
+  assert.is(none.verdict, 'inconclusive')
+  assert.is(statusOf(none, 'provider position'), 'ok')
+  assert.match(detailOf(none, 'provider key state')!, /^key state at signing unproven/)
+})
+
 test('a cosignature later than as-of and the skew of clocks is not counted', () => {
   const at = (ms: number) =>
     check(
