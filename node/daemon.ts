@@ -226,6 +226,7 @@ export class Node {
       },
       witnesses: () => [],
       addresses: () => [],
+      mirrors: () => [],
       pad: config.pad,
     }
     const node = new Node(home, config, log, store, content, env, keys.home)

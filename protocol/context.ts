@@ -24,6 +24,7 @@ export interface Env {
   drawn?: PrivateKey[]
   seal: Context['seal']
   witnesses(): CID[]
+  mirrors(): CID[]
   addresses(): string[]
   /** The size of each own head is a multiple of this; 1 pads nothing. */
   pad: number
@@ -54,6 +55,9 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     random: (label, n) => expand(seed, label, n),
     get witnesses() {
       return env.witnesses()
+    },
+    get mirrors() {
+      return env.mirrors()
     },
     get addresses() {
       return env.addresses() // libp2p takes its time to gather them

@@ -47,6 +47,8 @@ export interface Context {
   random(label: string, n: number): Uint8Array
   /** Own witnesses, as the home's config names them. */
   witnesses: CID[]
+  /** Partners that may have the entries of the own log, as the home's config names them. */
+  mirrors: CID[]
   /** Own addresses, to be told to partners. */
   addresses: string[]
   /** The size of each own head is a multiple of this. */
