@@ -23,6 +23,8 @@ import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { secretKey } from './driver.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
+import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
+import { headsOf, mirroring, tileHere } from './logs.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -47,6 +49,9 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  EVENT_REPLAYED: 409,
+  KEY_UNKNOWN: 404,
+  KEYS_MISSING: 404,
   ADDRESS_IN_USE: 409,
   OFFER_EXPIRED: 410,
   AGREEMENT_ENDED: 410,
@@ -213,6 +218,11 @@ function routes(app: FastifyInstance, node: Node): void {
     return witnessing(node)
   })
 
+  app.get('/v1/keys', () => keysView(node))
+  app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
+  app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
+  app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
+
   app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
   app.get('/v1/assets', async () => ({ items: await views.assets() }))
   app.post('/v1/offers', request => makeOffer(node, schema.offerRequest.parse(request.body)))
@@ -304,6 +314,31 @@ function routes(app: FastifyInstance, node: Node): void {
     const next = after + limit < size ? { next: after + limit } : {}
     return { size, ...(head ? { head } : {}), entries: views.log(size, after, limit), ...next }
   })
+  app.get('/v1/logs/:org/heads', request => {
+    const { after } = schema.headsQuery.parse(request.query)
+    return headsOf(node, params(request).org!, after)
+  })
+  app.get('/v1/logs/:org/tile/*', (request, reply) => {
+    const { org, '*': path } = params(request)
+    const tile = tileHere(node, org!, `tile/${path}`)
+    if (!tile) throw Object.assign(new Error(`tile/${path} of this log is not here`), { code: 'NOT_FOUND' })
+    return reply.type('application/octet-stream').send(tile)
+  })
+  app.get('/v1/mirrors', () => mirroring(node))
+  app.post('/v1/mirrors', async request => {
+    const { org } = await views.findPartner(schema.witnessRequest.parse(request.body).partner)
+    await node.addMirror(org)
+    return mirroring(node)
+  })
+  app.post('/v1/mirrors/open', async request => {
+    await node.openLog(schema.openRequest.parse(request.body).open)
+    return mirroring(node)
+  })
+  app.post('/v1/forks', async request => {
+    const { proof } = schema.forkRequest.parse(request.body)
+    await driver.submit({ type: 'fork', proof: new Uint8Array(Buffer.from(proof, 'base64')) })
+    return { items: views.forks() }
+  })
   app.get('/v1/forks', () => ({ items: views.forks() }))
   app.post('/v1/stop', (_request, reply) => {
     setImmediate(() => node.onStop())
@@ -386,7 +421,7 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: 'waybill forks',
   }))
-  return [...stuck, ...none, ...forked, ...node.problems]
+  return [...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

@@ -105,6 +105,71 @@ export const witnessing = z.object({
 })
 export type Witnessing = z.infer<typeof witnessing>
 
+const delegated = z.enum(['log', 'operation', 'witness', 'node'])
+/** The own identity: its keys, the newest first. `epoch` and `endedAt` are numbers of events, 0 the genesis. */
+export const keys = z.object({
+  org: id,
+  events: count,
+  lastEvent: id,
+  /** `root.age` lies in the home; it is safer elsewhere. */
+  rootHere: z.boolean(),
+  keys: z.array(
+    z.object({
+      role: z.string(),
+      thumbprint: z.string(),
+      epoch: count,
+      state: z.enum(['stands', 'ended', 'revoked']),
+      untilMs: count.optional(),
+      endedAt: count.optional(),
+    }),
+  ),
+})
+export type Keys = z.infer<typeof keys>
+export const rotateRequest = z.strictObject({
+  roles: z
+    .array(z.enum(['root', 'admin', 'log', 'operation', 'witness', 'node']))
+    .min(1)
+    .max(6),
+  /** Directory of `root.age` on the daemon's machine; left out, the home's. */
+  rootDir: z.string().max(4096).optional(),
+})
+export type RotateRequest = z.input<typeof rotateRequest>
+export const delegateRequest = z.strictObject({
+  roles: z.array(delegated).min(1).max(4),
+  /** How long the new keys live. */
+  forMs: count
+    .positive()
+    .max(100 * 366 * 86_400_000)
+    .optional(),
+})
+export type DelegateRequest = z.input<typeof delegateRequest>
+/** Roles, for the key that stands, or thumbprints from 8 digits on. */
+export const revokeRequest = z.strictObject({ keys: z.array(z.string().max(64)).min(1).max(4) })
+export type RevokeRequest = z.input<typeof revokeRequest>
+
+export const mirroring = z.object({
+  /** Partners that keep the entries of the own log. */
+  mirrors: z.array(z.object({ id, name: z.string() })),
+  /** Logs whose entries are kept here, up to a size. */
+  held: z.array(z.object({ id, name: z.string(), size: count })),
+  /** Anybody who reaches the HTTP witness may read the entries of the own log there. */
+  isOpen: z.boolean(),
+})
+export type Mirroring = z.infer<typeof mirroring>
+export const openRequest = z.strictObject({ open: z.boolean() })
+
+export const headsQuery = z.strictObject({ after: z.string().max(64).optional() })
+/** Heads of a log that are here, as signed notes, and the identities that their signatures are checked with: its owner's first. */
+export const logHeads = z.object({
+  identities: z.array(z.object({ identity: z.string(), events: z.array(z.string()) })),
+  heads: z.array(z.string()),
+  /** Entries that are here. */
+  size: count,
+  next: z.string().optional(),
+})
+export type LogHeads = z.infer<typeof logHeads>
+export const forkRequest = z.strictObject({ proof: z.base64() })
+
 export const publishRequest = z.strictObject({
   title: name,
   domain: z.string().max(256).default('general'),

@@ -49,7 +49,7 @@ export class Views {
   // Records.
 
   record<P>(type: RecordType<P>, id: CID): Stored<P> | undefined {
-    const stored = keptRecord(this.#get, id)
+    const stored = keptRecord(this.#env, id)
     const read = stored && readRecord(type, stored)
     return read && isStored(read) ? read : undefined
   }
@@ -354,7 +354,7 @@ export class Views {
 
   #committed(of: Uint8Array): Pick<api.LogEntry, 'record'> {
     const id = cidFromDigest(of, 'dag-cbor')
-    const stored = keptRecord(this.#get, id)
+    const stored = keptRecord(this.#env, id)
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
   }
 

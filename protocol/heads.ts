@@ -18,7 +18,7 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { cosignerNames, standingOf } from './identity-chain.ts'
-import { indexOf, keptRecord, readEntryAt } from './kept.ts'
+import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
@@ -299,7 +299,7 @@ function proofs(
     else pending = true
   }
   const head = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
-  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context.get)) : []
+  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
   const step = stay<Watch>()
   const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
   step.output.sends.push({
@@ -321,15 +321,15 @@ export function proveRecord(
   { record, index }: { record: CID; index: number },
   size: number,
   ledger: Ledger,
-  get: Context['get'],
+  { get, slots }: Kept,
 ): { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] } {
-  const { salt, entry } = readEntryAt(get, index)!
-  return { record, entry, salt, path: provePresence(ledger, get, index, size) }
+  const { slot, entry } = readEntryAt(get, index)!
+  return { record, entry, salt: slots.salt(slot)!, path: provePresence(ledger, get, index, size) }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
-  const stored = keptRecord(context.get, id)
+  const stored = keptRecord(context, id)
   if (!stored) return false
   const { p } = decodeSigned(stored)
   const party = ['assigner', 'assignee', 'consumer', 'provider'].some(

@@ -21,6 +21,7 @@ export const KEY = {
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
+  heads: 'head/',
   newestHead: 'log/head',
   /** Size of the own log up to and with its newest state entry. */
   stated: 'log/stated',

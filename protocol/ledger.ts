@@ -32,6 +32,7 @@ import { KEY } from './layout.ts'
 import { append, commitment, emptyTail, KIND, type LogTail, ZERO_HASH } from './log.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
+import { NO_SLOT, type Slots } from './slots.ts'
 import { type State, stateControl } from './state.ts'
 
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
@@ -125,7 +126,7 @@ interface Draft {
   kind: number
   c: Uint8Array
   control?: Uint8Array[]
-  salt: Uint8Array
+  slot: number
   of: Uint8Array
 }
 
@@ -135,23 +136,21 @@ interface Extended {
 }
 
 /**
- * Adds entries that commit to these records, in order; the writes go into the same output as what they record. `seed` is
- * 32 random bytes that are used for nothing else: the salts come from it.
+ * Adds entries that commit to these records, in order; the writes go into the same output as what they record. The
+ * salts come from the slots of the records.
  */
 export function record(
   ledger: Ledger,
   records: Stored[],
   timeMs: number,
-  seed: Uint8Array,
+  slots: Slots,
   kinds?: { kind: number; control?: Uint8Array[] },
 ): Extended {
   const writes: Write[] = []
-  const salted = numbered(seed)
   const drafts = records.map(({ id, bytes }, i) => {
-    const index = ledger.tail.range.size + i
-    const salt = salted(index)
-    writes.push({ key: KEY.kept(id), value: keepRecord(bytes, index) })
-    return { kind: KIND.record, ...kinds, c: commitment(salt, bytes), salt, of: digestOf(id) }
+    const { slot, salt, value } = keepRecord(slots, bytes, ledger.tail.range.size + i)
+    writes.push({ key: KEY.kept(id), value })
+    return { kind: KIND.record, ...kinds, c: commitment(salt, bytes), slot, of: digestOf(id) }
   })
   return extend(ledger, drafts, timeMs, writes)
 }
@@ -169,7 +168,7 @@ export function close(
 ): Extended {
   const { size } = ledger.tail.range
   const random = numbered(seed)
-  const none = { salt: ZERO_HASH, of: ZERO_HASH }
+  const none = { slot: NO_SLOT, of: ZERO_HASH }
   const padding = multiple - 1 - (size % multiple)
   const drafts: Draft[] = Array.from({ length: padding }, (_, i) => ({
     kind: KIND.record,
@@ -197,13 +196,13 @@ export const adopt = (ledger: Ledger, entries: Uint8Array[]): Extended =>
   grow(ledger, entries, [], ({ range }, entry, onNode) => {
     const leaf = leafHash(entry)
     const tail = { range: appendLeaf(range, leaf, onNode), last: leaf }
-    return { tail, kept: { salt: ZERO_HASH, of: ZERO_HASH, entry } }
+    return { tail, kept: { slot: NO_SLOT, of: ZERO_HASH, entry } }
   })
 
 const extend = (ledger: Ledger, drafts: Draft[], timeMs: number, writes: Write[]): Extended =>
-  grow(ledger, drafts, writes, (before, { salt, of, ...about }, onNode) => {
+  grow(ledger, drafts, writes, (before, { slot, of, ...about }, onNode) => {
     const { tail, entry } = append(before, { timeMs, ...about }, onNode)
-    return { tail, kept: { salt, of, entry } }
+    return { tail, kept: { slot, of, entry } }
   })
 
 type Grow<T> = (tail: LogTail, what: T, onNode: NodeSink) => { tail: LogTail; kept: KeptEntry }

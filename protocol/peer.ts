@@ -16,7 +16,7 @@ import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
 import * as introduction from './introduction.ts'
-import { keepRecord } from './kept.ts'
+import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS } from './limits.ts'
@@ -290,7 +290,7 @@ function beginDelivery(
   const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
   const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
   const writes = [
-    { key: KEY.kept(packet), value: keepRecord(stored.bytes) },
+    ...keepSeen(context, packet, stored.bytes),
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
@@ -367,9 +367,7 @@ function logged<S>(
   entry?: { kind: number; control: Uint8Array[] },
 ): PeerStep {
   if (step.records.length === 0) return { state, output: step.output }
-  // Several steps of one input may append: what they draw differs by where they begin.
-  const seed = context.random(`salts/${state.ledger.tail.range.size}`, 32)
-  const { ledger, writes } = record(state.ledger, step.records, context.now.wallMs, seed, entry)
+  const { ledger, writes } = record(state.ledger, step.records, context.now.wallMs, context.slots, entry)
   const next = beat.due(ledger, context)
   return {
     state: { ...state, ledger: next.ledger },

@@ -2,11 +2,15 @@
 import type { z } from 'zod'
 import type {
   Consent,
+  DelegateRequest,
   Delivery,
   decision,
   invite,
   inviteRequest,
   joined,
+  Keys,
+  LogHeads,
+  Mirroring,
   Offer,
   OfferRequest,
   offers,
@@ -14,6 +18,8 @@ import type {
   Published,
   PublishRequest,
   Request,
+  RevokeRequest,
+  RotateRequest,
   Transfer,
   usageRequest,
   Witnessing,
@@ -52,6 +58,17 @@ export const partners = (http: Http) => ({
     http.post<Partner>(at('witnesses'), { partner }, options),
 })
 
+/** The keys of the own identity: what they are, and new ones in their place. */
+export const keys = (http: Http) => ({
+  get: (options?: CallOptions) => http.get<Keys>(at('keys'), options),
+  rotate: (what: RotateRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'rotate'), what, options),
+  delegate: (what: DelegateRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'delegate'), what, options),
+  revoke: (what: RevokeRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'revoke'), what, options),
+})
+
 /** Witnessing logs of other kinds over HTTP (C2SP tlog-witness). */
 export const witnessing = (http: Http) => ({
   get: (options?: CallOptions) => http.get<Witnessing>(at('witnessing'), options),
@@ -67,6 +84,23 @@ export const witnessing = (http: Http) => ({
   /** Asks it no longer; `name` is that of its key. */
   drop: (name: string, options?: CallOptions) =>
     http.post<Witnessing>(at('witnessing', 'asked', 'remove'), { name }, options),
+})
+
+/** Logs whose entries are here: the own one, and those that are mirrored for partners. */
+export const logs = (http: Http) => ({
+  mirroring: (options?: CallOptions) => http.get<Mirroring>(at('mirrors'), options),
+  /** Lets a partner keep the entries of the own log. */
+  mirror: (partner: string, options?: CallOptions) =>
+    http.post<Mirroring>(at('mirrors'), { partner }, options),
+  /** Lets anybody who reaches the HTTP witness read the entries of the own log, or nobody. */
+  open: (open: boolean, options?: CallOptions) =>
+    http.post<Mirroring>(at('mirrors', 'open'), { open }, options),
+  /** Heads of a log, by its organisation, and the identities to check them with. */
+  heads: (org: string, { after, ...options }: CallOptions & { after?: string | undefined } = {}) =>
+    http.get<LogHeads>(at('logs', org, 'heads'), { ...options, query: { after } }),
+  /** A tile or bundle by its path in C2SP tlog-tiles. */
+  tile: (org: string, path: string, options?: CallOptions) =>
+    http.bytes(`${at('logs', org)}/${path}`, options),
 })
 
 export const packets = (http: Http) => ({

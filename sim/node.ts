@@ -20,6 +20,8 @@ import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
+import { slotsOver } from '../protocol/slots.ts'
+import { SimBodyKeys } from './body-keys.ts'
 import type { Prng } from './prng.ts'
 import { Disk, type Medium, type Operation, VirtualStore } from './store.ts'
 import type { Timeline } from './timeline.ts'
@@ -73,6 +75,7 @@ export class SimNode {
   readonly name: string
   readonly env: Env
   readonly disk = new Disk()
+  readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   witnesses: CID[] = []
   mirrors: CID[] = []
@@ -97,10 +100,12 @@ export class SimNode {
     this.#around = around
     this.#prng = prng
     const { self, keys } = organisation(name)
+    this.bodyKeys = new SimBodyKeys(utf8(name))
     this.env = {
       self,
       keys,
       get: key => this.#store.get(key),
+      slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
         return secret && seal(to, info, secret, seed)

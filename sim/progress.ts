@@ -109,12 +109,14 @@ function unstated(node: SimNode, kept: KeptEntry[]): string[] {
 /** Records that no entry commits to as they are stored. */
 function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
   const faults: string[] = []
+  const disk = { get: (key: string) => node.disk.get(key), slots: node.env.slots }
   for (const [i, each] of kept.entries()) {
-    const { salt, of, entry } = each
+    const { slot, of, entry } = each
     if (!isOfRecord(each)) continue
-    const record = keptRecord(key => node.disk.get(key), cidFromDigest(of, 'dag-cbor'))
+    const record = keptRecord(disk, cidFromDigest(of, 'dag-cbor'))
+    const salt = disk.slots.salt(slot)
     const read = readEntry(entry)
-    const committed = record && 'c' in read && equal(read.c, commitment(salt, record))
+    const committed = record && 'c' in read && salt && equal(read.c, commitment(salt, record))
     if (!committed) faults.push(`entry ${i} does not commit to the record that is stored`)
   }
   return faults

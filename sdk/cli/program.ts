@@ -35,6 +35,7 @@ export function build(signal: AbortSignal, started: (cli: Cli) => void): Command
     .showSuggestionAfterError()
   nodeCommands(program, run)
   partnerCommands(program, run)
+  mirrorCommands(program, run)
   shareCommands(program, run)
   receiveCommands(program, run)
   evidenceCommands(program, run)
@@ -79,6 +80,7 @@ function nodeCommands(program: Command, run: Run): void {
     .description('list the newest entries of the provenance log')
     .option('--limit <n>', 'how many', '20')
     .action(run(async () => (await import('./node.ts')).log))
+  keyCommands(program, run, group)
   program
     .command('paths')
     .helpGroup(group)
@@ -90,6 +92,34 @@ function nodeCommands(program: Command, run: Run): void {
     .helpGroup(group)
     .description('say what an error code means')
     .action(run(async () => (await import('./explain.ts')).explain))
+}
+
+function keyCommands(program: Command, run: Run, group: string): void {
+  const keys = program
+    .command('keys')
+    .helpGroup(group)
+    .description('show, rotate, delegate and revoke the keys of this organisation')
+  keys
+    .command('show')
+    .description('every key that stands or stood')
+    .action(run(async () => (await import('./keys.ts')).show))
+  keys
+    .command('rotate')
+    .argument('<role...>', 'root, admin, log, operation, witness, node')
+    .description('put new keys in their place')
+    .option('--root <directory>', 'where root.age lies, if it was moved (for root and admin)')
+    .action(run(async () => (await import('./keys.ts')).rotate))
+  keys
+    .command('delegate')
+    .argument('<role...>', 'log, operation, witness, node')
+    .description('delegate new keys for a time')
+    .option('--for <duration>', 'how long they live', '1095d')
+    .action(run(async () => (await import('./keys.ts')).delegate))
+  keys
+    .command('revoke')
+    .argument('<key...>', 'a role, for the key that stands, or a thumbprint')
+    .description('revoke keys that may be in other hands; those that stand get a successor')
+    .action(run(async () => (await import('./keys.ts')).revoke))
 }
 
 function partnerCommands(program: Command, run: Run): void {
@@ -144,6 +174,27 @@ function partnerCommands(program: Command, run: Run): void {
     .command('show')
     .description('what is witnessed over HTTP, and under which key')
     .action(run(async () => (await import('./witness.ts')).show))
+}
+
+function mirrorCommands(program: Command, run: Run): void {
+  const mirror = program
+    .command('mirror')
+    .helpGroup('Partners:')
+    .description('let partners keep the entries of your log; they are commitments, not content')
+  mirror
+    .command('add')
+    .argument('<partner>', 'id or name')
+    .description('name a partner that keeps them')
+    .action(run(async () => (await import('./mirror.ts')).add))
+  mirror
+    .command('open')
+    .description('let anybody who reaches your HTTP witness read them (C2SP tlog-tiles)')
+    .option('--off', 'end it')
+    .action(run(async () => (await import('./mirror.ts')).open))
+  mirror
+    .command('show')
+    .description('who keeps your log, and whose logs you keep')
+    .action(run(async () => (await import('./mirror.ts')).show))
 }
 
 function shareCommands(program: Command, run: Run): void {
@@ -232,6 +283,14 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('-o, --output <directory>', 'write the proofs there')
     .option('--check <file>', 'say what a proof proves; needs no node')
     .action(run(async () => (await import('./forks.ts')).forks))
+  program
+    .command('audit')
+    .argument('[log]', 'id or name of a partner; without it your own log')
+    .helpGroup(group)
+    .description('re-check a whole log: every entry, every head, every cosignature')
+    .option('--url <url>', 'where its owner serves it, instead of the copy that is here')
+    .option('-o, --output <file>', 'write the proof of a fork there')
+    .action(run(async () => (await import('./audit.ts')).audit))
   program
     .command('receipts')
     .helpGroup(group)

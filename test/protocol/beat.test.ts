@@ -1,7 +1,6 @@
 import * as assert from 'uvu/assert'
 import { equal, u64 } from '../../crypto/bytes.ts'
 import { type CID, cidOf } from '../../crypto/cid.ts'
-import { sha256 } from '../../crypto/hash.ts'
 import { readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { record } from '../../protocol/ledger.ts'
@@ -144,7 +143,7 @@ test('more entries than are read at once come under one head, in parts', () => {
     const bytes = u64(i)
     return { id: cidOf(bytes, 'dag-cbor'), payload: { t: 'x/1' }, signatures: [], bytes }
   })
-  const { ledger, writes } = record(acme.state.ledger, records, world.wallMs, sha256(u64(7)))
+  const { ledger, writes } = record(acme.state.ledger, records, world.wallMs, acme.env.slots)
   for (const { key, value } of writes) acme.store.set(key, value!)
   acme.state = { ...acme.state, ledger }
   acme.input({ type: 'head' })

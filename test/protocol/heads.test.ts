@@ -205,7 +205,10 @@ test('what is not under a head yet is pending', () => {
   const story = new Story().agree()
   const { acme, bolt, world } = story
   story.bolt.input({ type: 'transfer', org: acme.org, agreement: story.agreement! })
-  acme.store.set(KEY.kept(story.agreement!), keepRecord(keptRecord(acme.env.get, story.agreement!)!, 255))
+  acme.store.set(
+    KEY.kept(story.agreement!),
+    keepRecord(acme.env.slots, keptRecord(acme.env, story.agreement!)!, 255).value,
+  )
   bolt.input({ type: 'proofs', org: acme.org, records: [story.agreement!] })
   world.run()
   const [reply] = bolt.events.flatMap(event => (event.type === 'proofs' ? [event.reply] : []))

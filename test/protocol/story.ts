@@ -286,7 +286,7 @@ export function checkLog(member: Member): void {
   assert.ok('range' in tail, 'the log reads back')
   assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
   let stated = 0
-  for (const [index, { salt, of, entry }] of entries.entries()) {
+  for (const [index, { slot, of, entry }] of entries.entries()) {
     const read = readEntry(entry) as Entry
     if (read.k === KIND.state) {
       const state = readState(read)
@@ -295,7 +295,8 @@ export function checkLog(member: Member): void {
       assert.is(stated % member.env.pad, 0)
     } else if (!equal(of, ZERO_HASH)) {
       assert.is(indexOf(member.env.get, idOf(of)), index, 'one entry for each record')
-      const record = keptRecord(member.env.get, idOf(of))!
+      const record = keptRecord(member.env, idOf(of))!
+      const salt = member.env.slots.salt(slot)!
       assert.ok(equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
     } else assert.not.ok(equal(read.c, ZERO_HASH), 'padding looks like a commitment')
   }
@@ -315,9 +316,10 @@ const idOf = (digest: Uint8Array) => cidFromDigest(digest, 'dag-cbor')
 export function entriesOf(member: Member, record: Uint8Array): number {
   let count = 0
   for (let i = 0; i < member.state.ledger.tail.range.size; i++) {
-    const { salt, entry } = readEntryAt(member.env.get, i)!
+    const { slot, entry } = readEntryAt(member.env.get, i)!
     const read = readEntry(entry)
-    if ('c' in read && equal(read.c, commitment(salt, record))) count++
+    const salt = member.env.slots.salt(slot)
+    if (salt && 'c' in read && equal(read.c, commitment(salt, record))) count++
   }
   return count
 }

@@ -21,6 +21,8 @@ import { decodeMessage, encodeMessage, type Message } from '../../protocol/messa
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { type Input, open, type PeerState, step } from '../../protocol/peer.ts'
+import { slotsOver } from '../../protocol/slots.ts'
+import { SimBodyKeys } from '../../sim/body-keys.ts'
 import { openRelease, type ReleaseOf, type Spoilt, sealContent } from '../../sim/content.ts'
 
 export const START_MS = Date.UTC(2026, 0, 1)
@@ -69,6 +71,7 @@ export class Member {
     this.env = {
       self: { id, org: id.toString(), identity, identityBytes, chain },
       get: key => this.store.get(key),
+      slots: slotsOver(new SimBodyKeys(seed)),
       keys: Object.fromEntries(
         (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
           role,
