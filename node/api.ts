@@ -21,7 +21,6 @@ import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
-import { secretKey } from './driver.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
@@ -471,7 +470,7 @@ async function sendContent(
   if (role === 'consumer' && state !== 'DONE' && state !== 'OPENED')
     throw Object.assign(new Error(`the packet is ${state}, not opened yet`), { code: 'OUT_OF_ORDER' })
   const root = decodeRoot(node.store.get(KEY.root(rootId))!)
-  const sealed = node.store.get(secretKey(HANDLE.content(rootId)))
+  const sealed = node.store.get(KEY.secret(HANDLE.content(rootId)))
   if (!sealed) throw Object.assign(new Error('the key of this packet is not here'), { code: 'NOT_FOUND' })
   const key = node.openSecret(HANDLE.content(rootId), sealed).subarray(0, 32)
   const { name } = node.views.packetView(packetId)

@@ -28,10 +28,10 @@ import { parseTicket } from '../protocol/pairing.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { Acquaintance } from './acquaintance.ts'
 import { serveApi } from './api.ts'
-import { openBodyKeys } from './body-keys.ts'
+import { checkSlots, openBodyKeys } from './body-keys.ts'
 import { type Config, hasHome, paths, readConfig, writeConfig } from './config.ts'
 import { type ContentFiles, openContentFiles } from './content.ts'
-import { Driver, secretKey } from './driver.ts'
+import { Driver } from './driver.ts'
 import { Exchange } from './exchange.ts'
 import { sweepTemporary, writeFileDurable } from './file.ts'
 import { Gatherer } from './gather.ts'
@@ -41,8 +41,9 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { SealedStore } from './sealed-store.ts'
 import { StockWitnesses } from './stock-witness.ts'
-import { openStore, type Store } from './store.ts'
+import { openStore } from './store.ts'
 import { Views } from './views.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
 
@@ -140,7 +141,7 @@ export class Node {
   readonly log: Logger
   readonly startedMs: number = Date.now()
   readonly content: ContentFiles
-  readonly store: Store
+  readonly store: SealedStore
   readonly env: Env
   readonly driver: Driver
   readonly exchange: Exchange
@@ -174,7 +175,7 @@ export class Node {
     home: string,
     config: Config,
     log: Logger,
-    store: Store,
+    store: SealedStore,
     content: ContentFiles,
     env: Env,
     ring: Keyring,
@@ -220,23 +221,27 @@ export class Node {
     const ring = await Keyring.open(at.keys, options.passphrase)
     const self = await readSelf(home)
     let fatal = (_error: Error): void => {}
-    const store = await openStore(at.store, {
+    const bodyKeys = await openBodyKeys(at.bodyKeys)
+    undo.use(bodyKeys)
+    const slots = slotsOver(bodyKeys)
+    const database = await openStore(at.store, {
       create: !existsSync(join(home, BEGUN)),
       onFailure: error => fatal(error),
     })
+    undo.defer(() => database.close())
+    checkSlots(key => database.get(key), bodyKeys)
+    const store = await SealedStore.open(database, slots, bodyKeys)
     undo.defer(() => store.close())
-    const bodyKeys = await openBodyKeys(at.bodyKeys)
-    undo.use(bodyKeys)
     const content = await openContentFiles(home)
     undo.use(content)
     const env: Env = {
       self,
       get: key => store.get(key),
-      slots: slotsOver(bodyKeys),
+      slots,
       keys: ring.keys,
       drawn: ring.drawn,
       seal: (handle, to, info, seed) => {
-        const sealed = store.get(secretKey(handle))
+        const sealed = store.get(KEY.secret(handle))
         return sealed && seal(to, info, openSecret(ring.home, handle, sealed), seed)
       },
       witnesses: () => [],

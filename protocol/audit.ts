@@ -14,7 +14,7 @@ import {
 } from '../crypto/merkle.ts'
 import type { ProtocolCode } from './error.ts'
 import { proveFork } from './fork.ts'
-import { type Chain, cosignatureOf, cosignerNames, eventsOf } from './identity-chain.ts'
+import { type Chain, cosignatureOf, cosignerNames } from './identity-chain.ts'
 import { type Entry, type Head, KIND, logDigest, readEntry, readHead, ZERO_HASH } from './log.ts'
 import { readState } from './state.ts'
 
@@ -198,9 +198,3 @@ export class Audit {
     return proveFork(owner, head.bytes, newer.bytes, { root, path })
   }
 }
-
-/** Identity and events of a chain as files carry them. */
-export const identityOf = ({ genesis, ...rest }: Chain): { identity: Uint8Array; events: Uint8Array[] } => ({
-  identity: genesis.bytes,
-  events: eventsOf({ genesis, ...rest }),
-})

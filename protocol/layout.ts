@@ -42,6 +42,7 @@ export const KEY = {
   assets: 'asset/',
   /** Header block of a content root. */
   root: (root: CID): string => `root/${hex(root)}`,
+  roots: 'root/',
   /** Complete agreements by the organisation they are with and the asset: what may be asked for. */
   grant: (org: string, agreement: CID): string => `grant/${org}/${hex(agreement)}`,
   grants: 'grant/',
@@ -59,6 +60,7 @@ export const KEY = {
   deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
   /** What a partner has proven of records in its log; `of` is the id of their list. */
   proofs: (org: string, of: CID): string => `proofs/${org}/${hex(of)}`,
+  allProofs: 'proofs/',
   /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
   unproven: (machine: string): string => `unproven/${machine}`,
   allUnproven: 'unproven/',
@@ -82,9 +84,25 @@ export const KEY = {
   foreignCount: 'foreign-count',
   /** Witnesses over HTTP that are asked to cosign the own log. */
   stocks: 'stocks',
+  /** The one vote of an own seat for a version of an asset's ownership. */
+  vote: (committee: CID, asset: CID, version: number): string =>
+    `vote/${hex(committee)}/${hex(asset)}/${padded(version)}`,
+  /** A name that an owner has registered an asset under, and how many there are. */
+  registered: (committee: CID, owner: CID, name: string): string =>
+    `registered/${hex(committee)}/${hex(owner)}/${name}`,
+  registrations: (committee: CID, owner: CID): string => `registrations/${hex(committee)}/${hex(owner)}`,
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
+  /** A secret, sealed by the driver, by its handle. */
+  secret: (handle: string): string => `secret/${handle}`,
+  secrets: 'secret/',
+  /** The driver destroys the key in this slot as soon as the mark is durable, and then takes the mark away (RULES D7). */
+  forget: (slot: number): string => `forget/${padded(slot)}`,
+  forgets: 'forget/',
 } as const
+
+/** The slot of a mark under `forget/`. */
+export const slotOf = (key: string): number => Number(key.slice(KEY.forgets.length))
 
 /** Handles of secrets. */
 export const HANDLE = {

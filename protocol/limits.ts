@@ -36,6 +36,10 @@ export const MAX_PATH = 107
 /** Addresses and witnesses a hello may name. */
 export const MAX_ADDRESSES = 16
 export const MAX_WITNESSES = 32
+/** Seats of an asset's committee; 31 of them tolerate ten liars, and more only cost time. */
+export const MAX_SEATS = 32
+/** Registrations that a seat takes of one owner: 1 KiB each. */
+export const MAX_REGISTRATIONS = 10_000
 /** Lines of a signed head: one of the log, one of each witness. */
 export const MAX_NOTE_BYTES = 16_384
 /** Records a page carries; the page also ends at PAGE_BYTES. */

@@ -127,7 +127,7 @@ export class SimNode {
 
   /** A secret by its handle, under queued writes. */
   secret(handle: string): Uint8Array | undefined {
-    return this.#store.get(secretKey(handle))
+    return this.#store.get(KEY.secret(handle))
   }
 
   now(): Now {
@@ -186,7 +186,7 @@ export class SimNode {
       }
       const { output } = next
       const sealed = [...output.secrets, ...secrets].map(secret => ({
-        key: secretKey(secret.handle),
+        key: KEY.secret(secret.handle),
         value: secret.bytes,
       }))
       const writes = [...output.writes, ...sealed]
@@ -297,8 +297,6 @@ export class SimNode {
     this.crash()
   }
 }
-
-const secretKey = (handle: string): string => `secret/${handle}`
 
 interface Organisation {
   self: Env['self']
