@@ -8,6 +8,7 @@ import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
+import { found } from './fork.ts'
 import * as heads from './heads.ts'
 import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
@@ -82,6 +83,8 @@ export type Command =
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
   /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
   | { type: 'accept'; origin: string; key: string }
+  /** A proof that the operator found, of a log of a partner or the own one. */
+  | { type: 'fork'; proof: Uint8Array }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
   | { type: 'checkpoint'; body: Uint8Array }
   | { type: 'latest'; hash: string }
@@ -185,6 +188,8 @@ export function command(input: Command, context: Context): Done {
       return { output: stock.enter(input.url, input.key, context), records: [] }
     case 'drop-stock':
       return { output: stock.drop(input.name, context), records: [] }
+    case 'fork':
+      return { output: found(input.proof, context), records: [] }
     case 'latest':
       return {
         output: nothing(),

@@ -19,6 +19,8 @@ export type Event =
   /** `timeS` is the witness's clock, in Unix seconds. */
   | { type: 'cosigned'; org: string; size: number; timeS: number }
   | { type: 'seen'; org: string; size: number }
+  /** All entries of a partner's log up to this size are here. */
+  | { type: 'mirrored'; org: string; size: number }
   /** A log is proven to have two histories: it is closed from here on. */
   | { type: 'forked'; org: string; size: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }

@@ -53,6 +53,8 @@ export interface Context {
   staple(): Staple | undefined
   /** Own witnesses, as the home's config names them. */
   witnesses: CID[]
+  /** Partners that may have the entries of the own log, as the home's config names them. */
+  mirrors: CID[]
   /** Own addresses, to be told to partners. */
   addresses: string[]
   /** The size of each own head is a multiple of this. */

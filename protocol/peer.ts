@@ -23,6 +23,7 @@ import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
+import * as mirror from './mirror.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
@@ -160,6 +161,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
     case 'witness':
       return witnessOf(state, from, message, context)
+    case 'mirror':
+      return {
+        state,
+        output: mirror.receive(from, message as Parameters<typeof mirror.receive>[1], state.ledger, context)
+          .output,
+      }
     case 'gossip':
       return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
@@ -322,11 +329,20 @@ function submission(
   const key = KEY.witness(org)
   const stored = context.get(key)
   const step = witnessing.submit(stored && decodeState(stored), input, state.ledger, context)
-  return logged(
+  const done = logged(
     state,
     saved(key, stored, step, s => s.sentSize === undefined),
     context,
   )
+  return step.output.events.some(({ type }) => type === 'cosigned') ? mirroredOn(done, context) : done
+}
+
+/** Mirrors follow the head that is worth most: they are told when there is another. */
+function mirroredOn(done: PeerStep, context: Context): PeerStep {
+  return then(done, context, (state, seen) => {
+    const sends = seen.mirrors.flatMap(each => mirror.announce(each.toString(), seen))
+    return { state, output: { ...nothing(), sends } }
+  })
 }
 
 /** A step with its state as a write, and the marker by which a restart finds what is not over. */
@@ -393,6 +409,7 @@ function headOf(state: PeerState, input: Extract<Input, { type: 'leaves' }>, con
       done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
   }
   done = then(done, context, (next, seen) => ({ state: next, output: stock.head('head', next.ledger, seen) }))
+  if (context.witnesses.length === 0) done = mirroredOn(done, context)
   const next = beat.due(done.state.ledger, context)
   return { state: { ...done.state, ledger: next.ledger }, output: join(done.output, next.output) }
 }
