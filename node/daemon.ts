@@ -15,8 +15,8 @@ import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
 import { everStood } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
-import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
-import type { Partner } from '../protocol/machine.ts'
+import { GOSSIP_MS, MAX_MIRRORS, MAX_RUMOURS } from '../protocol/limits.ts'
+import type { Context, Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
   decodeMessage,
@@ -191,6 +191,7 @@ export class Node {
     this.#config = config
     this.openSecret = (handle, sealed) => openSecret(homeKey, handle, sealed)
     env.witnesses = () => this.#config.witnesses.map(parseCid)
+    env.mirrors = () => this.#config.mirrors.map(parseCid)
     env.addresses = () => this.network?.addresses() ?? []
     this.driver = new Driver({
       store,
@@ -246,6 +247,7 @@ export class Node {
       },
       witnesses: () => [],
       addresses: () => [],
+      mirrors: () => [],
       pad: config.pad,
     }
     env.keys = keysOf(env, at.keys)
@@ -435,12 +437,41 @@ export class Node {
     await this.driver.submit({ type: 'start', machine: 'log' })
   }
 
+  get mirrors(): string[] {
+    return this.#config.mirrors
+  }
+
+  get isLogOpen(): boolean {
+    return this.#config.openLog
+  }
+
+  /** Lets a partner keep the entries of the own log, from now on. */
+  async addMirror(org: string): Promise<void> {
+    if (this.#config.mirrors.includes(org)) return
+    if (this.#config.mirrors.length >= MAX_MIRRORS)
+      throw Object.assign(new Error(`${MAX_MIRRORS} partners mirror this log already`), {
+        code: 'QUOTA_EXCEEDED',
+      })
+    await this.#configure({ mirrors: [...this.#config.mirrors, org] })
+    this.greet(this.#peers.get(org)!)
+  }
+
+  /** Lets anybody who reaches the HTTP witness read the entries of the own log, or nobody. */
+  openLog(open: boolean): Promise<void> {
+    return this.#configure({ openLog: open })
+  }
+
+  async #configure(change: Partial<Config>): Promise<void> {
+    this.#config = { ...this.#config, ...change }
+    await writeConfig(this.home, this.#config)
+  }
+
   /** Where it witnessed before. A port that another program has taken is no reason for a node not to start. */
   async #witnessAgain(): Promise<void> {
     const listen = this.#config.witnessListen
     if (listen === undefined) return
     try {
-      this.witnessServer = await serveWitness(this.driver, listen)
+      this.witnessServer = await serveWitness(this, listen)
     } catch (error) {
       const { code = 'ADDRESS_IN_USE', message } = error as { code?: string; message: string }
       this.log.error({ listen, code }, 'logs of other kinds are not witnessed')
@@ -454,7 +485,7 @@ export class Node {
     await this.witnessServer?.close()
     this.witnessServer = undefined
     try {
-      if (listen !== undefined) this.witnessServer = await serveWitness(this.driver, listen)
+      if (listen !== undefined) this.witnessServer = await serveWitness(this, listen)
     } catch (error) {
       await this.#witnessAgain()
       throw error
@@ -465,14 +496,14 @@ export class Node {
 
   /** What the collecting of evidence looks at. */
   reading(): {
-    self: Env['self']
+    self: Context['self']
     get: Env['get']
     slots: Env['slots']
     partner(org: string): Partner | undefined
     witnesses: CID[]
   } {
     return {
-      self: this.env.self,
+      self: { ...this.env.self, chain: ownChain(this.env) },
       get: this.env.get,
       slots: this.env.slots,
       partner: org => this.views.partner(org),

@@ -1,10 +1,10 @@
 /** Redaction at a node: what only a search of its store finds, the command, and the end of the keys. */
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { decodeSigned } from '../crypto/statement.ts'
+import { type Asking, type Found, find, redactionOf } from '../protocol/erasure.ts'
 import { keptRecord, redactedOf } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import { type Asking, type Found, find, redactionOf } from '../protocol/redaction.ts'
 import type { Node } from './daemon.ts'
 import type { RecordView } from './schema.ts'
 

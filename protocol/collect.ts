@@ -11,12 +11,15 @@ import { packet } from './asset.ts'
 import type { Delivery } from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
-import type { EntryPart, Evidence, PartName } from './evidence.ts'
-import { bestHead, proveRecord } from './heads.ts'
+import type { EntryPart, Evidence, PartName, StaplePart } from './evidence.ts'
+import { bestHead, proveRecord, proveStates } from './heads.ts'
+import { eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import type { Ledger } from './ledger.ts'
+import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
+import type { Negotiation } from './negotiation.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { redaction } from './redaction.ts'
@@ -25,13 +28,15 @@ import { redaction } from './redaction.ts'
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
 
 /** Parts that an entry can commit to. */
-type Logged = EntryPart['of']
+type Logged = Exclude<EntryPart['of'], 'state'>
 type Parts = Evidence['parts']
 
 /** Records of a part and their ids: what is in hand, and what to ask the other side to prove. */
 interface Subject {
   provider: CID
   consumer: CID
+  /** The consumer's nonce: the negotiation that led to the agreement. */
+  negotiation: Uint8Array
   parts: Parts
   /** Ids of the records among the parts that a log commits to. */
   ids: Partial<Record<Logged, CID>>
@@ -95,18 +100,18 @@ function consentOf(home: Reading, agreementId: CID): Subject {
   const agreed = stored(agreement, agreementId, home)
   if (agreed?.signatures.length !== 2)
     throw new ProtocolError('NOT_FOUND', `there is no agreement ${agreementId} with both signatures here`)
-  const { assigner: provider, assignee: consumer, offer, asset } = agreed.payload
+  const { assigner: provider, assignee: consumer, offer, asset, assigneeNonce: negotiation } = agreed.payload
   const parts: Parts = { agreement: agreed.bytes }
   put(parts, 'offer', keptRecord(home, offer))
   put(parts, 'asset', keptRecord(home, asset))
   put(parts, 'provider', identityOf(provider, home))
   put(parts, 'consumer', identityOf(consumer, home))
   const redacted = wordsFor([offer, asset], home)
-  return { provider, consumer, parts, ids: { offer, agreement: agreementId }, redacted }
+  return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId }, redacted }
 }
 
 function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subject {
-  const { provider, consumer, parts, ids, redacted } = consentOf(home, about.agreement)
+  const { provider, consumer, negotiation, parts, ids, redacted } = consentOf(home, about.agreement)
   redacted.push(...wordsFor([about.packet], home))
   const kept = home.get(KEY.delivery(about.agreement, about.packet))
   const described = stored(packet, about.packet, home)
@@ -123,15 +128,21 @@ function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subj
   const receipts = (['received', 'release', 'opened'] as const).flatMap(name =>
     parts[name] ? [[name, recordId(decodeSigned(parts[name]).p)] as const] : [],
   )
-  const all = { ...ids, packet: about.packet, ...Object.fromEntries(receipts) }
-  return { provider, consumer, parts, ids: all, redacted }
+  return {
+    provider,
+    consumer,
+    negotiation,
+    parts,
+    ids: { ...ids, packet: about.packet, ...Object.fromEntries(receipts) },
+    redacted,
+  }
 }
 
 /** Heads, entries and witnesses of both logs beside the parts. */
 function gather(
   home: Reading,
   ledger: Ledger,
-  { provider, parts, ids, consumer, redacted }: Subject,
+  { provider, consumer, negotiation, parts, ids, redacted }: Subject,
   theirs: ProofReply | undefined,
 ): Omit<Evidence, 'claim'> {
   const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
@@ -143,18 +154,33 @@ function gather(
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
     ...(mine?.entries ?? []).map(each => entryPart(ownId, each, ids, redacted)),
+    ...(mine?.states ?? []).map(each => statePart(ownId, each)),
     ...(theirs?.note === undefined
       ? []
       : theirs.entries.map(each => entryPart(otherId, each, ids, idsOf(theirs.redactions ?? [])))),
+    ...(theirs?.note === undefined ? [] : theirs.states.map(each => statePart(otherId, each))),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
   const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
   for (const bytes of [...ownWitnesses, ...(theirs?.witnesses ?? [])])
     witnesses.set(toHex(sha256(bytes)), bytes)
   for (const party of [all.provider, all.consumer]) if (party) witnesses.delete(toHex(sha256(party)))
+  const chains = [
+    home.self.chain,
+    ...[otherId, ...home.witnesses].flatMap(id => home.partner(id.toString())?.chain ?? []),
+  ]
+  const events = new Map<string, Uint8Array>()
+  for (const each of [...chains.flatMap(eventsOf), ...(theirs?.events ?? [])])
+    events.set(toHex(sha256(each)), each)
   const words = [...redacted.flatMap(id => keptRecord(home, id) ?? []), ...(theirs?.redactions ?? [])]
-  const redactions = words.length > 0 ? { redactions: words } : {}
-  return { parts: all, entries, witnesses: [...witnesses.values()], ...redactions }
+  return {
+    parts: all,
+    witnesses: [...witnesses.values()],
+    events: [...events.values()],
+    entries,
+    staples: staplesOf(home, negotiation, ownId, otherId),
+    ...(words.length > 0 ? { redactions: words } : {}),
+  }
 }
 
 /** The own entries that commit to these records, under the head that is worth most. */
@@ -167,7 +193,12 @@ function proveOwn(home: Reading, ledger: Ledger, ids: CID[]) {
   const head = covered ?? bestHead(home, 0)
   if (!head) return undefined
   const under = found.filter(each => each.index < head.size)
-  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, home)) }
+  const indexes = under.map(each => each.index)
+  return {
+    note: head.note,
+    entries: under.map(each => proveRecord(each, head.size, ledger, home)),
+    states: proveStates(indexes, head.size, ledger, home.get),
+  }
 }
 
 function entryPart(
@@ -192,6 +223,20 @@ const idsOf = (records: Uint8Array[]): CID[] =>
     const read = readRecord(redaction, bytes)
     return isStored(read) ? read.id : []
   })
+const statePart = (org: CID, { entry, path }: ProofReply['states'][number]): EntryPart => ({
+  org,
+  of: 'state',
+  entry,
+  salt: ZERO_HASH,
+  path,
+})
+
+/** What the two sides handed over when they signed the agreement. */
+function staplesOf(home: Reading, id: Uint8Array, own: CID, other: CID): StaplePart[] {
+  const stored = home.get(KEY.negotiation(other.toString(), id))
+  const { own: mine, theirs } = (stored && decodeState<Negotiation>(stored).staples) ?? {}
+  return [...(mine ? [{ org: own, ...mine }] : []), ...(theirs ? [{ org: other, ...theirs }] : [])]
+}
 
 function identityOf(id: CID, home: Reading): Uint8Array | undefined {
   return id.equals(home.self.id) ? home.self.identityBytes : home.partner(id.toString())?.identityBytes

@@ -7,8 +7,11 @@ import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
+import { type AskingInput, type Outcome, type Redact, redact } from './erasure.ts'
 import { ProtocolError } from './error.ts'
+import { found } from './fork.ts'
 import * as heads from './heads.ts'
+import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -28,7 +31,6 @@ import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
-import { type AskingInput, type Outcome, type Redact, redact } from './redaction.ts'
 import { object, text } from './shape.ts'
 import * as stock from './stock.ts'
 import * as tlog from './tlog.ts'
@@ -83,6 +85,8 @@ export type Command =
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
   /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
   | { type: 'accept'; origin: string; key: string }
+  /** A proof that the operator found, of a log of a partner or the own one. */
+  | { type: 'fork'; proof: Uint8Array }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
   | { type: 'checkpoint'; body: Uint8Array }
   | { type: 'latest'; hash: string }
@@ -107,6 +111,8 @@ interface Done extends Step<never> {
   /** Machines that the command sets going, with the input for each. */
   machines?: { key: string; input: NegotiationInput | TransferInput | AskingInput }[]
   reading?: { org: string; step: catalog.CatalogStep }
+  /** The own identity went on to this: the log is to say so. */
+  chain?: Chain
   /** The records are of another kind than 0 in the log. */
   entry?: { kind: number; control: Uint8Array[] }
 }
@@ -170,7 +176,7 @@ export function command(input: Command, context: Context): Done {
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
     case 'identity':
-      return { output: introduction.goOn(input.event, input.orgs, context), records: [] }
+      return { ...introduction.goOn(input.event, input.orgs, context), records: [] }
     case 'again':
       return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
     case 'known':
@@ -187,6 +193,8 @@ export function command(input: Command, context: Context): Done {
       return { output: stock.enter(input.url, input.key, context), records: [] }
     case 'drop-stock':
       return { output: stock.drop(input.name, context), records: [] }
+    case 'fork':
+      return { output: found(input.proof, context), records: [] }
     case 'latest':
       return {
         output: nothing(),

@@ -26,6 +26,7 @@ export interface Env {
   drawn?: PrivateKey[]
   seal: Context['seal']
   witnesses(): CID[]
+  mirrors(): CID[]
   addresses(): string[]
   /** The size of each own head is a multiple of this; 1 pads nothing. */
   pad: number
@@ -55,8 +56,12 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     seal: env.seal,
     pad: env.pad,
     random: (label, n) => expand(seed, label, n),
+    staple: () => undefined, // the peer has the log
     get witnesses() {
       return env.witnesses()
+    },
+    get mirrors() {
+      return env.mirrors()
     },
     get addresses() {
       return env.addresses() // libp2p takes its time to gather them

@@ -19,6 +19,8 @@ export type Event =
   /** `timeS` is the witness's clock, in Unix seconds. */
   | { type: 'cosigned'; org: string; size: number; timeS: number }
   | { type: 'seen'; org: string; size: number }
+  /** All entries of a partner's log up to this size are here. */
+  | { type: 'mirrored'; org: string; size: number }
   /** A log is proven to have two histories: it is closed from here on. */
   | { type: 'forked'; org: string; size: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
@@ -85,8 +87,12 @@ export interface ProofReply {
   entries: { record: CID; entry: Uint8Array; salt?: Uint8Array; path: Uint8Array[] }[]
   /** The words by which records among them were redacted. */
   redactions?: Uint8Array[]
+  /** The first state entry after each of them. */
+  states: { entry: Uint8Array; path: Uint8Array[] }[]
   /** Identity geneses of the witnesses that the log's owner names, as signed records. */
   witnesses: Uint8Array[]
+  /** Identity events of the log's owner and of these witnesses. */
+  events: Uint8Array[]
   /** A record that was asked for is not under a signed head yet. */
   pending: boolean
 }

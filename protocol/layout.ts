@@ -21,6 +21,7 @@ export const KEY = {
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
+  heads: 'head/',
   newestHead: 'log/head',
   /** Size of the own log up to and with its newest state entry. */
   stated: 'log/stated',
@@ -74,6 +75,10 @@ export const KEY = {
   forks: 'forks',
   /** The organisation of a log, by the hash of its origin. */
   origin: (hash: string): string => `origin/${hash}`,
+  /** The newest head of a partner's log that we mirror, and the prefix under which its entries lie as an own log's would. */
+  mirror: (org: string): string => `mirror/${org}`,
+  mirrors: 'mirror/',
+  mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */

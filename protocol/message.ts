@@ -4,9 +4,12 @@
  */
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { BUNDLE_ENTRIES } from './kept.ts'
 import {
   MAX_ADDRESSES,
+  MAX_ENTRY_BYTES,
   MAX_EVENT_BYTES,
+  MAX_EVIDENCE_EVENTS,
   MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
   MAX_IDENTITY_EVENTS,
@@ -34,6 +37,7 @@ import {
   text,
   uint,
 } from './shape.ts'
+import { stapleShape } from './staple.ts'
 
 const id = bytes(16)
 const record = blob(MAX_RECORD_BYTES)
@@ -79,8 +83,8 @@ export const MESSAGES = {
   // Negotiation, consumer and provider.
   'negotiation/request': object({ t: tag, id, offer: link, action: word, purpose: word, state: link }),
   'negotiation/pending': object({ t: tag, id }),
-  'negotiation/agree': object({ t: tag, id, agreement: record }),
-  'negotiation/verify': object({ t: tag, id, agreement: record }),
+  'negotiation/agree': object({ t: tag, id, agreement: record, staple: optional(stapleShape) }),
+  'negotiation/verify': object({ t: tag, id, agreement: record, staple: optional(stapleShape) }),
   'negotiation/finalize': object({ t: tag, id }),
   'negotiation/terminate': object({ t: tag, id, refusal, withdraw: optional(record) }),
   // Transfer of all packets of an agreement's asset, page by page.
@@ -120,6 +124,17 @@ export const MESSAGES = {
   'witness/add': object({ t: tag, old: uint, note, path }),
   'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
   'witness/refused': object({ t: tag, size: uint, status: uint, text: sentence }),
+  // Mirroring: a partner keeps the entries, and gives them back.
+  'mirror/head': object({ t: tag, note }),
+  'mirror/ask': object({ t: tag, log: link, from: uint }),
+  'mirror/entries': object({
+    t: tag,
+    log: link,
+    from: uint,
+    entries: list(blob(MAX_ENTRY_BYTES), BUNDLE_ENTRIES),
+    note,
+    path,
+  }),
   // Proofs of entries, for those the records concern.
   'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS) }),
   'proof/reply': object({
@@ -132,7 +147,9 @@ export const MESSAGES = {
       2 * MAX_PROOFS,
     ),
     redactions: optional(list(record, MAX_PROOFS)),
+    states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
+    events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
     pending: flag,
   }),
 } satisfies Record<string, Shape<unknown>>

@@ -12,9 +12,11 @@ import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
 import { contextOf, type Env, type KnownPartners, over } from './context.ts'
 import * as delivery from './delivery.ts'
+import * as erasure from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
+import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
 import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -22,10 +24,11 @@ import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
+import * as mirror from './mirror.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
-import * as redaction from './redaction.ts'
+import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
@@ -81,6 +84,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state.partners, input.seed, now, env)
+  context.staple = () => makeStaple(state.ledger, context)
   const behind = isClockOff(state, now)
   if (behind && isDecision(input)) return refuseBehind(state, input)
   const next = route(state, input, context)
@@ -120,9 +124,10 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'judged':
       return deliver(state, input.machine, input, context)
     default: {
-      const { machines, answer, reading, entry, ...step } = command(input, context)
+      const { machines, answer, reading, entry, chain, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
       let done: PeerStep = logged(state, step, context, entry)
+      if (chain) done = then(done, context, (next, seen) => stated(next, chain, seen))
       for (const { key, input: inner } of machines ?? [])
         done = then(done, context, (next, seen) => runMachine(next, key, inner, seen))
       return { ...done, ...(answer ? { answer } : {}) }
@@ -159,6 +164,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       return redactionOf(state, from, message as MessageOf<'redaction/ask' | 'redaction/answer'>, context)
     case 'witness':
       return witnessOf(state, from, message, context)
+    case 'mirror':
+      return {
+        state,
+        output: mirror.receive(from, message as Parameters<typeof mirror.receive>[1], state.ledger, context)
+          .output,
+      }
     case 'gossip':
       return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
@@ -215,11 +226,11 @@ function redactionOf(
   message: MessageOf<'redaction/ask' | 'redaction/answer'>,
   context: Context,
 ): PeerStep {
-  if (message.t === 'redaction/ask') return logged(state, redaction.asked(from, message, context), context)
+  if (message.t === 'redaction/ask') return logged(state, erasure.asked(from, message, context), context)
   const key = KEY.redaction(from, message.record)
   const stored = context.get(key)
-  const step = redaction.answered(stored && decodeState(stored), from, message)
-  return logged(state, saved(key, stored, step, redaction.isAnswered), context)
+  const step = erasure.answered(stored && decodeState(stored), from, message)
+  return logged(state, saved(key, stored, step, erasure.isAnswered), context)
 }
 
 function witnessOf(state: PeerState, from: string, message: Message, context: Context): PeerStep {
@@ -245,7 +256,7 @@ function met(state: PeerState, org: string, context: Context): PeerStep {
   const done: PeerStep = { state, output: introduction.introduce(org, context) }
   const isWitness = context.witnesses.some(each => each.toString() === org) && context.partner(org)
   if (!isWitness) return done
-  return then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
+  return then(done, context, (next, seen) => submission(next, org, { type: 'met', org }, seen))
 }
 
 // Machines that live in the store.
@@ -268,7 +279,7 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   return runMachine(state, machine, { type }, context)
 }
 
-type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput | redaction.AskingInput
+type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput | erasure.AskingInput
 
 /** Runs a negotiation or a transfer: loads its state, steps, stores what it became, and logs what it recorded. */
 function runMachine(state: PeerState, key: string, input: DialogueInput, context: Context): PeerStep {
@@ -279,9 +290,9 @@ function runMachine(state: PeerState, key: string, input: DialogueInput, context
     return logged(state, saved(key, stored, step, negotiation.isOver), context)
   }
   if (key.startsWith(KEY.redactions)) {
-    const before = stored && decodeState<redaction.Asking>(stored)
-    const step = redaction.step(before, input as redaction.AskingInput, context)
-    return logged(state, saved(key, stored, step, redaction.isAnswered), context)
+    const before = stored && decodeState<erasure.Asking>(stored)
+    const step = erasure.step(before, input as erasure.AskingInput, context)
+    return logged(state, saved(key, stored, step, erasure.isAnswered), context)
   }
   const before = stored && decodeState<transfer.Transfer>(stored)
   const step = transfer.step(before, input as transfer.TransferInput, context)
@@ -339,11 +350,20 @@ function submission(
   const key = KEY.witness(org)
   const stored = context.get(key)
   const step = witnessing.submit(stored && decodeState(stored), input, state.ledger, context)
-  return logged(
+  const done = logged(
     state,
     saved(key, stored, step, s => s.sentSize === undefined),
     context,
   )
+  return step.output.events.some(({ type }) => type === 'cosigned') ? mirroredOn(done, context) : done
+}
+
+/** Mirrors follow the head that is worth most: they are told when there is another. */
+function mirroredOn(done: PeerStep, context: Context): PeerStep {
+  return then(done, context, (state, seen) => {
+    const sends = seen.mirrors.flatMap(each => mirror.announce(each.toString(), seen))
+    return { state, output: { ...nothing(), sends } }
+  })
 }
 
 /** A step with its state as a write, and the marker by which a restart finds what is not over. */
@@ -380,6 +400,17 @@ function logged<S>(
   }
 }
 
+/**
+ * The own state has changed, and the log says so at once: what was logged before gets the state of before, so that a key
+ * which is revoked now counts for it.
+ */
+function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
+  const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
+  const { ledger, writes } = beat.state(state.ledger, before, now)
+  const next = beat.due(ledger, now)
+  return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
+}
+
 // Heads.
 
 /** A head that somebody waits for, at most one in `gapMs`. */
@@ -399,6 +430,7 @@ function headOf(state: PeerState, input: Extract<Input, { type: 'leaves' }>, con
       done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
   }
   done = then(done, context, (next, seen) => ({ state: next, output: stock.head('head', next.ledger, seen) }))
+  if (context.witnesses.length === 0) done = mirroredOn(done, context)
   const next = beat.due(done.state.ledger, context)
   return { state: { ...done.state, ledger: next.ledger }, output: join(done.output, next.output) }
 }

@@ -2,8 +2,9 @@
 import type { CID } from '../crypto/cid.ts'
 import { agreement } from './agreement.ts'
 import type { EntryPart, PartName } from './evidence.ts'
-import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { type Redaction, redaction } from './redaction.ts'
+import type { Parties } from './verify-parties.ts'
 import { iso, type Outcome, openPart, type Question, type Steps, worse } from './verify-steps.ts'
 
 /** Parts that may be missing for it: what a party signed for the claim itself must be there. */
@@ -14,13 +15,13 @@ export class Redactions {
   /** Ids of these parts, as the claim and its agreement name them. */
   readonly #ids: Partial<Record<string, CID>>
 
-  constructor(question: Question, steps: Steps, keys: KeyResolver) {
+  constructor(question: Question, steps: Steps, parties: Parties) {
     const { claim, redactions } = question.evidence
     this.#ids = { ...(claim.packet ? { packet: claim.packet } : {}), ...namedBy(question) }
-    if (redactions.length > 0) steps.judge('redactions', () => this.#read(question, keys))
+    if (redactions.length > 0) steps.judge('redactions', () => this.#read(question, parties))
   }
 
-  #read({ evidence }: Question, keys: KeyResolver): Outcome<true> {
+  #read({ evidence }: Question, parties: Parties): Outcome<true> {
     for (const [i, found] of evidence.redactions.entries()) {
       const stored = openPart(found, redaction)
       if (!('value' in stored)) return stored
@@ -32,7 +33,7 @@ export class Redactions {
         return { failed: `redaction ${i} is of no part of this claim` }
       if (this.by(org).some(each => each.payload.record.equals(record)))
         return { failed: `redaction ${i} is the second of one record by one party` }
-      const verdict = verifySignatures(redaction, stored.value, keys)
+      const verdict = verifySignatures(redaction, stored.value, parties.keys)
       if (verdict.ok !== true) return worse(verdict)
       this.#list.push(stored.value)
     }

@@ -78,6 +78,7 @@ export class SimNode {
   readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   witnesses: CID[] = []
+  mirrors: CID[] = []
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
   driftPpm = 0
@@ -111,6 +112,7 @@ export class SimNode {
       },
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
+      mirrors: () => this.mirrors,
       pad: PAD_ENTRIES,
     }
   }

@@ -38,6 +38,16 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'delivery/refused': encodeMessage({ t: 'delivery/refused', agreement: offer!, packet: offer!, refusal }),
     'gossip/head': encodeMessage({ t: 'gossip/head', note: BYTES }),
     'gossip/fork': encodeMessage({ t: 'gossip/fork', proof: BYTES }),
+    'mirror/head': encodeMessage({ t: 'mirror/head', note: BYTES }),
+    'mirror/ask': encodeMessage({ t: 'mirror/ask', log: offer!, from: 1 }),
+    'mirror/entries': encodeMessage({
+      t: 'mirror/entries',
+      log: offer!,
+      from: 1,
+      entries: [BYTES],
+      note: BYTES,
+      path: [BYTES],
+    }),
     'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, status: 409, text: 'x' }),
     ...found,
   } as Record<MessageType, Uint8Array>

@@ -11,6 +11,7 @@ import type { Answer, PacketDraft } from '../../protocol/command.ts'
 import { decodeRoot } from '../../protocol/content.ts'
 import { type Env, ownChain, privateKey } from '../../protocol/context.ts'
 import type { Opening } from '../../protocol/delivery.ts'
+import { type Found, find } from '../../protocol/erasure.ts'
 import type { Event } from '../../protocol/event.ts'
 import { type Delegated, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
 import { beginChain, type Chain, makeDelegate } from '../../protocol/identity-chain.ts'
@@ -21,7 +22,6 @@ import { decodeMessage, encodeMessage, type Message } from '../../protocol/messa
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { type Input, open, type PeerState, step } from '../../protocol/peer.ts'
-import { type Found, find } from '../../protocol/redaction.ts'
 import { slotsOver } from '../../protocol/slots.ts'
 import { SimBodyKeys } from '../../sim/body-keys.ts'
 import { openRelease, type ReleaseOf, type Spoilt, sealContent } from '../../sim/content.ts'
@@ -86,6 +86,7 @@ export class Member {
         return secret && seal(to, info, secret, hpkeSeed)
       },
       witnesses: () => this.witnesses,
+      mirrors: () => this.mirrors,
       pad: world.pad,
       addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
     }
@@ -113,8 +114,11 @@ export class Member {
   }
 
   /** Delegates new keys for these roles, revokes those that stood for others, and tells the partners. */
-  delegate(roles: Delegated[], revoke: Delegated[] = []): void {
-    const untilMs = this.world.wallMs + DELEGATION_MS
+  delegate(
+    roles: Delegated[],
+    revoke: Delegated[] = [],
+    untilMs: number = this.world.wallMs + DELEGATION_MS,
+  ): void {
     const about = {
       keys: Object.fromEntries(roles.map(role => [role, { key: this.draw(), untilMs }])),
       revoke: revoke.map(role => thumbprint(this.key(role).public)),
@@ -128,6 +132,7 @@ export class Member {
   }
 
   witnesses: CID[] = []
+  mirrors: CID[] = []
   get org(): string {
     return this.env.self.org
   }

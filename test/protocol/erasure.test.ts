@@ -2,11 +2,11 @@ import * as assert from 'uvu/assert'
 import { toHex } from '../../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import { decodeSigned, recordId } from '../../crypto/statement.ts'
+import { type Asking, redactionOf } from '../../protocol/erasure.ts'
 import { type Evidence, formatEvidence } from '../../protocol/evidence.ts'
 import { indexOf, keptRecord, readEntries, readEntryAt, redactedOf } from '../../protocol/kept.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
-import { type Asking, redactionOf } from '../../protocol/redaction.ts'
 import { suite, throwsCode } from '../harness.ts'
 import {
   check,
@@ -20,7 +20,7 @@ import {
 import { DAY_MS, resign, Story } from './story.ts'
 import type { Member } from './world.ts'
 
-const test = suite('protocol/redaction')
+const test = suite('protocol/erasure')
 const REASON = 'a person asked for it'
 
 const idOf = (signed: Uint8Array): CID => recordId(decodeSigned(signed).p)
