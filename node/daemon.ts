@@ -177,6 +177,7 @@ export class Node {
     this.#config = config
     this.openSecret = (handle, sealed) => openSecret(homeKey, handle, sealed)
     env.witnesses = () => this.#config.witnesses.map(parseCid)
+    env.sits = () => this.#config.seats === 'auto'
     env.addresses = () => this.network?.addresses() ?? []
     this.driver = new Driver({
       store,
@@ -223,6 +224,7 @@ export class Node {
       },
       witnesses: () => [],
       addresses: () => [],
+      sits: () => true,
     }
     const node = new Node(home, config, log, store, content, env, keys.home)
     fatal = error => node.#fatal(error)

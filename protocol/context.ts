@@ -20,6 +20,7 @@ export interface Env {
   seal: Context['seal']
   witnesses(): CID[]
   addresses(): string[]
+  sits(): boolean
 }
 
 /** Partners as decoded, beside the bytes that they were decoded from. */
@@ -52,6 +53,9 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     },
     get addresses() {
       return env.addresses() // libp2p takes its time to gather them
+    },
+    get sits() {
+      return env.sits()
     },
   }
 }

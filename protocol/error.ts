@@ -28,6 +28,8 @@ export type ProtocolCode =
   | 'HEAD_BEHIND'
   | 'HEAD_INCONSISTENT'
   | 'FORK_UNPROVEN'
+  | 'LOG_CLOSED'
+  | 'RESTORED_BEHIND'
   | 'TIMED_OUT'
   | 'EVIDENCE_MALFORMED'
   | 'TRUST_MALFORMED'

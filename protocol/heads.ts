@@ -16,13 +16,14 @@ import { asCid, type CID } from '../crypto/cid.ts'
 import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
+import { cosigners } from './committee.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { cosignerName } from './identity.ts'
 import { indexOf, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { type Draft, type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
-import { checkpointOf, type Head, originHash, originOf, readBack, readHead } from './log.ts'
+import { checkpointOf, type Head, type LogTail, originHash, originOf, readBack, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
@@ -40,25 +41,35 @@ export interface Watch {
 // The own head.
 
 /**
- * Signs a head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
+ * The next head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
  * signed head. Returns why not, which is a damaged store.
  */
-export function makeHead(
+export function draftHead(
   ledger: Ledger,
   entries: Uint8Array[],
-  context: Context,
-): { ledger: Ledger; output: Output; size: number; note: string } | { damaged: string } {
+  { get }: Context,
+): { tail: LogTail } | { damaged: string } {
   const tail = readBack(ledger.signed, entries)
   if ('reason' in tail) return { damaged: tail.reason }
   const { size } = tail.range
   if (entries.length === 0 || size !== ledger.reading)
     return { damaged: `${size} entries read back of ${ledger.reading}` }
-  if (!equal(rootAt(ledger, context.get, size), rootOf(tail.range)))
+  if (!equal(rootAt(ledger, get, size), rootOf(tail.range)))
     return { damaged: 'entries read back give another root' }
+  return { tail }
+}
+
+/** Signs the draft: as many members as it takes have promised it (RULES D1). */
+export function signHead(
+  ledger: Ledger,
+  { tail }: Draft,
+  context: Context,
+): { ledger: Ledger; output: Output } {
+  const { size } = tail.range
   const origin = originOf(context.self.id, context.self.identity)
   const body = checkpointOf(origin, tail)
   const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
-  const { reading: _, ...rest } = ledger
+  const { draft: _, ...rest } = ledger
   const output: Output = {
     ...nothing(),
     writes: [
@@ -67,7 +78,7 @@ export function makeHead(
     ],
     events: [{ type: 'head', size }],
   }
-  return { ledger: { ...rest, signed: tail }, output, size, note }
+  return { ledger: { ...rest, signed: tail }, output }
 }
 
 /** The newest signed head with the cosignatures that have come. */
@@ -77,6 +88,15 @@ export function newestHead(
   const size = get(KEY.newestHead)
   const note = size && get(KEY.head(readU64(size)!))
   return note && { size: readU64(size)!, note }
+}
+
+/** The newest head that anybody may see: with a committee one that is final (RULES D1); members get the others to cosign. */
+export function publicHead(
+  get: (key: string) => Uint8Array | undefined,
+): { size: number; note: Uint8Array } | undefined {
+  const size = get(KEY.publicHead)
+  const note = size && get(KEY.head(readU64(size)!))
+  return note ? { size: readU64(size)!, note } : newestHead(get)
 }
 
 /**
@@ -89,11 +109,12 @@ export function bestHead(
 ): { size: number; note: Uint8Array } | undefined {
   const newest = newestHead(context.get)
   if (!newest || newest.size < size) return undefined
-  const names = new Set(context.witnesses.map(id => cosignerName(id.toString())))
+  const orgs = cosigners(context)
+  const names = new Set(orgs.map(cosignerName))
   const worth = (note: Uint8Array) => parseNote(text(note)).lines.filter(line => names.has(line.name)).length
   let best = { ...newest, worth: worth(newest.note) }
-  for (const id of context.witnesses) {
-    const stored = context.get(KEY.witness(id.toString()))
+  for (const org of orgs) {
+    const stored = context.get(KEY.witness(org))
     const cosigned = stored ? decodeState<{ size: number }>(stored).size : 0
     const note = cosigned >= size ? context.get(KEY.head(cosigned)) : undefined
     if (!note) continue
@@ -106,7 +127,7 @@ export function bestHead(
 // Showing it, and checking a partner's.
 
 export function show(context: Context): Message[] {
-  const head = newestHead(context.get)
+  const head = publicHead(context.get)
   return head ? [{ t: 'head/show', note: head.note }] : []
 }
 
@@ -157,7 +178,7 @@ function askProof(org: string, seen: Watch, size: number): Step<Watch> {
 }
 
 function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, context: Context): Step<Watch> {
-  const head = newestHead(context.get)
+  const head = publicHead(context.get)
   if (!head || message.size > head.size || message.size === 0)
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
   const step = stay<Watch>()
@@ -307,7 +328,7 @@ function proofs(
   ledger: Ledger,
   context: Context,
 ): Step<Watch> {
-  const signedSize = newestHead(context.get)?.size ?? 0
+  const signedSize = publicHead(context.get)?.size ?? 0
   const found: { record: CID; index: number }[] = []
   let pending = false
   for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
@@ -315,7 +336,8 @@ function proofs(
     if (index !== undefined && index < signedSize) found.push({ record, index })
     else pending = true
   }
-  const head = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const head = best && best.size <= signedSize ? best : publicHead(context.get)
   const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context.get)) : []
   const step = stay<Watch>()
   const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])

@@ -20,6 +20,14 @@ export const KEY = {
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
   newestHead: 'log/head',
+  /** The newest own head that anybody may see: where the log has a committee, one that is final (RULES D1). */
+  publicHead: 'log/public',
+  /** The own committee: in force, named, proposed. */
+  seating: 'committee',
+  /** Our seat in the committee of a partner's log. */
+  seat: (org: string): string => `seat/${org}`,
+  /** What members hold that the own log does not have. */
+  behind: 'behind',
   partner: (org: string): string => `partner/${org}`,
   partners: 'partner/',
   ticket: (secretDigest: Uint8Array): string => `ticket/${toHex(secretDigest)}`,

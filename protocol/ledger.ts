@@ -42,6 +42,16 @@ const NOTHING = new Uint8Array(0)
 
 type Get = (key: string) => Uint8Array | undefined
 
+/** A head that was read back and waits for promises; in memory only: after a restart it is read back anew. */
+export interface Draft {
+  tail: LogTail
+  /** Members that hold it, or an extension of it. */
+  given: string[]
+  /** Who was asked again since the timer, from the size that it said it holds. */
+  again: string[]
+  sent: number
+}
+
 export interface Ledger {
   tail: LogTail
   /** The tail as the store holds it: no other writer may have moved it (RULES A2). */
@@ -54,6 +64,7 @@ export interface Ledger {
   signed: LogTail
   /** A head is being made up to this size: its leaves are being read back. */
   reading?: number
+  draft?: Draft
   /** A head is due at a deadline that is armed already. */
   due: boolean
 }

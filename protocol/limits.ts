@@ -62,6 +62,8 @@ export const RESEND_MAX_MS: number = 5 * MINUTE_MS
 export const HEAD_DELAY_MS = 50
 /** Partners are shown the newest head this often, if there is a new one. */
 export const GOSSIP_MS = 10_000
+/** Promises that a member keeps beyond what it cosigned: of each it cosigns the head when that is signed. */
+export const MAX_PROMISES = 8
 /** Entries read back for one head: 4 MiB at the usual size. */
 export const MAX_LEAVES = 16_384
 

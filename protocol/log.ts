@@ -52,8 +52,8 @@ export const originOf = (org: CID, identity: Identity): string =>
 /** How what is kept of a log is found: its origin can be any text. */
 export const originHash = (origin: string): string => toHex(sha256(utf8(origin)))
 
-/** Kinds of entry: 0 commits to a record; 8 opens the log and names it in `x`. */
-export const KIND = { record: 0, genesis: 8 } as const
+/** Kinds of entry: 0 commits to a record; 8 opens the log, 10 names a committee, by their digest in `x`. */
+export const KIND = { record: 0, genesis: 8, committee: 10 } as const
 
 export const entryShape = object({
   v: uint,

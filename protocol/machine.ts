@@ -46,6 +46,8 @@ export interface Context {
   witnesses: CID[]
   /** Own addresses, to be told to partners. */
   addresses: string[]
+  /** Takes the seats that partners offer without asking a person. */
+  sits: boolean
 }
 
 /** The result of one step of one machine. Records appended are stored and get a log entry each, in order. */

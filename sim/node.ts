@@ -105,6 +105,7 @@ export class SimNode {
       },
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
+      sits: () => true,
     }
   }
 

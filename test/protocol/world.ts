@@ -79,11 +79,13 @@ export class Member {
       },
       witnesses: () => this.witnesses,
       addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
+      sits: () => this.sits,
     }
     this.state = open(this.env)
   }
 
   witnesses: CID[] = []
+  sits = true
   get org(): string {
     return this.env.self.org
   }
