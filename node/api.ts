@@ -12,6 +12,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { RefusedError } from '../protocol/command.ts'
 import { decodeRoot } from '../protocol/content.ts'
+import { ownChain, privateKey } from '../protocol/context.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
@@ -177,7 +178,12 @@ function routes(app: FastifyInstance, node: Node): void {
   }))
   app.post('/v1/invites', async request => {
     const { for: forWhom, expiresMs } = schema.inviteRequest.parse(request.body)
-    const invite = { type: 'invite', forWhom, expiresMs, node: node.env.keys.node.public } as const
+    const invite = {
+      type: 'invite',
+      forWhom,
+      expiresMs,
+      node: privateKey(ownChain(node.env), 'node', node.env).public,
+    } as const
     const { ticket } = (await driver.submit(invite)) as { ticket: string }
     return { ticket, expiresMs }
   })
@@ -347,7 +353,7 @@ async function statusOf(node: Node): Promise<schema.Status> {
 
 /** What this node witnesses of other kinds: where, under which key, which logs. */
 const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
-  key: witnessKey(node.env.self.org, node.env.keys.witness.public),
+  key: witnessKey(ownChain(node.env)) ?? '',
   ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
   logs: await node.views.foreignLogs(),
 })

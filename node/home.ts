@@ -8,6 +8,7 @@ import { selfTest } from '../crypto/selftest.ts'
 import type { Env } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import { identityGenesis, makeIdentity } from '../protocol/identity.ts'
+import { beginChain } from '../protocol/identity-chain.ts'
 import { DELEGATION_MS, MAX_NAME_LENGTH } from '../protocol/limits.ts'
 import type { Context } from '../protocol/machine.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
@@ -123,7 +124,8 @@ export async function readSelf(home: string): Promise<Context['self']> {
   const identityBytes = new Uint8Array(await readFile(paths(home).identity))
   const stored = readRecord(identityGenesis, identityBytes)
   if (!isStored(stored)) throw new HomeError('HOME_DAMAGED', `${paths(home).identity}: ${stored.reason}`)
-  return { id: stored.id, org: stored.id.toString(), identity: stored.payload, identityBytes }
+  const { id, payload: identity } = stored
+  return { id, org: id.toString(), identity, identityBytes, chain: beginChain(stored) }
 }
 
 /** The keys that a running node signs with; the root is not among them. */

@@ -8,8 +8,8 @@ const MIB = 1024 * KIB
 
 /** One message: the largest record is 64 KiB, and a message carries at most a few of them with their proofs. */
 export const MAX_FRAME_BYTES: number = 256 * KIB
-/** A hello or its answer: identities, a ticket and protocol lists. Strangers may send this much, so it stays small. */
-export const MAX_HELLO_BYTES: number = 16 * KIB
+/** A hello or its answer: an identity with its events, a ticket and protocol lists; of strangers one at a time each. */
+export const MAX_HELLO_BYTES: number = 64 * KIB
 /** A request for bulk bytes: a root and ranges or CIDs of blocks. */
 export const MAX_BULK_REQUEST_BYTES: number = 64 * KIB
 /** One data frame of a bulk stream. Its header goes out as a write of its own: 256 KiB frames cost a tenth of the speed. */

@@ -4,7 +4,7 @@
  *
  * | protocol            | who may open it           | what it carries                                         |
  * | ------------------- | ------------------------- | ------------------------------------------------------- |
- * | `/waybill/hello/1`  | anybody, one at a time    | one frame, one answer; both at most 16 KiB, within 10 s |
+ * | `/waybill/hello/1`  | anybody, one at a time    | one frame, one answer; both at most 64 KiB, within 10 s |
  * | `/waybill/1`        | admitted peers            | messages, one way (link.ts)                             |
  * | `/waybill/blocks/1` | admitted peers            | bulk bytes on request (bulk.ts)                         |
  *

@@ -1,6 +1,5 @@
 /** What the store holds, as the local API shows it. Reads only; ids may be given in full or by their last characters. */
 import { fromHex, text, toHex } from '../crypto/bytes.ts'
-import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { leafHash } from '../crypto/merkle.ts'
 import { ED25519_NOTE, formatVerifierKey, parseNote } from '../crypto/note.ts'
@@ -12,7 +11,7 @@ import type { Env } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
-import { cosignerName, keyOf } from '../protocol/identity.ts'
+import { cosignatureOf } from '../protocol/identity-chain.ts'
 import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
@@ -330,11 +329,7 @@ export class Views {
     const note = parseNote(text(head.note))
     const names = witnesses.flatMap(id => {
       const partner = this.partner(id.toString())
-      const name = cosignerName(id.toString())
-      const line = note.lines.find(each => each.name === name)
-      const ok =
-        partner && line && verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness'))
-      return ok ? [partner.name] : []
+      return partner && cosignatureOf(partner.chain, note) ? [partner.name] : []
     })
     return { ...positionWords(committeeOf(witnesses.length), names), headSize: head.size }
   }

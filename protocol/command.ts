@@ -9,6 +9,7 @@ import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
+import * as introduction from './introduction.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
@@ -72,6 +73,11 @@ export type Command =
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
+  /** Continues the own identity by an event that was signed outside the core, and tells these partners. */
+  | { type: 'identity'; event: Uint8Array; orgs: string[] }
+  /** What a node says to a partner that may not know its key, and what that one answered under a key of its own. */
+  | { type: 'again' }
+  | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
   /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
   | { type: 'accept'; origin: string; key: string }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
@@ -154,6 +160,12 @@ export function command(input: Command, context: Context): Done {
       const { output, partner } = pairing.welcomed(input.ticket, input.hello, context)
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
+    case 'identity':
+      return { output: introduction.goOn(input.event, input.orgs, context), records: [] }
+    case 'again':
+      return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
+    case 'known':
+      return { output: introduction.known(input.org, input.hello, input.node, context), records: [] }
     case 'accept': {
       const { output, log } = tlog.accept(input.origin, input.key, context)
       return { output, records: [], answer: { type: 'accepted', log } }

@@ -11,27 +11,20 @@
  * the old and q of the new have. Until then, and from then on, no head is signed without their promises (promise.ts).
  */
 import { equal, text, u64 } from '../crypto/bytes.ts'
-import { verifyCosignature } from '../crypto/checkpoint.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { encodeSigned, recordId, type Signature } from '../crypto/statement.ts'
 import { ProtocolError } from './error.ts'
 import { isClosed } from './fork.ts'
-import { cosignerName, type Identity, identityGenesis, keyOf, verifyIdentity } from './identity.ts'
+import { identityGenesis, verifyIdentity } from './identity.ts'
+import { type Chain, cosignatureOf, eventsOf, isRefused, readChain } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_WITNESSES } from './limits.ts'
 import { firstLog, ZERO_HASH } from './log.ts'
 import { type Context, decodeState, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import {
-  isStored,
-  type KeyResolver,
-  readRecord,
-  recordType,
-  type Stored,
-  verifySignatures,
-} from './record.ts'
+import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, list, object, optional, text as textOf, uint } from './shape.ts'
 import { committeeOf } from './trust.ts'
 
@@ -95,7 +88,11 @@ export interface Seat {
 interface Signable {
   record: Uint8Array
   /** Identities of the other seats, whose cosignatures make a head final. */
-  identities: Uint8Array[]
+  identities: SeatIdentity[]
+}
+interface SeatIdentity {
+  identity: Uint8Array
+  events: Uint8Array[]
 }
 /** Committees that a seat keeps for one log: the one in force and the one that follows. */
 const KEPT = 2
@@ -227,7 +224,10 @@ function ask(s: Seating, context: Context): Step<Seating> {
     const to = seat.toString()
     if (proposal.signed.some(({ org }) => org === to)) continue
     const others = seats.filter(each => !each.equals(seat))
-    const identities = others.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
+    const identities = others.flatMap(each => {
+      const partner = context.partner(each.toString())
+      return partner ? [{ identity: partner.identityBytes, events: eventsOf(partner.chain) }] : []
+    })
     output.sends.push({ to, message: { t: 'committee/ask', committee: proposal.record, identities } })
   }
   output.deadlines.push({ machine: KEY.seating, atMs: resendAt(context.now, proposal.sent) })
@@ -296,11 +296,11 @@ function named(
  * the committee that it names comes into force.
  */
 export function settle(s: Seating, size: number, note: Uint8Array): Step<Seating> {
-  const names = new Set(parseNote(text(note)).lines.map(line => line.name))
+  const names = new Set(parseNote(text(note)).lines.map(line => line.name.split('/')[0]))
   const current = s.now && open(s.now)
   const coming = s.next && size > s.next.index ? open(s.next.record) : undefined
   const count = ({ payload }: Stored<Committee>) =>
-    payload.seats.filter(seat => names.has(cosignerName(seat.toString()))).length
+    payload.seats.filter(seat => names.has(seat.toString())).length
   const isFinal = !current || count(current) >= current.payload.q
   const counts = coming && count(coming) >= (current ? coming.payload.q : coming.payload.n)
   if (!isFinal || (coming ? !counts : !current)) return stay()
@@ -355,7 +355,7 @@ function unfit(
   state: Seat | undefined,
   from: string,
   { id, payload }: Stored<Committee>,
-  identities: Uint8Array[],
+  identities: SeatIdentity[],
   context: Context,
 ): { code: Refusal['code']; text: string } | undefined {
   const partner = context.partner(from)!
@@ -372,17 +372,21 @@ function unfit(
   )
     return { code: 'OUT_OF_ORDER', text: `committee ${pinned.number} is in use here` }
   const others = payload.seats.filter(seat => !seat.equals(context.self.id))
-  const known = new Map(
-    identities.flatMap(bytes => identityIn(bytes)).map(each => [each.id.toString(), each]),
-  )
+  const known = chainsIn(identities)
   return others.every(seat => known.has(seat.toString()))
     ? undefined
     : { code: 'RECORD_INVALID', text: 'the identity of another seat is missing' }
 }
 
-function identityIn(bytes: Uint8Array): Stored<Identity>[] {
-  const read = readRecord(identityGenesis, bytes)
-  return isStored(read) && verifyIdentity(read).ok === true ? [read] : []
+/** The chains that hold, by organisation. */
+function chainsIn(identities: SeatIdentity[]): Map<string, Chain> {
+  const chains = identities.flatMap(({ identity, events }) => {
+    const read = readRecord(identityGenesis, identity)
+    if (!isStored(read) || verifyIdentity(read).ok !== true) return []
+    const chain = readChain(read, events)
+    return isRefused(chain) ? [] : [chain]
+  })
+  return new Map(chains.map(chain => [chain.genesis.id.toString(), chain]))
 }
 
 export const readSeat = (get: Get, org: string): Seat | undefined => {
@@ -398,25 +402,13 @@ export function isFinal(org: string, note: Note, context: Context): boolean {
   return seat.committees.some(({ record, identities }) => {
     const { payload } = open(record)
     if (payload.number < least) return false
-    const keys = seatKeys(identities, context)
+    const known = chainsIn(identities)
     const valid = payload.seats.filter(id => {
-      const name = cosignerName(id.toString())
-      const line = note.lines.find(each => each.name === name)
-      const key = line && keys(id, 'witness')
-      return line && key && verifyCosignature(note.body, line, name, key)
+      const seat = id.toString()
+      const chain =
+        seat === context.self.org ? context.self.chain : (context.partner(seat)?.chain ?? known.get(seat))
+      return chain && cosignatureOf(chain, note)
     })
     return valid.length >= payload.q
   })
-}
-
-function seatKeys(identities: Uint8Array[], { self }: Context): KeyResolver {
-  const known = new Map([[self.org, self.identity]])
-  for (const bytes of identities) {
-    const read = readRecord(identityGenesis, bytes)
-    if (isStored(read)) known.set(read.id.toString(), read.payload)
-  }
-  return (org, role) => {
-    const identity = known.get(org.toString())
-    return identity && keyOf(identity, role)
-  }
 }

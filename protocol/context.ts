@@ -1,10 +1,12 @@
 /** What the peer gives its machines to look at and to ask for, made of what the driver lends it. */
 import { equal } from '../crypto/bytes.ts'
+import { decode } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { expand } from '../crypto/hash.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { signRecord } from '../crypto/statement.ts'
-import { type Identity, keyOf } from './identity.ts'
+import { ProtocolError } from './error.ts'
+import { type Chain, keptChain, resolver, standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import type { Context, Partner } from './machine.ts'
 import type { Now, Output } from './output.ts'
@@ -13,10 +15,13 @@ import type { KeyRole } from './record.ts'
 
 /** What the driver lends the core: synchronous, and the same for the same store and keys. */
 export interface Env {
+  /** The own identity as it began; its events are in the store. */
   self: Context['self']
   get(key: string): Uint8Array | undefined
   /** The home's delegated keys and the admin key; the root is not among them. */
   keys: Record<Exclude<KeyRole, 'root'>, PrivateKey>
+  /** Keys that were drawn to follow: each signs from the event on that names it. */
+  drawn?: PrivateKey[]
   seal: Context['seal']
   witnesses(): CID[]
   addresses(): string[]
@@ -33,19 +38,16 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     if (!asked.has(org)) asked.set(org, partnerOf(known, env.get(KEY.partner(org)), org))
     return asked.get(org)
   }
-  const identityOf = (org: CID): Identity | undefined =>
-    org.equals(env.self.id) ? env.self.identity : partner(org.toString())?.identity
+  const self = { ...env.self, chain: ownChain(env) }
+  const key = (role: Exclude<KeyRole, 'root'>) => privateKey(self.chain, role, env)
   return {
-    self: env.self,
+    self,
     now,
     get: env.get,
     partner,
-    keys: (org, role) => {
-      const identity = identityOf(org)
-      return identity && keyOf(identity, role)
-    },
-    sign: (payload, role, key) => signRecord(payload, role, env.keys[key]),
-    noteKey: key => env.keys[key],
+    keys: resolver(org => (org.equals(self.id) ? self.chain : partner(org.toString())?.chain)),
+    sign: (payload, role, kind) => signRecord(payload, role, key(kind)),
+    noteKey: key,
     seal: env.seal,
     random: (label, n) => expand(seed, label, n),
     get witnesses() {
@@ -58,6 +60,33 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
       return env.sits()
     },
   }
+}
+
+/** Chains as decoded, by the genesis; beside the events that they were decoded from. */
+const chains = new WeakMap<Chain, { stored: Uint8Array; chain: Chain }>()
+
+/** The own identity with the events that the store holds. */
+export function ownChain({ self, get }: Pick<Env, 'self' | 'get'>): Chain {
+  const stored = get(KEY.events)
+  if (!stored) return self.chain
+  const known = chains.get(self.chain)
+  if (known && equal(known.stored, stored)) return known.chain
+  const events = decode(stored, stored.length) as Uint8Array[]
+  const chain = keptChain(self.chain.genesis, events)
+  chains.set(self.chain, { stored, chain })
+  return chain
+}
+
+/** The private key of the one that stands; a role whose key was revoked has none to sign with. */
+export function privateKey(
+  chain: Chain,
+  role: Exclude<KeyRole, 'root'>,
+  { keys, drawn = [] }: Pick<Env, 'keys' | 'drawn'>,
+): PrivateKey {
+  const standing = standingOf(chain, role)
+  const key = standing && [keys[role], ...drawn].find(each => equal(each.public, standing.key))
+  if (!key) throw new ProtocolError('KEY_UNKNOWN', `there is no ${role} key here that stands`)
+  return key
 }
 
 /** A partner as stored; decoding one costs a signature's worth of time, so it is done once per change. */

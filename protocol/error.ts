@@ -34,6 +34,13 @@ export type ProtocolCode =
   | 'EVIDENCE_MALFORMED'
   | 'TRUST_MALFORMED'
   | 'KEY_INVALID'
+  | 'KEY_UNCOMMITTED'
+  | 'KEY_REUSED'
+  | 'KEY_UNKNOWN'
+  | 'EVENT_SKIPPED'
+  | 'EVENT_UNLINKED'
+  | 'EVENT_REPLAYED'
+  | 'IDENTITY_FORKED'
   | 'QUOTA_EXCEEDED'
 
 /** Thrown to the operator's side of the house only; a peer's mistake is a value, never a throw through the core. */

@@ -13,6 +13,8 @@ export type Event =
   | { type: 'paired'; org: string; name: string }
   /** A partner told new addresses or witnesses. */
   | { type: 'partner'; org: string }
+  /** Event `n` continued the own identity. */
+  | { type: 'identity'; n: number }
   | { type: 'head'; size: number }
   /** `timeS` is the witness's clock, in Unix seconds. */
   | { type: 'cosigned'; org: string; size: number; timeS: number }

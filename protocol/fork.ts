@@ -12,11 +12,20 @@ import { verifyForConviction } from '../crypto/conviction.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { ED25519_NOTE, formatNote, isLineOf, parseNote } from '../crypto/note.ts'
-import { type Identity, identityGenesis, verifyIdentity } from './identity.ts'
+import { identityGenesis, verifyIdentity } from './identity.ts'
+import { type Chain, eventsOf, isRefused, readChain } from './identity-chain.ts'
 import { KEY } from './layout.ts'
-import { MAX_FORK_BYTES, MAX_FORKS_TOLD, MAX_NOTE_BYTES, MAX_PATH, MAX_RECORD_BYTES } from './limits.ts'
+import {
+  MAX_EVENT_BYTES,
+  MAX_FORK_BYTES,
+  MAX_FORKS_TOLD,
+  MAX_IDENTITY_EVENTS,
+  MAX_NOTE_BYTES,
+  MAX_PATH,
+  MAX_RECORD_BYTES,
+} from './limits.ts'
 import { type Head, originOf, readHead } from './log.ts'
-import { type Context, violation } from './machine.ts'
+import { type Context, type Partner, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import { nothing, type Output, type Write } from './output.ts'
 import { isStored, readRecord } from './record.ts'
@@ -26,6 +35,8 @@ const shape = object({
   t: word(32),
   /** Signed identity genesis of the log's organisation. */
   identity: blob(MAX_RECORD_BYTES),
+  /** Its identity events, as far as the accuser knows them. */
+  events: list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS),
   /** The two heads with the log's own signature alone; `older` is not larger than `newer`. */
   older: blob(MAX_NOTE_BYTES),
   newer: blob(MAX_NOTE_BYTES),
@@ -46,19 +57,25 @@ export interface Fork {
 const TYPE = 'fork/1'
 const REPLACE_MS = 3_600_000
 
-/** Checks a proof. A text says why it proves nothing; an unknown version is one too, and convicts nobody. */
-export function readFork(proof: Uint8Array): Fork | string {
+/**
+ * Checks a proof. A text says why it proves nothing; an unknown version is one too, and convicts nobody. Nor does a key that
+ * has ended, by the proof or by what is `known` of the identity: whoever got hold of it could close the log.
+ */
+export function readFork(proof: Uint8Array, known?: Chain): Fork | string {
   const read = parse(proof)
   if (typeof read === 'string') return read
   const stored = readRecord(identityGenesis, read.identity)
   if (!isStored(stored)) return stored.reason
   const verdict = verifyIdentity(stored)
   if (verdict.ok !== true) return verdict.reason
-  const [older, newer] = [read.older, read.newer].map(note =>
-    readHead(note, stored.id, stored.payload, convicts),
-  )
+  const told = readChain(stored, read.events)
+  if (isRefused(told)) return told.reason
+  const chain = known && known.events.length > told.events.length ? known : told
+  const [older, newer] = [read.older, read.newer].map(note => readHead(note, chain, convicts))
   if (!older || 'reason' in older) return `the older head: ${older?.reason}`
   if (!newer || 'reason' in newer) return `the newer head: ${newer?.reason}`
+  if (older.signer.ended !== undefined || newer.signer.ended !== undefined)
+    return 'the log key that signed a head has ended'
   if (!contradict(older, newer, read)) return 'the two heads do not contradict each other'
   return { org: stored.id, name: stored.payload.name, older, newer }
 }
@@ -83,14 +100,15 @@ function contradict(older: Head, newer: Head, { root, path }: ForkProof): boolea
 
 /** Makes the proof, or `undefined` when it would prove nothing. `root` and `path` are of the newer tree. */
 export function proveFork(
-  partner: { id: CID; identity: Identity; identityBytes: Uint8Array },
+  partner: Pick<Partner, 'id' | 'identity' | 'identityBytes' | 'chain'>,
   a: Uint8Array,
   b: Uint8Array,
   newerTree: { root: Uint8Array; path: Uint8Array[] },
 ): Uint8Array | undefined {
   const origin = originOf(partner.id, partner.identity)
   const [older, newer] = [a, b].map(note => onlyLog(note, origin)) as [Uint8Array, Uint8Array]
-  const value = { t: TYPE, identity: partner.identityBytes, older, newer, ...newerTree }
+  const events = eventsOf(partner.chain)
+  const value = { t: TYPE, identity: partner.identityBytes, events, older, newer, ...newerTree }
   const proof = encode(value as unknown as Value)
   return typeof readFork(proof) === 'string' ? undefined : proof
 }
@@ -102,7 +120,7 @@ export function onlyLog(note: Uint8Array, origin: string): Uint8Array {
 }
 
 /** The signature of a log over a head, by the wider rule for convictions (RULES B4). */
-const convicts: NonNullable<Parameters<typeof readHead>[3]> = (body, line, origin, key) =>
+const convicts: NonNullable<Parameters<typeof readHead>[2]> = (body, line, origin, key) =>
   isLineOf(line, origin, ED25519_NOTE, key) && verifyForConviction(key, utf8(body), line.signature)
 
 /** Whether a log is proven to be forked: nothing of it is kept or cosigned any more. */
@@ -150,7 +168,8 @@ export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context:
   if (org === undefined || (org !== context.self.org && !context.partner(org))) return nothing()
   const stored = context.get(KEY.fork(org))
   if (stored && equal(readKept(stored).proof, proof)) return nothing()
-  const fork = readFork(proof)
+  const known = org === context.self.org ? context.self.chain : context.partner(org)!.chain
+  const fork = readFork(proof, known)
   if (typeof fork === 'string') return violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
   return close(fork, proof, context)
 }

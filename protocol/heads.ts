@@ -18,7 +18,7 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
-import { cosignerName } from './identity.ts'
+import { cosignerNames, standingOf } from './identity-chain.ts'
 import { indexOf, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Draft, type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
@@ -104,13 +104,14 @@ export function publicHead(
  * The newest of all is rarely cosigned yet in a busy log. `undefined` when no signed head covers the entries.
  */
 export function bestHead(
-  context: Pick<Context, 'get' | 'witnesses'>,
+  context: Pick<Context, 'get' | 'witnesses' | 'partner'>,
   size: number,
 ): { size: number; note: Uint8Array } | undefined {
   const newest = newestHead(context.get)
   if (!newest || newest.size < size) return undefined
   const orgs = cosigners(context)
-  const names = new Set(orgs.map(cosignerName))
+  const chains = orgs.flatMap(org => context.partner(org)?.chain ?? [])
+  const names = new Set(chains.flatMap(cosignerNames))
   const worth = (note: Uint8Array) => parseNote(text(note)).lines.filter(line => names.has(line.name)).length
   let best = { ...newest, worth: worth(newest.note) }
   for (const org of orgs) {
@@ -128,7 +129,20 @@ export function bestHead(
 
 export function show(context: Context): Message[] {
   const head = publicHead(context.get)
-  return head ? [{ t: 'head/show', note: head.note }] : []
+  return head ? [{ t: 'head/show', note: resigned(head.note, context) }] : []
+}
+
+/**
+ * A head of the own log under the log key that stands: one whose key has ended is signed again. The cosignatures are of the
+ * text and stay.
+ */
+export function resigned(note: Uint8Array, context: Context): Uint8Array {
+  const epoch = standingOf(context.self.chain, 'log')?.epoch ?? 0
+  if (epoch === 0) return note // the key of the genesis has signed all there is
+  const { body, lines } = parseNote(text(note))
+  const origin = originOf(context.self.id, context.self.identity)
+  const own = signNote(body, origin, context.noteKey('log'))
+  return utf8(formatNote({ body, lines: [own, ...lines.filter(line => line.name !== origin)] }))
 }
 
 /** The fork proofs known here, as everybody is told them. */
@@ -157,14 +171,14 @@ export const readWatch = (stored: Uint8Array | undefined): Watch | undefined =>
 
 function headOf(from: string, note: Uint8Array, context: Context): Head | { reason: string } {
   const partner = context.partner(from)!
-  return readHead(note, partner.id, partner.identity)
+  return readHead(note, partner.chain)
 }
 
 function shown(from: string, message: MessageOf<'head/show'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
-  if (isClosed(from, context)) return stay(seen)
+  if (isClosed(from, context) || head.signer.ended !== undefined) return stay(seen)
   if (!seen) return keep(from, head, message.note, context)
   if (head.size === seen.size && !equal(head.root, seen.root))
     return forked(from, seen, seen.note, message.note, { root: head.root, path: [] }, context)
@@ -189,7 +203,7 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
       t: 'head/proof',
       size: message.size,
       root: rootAt(ledger, context.get, message.size),
-      note: head.note,
+      note: resigned(head.note, context),
       path,
     },
   })
@@ -202,6 +216,7 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   const seen = readWatch(context.get(KEY.watch(from)))
   const [held] = [seen, seen?.rumour].filter(each => each?.size === message.size)
   if (!seen || !held || head.size < held.size || isClosed(from, context)) return stay(seen)
+  if (head.signer.ended !== undefined) return stay(seen)
   if (!extendsRoot(held, head, message.path)) return unproven(from, seen, held.note, message, head, context)
   if (held === seen)
     return head.size === seen.size ? stay(seen) : keep(from, head, message.note, context, seen.rumour)
@@ -306,7 +321,7 @@ export function refused(from: string, note: Uint8Array, context: Context): Step<
  */
 function against(org: string, head: Head, note: Uint8Array, context: Context): Step<Watch> {
   const seen = readWatch(context.get(KEY.watch(org)))
-  if (!seen || isClosed(org, context)) return stay(seen)
+  if (!seen || isClosed(org, context) || head.signer.ended !== undefined) return stay(seen)
   const { rumour } = seen
   const isAsked = rumour && (rumour.size !== head.size || !equal(rumour.root, head.root))
   if (isAsked && head.size !== seen.size) return stay(seen)

@@ -3,26 +3,18 @@
  * delegations, so that the root can go offline at once (RULES C1). The id of a participant is the CID of this record.
  */
 
-import { equal, toHex } from '../crypto/bytes.ts'
+import { toHex } from '../crypto/bytes.ts'
 import type { Value } from '../crypto/cbor.ts'
-import type { CID } from '../crypto/cid.ts'
 import { keyFromSeed, type PrivateKey, thumbprint } from '../crypto/key.ts'
 import { encodeSigned, recordId, signRecord } from '../crypto/statement.ts'
 import { Unknown } from './error.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
-import {
-  type KeyResolver,
-  type KeyRole,
-  recordType,
-  type Stored,
-  type Verdict,
-  verifySignatures,
-} from './record.ts'
+import { type KeyRole, recordType, type Stored, type Verdict, verifySignatures } from './record.ts'
 import { bytes, type Infer, isPlain, object, type Shape, text, uint } from './shape.ts'
 
 const keyFields = object({ a: uint, k: bytes(32) })
 /** A public key with its algorithm: 1 is Ed25519 under the strict rule, 2 is kept for ML-DSA-44. */
-const publicKey: Shape<{ a: number; k: Uint8Array }> = {
+export const publicKey: Shape<{ a: number; k: Uint8Array }> = {
   ...keyFields,
   check(value, at) {
     if (isPlain(value) && Number.isSafeInteger(value.a) && value.a !== 1)
@@ -31,8 +23,8 @@ const publicKey: Shape<{ a: number; k: Uint8Array }> = {
   },
 }
 
-/** A key delegated by the genesis; `until` in ms since 1970. */
-const delegation = {
+/** A delegated key; `until` in ms since 1970. */
+export const delegation = {
   fields: { ...keyFields.fields, until: uint },
   check(value: Value | undefined, at: string) {
     if (!isPlain(value)) return `${at} is not an object`
@@ -42,7 +34,7 @@ const delegation = {
 } as Shape<{ a: number; k: Uint8Array; until: number }>
 
 export const DELEGATED = ['log', 'operation', 'witness', 'node'] as const
-type Delegated = (typeof DELEGATED)[number]
+export type Delegated = (typeof DELEGATED)[number]
 
 const shape = object({
   t: text(32),
@@ -87,7 +79,7 @@ export interface IdentitySeeds extends Record<KeyRole, Uint8Array> {
 export function makeIdentity(
   seeds: IdentitySeeds,
   about: { name: string; nonce: Uint8Array; madeMs: number; untilMs: number; retentionDays: number },
-): { id: CID; bytes: Uint8Array; payload: Identity } {
+): Stored<Identity> {
   const key = (role: keyof IdentitySeeds): PrivateKey => keyFromSeed(seeds[role])
   const named = (role: KeyRole) => ({ a: 1, k: key(role).public })
   const delegated = (role: Delegated) => ({ ...named(role), until: about.untilMs })
@@ -109,7 +101,7 @@ export function makeIdentity(
     log: { retentionDays: about.retentionDays },
   }
   const s = Object.keys(identityGenesis.signers).map(role => signRecord(payload, role, key(role as KeyRole)))
-  return { id: recordId(payload), bytes: encodeSigned({ p: payload, s }), payload }
+  return { id: recordId(payload), bytes: encodeSigned({ p: payload, s }), payload, signatures: s }
 }
 
 /** The public key of an identity for a role. */
@@ -122,16 +114,5 @@ export function verifyIdentity(stored: Stored<Identity>): Verdict {
   return verifySignatures(identityGenesis, stored, (_org, role) => keyOf(stored.payload, role))
 }
 
-/** Resolves keys among the identities given, by organisation id. */
-export function resolver(identities: { id: CID; payload: Identity }[]): KeyResolver {
-  return (org, role) => {
-    const found = identities.find(identity => identity.id.equals(org))
-    return found && keyOf(found.payload, role)
-  }
-}
-
 /** Name of a cosigner in signed notes: organisation and key epoch, 0 for the keys of the genesis (RULES B3). */
-export const cosignerName = (org: string): string => `${org}/0`
-
-/** Whether `node` is the libp2p key of this identity. */
-export const isNodeKey = (identity: Identity, node: Uint8Array): boolean => equal(identity.keys.node.k, node)
+export const cosignerName = (org: string, epoch = 0): string => `${org}/${epoch}`

@@ -8,6 +8,8 @@ const hex = (id: CID): string => toHex(digestOf(id))
 
 export const KEY = {
   identity: 'identity',
+  /** Events of the own identity, in their order. */
+  events: 'identity-events',
   clock: 'clock',
   /** A record by its id, as `kept.ts` lays it out. */
   kept: (id: CID): string => `record/${hex(id)}`,

@@ -14,8 +14,12 @@ export const AGREEMENT_ROOM_BYTES = 4_096
 export const MAX_ENTRY_BYTES = 4_096
 /** One message between nodes: a page of records and proofs. */
 export const MAX_MESSAGE_BYTES = 262_144
-/** A hello or its answer: two identities and some addresses. */
-export const MAX_HELLO_BYTES = 16_384
+/** A hello or its answer: an identity with its events, and some addresses. */
+export const MAX_HELLO_BYTES = 65_536
+/** An event of an identity: four keys with their signatures and the admin's take 1,250 bytes. */
+export const MAX_EVENT_BYTES = 1_536
+/** Events of an identity: one a year for as long as keys are good, and all of them fit into a hello. */
+export const MAX_IDENTITY_EVENTS = 32
 /** Names and titles, in UTF-16 units: what people type, and the longest file name of common systems. */
 export const MAX_NAME_LENGTH = 512
 /** A code word: action, operand, purpose. */

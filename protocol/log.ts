@@ -19,7 +19,8 @@ import {
 } from '../crypto/merkle.ts'
 import { type Note, parseNote, verifyNote } from '../crypto/note.ts'
 import { recordId } from '../crypto/statement.ts'
-import { type Identity, keyOf } from './identity.ts'
+import type { Identity } from './identity.ts'
+import { type Chain, everStood, type Standing } from './identity-chain.ts'
 import { MAX_ENTRY_BYTES } from './limits.ts'
 import { recordType } from './record.ts'
 import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
@@ -191,25 +192,31 @@ export const checkpointOf = (origin: string, tail: LogTail): string =>
 
 export interface Head extends Checkpoint {
   note: Note
+  /** The log key that signed it; it may have ended since. */
+  signer: Standing
 }
 
-/** Reads a signed head of an organisation's log and checks the log's own signature, with the rule of key.ts or another. */
+/**
+ * Reads a signed head of an organisation's log and checks the log's own signature, with the rule of key.ts or another. The
+ * key may have been replaced, not revoked: whether it still counts is for the caller to say.
+ */
 export function readHead(
   noteBytes: Uint8Array,
-  org: CID,
-  identity: Identity,
+  chain: Chain,
   verify: typeof verifyNote = verifyNote,
 ): Head | { reason: string } {
   try {
     const note = parseNote(text8(noteBytes))
     const checkpoint = parseCheckpoint(note.body)
-    const origin = originOf(org, identity)
+    const origin = originOf(chain.genesis.id, chain.genesis.payload)
     if (checkpoint.origin !== origin) return { reason: `origin ${checkpoint.origin} is not ${origin}` }
     const own = note.lines.filter(line => line.name === origin)
     if (own.length !== 1) return { reason: 'the head does not carry exactly one signature of its log' }
-    if (!verify(note.body, own[0]!, origin, keyOf(identity, 'log')))
-      return { reason: 'the signature of the log does not verify' }
-    return { ...checkpoint, note }
+    const signer = everStood(chain, 'log')
+      .filter(each => each.revoked === undefined)
+      .find(each => verify(note.body, own[0]!, origin, each.key))
+    if (!signer) return { reason: 'the signature of the log does not verify' }
+    return { ...checkpoint, note, signer }
   } catch (error) {
     if (error instanceof CryptoError) return { reason: error.message }
     throw error

@@ -4,6 +4,7 @@ import type { CID } from '../crypto/cid.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, type Payload, recordId, type Signature, type Signed } from '../crypto/statement.ts'
 import type { Identity } from './identity.ts'
+import type { Chain } from './identity-chain.ts'
 import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
 import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
@@ -16,6 +17,8 @@ export interface Partner {
   name: string
   identity: Identity
   identityBytes: Uint8Array
+  /** The identity with its events, as far as they are known here. */
+  chain: Chain
   addresses: string[]
   /** Organisations that the partner names as witnesses of its log. */
   witnesses: CID[]
@@ -24,7 +27,7 @@ export interface Partner {
 
 /** What a step may use besides its state: the store under all queued writes, keys by role, bytes drawn for this step. */
 export interface Context {
-  self: { id: CID; org: string; identity: Identity; identityBytes: Uint8Array }
+  self: { id: CID; org: string; identity: Identity; identityBytes: Uint8Array; chain: Chain }
   now: Now
   get(key: string): Uint8Array | undefined
   partner(org: string): Partner | undefined

@@ -6,8 +6,10 @@ import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
   MAX_ADDRESSES,
+  MAX_EVENT_BYTES,
   MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
+  MAX_IDENTITY_EVENTS,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
   MAX_NOTE_BYTES,
@@ -39,6 +41,7 @@ const sentence = text(MAX_NAME_LENGTH)
 const note = blob(MAX_NOTE_BYTES)
 const path = list(bytes(32), MAX_PATH)
 const tag = text(64)
+const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 /** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
 const refusal = object({
@@ -60,6 +63,8 @@ export const MESSAGES = {
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
   }),
+  // The sender's identity events, all of them.
+  'identity/events': object({ t: tag, events }),
   // A rule was broken; never answered.
   error: object({ t: tag, re: tag, code: word, text: sentence }),
   // Catalog: the consumer asks page by page.
@@ -103,7 +108,11 @@ export const MESSAGES = {
   'gossip/head': object({ t: tag, note }),
   'gossip/fork': object({ t: tag, proof: blob(MAX_FORK_BYTES) }),
   // A committee: every seat signs the record that names it.
-  'committee/ask': object({ t: tag, committee: record, identities: list(record, MAX_WITNESSES) }),
+  'committee/ask': object({
+    t: tag,
+    committee: record,
+    identities: list(object({ identity: record, events }), MAX_WITNESSES),
+  }),
   'committee/signed': object({ t: tag, committee: record }),
   'committee/refused': object({ t: tag, committee: link, refusal }),
   // Promises: members hold an extension before the log signs it.
@@ -138,6 +147,7 @@ export const HELLO = {
     versions: list(uint, 16),
     secret: bytes(16),
     identity: record,
+    events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
   }),
@@ -145,9 +155,13 @@ export const HELLO = {
     t: tag,
     version: uint,
     identity: record,
+    events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
   }),
+  // Of a partner under a node key that is not known yet, and the answer.
+  'hello/again': object({ t: tag, versions: list(uint, 16), org: link, events }),
+  'hello/known': object({ t: tag, version: uint, events }),
   'hello/refused': object({ t: tag, code: word, text: sentence }),
 } satisfies Record<string, Shape<unknown>>
 type HelloShapes = typeof HELLO

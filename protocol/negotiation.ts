@@ -14,13 +14,14 @@
  */
 import { equal } from '../crypto/bytes.ts'
 import { encode, type Value } from '../crypto/cbor.ts'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
 import { decodeSigned, payloadPart } from '../crypto/statement.ts'
 import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
 import { asset } from './asset.ts'
 import { decideOffer } from './decision.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
+import { chainAt } from './identity-chain.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM_BYTES } from './limits.ts'
@@ -159,7 +160,7 @@ function request(input: Extract<NegotiationInput, { type: 'request' }>, context:
     action,
     purpose,
     askedMs: context.now.wallMs,
-    consumerState: context.self.id,
+    consumerState: context.self.chain.last,
     sent: 0,
     history: [{ state: 'REQUESTED', at: context.now.wallMs }],
   }
@@ -183,7 +184,7 @@ function asked(from: string, message: MessageOf<'negotiation/request'>, context:
     history: [{ state: 'REQUESTED', at: context.now.wallMs }],
   }
   const consumer = context.partner(from)!
-  if (!message.state.equals(consumer.id))
+  if (!chainAt(consumer.chain, digestOf(message.state)))
     return refuse(
       n,
       { code: 'RECORD_INVALID', text: 'the key state named is not the one known here' },
@@ -224,7 +225,7 @@ function agree(n: Negotiation, context: Context): NegotiationStep {
   const payload = draft(offered, {
     offerId: n.offer,
     assignee: context.partner(n.org)!.id,
-    assignerState: context.self.id,
+    assignerState: context.self.chain.last,
     assigneeState: n.consumerState,
     action: n.action,
     purpose: n.purpose,
@@ -287,11 +288,13 @@ function mismatch(n: Negotiation, half: Stored<Agreement>, context: Context): st
   if (!known || !isStored(known)) return 'the offer it rests on is not known here'
   if (got.from < known.payload.from || got.from > context.now.wallMs + CLOCK_SKEW_MS)
     return 'the agreement does not begin now'
+  if (!chainAt(context.partner(n.org)!.chain, digestOf(got.assignerState)))
+    return 'the key state of the provider is not one known here'
   const expected = draft(known.payload, {
     offerId: n.offer,
     assignee: context.self.id,
-    assignerState: context.partner(n.org)!.id,
-    assigneeState: context.self.id,
+    assignerState: got.assignerState,
+    assigneeState: n.consumerState,
     action: n.action,
     purpose: n.purpose,
     assignerNonce: got.assignerNonce,

@@ -17,7 +17,8 @@ import { TICKET } from '../crypto/domain.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { ProtocolError } from './error.ts'
-import { type Identity, identityGenesis, isNodeKey, verifyIdentity } from './identity.ts'
+import { type Identity, identityGenesis, verifyIdentity } from './identity.ts'
+import { type Chain, eventsOf, isNodeKey, isRefused, keptChain, readChain } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
 import { originHash, originOf } from './log.ts'
@@ -117,9 +118,15 @@ export const joining = (ticket: Ticket, context: Context): HelloMessage => ({
   t: 'hello/join',
   versions: VERSIONS,
   secret: ticket.secret,
-  identity: context.self.identityBytes,
-  addresses: context.addresses.slice(0, MAX_ADDRESSES),
-  witnesses: context.witnesses,
+  ...introduction(context),
+})
+
+/** What each side says of itself at first contact. */
+const introduction = ({ self, addresses, witnesses }: Context) => ({
+  identity: self.identityBytes,
+  events: eventsOf(self.chain),
+  addresses: addresses.slice(0, MAX_ADDRESSES),
+  witnesses,
 })
 
 type Answer = { output: Output; answer: HelloMessage }
@@ -148,9 +155,7 @@ export function welcome(hello: HelloMessage, node: Uint8Array, context: Context)
   const answer: HelloMessage = {
     t: 'hello/welcome',
     version: VERSIONS[0]!,
-    identity: context.self.identityBytes,
-    addresses: context.addresses.slice(0, MAX_ADDRESSES),
-    witnesses: context.witnesses,
+    ...introduction(context),
   }
   return { output, answer }
 }
@@ -181,7 +186,7 @@ export function welcomed(
 
 /** The partner that a hello describes, checked against the node key of the connection; a text says what is wrong. */
 function readPartner(
-  hello: { identity: Uint8Array; addresses: string[]; witnesses: CID[] },
+  hello: { identity: Uint8Array; events: Uint8Array[]; addresses: string[]; witnesses: CID[] },
   node: Uint8Array,
   context: Context,
 ): Partner | string {
@@ -189,21 +194,24 @@ function readPartner(
   if (!isStored(stored)) return stored.reason
   const verdict = verifyIdentity(stored)
   if (verdict.ok !== true) return verdict.reason
-  if (!isNodeKey(stored.payload, node)) return 'the identity does not delegate the key of this connection'
+  const chain = readChain(stored, hello.events)
+  if (isRefused(chain)) return chain.reason
+  if (!isNodeKey(chain, node)) return 'the identity does not delegate the key of this connection'
   if (stored.id.equals(context.self.id)) return 'this is our own identity'
   const { addresses, witnesses } = hello
-  return partnerOf(stored, { addresses, witnesses, pairedMs: context.now.wallMs })
+  return partnerOf(chain, { addresses, witnesses, pairedMs: context.now.wallMs })
 }
 
 export const partnerOf = (
-  stored: Stored<Identity>,
+  chain: Chain,
   rest: { addresses: string[]; witnesses: CID[]; pairedMs: number },
 ): Partner => ({
-  id: stored.id,
-  org: stored.id.toString(),
-  name: stored.payload.name,
-  identity: stored.payload,
-  identityBytes: stored.bytes,
+  id: chain.genesis.id,
+  org: chain.genesis.id.toString(),
+  name: chain.genesis.payload.name,
+  identity: chain.genesis.payload,
+  identityBytes: chain.genesis.bytes,
+  chain,
   ...rest,
 })
 
@@ -219,18 +227,25 @@ function pair(partner: Partner): Output {
   }
 }
 
-export const encodePartner = ({ identityBytes, addresses, witnesses, pairedMs }: Partner): Uint8Array =>
-  encode({ identity: identityBytes, addresses, witnesses, paired: pairedMs })
+export const encodePartner = ({
+  identityBytes,
+  chain,
+  addresses,
+  witnesses,
+  pairedMs,
+}: Partner): Uint8Array =>
+  encode({ identity: identityBytes, events: eventsOf(chain), addresses, witnesses, paired: pairedMs })
 
 export function decodePartner(stored: Uint8Array): Partner {
   const value = decode(stored, stored.length) as {
     identity: Uint8Array
+    events: Uint8Array[]
     addresses: string[]
     witnesses: CID[]
     paired: number
   }
   const identity = readRecord(identityGenesis, value.identity) as Stored<Identity>
-  return partnerOf(identity, {
+  return partnerOf(keptChain(identity, value.events), {
     addresses: value.addresses,
     witnesses: value.witnesses,
     pairedMs: value.paired,

@@ -16,6 +16,7 @@ import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
+import * as introduction from './introduction.ts'
 import { keepRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
@@ -93,7 +94,11 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'message':
       return receive(state, input.from, input.message, context)
     case 'hello': {
-      const { output, answer } = pairing.welcome(input.hello, input.node, context)
+      const { hello, node } = input
+      const { output, answer } =
+        hello.t === 'hello/again'
+          ? introduction.met(hello, node, context)
+          : pairing.welcome(hello, node, context)
       return { state, output, answer: { type: 'hello', hello: answer } }
     }
     case 'connected':
@@ -127,7 +132,9 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
   const [dialogue] = message.t.split('/')
   switch (dialogue) {
     case 'hello':
-      return { state, output: introduced(from, message as MessageOf<'hello'>, context) }
+      return { state, output: introduction.introduced(from, message as MessageOf<'hello'>, context) }
+    case 'identity':
+      return { state, output: introduction.told(from, message as MessageOf<'identity/events'>, context) }
     case 'error': {
       const { re, code, text } = message as MessageOf<'error'>
       const said = `answered ${re} with ${code}: ${text}`
@@ -293,30 +300,12 @@ function settled(done: PeerStep, size: number, context: Context): PeerStep {
 function met(state: PeerState, org: string, context: Context): PeerStep {
   const { draft } = state.ledger
   const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
-  const done: PeerStep = { state, output: join(introduce(org, context), asks) }
+  const done: PeerStep = { state, output: join(introduction.introduce(org, context), asks) }
   const isWitness = committees.cosigners(context).includes(org) && context.partner(org)
   const sent = isWitness
     ? then(done, context, (next, seen) => submission(next, org, { type: 'head', org, met: true }, seen))
     : done
   return then(sent, context, (next, seen) => seating(next, s => committees.follow(s, seen, org), seen))
-}
-
-function introduce(org: string, context: Context): Output {
-  const output = nothing()
-  const { addresses, witnesses } = context
-  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
-  const all = [hello, ...heads.show(context), ...heads.tellForks(context)]
-  output.sends.push(...all.map(message => ({ to: org, message })))
-  return output
-}
-
-function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
-  const partner = context.partner(from)!
-  const { addresses, witnesses } = message
-  const value = pairing.encodePartner({ ...partner, addresses, witnesses })
-  return equal(value, pairing.encodePartner(partner))
-    ? nothing()
-    : { ...nothing(), writes: [{ key: KEY.partner(from), value }], events: [{ type: 'partner', org: from }] }
 }
 
 // Machines that live in the store.

@@ -35,8 +35,11 @@ export interface RecordType<P = Payload> {
   rule?: (payload: P) => string | undefined
 }
 
-/** Public keys of an organisation for one kind, or `undefined` when the organisation is not known. */
-export type KeyResolver = (org: CID, key: KeyRole) => Uint8Array | undefined
+/**
+ * The public key of an organisation for one kind: the one that a signature names by its thumbprint if it stood and is not
+ * revoked, else the one that stands. `undefined` when the organisation is not known, or has none.
+ */
+export type KeyResolver = (org: CID, key: KeyRole, named: Uint8Array) => Uint8Array | undefined
 
 export type Verdict = { ok: true } | { ok: false; reason: string } | { ok: 'unknown'; reason: string }
 const valid: Verdict = { ok: true }
@@ -118,7 +121,7 @@ export function verifySignatures<P>(
     if (signature.a !== 1) return unknown(`algorithm ${signature.a} is not known to this version`)
     const { org, role } = due[i]!
     const kind = type.signers[role]!.key
-    const key = keys(org, kind)
+    const key = keys(org, kind, signature.k)
     if (!key) return unknown(`the ${kind} key of ${org} is not known`)
     if (!verifySignature(type.t, payload, signature, key))
       return invalid(`the signature of ${signature.r} does not verify`)

@@ -29,7 +29,7 @@ import {
   verifyNote,
 } from '../crypto/note.ts'
 import { ProtocolError } from './error.ts'
-import { cosignerName } from './identity.ts'
+import { type Chain, cosignerOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
 import { originHash } from './log.ts'
@@ -63,8 +63,12 @@ export const decodeForeign = (stored: Uint8Array): ForeignLog =>
   decode(stored, stored.length) as unknown as ForeignLog
 
 /** The key under which this organisation cosigns, as stock clients take it. */
-export const witnessKey = (org: string, publicKey: Uint8Array): string =>
-  formatVerifierKey({ name: cosignerName(org), type: ED25519_COSIGNATURE, publicKey })
+export function witnessKey(chain: Chain): string | undefined {
+  const cosigner = cosignerOf(chain)
+  return (
+    cosigner && formatVerifierKey({ name: cosigner.name, type: ED25519_COSIGNATURE, publicKey: cosigner.key })
+  )
+}
 
 /**
  * Enters a log, or one more key of a log that is known. A log is never taken out again: a witness that forgot it could
@@ -143,7 +147,7 @@ export function addCheckpoint(body: Uint8Array, context: Context): { output: Out
     return { output: nothing(), reply: { status: 409, contentType: SIZE, body: `${log.size}\n` } }
   if (wrong) return refuse(wrong.status, wrong.why)
   const timeS = Math.floor(context.now.wallMs / 1000)
-  const line = cosign(note.body, timeS, cosignerName(context.self.org), context.noteKey('witness'))
+  const line = cosign(note.body, timeS, cosignerOf(context.self.chain)!.name, context.noteKey('witness'))
   const reply = { status: 200, contentType: TEXT, body: formatLine(line) }
   // The same again gets a new time and costs no write: anybody can send it.
   if (log.root && checkpoint.size === log.size) return { output: nothing(), reply }

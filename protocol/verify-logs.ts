@@ -5,6 +5,7 @@ import type { CID } from '../crypto/cid.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import type { Claim, EntryPart } from './evidence.ts'
 import { cosignerName, type Identity, keyOf } from './identity.ts'
+import { beginChain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import type { Stored } from './record.ts'
 import { type Committee, committeeOf, positionWords, witnessesOf } from './trust.ts'
@@ -62,7 +63,7 @@ export class Logs {
   log(side: Side, owner: Stored<Identity> | undefined): void {
     const { claim, entries } = this.#question.evidence
     const org = claim[side]
-    const head = this.#head(side, org, owner)
+    const head = this.#head(side, owner)
     const own = entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
     const signs = SIGNS[claim.type][side]
     // A consent stands on its two signatures; its entries are shown or not, but a head without one says nothing of it.
@@ -79,7 +80,7 @@ export class Logs {
     if (owner) this.#keyState(side, owner, dates)
   }
 
-  #head(side: Side, org: CID, owner: Stored<Identity> | undefined): Head | undefined {
+  #head(side: Side, owner: Stored<Identity> | undefined): Head | undefined {
     const found = this.#question.evidence.part(`${side}Head`)
     const isOptional =
       this.#question.evidence.claim.type === 'consent' && !this.#question.options.requireFinal
@@ -91,7 +92,7 @@ export class Logs {
       if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
       if (found.is === 'broken') return { failed: found.reason }
       if (!owner) return { inconclusive: 'the identity of its log is not established' }
-      const head = readHead(found.bytes, org, owner.payload)
+      const head = readHead(found.bytes, beginChain(owner))
       if ('reason' in head) return { failed: head.reason }
       return { value: head, detail: `size ${head.size}, signed by the log of ${owner.payload.name}` }
     })

@@ -3,7 +3,7 @@
  * checked (RULES G). Pure: same evidence, same trust, same as-of, same verdict.
  */
 import { type Claim, DELIVERY_PARTS, type ReadEvidence, readEvidence } from './evidence.ts'
-import { resolver } from './identity.ts'
+import { beginChain, resolver } from './identity-chain.ts'
 import type { Trust } from './trust.ts'
 import { Logs } from './verify-logs.ts'
 import { Parties } from './verify-parties.ts'
@@ -78,7 +78,8 @@ function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
   const parties = new Parties(question, steps)
   const [provider, consumer] = [parties.party('provider'), parties.party('consumer')]
   steps.judge('identities', () => parties.witnesses())
-  const keys = resolver([provider, consumer].filter(party => party !== undefined))
+  const sides = [provider, consumer].filter(party => party !== undefined).map(beginChain)
+  const keys = resolver(org => sides.find(chain => chain.genesis.id.equals(org)))
   const packet = new Records(question, steps, keys).walk()
   const logs = new Logs(question, steps, parties)
   steps.judge('entries', () => logs.listed())

@@ -16,8 +16,8 @@ import { formatLine, formatNote, parseLines, parseNote } from '../crypto/note.ts
 import { claim, isOurs } from './behind.ts'
 import { isFinal, isMember } from './committee.ts'
 import { isClosed } from './fork.ts'
-import { newestHead } from './heads.ts'
-import { cosignerName, keyOf } from './identity.ts'
+import { newestHead, resigned } from './heads.ts'
+import { cosignerOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { type Head, readHead } from './log.ts'
@@ -107,7 +107,8 @@ function send(s: Submission, ledger: Ledger, context: Context): Step<Submission>
   const old = Math.min(s.held ?? s.size, s.sentSize!)
   const path = proveExtension(ledger, context.get, old, s.sentSize!)
   const output = nothing()
-  output.sends.push({ to: s.org, message: { t: 'witness/add', old, note, path } })
+  const message = { t: 'witness/add', old, note: resigned(note, context), path } as const
+  output.sends.push({ to: s.org, message })
   output.deadlines.push({ machine: KEY.witness(s.org), atMs: resendAt(context.now, s.sent) })
   return { state: { ...s, sent: s.sent + 1 }, output, records: [] }
 }
@@ -124,10 +125,10 @@ function cosigned(
   if (!stored || !partner) return stay(s)
   const note = parseNote(text(stored))
   const line = lineOf(message.line)
-  const name = cosignerName(s.org)
-  const valid = line && verifyCosignature(note.body, line, name, keyOf(partner.identity, 'witness'))
+  const cosigner = cosignerOf(partner.chain)
+  const valid = line && cosigner && verifyCosignature(note.body, line, cosigner.name, cosigner.key)
   if (!valid) return violation(s.org, message.t, 'SIGNATURE_INVALID', 'the cosignature does not verify')
-  const lines = [...note.lines.filter(each => each.name !== name), line]
+  const lines = [...note.lines.filter(each => !each.name.startsWith(`${s.org}/`)), line]
   const { held, ...rest } = s
   const more = held !== undefined && held > message.size ? { held } : {}
   const done = idle({ ...rest, ...more, size: message.size })
@@ -193,15 +194,16 @@ export function witness(
   context: Context,
 ): Step<Cosigned> {
   const partner = context.partner(from)!
-  const head = readHead(message.note, partner.id, partner.identity)
+  const head = readHead(message.note, partner.chain)
   if (isClosed(from, context)) return refuse(state, from, 403, 'this log is closed: it was forked')
   if ('reason' in head) return refuse(state, from, 403, head.reason)
+  if (head.signer.ended !== undefined) return refuse(state, from, 403, 'the log key that signed it has ended')
   const wrong = mayCosign(state, from, message, head, context)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
-    cosignerName(context.self.org),
+    cosignerOf(context.self.chain)!.name,
     context.noteKey('witness'),
   )
   const output = nothing()

@@ -13,6 +13,7 @@ import type { Env } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
+import { beginChain } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { DELEGATION_MS } from '../protocol/limits.ts'
@@ -306,11 +307,13 @@ function organisation(name: string): Organisation {
   const roles = ['root', 'rootNext', 'admin', 'adminNext', ...DELEGATED] as const
   const seeds = Object.fromEntries(roles.map(role => [role, expand(seed, role)])) as unknown as IdentitySeeds
   const about = { name, madeMs: START_MS, untilMs: START_MS + DELEGATION_MS, retentionDays: 3_650 }
-  const { id, payload, bytes } = makeIdentity(seeds, { ...about, nonce: expand(seed, 'nonce', 16) })
+  const genesis = makeIdentity(seeds, { ...about, nonce: expand(seed, 'nonce', 16) })
+  const { id, payload, bytes } = genesis
   const keys = Object.fromEntries(
     (['admin', ...DELEGATED] as const).map((role): [string, PrivateKey] => [role, keyFromSeed(seeds[role])]),
   ) as Env['keys']
-  const made = { self: { id, org: id.toString(), identity: payload, identityBytes: bytes }, keys }
+  const chain = beginChain(genesis)
+  const made = { self: { id, org: id.toString(), identity: payload, identityBytes: bytes, chain }, keys }
   organisations.set(name, made)
   return made
 }

@@ -52,7 +52,7 @@ function isOnLog(owner: SimNode, seen: Watch | undefined): boolean {
 }
 
 function isClosed(node: SimNode, org: string): boolean {
-  const known = forksKnown({ get: key => node.disk.get(key) }).map(readFork)
+  const known = forksKnown({ get: key => node.disk.get(key) }).map(proof => readFork(proof))
   return known.some(fork => typeof fork !== 'string' && fork.org.toString() === org)
 }
 
@@ -82,7 +82,7 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
   if ('reason' in tail) return [`the log does not read back: ${tail.reason}`]
   const newest = newestHead(key => node.disk.get(key))
   if (newest?.size !== size) return [`the newest head covers ${newest?.size ?? 0} of ${size} entries`]
-  const head = readHead(newest.note, node.env.self.id, node.env.self.identity)
+  const head = readHead(newest.note, node.env.self.chain)
   if ('reason' in head) return [head.reason]
   if (!equal(head.root, rootOf(tail.range))) return ['the newest head is not of these entries']
   const records = new Set(kept.map(({ of }) => toHex(of)))

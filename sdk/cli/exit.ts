@@ -114,6 +114,13 @@ const CODES = {
   TIMED_OUT: [timeout, 'run it again to go on'],
   EVIDENCE_MALFORMED: badEvidence,
   TRUST_MALFORMED: [usage, 'waybill trust > trust.json writes a good one'],
+  KEY_UNCOMMITTED: [failed, 'ask the organisation for its identity again'],
+  KEY_REUSED: [failed, 'waybill keys rotate draws keys that nobody has'],
+  KEY_UNKNOWN: [notFound, 'waybill keys show'],
+  EVENT_SKIPPED: [inconclusive, 'ask for the missing identity events'],
+  EVENT_UNLINKED: [failed, 'ask for the identity events again'],
+  EVENT_REPLAYED: [conflict, 'waybill keys show'],
+  IDENTITY_FORKED: [failed, 'talk to the organisation before you trust anything it signs'],
   // Of the content.
   NOT_A_FILE: [usage, 'name files, or directories with --recursive'],
   SOURCE_UNREADABLE: [notFound, 'look at the path and its permissions'],

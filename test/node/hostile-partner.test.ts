@@ -94,7 +94,7 @@ test(
     for (const [protocol, bytes] of [
       ['messages', header(256 * KIB + 1)],
       ['messages', Uint8Array.of(255, 255, 255, 255)],
-      ['hello', header(16 * KIB + 1)],
+      ['hello', header(64 * KIB + 1)],
       ['bulk', header(64 * KIB + 1, REQUEST)],
     ] as const)
       assert.ok((await mallory.raw(protocol, bytes)).reset, `${protocol} ${bytes}`)
@@ -107,7 +107,7 @@ test(
   'a partner whose second hello is wrong is told so, and stays a partner',
   async () => {
     const before = await acme.client.status()
-    const join = { t: 'hello/join', versions: [1], addresses: [], witnesses: [] }
+    const join = { t: 'hello/join', versions: [1], events: [], addresses: [], witnesses: [] }
     for (const [hello, code] of [
       [randomBytes(100), 'MALFORMED'],
       [encode(join), 'MALFORMED'],

@@ -18,7 +18,7 @@ import { eventually, type TestDaemon } from './daemons.ts'
 const HELLO = '/waybill/hello/1'
 const MESSAGES = '/waybill/1'
 const BULK = '/waybill/blocks/1'
-const MAX_HELLO_BYTES = 16_384
+const MAX_HELLO_BYTES = 65_536
 const ANSWER_MS = 5_000
 const YEAR_MS = 365 * 86_400_000
 const ROLES = ['root', 'rootNext', 'admin', 'adminNext', 'log', 'operation', 'witness', 'node'] as const
@@ -52,7 +52,7 @@ export class HostilePartner implements AsyncDisposable {
     const { bytes: identity } = makeIdentity(seeds, { name: 'Mallory', ...about })
     const { ticket } = await target.client.partners.invite({ for: 'Mallory', expiresMs: madeMs + 60_000 })
     const { secret } = parseTicket(ticket)
-    const join = { versions: VERSIONS, secret, identity, addresses: [], witnesses: [] }
+    const join = { versions: VERSIONS, secret, identity, events: [], addresses: [], witnesses: [] }
     const answer = decodeHello(await partner.hello(encodeMessage({ t: 'hello/join', ...join })))
     assert.is((answer as { t: string }).t, 'hello/welcome', JSON.stringify(answer))
     return partner

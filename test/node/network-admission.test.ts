@@ -130,7 +130,7 @@ test('a hello that admits both sides keeps its connection', async () => {
 
 test('a hello and its answer are bounded', async () => {
   const heard: number[] = []
-  let answer: Uint8Array | undefined = new Uint8Array(16 * KIB)
+  let answer: Uint8Array | undefined = new Uint8Array(64 * KIB)
   await using b = await open(2, {
     onHello: async (_peerId, bytes) => {
       heard.push(bytes.length)
@@ -140,19 +140,19 @@ test('a hello and its answer are bounded', async () => {
   await using a = await open(1)
   const hello = (bytes: number, signal = never) =>
     a.network.hello(b.peerId, b.network.addresses(), new Uint8Array(bytes), signal)
-  assert.is((await hello(16 * KIB)).length, 16 * KIB)
-  await rejectsCode(hello(16 * KIB + 1), 'FRAME_TOO_LARGE')
-  answer = new Uint8Array(16 * KIB + 1)
+  assert.is((await hello(64 * KIB)).length, 64 * KIB)
+  await rejectsCode(hello(64 * KIB + 1), 'FRAME_TOO_LARGE')
+  answer = new Uint8Array(64 * KIB + 1)
   await rejectsCode(hello(1), 'STREAM_CLOSED')
   answer = undefined
   await rejectsCode(hello(2), 'STREAM_CLOSED')
   const reason = Object.assign(new Error('enough'), { code: 'ENOUGH' })
   await rejectsCode(hello(3, AbortSignal.abort(reason)), 'ENOUGH')
-  assert.equal(heard, [16 * KIB, 1, 2])
+  assert.equal(heard, [64 * KIB, 1, 2])
 
   await using raw = await stranger(9, b)
   const stream = await raw.open(HELLO)
-  stream.send(Uint8Array.of(0, 0, 0x40, 1)) // announces 16 KiB + 1
+  stream.send(Uint8Array.of(0, 1, 0, 1)) // announces 64 KiB + 1
   assert.equal(await refused(stream), { received: 0, reset: true })
   assert.is(heard.length, 3)
 })

@@ -99,6 +99,7 @@ test('the hello of a stranger without a ticket is refused, and the connection en
     versions: VERSIONS,
     secret: randomBytes(16),
     identity: randomBytes(200),
+    events: [],
     addresses: [],
     witnesses: [],
   }
@@ -108,7 +109,7 @@ test('the hello of a stranger without a ticket is refused, and the connection en
   ] as const) {
     await using peer = await stranger()
     const stream = await peer.connection.newStream('/waybill/hello/1')
-    const answer = firstFrame(stream, 16_384, AbortSignal.timeout(ANSWER_MS))
+    const answer = firstFrame(stream, 65_536, AbortSignal.timeout(ANSWER_MS))
     stream.send(frame(MESSAGE, hello))
     const refused = decodeHello(await answer) as Extract<HelloMessage, { t: 'hello/refused' }>
     assert.equal([refused.t, refused.code], ['hello/refused', code])

@@ -4,6 +4,7 @@ import { newestHead } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
+import { decodePartner } from '../../protocol/pairing.ts'
 import type { Cosigned } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { DAY_MS, forgedHead, Story } from './story.ts'
@@ -43,6 +44,19 @@ const CASES: Record<MessageType, Case> = {
     },
     ends: are(AGREED, '- -', '- -'),
     expected: ['UNKNOWN_DIALOGUE', 'OUT_OF_ORDER'],
+  },
+  'identity/events': {
+    play: story => {
+      story.play()
+      story.acme.delegate(['log', 'operation'])
+      story.world.run()
+      story.acme.input({ type: 'connected', org: story.bolt.org }) // it is told at every connect
+      story.world.run()
+    },
+    ends: story => assert.ok(sameChain(story)),
+    never: story => assert.not.ok(sameChain(story)),
+    // A head by a key that nobody told of.
+    expected: ['HEAD_INVALID', 'OUT_OF_ORDER'],
   },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },
@@ -201,6 +215,8 @@ const CASES: Record<MessageType, Case> = {
 }
 
 const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)
+const sameChain = ({ acme, bolt }: Story) =>
+  decodePartner(bolt.store.get(KEY.partner(acme.org))!).chain.last.equals(acme.chain.last)
 
 const sawNewest = ({ acme, bolt }: Story) =>
   bolt.events.some(

@@ -174,7 +174,7 @@ test('proofs are given to those whom the records concern, and hold under the hea
   const given = reply.entries.map(({ record }) => record.toString())
   assert.equal(given, [story.agreement!, story.offer!].map(String), 'the asset itself names no party')
   assert.is(reply.witnesses.length, 1)
-  const head = readHead(utf8(reply.note!), acme.env.self.id, acme.env.self.identity)
+  const head = readHead(utf8(reply.note!), acme.env.self.chain)
   assert.ok('root' in head)
   for (const { entry, path } of reply.entries) {
     const index = indexOf(acme, entry)

@@ -30,6 +30,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
   const refusal = { code: 'POLICY_DENIED', text: 'x', clause: 'c', asked: 'a', allowed: 'b', next: 'n' }
   const found = Object.fromEntries(story.world.wire.map(({ frame, message }) => [message.t, frame]))
   return {
+    'identity/events': encodeMessage({ t: 'identity/events', events: [BYTES] }),
     error: encodeMessage({ t: 'error', re: 'hello', code: 'X', text: 'x' }),
     'negotiation/terminate': encodeMessage({ t: 'negotiation/terminate', id, refusal, withdraw: BYTES }),
     'transfer/terminate': encodeMessage({ t: 'transfer/terminate', id, refusal }),

@@ -7,6 +7,7 @@ import { agreement, offer, withdraw } from '../../protocol/agreement.ts'
 import { asset, packet } from '../../protocol/asset.ts'
 import { PARTS } from '../../protocol/evidence.ts'
 import { identityGenesis } from '../../protocol/identity.ts'
+import { delegate, rotate } from '../../protocol/identity-chain.ts'
 import { logGenesis } from '../../protocol/log.ts'
 import { HELLO, MESSAGES } from '../../protocol/message.ts'
 import { ACTIONS, OPERANDS, PROFILE_CODES } from '../../protocol/policy.ts'
@@ -25,6 +26,8 @@ const names = (what: string, words: Iterable<string>) => {
 test('records and their fields', () => {
   const types = [
     identityGenesis,
+    rotate,
+    delegate,
     logGenesis,
     asset,
     packet,

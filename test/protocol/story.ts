@@ -284,7 +284,7 @@ export function checkLog(member: Member): void {
   }
   for (const [key, note] of member.store) {
     if (!key.startsWith('head/')) continue
-    const head = readHead(note, member.env.self.id, member.env.self.identity)
+    const head = readHead(note, member.chain)
     assert.ok('root' in head)
     const at = readBack(emptyTail(), bytes.slice(0, head.size))
     assert.ok('range' in at && equal(rootOf(at.range), head.root), 'a head is of this log')

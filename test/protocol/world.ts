@@ -5,14 +5,15 @@
 import { equal } from '../../crypto/bytes.ts'
 import type { CID } from '../../crypto/cid.ts'
 import { expand, sha256 } from '../../crypto/hash.ts'
-import { keyFromSeed } from '../../crypto/key.ts'
+import { keyFromSeed, type PrivateKey, thumbprint } from '../../crypto/key.ts'
 import { seal } from '../../crypto/seal.ts'
 import type { Answer, PacketDraft } from '../../protocol/command.ts'
 import { decodeRoot } from '../../protocol/content.ts'
-import type { Env } from '../../protocol/context.ts'
+import { type Env, ownChain, privateKey } from '../../protocol/context.ts'
 import type { Opening } from '../../protocol/delivery.ts'
 import type { Event } from '../../protocol/event.ts'
-import { type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
+import { type Delegated, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
+import { beginChain, type Chain, makeDelegate } from '../../protocol/identity-chain.ts'
 import { readEntries } from '../../protocol/kept.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { DELEGATION_MS } from '../../protocol/limits.ts'
@@ -63,9 +64,10 @@ export class Member {
       retentionDays: 3650,
     })
     const { id, payload: identity, bytes: identityBytes } = made
+    const chain = beginChain(made)
     const keys = { ...this.seeds, root: undefined } as unknown as Record<keyof Env['keys'], Uint8Array>
     this.env = {
-      self: { id, org: id.toString(), identity, identityBytes },
+      self: { id, org: id.toString(), identity, identityBytes, chain },
       get: key => this.store.get(key),
       keys: Object.fromEntries(
         (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
@@ -82,6 +84,41 @@ export class Member {
       sits: () => this.sits,
     }
     this.state = open(this.env)
+  }
+
+  /** The identity as it stands here. */
+  get chain(): Chain {
+    return ownChain(this.env)
+  }
+
+  /** The key that stands for a role. */
+  key(role: keyof Env['keys']): PrivateKey {
+    return privateKey(this.chain, role, this.env)
+  }
+
+  #drawn = 0
+  /** A key that may follow one that stands: drawn, or of a seed that was kept. */
+  draw(seed?: Uint8Array): PrivateKey {
+    const key = keyFromSeed(
+      seed ?? expand(sha256(new TextEncoder().encode(this.org)), `drawn/${this.#drawn++}`),
+    )
+    this.env.drawn = [...(this.env.drawn ?? []), key]
+    return key
+  }
+
+  /** Delegates new keys for these roles, revokes those that stood for others, and tells the partners. */
+  delegate(roles: Delegated[], revoke: Delegated[] = []): void {
+    const untilMs = this.world.wallMs + DELEGATION_MS
+    const about = {
+      keys: Object.fromEntries(roles.map(role => [role, { key: this.draw(), untilMs }])),
+      revoke: revoke.map(role => thumbprint(this.key(role).public)),
+    }
+    this.goOn(makeDelegate(this.chain, this.key('admin'), about, this.world.wallMs))
+  }
+
+  goOn(event: Uint8Array): void {
+    const orgs = this.world.members.map(({ org }) => org).filter(org => this.store.has(KEY.partner(org)))
+    this.input({ type: 'identity', event, orgs })
   }
 
   witnesses: CID[] = []
@@ -232,11 +269,11 @@ export class World {
   }
 
   pair(inviter: Member, joiner: Member): void {
-    const node = inviter.env.keys.node.public
+    const node = inviter.key('node').public
     const invited = inviter.input({ type: 'invite', forWhom: 'x', expiresMs: this.wallMs + 3_600_000, node })
     const ticket = parseTicket((invited as Extract<Answer, { type: 'ticket' }>).ticket)
     const hello = joiner.input({ type: 'join', ticket }) as Extract<Answer, { type: 'hello' }>
-    const reply = inviter.input({ type: 'hello', node: joiner.env.keys.node.public, hello: hello.hello })
+    const reply = inviter.input({ type: 'hello', node: joiner.key('node').public, hello: hello.hello })
     joiner.input({ type: 'welcomed', ticket, hello: (reply as Extract<Answer, { type: 'hello' }>).hello })
     inviter.input({ type: 'connected', org: joiner.org })
     joiner.input({ type: 'connected', org: inviter.org })

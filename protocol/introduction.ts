@@ -1,0 +1,132 @@
+/**
+ * Who a partner is, now: what each side says of itself first on a connection and whenever it changes.
+ *
+ *     one side                                       its partner
+ *                -- hello {versions, addresses, witnesses} -->
+ *                -- identity/events {events} -->     checks each new one, keeps them
+ *
+ * A node whose key was rotated while its partner was away is a stranger to it, and says who it is over the stranger's stream:
+ *
+ *                -- hello/again {versions, org, events} -->   a partner whose events name the key of this connection
+ *                <-- hello/known {version, events} --         and the same of the other side
+ *                <-- hello/refused {code} --
+ */
+import { equal } from '../crypto/bytes.ts'
+import { encode } from '../crypto/cbor.ts'
+import { ProtocolError } from './error.ts'
+import * as heads from './heads.ts'
+import {
+  type Chain,
+  eventsOf,
+  extendChain,
+  further,
+  isNodeKey,
+  isRefused,
+  type Refused,
+} from './identity-chain.ts'
+import { KEY } from './layout.ts'
+import { type Context, type Partner, sentence, violation } from './machine.ts'
+import type { HelloMessage, Message, MessageOf } from './message.ts'
+import { nothing, type Output } from './output.ts'
+import * as pairing from './pairing.ts'
+
+type HelloOf<T extends HelloMessage['t']> = Extract<HelloMessage, { t: T }>
+
+/** First on each connection. */
+export function introduce(org: string, context: Context): Output {
+  const output = nothing()
+  const { addresses, witnesses } = context
+  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
+  const all = [hello, ...tell(context.self.chain), ...heads.show(context), ...heads.tellForks(context)]
+  output.sends.push(...all.map(message => ({ to: org, message })))
+  return output
+}
+
+export function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
+  const { addresses, witnesses } = message
+  return changed(context.partner(from)!, { addresses, witnesses })
+}
+
+const tell = (chain: Chain): Message[] =>
+  chain.events.length > 0 ? [{ t: 'identity/events', events: eventsOf(chain) }] : []
+
+/** A partner tells its identity events: as many as are known, or more. */
+export function told(from: string, { t, events }: MessageOf<'identity/events'>, context: Context): Output {
+  const partner = context.partner(from)!
+  const chain = further(partner.chain, events)
+  if (isRefused(chain)) return violation(from, t, chain.code, chain.reason).output
+  return changed(partner, { chain })
+}
+
+function changed(partner: Partner, change: Partial<Partner>): Output {
+  const value = pairing.encodePartner({ ...partner, ...change })
+  return equal(value, pairing.encodePartner(partner))
+    ? nothing()
+    : {
+        ...nothing(),
+        writes: [{ key: KEY.partner(partner.org), value }],
+        events: [{ type: 'partner', org: partner.org }],
+      }
+}
+
+// The own identity goes on.
+
+/** Takes an event of the own identity and tells these partners. Throws the code of an event that does not continue it. */
+export function goOn(event: Uint8Array, orgs: string[], context: Context): Output {
+  const chain = extendChain(context.self.chain, event)
+  if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
+  const before = context.get(KEY.events)
+  const value = encode(eventsOf(chain))
+  return {
+    ...nothing(),
+    writes: [{ key: KEY.events, value, if: before ? { equals: before } : 'absent' }],
+    sends: orgs.flatMap(to => tell(chain).map(message => ({ to, message }))),
+    events: [{ type: 'identity', n: chain.events.length }],
+  }
+}
+
+// Of partners who met last under other node keys.
+
+export const again = (context: Context): HelloMessage => ({
+  t: 'hello/again',
+  versions: pairing.VERSIONS,
+  org: context.self.id,
+  events: eventsOf(context.self.chain),
+})
+
+/** A stranger says that it is a partner. `node` is the key that the connection proved. */
+export function met(
+  hello: HelloOf<'hello/again'>,
+  node: Uint8Array,
+  context: Context,
+): { output: Output; answer: HelloMessage } {
+  const refuse = (code: string, why: string) => ({
+    output: nothing(),
+    answer: { t: 'hello/refused', code, text: sentence(why) } as const,
+  })
+  const version = pairing.VERSIONS.find(each => hello.versions.includes(each))
+  if (version === undefined) return refuse('UNKNOWN_VERSION', `this node speaks version ${pairing.VERSIONS}`)
+  const partner = context.partner(hello.org.toString())
+  if (!partner) return refuse('NOT_ADMITTED', 'this organisation is no partner here')
+  const chain = recognised(partner, hello.events, node)
+  if (isRefused(chain)) return refuse(chain.code, chain.reason)
+  const answer: HelloMessage = { t: 'hello/known', version, events: eventsOf(context.self.chain) }
+  return { output: changed(partner, { chain }), answer }
+}
+
+/** The answer of a partner that was asked whether it knows this node. Throws the code of a refusal. */
+export function known(org: string, hello: HelloMessage, node: Uint8Array, context: Context): Output {
+  const partner = context.partner(org)
+  if (!partner) throw new ProtocolError('NOT_FOUND', `${org} is not a partner of this home`)
+  if (hello.t === 'hello/refused') throw new ProtocolError('NOT_ADMITTED', hello.text)
+  if (hello.t !== 'hello/known') throw new ProtocolError('OUT_OF_ORDER', 'the answer is no hello/known')
+  const chain = recognised(partner, hello.events, node)
+  if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
+  return changed(partner, { chain })
+}
+
+function recognised(partner: Partner, events: Uint8Array[], node: Uint8Array): Chain | Refused {
+  const chain = further(partner.chain, events)
+  if (isRefused(chain) || isNodeKey(chain, node)) return chain
+  return { code: 'SIGNATURE_INVALID', reason: 'the identity does not delegate the key of this connection' }
+}
