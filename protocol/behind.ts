@@ -42,7 +42,7 @@ export function claim(
   const known = claims.find(each => each.org === org)
   if (proven || (known && known.size === size && equal(known.root, root))) return nothing()
   const all = [...claims.filter(each => each.org !== org), { org, size, root }]
-  const groups = quorums(context.get, Number.MAX_SAFE_INTEGER)?.groups ?? []
+  const groups = quorums(context.get, Number.MAX_SAFE_INTEGER)
   const isProven = groups.some(({ seats, f }) => all.filter(each => seats.includes(each.org)).length > f)
   const output = nothing()
   output.writes.push({ key: KEY.behind, value: encodeState({ claims: all, proven: isProven }) })

@@ -10,7 +10,7 @@
  * The first committee counts when all its seats have cosigned a head over the entry that names it, a later one when q of
  * the old and q of the new have. Until then, and from then on, no head is signed without their promises (promise.ts).
  */
-import { equal, text, u64 } from '../crypto/bytes.ts'
+import { equal, readU64, text, u64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { encodeSigned, recordId, type Signature } from '../crypto/statement.ts'
@@ -133,32 +133,30 @@ export function cosigners(context: Pick<Context, 'get' | 'witnesses'>): string[]
 
 /** Whether an organisation has a seat in the own committee, in force or named. */
 export const isMember = (org: string, get: Get): boolean =>
-  quorums(get, Number.MAX_SAFE_INTEGER)?.groups.some(({ seats }) => seats.includes(org)) ?? false
+  quorums(get, Number.MAX_SAFE_INTEGER).some(({ seats }) => seats.includes(org))
 
 /** So many of these must have promised a head before it is signed (RULES D1). */
 export interface Quorum {
+  /** The committee that they have signed. */
+  id: CID
   seats: string[]
   need: number
   f: number
 }
 
-/** Whose promises a head of `size` needs; nobody's before the first committee is named. */
-export function quorums(get: Get, size: number): { id: CID; groups: Quorum[] } | undefined {
+/** Whose promises a head of `size` needs; nobody's before the first committee is named. The committee to follow comes last. */
+export function quorums(get: Get, size: number): Quorum[] {
   const { now, next } = readSeating(get)
   const current = now && open(now)
   const coming = next && size > next.index ? open(next.record) : undefined
-  const last = coming ?? current
-  if (!last) return undefined
-  const group = ({ payload }: Stored<Committee>, need = payload.q): Quorum => ({
+  const group = ({ id, payload }: Stored<Committee>, need = payload.q): Quorum => ({
+    id,
     seats: payload.seats.map(String),
     need,
     f: payload.f,
   })
-  if (!coming) return { id: last.id, groups: [group(last)] }
-  return {
-    id: last.id,
-    groups: current ? [group(current), group(coming)] : [group(coming, coming.payload.n)],
-  }
+  const due = current ? [group(current)] : []
+  return coming ? [...due, group(coming, current ? coming.payload.q : coming.payload.n)] : due
 }
 
 export const isReached = (groups: Quorum[], by: string[]): boolean =>
@@ -295,7 +293,7 @@ function named(
  * What a head with its cosignatures settles: whether it is final, which makes it the newest that anybody may see, and whether
  * the committee that it names comes into force.
  */
-export function settle(s: Seating, size: number, note: Uint8Array): Step<Seating> {
+export function settle(s: Seating, size: number, note: Uint8Array, get: Get): Step<Seating> {
   const names = new Set(parseNote(text(note)).lines.map(line => line.name.split('/')[0]))
   const current = s.now && open(s.now)
   const coming = s.next && size > s.next.index ? open(s.next.record) : undefined
@@ -305,7 +303,8 @@ export function settle(s: Seating, size: number, note: Uint8Array): Step<Seating
   const counts = coming && count(coming) >= (current ? coming.payload.q : coming.payload.n)
   if (!isFinal || (coming ? !counts : !current)) return stay()
   const step = stay<Seating>(coming ? { now: s.next!.record } : s)
-  step.output.writes.push({ key: KEY.publicHead, value: u64(size) })
+  const known = get(KEY.publicHead)
+  if (!known || readU64(known)! < size) step.output.writes.push({ key: KEY.publicHead, value: u64(size) })
   if (coming) step.output.events.push({ type: 'committee', number: coming.payload.number })
   return step
 }

@@ -114,6 +114,10 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'opened':
     case 'judged':
       return deliver(state, input.machine, input, context)
+    case 'committee':
+      return seating(state, s => committees.propose(s, input, context), context)
+    case 'seat':
+      return { state, output: seated(input.org, seat => committees.agree(seat, input.org, context), context) }
     default: {
       const { machines, answer, reading, entry, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
@@ -291,7 +295,9 @@ function settled(done: PeerStep, size: number, context: Context): PeerStep {
   const seen = over(context, done.output)
   const note = seen.get(KEY.head(size))
   if (!note || !seen.get(KEY.seating)) return done
-  const then1 = then(done, context, (next, now) => seating(next, s => committees.settle(s, size, note), now))
+  const then1 = then(done, context, (next, now) =>
+    seating(next, s => committees.settle(s, size, note, now.get), now),
+  )
   const then2 = then(then1, context, (next, now) => seating(next, s => committees.follow(s, now), now))
   return signed(then2, context)
 }

@@ -40,8 +40,7 @@ export const PROMISE = 'promise'
 
 /** Whether the draft may be signed: as many members as it takes hold it, or the log has none yet. */
 export function isPromised({ tail, given }: Draft, { get }: Pick<Context, 'get'>): boolean {
-  const due = quorums(get, tail.range.size)
-  return !due || isReached(due.groups, given)
+  return isReached(quorums(get, tail.range.size), given)
 }
 
 /** Asks all members who do not hold the draft yet, and arms the timer; `only` one of them who was just met. */
@@ -53,14 +52,17 @@ export function ask(
 ): { draft: Draft; output: Output } {
   const output = nothing()
   const { size } = draft.tail.range
-  const due = quorums(context.get, size)
-  const seats = new Set(due?.groups.flatMap(group => group.seats))
-  for (const to of only === undefined ? seats : [only]) {
-    if (!due || !seats.has(to) || draft.given.includes(to) || !context.partner(to)) continue
+  // Who sits in both is asked as a member of the committee to follow.
+  const seats = new Map(
+    quorums(context.get, size).flatMap(({ id, seats }) => seats.map(org => [org, id] as const)),
+  )
+  for (const [to, committee] of seats) {
+    const isAsked = only === undefined || only === to
+    if (!isAsked || draft.given.includes(to) || !context.partner(to)) continue
     const old = Math.min(heldBy(to, context), size)
     const path = proveExtension(ledger, context.get, old, size)
     const root = rootOf(draft.tail.range)
-    output.sends.push({ to, message: { t: 'promise/ask', committee: due.id, old, size, root, path } })
+    output.sends.push({ to, message: { t: 'promise/ask', committee, old, size, root, path } })
   }
   if (only !== undefined) return { draft, output }
   output.deadlines.push({ machine: PROMISE, atMs: resendAt(context.now, draft.sent) })
@@ -87,7 +89,8 @@ export function answered(
   const before = heldBy(from, context)
   const output = holds(from, message, context)
   if (!draft) return { output }
-  if (size >= draft.tail.range.size) return { draft: { ...draft, given: [...draft.given, from] }, output }
+  if (size >= draft.tail.range.size)
+    return { draft: { ...draft, given: [...new Set([...draft.given, from])] }, output }
   // The size that was counted on already: a late answer to a copy. The timer asks again.
   const isLate = message.t === 'promise/given' || message.status !== 409 || size === before
   if (isLate || draft.again.includes(from)) return { draft, output }

@@ -150,12 +150,13 @@ function refused(
   if (s.sentSize === undefined) return stay(s)
   if (!isOurs(message, ledger, context.get) && isMember(s.org, context.get))
     return { ...stay(s), output: claim(s.org, message, context) }
+  const beyond = message.status === 409 && message.size > s.sentSize
+  // A member has promised more than this head: it cosigns the next one.
+  if (beyond && isMember(s.org, context.get)) return rest({ ...idle(s), held: message.size })
   // The size that this side counts on already: the late answer to a copy of an earlier message. The timer sends again.
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
     return send({ ...s, held: message.size, sent: 0 }, ledger, context)
-  // A member has promised more than this head: it cosigns the next one.
-  if (message.status === 409 && isMember(s.org, context.get)) return rest({ ...idle(s), held: message.size })
   const stuck = sentence(`${message.status} at size ${message.size}: ${message.text}`)
   const step = rest({ ...idle(s), stuck })
   step.output.events.push({

@@ -75,6 +75,8 @@ export class SimNode {
   readonly disk = new Disk()
   readonly admitted = new Set<string>()
   witnesses: CID[] = []
+  /** Takes the seats that others offer. */
+  sits = true
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
   driftPpm = 0
@@ -106,7 +108,7 @@ export class SimNode {
       },
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
-      sits: () => true,
+      sits: () => this.sits,
     }
   }
 
