@@ -9,12 +9,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cidOf } from '../crypto/cid.ts'
 import { leafHash, rootOf, verifyInclusion } from '../crypto/merkle.ts'
-import { freshSeed } from '../node/entropy.ts'
+import { openBodyKeys } from '../node/body-keys.ts'
 import { openStore, type Store } from '../node/store.ts'
 import { readEntries, readEntryAt } from '../protocol/kept.ts'
 import { emptyLedger, type Ledger, loadLedger, provePresence, record } from '../protocol/ledger.ts'
 import { emptyTail, readBack } from '../protocol/log.ts'
 import type { Stored } from '../protocol/record.ts'
+import { slotsOver } from '../protocol/slots.ts'
 import { type Figure, figure, type Result } from './harness.ts'
 
 const RECORD_BYTES = 200
@@ -52,12 +53,14 @@ export async function entries(sizes: number[]): Promise<Result> {
 
 async function grow(dir: string, from: Ledger, size: number): Promise<{ ledger: Ledger; perSecond: number }> {
   await using store = await openStore(dir, { create: from.tail.range.size === 0, onFailure: fail })
+  await using keys = await openBodyKeys(`${dir}.keys`)
+  const slots = slotsOver(keys)
   let ledger = from
   let ms = 0
   while (ledger.tail.range.size < size) {
     const batch = records(BATCH)
     const start = performance.now()
-    const next = record(ledger, batch, Date.now(), freshSeed())
+    const next = record(ledger, batch, Date.now(), slots)
     await new Promise<void>(resolve => store.commit(next.writes, resolve))
     ms += performance.now() - start
     ledger = next.ledger

@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { Level } from 'level'
 import { cidOf } from '../crypto/cid.ts'
-import { freshSeed } from '../node/entropy.ts'
+import { openBodyKeys } from '../node/body-keys.ts'
 import { openStore, type Store } from '../node/store.ts'
 import { KEY } from '../protocol/layout.ts'
 import { emptyLedger, type Ledger, record } from '../protocol/ledger.ts'
 import type { Stored } from '../protocol/record.ts'
+import { type Slots, slotsOver } from '../protocol/slots.ts'
 import { interleaved, join, type Result } from './harness.ts'
 
 const RECORD_BYTES = 200
@@ -53,10 +54,10 @@ function records(count: number): Stored[] {
 }
 
 /** Appends in one turn and resolves when it is durable, as the driver does. */
-function appender(store: Store): (batch: Stored[]) => Promise<void> {
+function appender(store: Store, slots: Slots): (batch: Stored[]) => Promise<void> {
   let ledger: Ledger = emptyLedger()
   return batch => {
-    const next = record(ledger, batch, Date.now(), freshSeed())
+    const next = record(ledger, batch, Date.now(), slots)
     ledger = next.ledger
     return new Promise(resolve => {
       if (!store.commit(next.writes, resolve)) throw new Error('the log moved under its only writer')
@@ -68,8 +69,9 @@ const appendBatches = (entries: number): Promise<number> =>
   inFolder(async folder => {
     const all = records(entries)
     await using store = await openStore(folder, { create: true, onFailure: fail })
-    const append = appender(store)
-    return timed(entries, async () => {
+    await using keys = await openBodyKeys(`${folder}.keys`)
+    const append = appender(store, slotsOver(keys))
+    return await timed(entries, async () => {
       for (let i = 0; i < entries; i += BATCH) await append(all.slice(i, i + BATCH))
     })
   })
@@ -78,8 +80,9 @@ const appendConcurrently = (entries: number): Promise<number> =>
   inFolder(async folder => {
     const all = records(entries)
     await using store = await openStore(folder, { create: true, onFailure: fail })
-    const append = appender(store)
-    return timed(entries, () => byCallers(all, each => append([each])))
+    await using keys = await openBodyKeys(`${folder}.keys`)
+    const append = appender(store, slotsOver(keys))
+    return await timed(entries, () => byCallers(all, each => append([each])))
   })
 
 type KeyOf = (record: Stored, index: number) => string

@@ -17,12 +17,14 @@ import { ownChain, privateKey } from '../protocol/context.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
-import { witnessKey } from '../protocol/tlog.ts'
+import { stockWitnesses } from '../protocol/stock.ts'
+import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { secretKey } from './driver.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
+import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -49,6 +51,9 @@ const STATUS: Record<string, number> = {
   QUOTA_EXCEEDED: 409,
   RESTORED_BEHIND: 409,
   LOG_CLOSED: 403,
+  EVENT_REPLAYED: 409,
+  KEY_UNKNOWN: 404,
+  KEYS_MISSING: 404,
   ADDRESS_IN_USE: 409,
   OFFER_EXPIRED: 410,
   AGREEMENT_ENDED: 410,
@@ -206,6 +211,19 @@ function routes(app: FastifyInstance, node: Node): void {
     await driver.submit({ type: 'accept', origin, key })
     return witnessing(node)
   })
+  app.post('/v1/witnessing/asked', async request => {
+    await driver.submit({ type: 'stock', ...schema.askWitnessRequest.parse(request.body) })
+    return witnessing(node)
+  })
+  app.post('/v1/witnessing/asked/remove', async request => {
+    await driver.submit({ type: 'drop-stock', ...schema.dropWitnessRequest.parse(request.body) })
+    return witnessing(node)
+  })
+
+  app.get('/v1/keys', () => keysView(node))
+  app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
+  app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
+  app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
 
   app.post('/v1/packets', request => publish(node, schema.publishRequest.parse(request.body)))
   app.get('/v1/assets', async () => ({ items: await views.assets() }))
@@ -357,8 +375,15 @@ async function statusOf(node: Node): Promise<schema.Status> {
 /** What this node witnesses of other kinds: where, under which key, which logs. */
 const witnessing = async (node: Node): Promise<schema.Witnessing> => ({
   key: witnessKey(ownChain(node.env)) ?? '',
+  logKey: logKey(ownChain(node.env)) ?? '',
   ...(node.witnessServer ? { url: node.witnessServer.url } : {}),
   logs: await node.views.foreignLogs(),
+  asked: stockWitnesses(node.env).map(({ name, url, size, problem }) => ({
+    name,
+    url,
+    cosignedSize: size,
+    ...(problem ? { problem } : {}),
+  })),
 })
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
@@ -373,7 +398,7 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: 'waybill forks',
   }))
-  return [...behindOf(node), ...stuck, ...none, ...forked, ...node.problems]
+  return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
 }
 
 /** Members of the committee hold heads that this store does not have: it only reads (RULES D1). */

@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, stringify, TomlError } from 'smol-toml'
 import { z } from 'zod'
+import { BUNDLE_ENTRIES } from '../protocol/kept.ts'
+import { PAD_ENTRIES } from '../protocol/limits.ts'
 import { writeFileDurable } from './file.ts'
 import { listenAddress } from './schema.ts'
 
@@ -18,6 +20,8 @@ const schema = z.strictObject({
   seats: z.enum(['auto', 'person']).default('auto'),
   /** Where this node witnesses logs of other kinds over HTTP, as host:port; left out, it does not. */
   witnessListen: listenAddress.optional(),
+  /** The size of each head of the log is a multiple of this; 1 tells it exactly. */
+  pad: z.number().int().min(1).max(BUNDLE_ENTRIES).default(PAD_ENTRIES),
 })
 export type Config = z.infer<typeof schema>
 
@@ -31,6 +35,8 @@ export const paths = (home: string) => ({
   config: join(home, 'config.toml'),
   keys: join(home, 'keys'),
   store: join(home, 'store'),
+  /** The keys of the bodies in the store, a slot each; never in a copy of the store. */
+  bodyKeys: join(home, 'bodies.keys'),
   identity: join(home, 'identity.waybill-id'),
   token: join(home, 'token'),
   api: join(home, 'api.json'),

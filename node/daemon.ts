@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import pino, { type Logger } from 'pino'
-import { text } from '../crypto/bytes.ts'
+import { equal, text } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { seal } from '../crypto/seal.ts'
 import { selfTest } from '../crypto/selftest.ts'
-import type { Env } from '../protocol/context.ts'
+import { type Env, ownChain } from '../protocol/context.ts'
+import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
-import { keyOf } from '../protocol/identity.ts'
+import { everStood } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
 import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
 import type { Partner } from '../protocol/machine.ts'
@@ -24,18 +25,23 @@ import {
   type Message,
 } from '../protocol/message.ts'
 import { parseTicket } from '../protocol/pairing.ts'
+import { slotsOver } from '../protocol/slots.ts'
+import { Acquaintance } from './acquaintance.ts'
 import { serveApi } from './api.ts'
+import { openBodyKeys } from './body-keys.ts'
 import { type Config, hasHome, paths, readConfig, writeConfig } from './config.ts'
 import { type ContentFiles, openContentFiles } from './content.ts'
 import { Driver, secretKey } from './driver.ts'
 import { Exchange } from './exchange.ts'
 import { sweepTemporary, writeFileDurable } from './file.ts'
 import { Gatherer } from './gather.ts'
-import { acquireHome, checkName, ensureToken, HomeError, makeHome, readSelf, signingKeys } from './home.ts'
-import { openKeystore, openSecret } from './keystore.ts'
+import { acquireHome, checkName, ensureToken, HomeError, makeHome, readSelf } from './home.ts'
+import { Keyring, standing } from './keyring.ts'
+import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { StockWitnesses } from './stock-witness.ts'
 import { openStore, type Store } from './store.ts'
 import { Views } from './views.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
@@ -139,7 +145,10 @@ export class Node {
   readonly driver: Driver
   readonly exchange: Exchange
   readonly views: Views
+  readonly ring: Keyring
+  readonly #acquaintance: Acquaintance = new Acquaintance(this)
   readonly #gatherer: Gatherer = new Gatherer(this)
+  readonly #stock: StockWitnesses
   /** What a person should look at, newest last. */
   readonly problems: { code: string; text: string }[] = []
   readonly openSecret: (handle: string, sealed: Uint8Array) => Uint8Array
@@ -150,6 +159,7 @@ export class Node {
   /** Where logs of other kinds are witnessed; absent while they are not. */
   witnessServer: WitnessServer | undefined
   onStop: (error?: Error) => void = () => {}
+  #reopen: () => Promise<void> = async () => {}
   #config: Config
   #gossiping: NodeJS.Timeout | undefined
   /** Partners whose log was seen to grow since the last round of gossip. */
@@ -167,8 +177,10 @@ export class Node {
     store: Store,
     content: ContentFiles,
     env: Env,
-    homeKey: Uint8Array,
+    ring: Keyring,
   ) {
+    const homeKey = ring.home
+    this.ring = ring
     this.home = home
     this.log = log
     this.store = store
@@ -197,6 +209,7 @@ export class Node {
       onProgress: (agreement, bytes) =>
         this.received.set(agreement, (this.received.get(agreement) ?? 0) + bytes),
     })
+    this.#stock = new StockWitnesses(this.driver)
     this.views = new Views(store, env)
   }
 
@@ -204,7 +217,7 @@ export class Node {
     const at = paths(home)
     const config = readConfig(home)
     const log = pino({ level: options.logLevel ?? 'info', base: null }, pino.destination(2))
-    const keys = await openKeystore(at.keys, options.passphrase, { root: false })
+    const ring = await Keyring.open(at.keys, options.passphrase)
     const self = await readSelf(home)
     let fatal = (_error: Error): void => {}
     const store = await openStore(at.store, {
@@ -212,41 +225,62 @@ export class Node {
       onFailure: error => fatal(error),
     })
     undo.defer(() => store.close())
+    const bodyKeys = await openBodyKeys(at.bodyKeys)
+    undo.use(bodyKeys)
     const content = await openContentFiles(home)
     undo.use(content)
     const env: Env = {
       self,
       get: key => store.get(key),
-      keys: signingKeys(keys),
+      slots: slotsOver(bodyKeys),
+      keys: ring.keys,
+      drawn: ring.drawn,
       seal: (handle, to, info, seed) => {
         const sealed = store.get(secretKey(handle))
-        return sealed && seal(to, info, openSecret(keys.home, handle, sealed), seed)
+        return sealed && seal(to, info, openSecret(ring.home, handle, sealed), seed)
       },
       witnesses: () => [],
       addresses: () => [],
       sits: () => true,
+      pad: config.pad,
     }
-    const node = new Node(home, config, log, store, content, env, keys.home)
+    env.keys = keysOf(env, at.keys)
+    const node = new Node(home, config, log, store, content, env, ring)
     fatal = error => node.#fatal(error)
     undo.defer(async () => {
       clearTimeout(node.#gossiping)
       node.#gatherer.stop()
+      node.#acquaintance.stop()
+      node.#stock.stop()
       node.exchange.stop()
       node.driver.stop()
       await store.idle().catch(() => {})
     })
-    await node.#begin(keys.node, options, undo)
+    await node.#begin(options, undo)
     return node
   }
 
-  async #begin(seed: Uint8Array, options: DaemonOptions, undo: AsyncDisposableStack): Promise<void> {
+  async #begin(options: DaemonOptions, undo: AsyncDisposableStack): Promise<void> {
     if (!this.store.get(KEY.tail)) await this.driver.submit({ type: 'init' })
     if (!existsSync(join(this.home, BEGUN)))
       await writeFileDurable(join(this.home, BEGUN), new Uint8Array(0), 0o600)
     await this.content.sweep(hex => this.store.get(`root/${hex}`) !== undefined)
     for (const partner of await this.views.partners()) this.#admit(partner)
+    await this.#openNetwork(options.listen)
+    undo.defer(() => this.network.stop())
+    this.#reopen = () => this.#openNetwork(options.listen)
+    await this.#witnessAgain()
+    undo.defer(() => this.witnessServer?.close())
+    const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
+    this.apiUrl = api.url
+    undo.defer(() => rm(paths(this.home).api, { force: true }))
+    undo.defer(() => api.close())
+  }
+
+  /** Under the node key that stands, where the node listened before. */
+  async #openNetwork(asked: string[] | undefined): Promise<void> {
     const network = {
-      seed,
+      seed: this.env.keys.node.seed,
       admitted: (peerId: string) => this.#orgs.has(peerId),
       onMessage: (peerId: string, bytes: Uint8Array) => this.#receive(peerId, bytes),
       onHello: (peerId: string, bytes: Uint8Array) => this.#hello(peerId, bytes),
@@ -256,18 +290,24 @@ export class Node {
     } satisfies Omit<NetworkOptions, 'listen'>
     this.network = await openWhereKnown(
       this.home,
-      options.listen ?? this.#config.listen,
+      asked ?? this.#config.listen,
       listen => openNetwork({ ...network, listen }),
       listen => this.log.warn({ listen }, 'another program listens there; trying the next'),
     )
-    undo.defer(() => this.network.stop())
     for (const partner of await this.views.partners()) this.#admit(partner)
-    await this.#witnessAgain()
-    undo.defer(() => this.witnessServer?.close())
-    const api = await serveApi(this, options.apiPort ?? this.#config.apiPort)
-    this.apiUrl = api.url
-    undo.defer(() => rm(paths(this.home).api, { force: true }))
-    undo.defer(() => api.close())
+  }
+
+  /** Continues the own identity, tells the partners, and goes on under the keys that stand now. */
+  async goOn(event: Uint8Array): Promise<void> {
+    const before = this.env.keys.node.public
+    const orgs = (await this.views.partners()).map(({ org }) => org)
+    await this.driver.submit({ type: 'identity', event, orgs })
+    this.env.keys = keysOf(this.env, this.home)
+    if (equal(before, this.env.keys.node.public)) return
+    await this.network.stop()
+    await this.#reopen()
+    await this.#tellApi()
+    for (const peerId of this.#orgs.keys()) this.greet(peerId)
   }
 
   /** Takes up what was open, and tells where the API is: from here on the node is ready. */
@@ -277,17 +317,28 @@ export class Node {
     for (const partner of await this.views.partners()) this.#admit(partner)
     await this.driver.start()
     await this.saveTrust()
-    const api = { schema: 'waybill.api/1', url: this.apiUrl, pid: process.pid, peer: this.network.peerId }
-    await writeFileDurable(paths(this.home).api, new TextEncoder().encode(JSON.stringify(api)), 0o600)
+    await this.#tellApi()
     for (const peerId of this.#orgs.keys()) this.greet(peerId)
+    this.#acquaintance.start()
     await this.#gatherer.start()
     this.#gossipLater()
   }
 
+  async #tellApi(): Promise<void> {
+    const api = { schema: 'waybill.api/1', url: this.apiUrl, pid: process.pid, peer: this.network.peerId }
+    await writeFileDurable(paths(this.home).api, new TextEncoder().encode(JSON.stringify(api)), 0o600)
+  }
+
   // Partners.
 
+  /** A partner is admitted under its node key that stands, and no other. */
   #admit(partner: Partner): string {
     const peerId = peerIdOf(partner)
+    const before = this.#peers.get(partner.org)
+    if (before && before !== peerId) {
+      this.#orgs.delete(before)
+      this.network?.forget(before)
+    }
     this.#orgs.set(peerId, partner.org)
     this.#peers.set(partner.org, peerId)
     this.network?.learn(peerId, partner.addresses)
@@ -412,22 +463,17 @@ export class Node {
   reading(): {
     self: Env['self']
     get: Env['get']
+    slots: Env['slots']
     partner(org: string): Partner | undefined
     witnesses: CID[]
   } {
     return {
       self: this.env.self,
       get: this.env.get,
+      slots: this.env.slots,
       partner: org => this.views.partner(org),
       witnesses: this.env.witnesses(),
     }
-  }
-
-  /** Every entry of the own log is under a head that is final, or has no witness to wait for. */
-  isSettled(): boolean {
-    const { words, final, headSize } = this.views.position()
-    const covered = headSize === this.driver.state.ledger.tail.range.size
-    return covered && (final || words === 'recorded, unwitnessed')
   }
 
   headSize(): number {
@@ -512,5 +558,16 @@ export class Node {
   }
 }
 
-const peerIdOf = (partner: Partner): string =>
-  peerIdFromPublicKey(publicKeyFromRaw(keyOf(partner.identity, 'node'))).toString()
+/** The peer id of the node key that stands; a partner without one keeps the last, under which nobody is recognised. */
+const peerIdOf = ({ chain }: Partner): string =>
+  peerIdFromPublicKey(publicKeyFromRaw(everStood(chain, 'node')[0]!.key)).toString()
+
+/** The keys that stand, of those that are here. */
+function keysOf(env: Env, path: string): Env['keys'] {
+  try {
+    return standing(ownChain(env), env)
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    throw new HomeError('HOME_DAMAGED', `${path}: ${error.message}: are these keys older than the store?`)
+  }
+}

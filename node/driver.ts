@@ -74,7 +74,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   /** Takes up every machine that had not ended when the node stopped. */
   async start(): Promise<void> {
     const open = await this.#options.store.list(KEY.opens)
-    for (const machine of [...open.map(([key]) => key.slice(KEY.opens.length)), 'log'])
+    for (const machine of [...open.map(([key]) => key.slice(KEY.opens.length)), 'log', 'stock'])
       await this.submit({ type: 'start', machine })
   }
 
@@ -175,7 +175,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   #leaves(from: number, to: number): void {
     const kept = [...readEntries(key => this.#options.store.getDurable(key), from, to)]
     const entries = kept.map(({ entry }) => entry)
-    if (entries.length === to - from) this.#background({ type: 'leaves', entries })
+    if (entries.length === to - from) this.#background({ type: 'leaves', from, entries })
     else
       this.#fatal(new DriverError('STORE_INCONSISTENT', `entry ${from + entries.length} is not in the store`))
   }

@@ -10,7 +10,10 @@ import { collectConsent, collectDelivery, recordsOf } from '../protocol/collect.
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
 import { formatEvidence } from '../protocol/evidence.ts'
+import { bestHead } from '../protocol/heads.ts'
+import { indexOf } from '../protocol/kept.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
+import { HEAD_BEAT_MS } from '../protocol/limits.ts'
 import { committeeOf } from '../protocol/trust.ts'
 import type { Node } from './daemon.ts'
 import { secretKey } from './driver.ts'
@@ -19,8 +22,8 @@ import { secretKey } from './driver.ts'
 const WAIT_MS = 2_000
 const ASK_AGAIN_MS = 100
 const ANSWER_MS = 1_000
-/** After a delivery, when its heads have been signed and cosigned; then while they have not. */
-const FIRST_MS = 500
+/** After a delivery, when the beat has brought heads that are cosigned: nobody waits, so none is asked for. */
+const FIRST_MS = HEAD_BEAT_MS * 1.5 + 500
 const AGAIN_MS = 5_000
 
 /** The evidence file of one delivered packet. */
@@ -66,7 +69,7 @@ async function gathered(node: Node, org: string, records: CID[]): Promise<{ thei
       keepProofs(node, key, reply)
     }
     const given = theirs ? { theirs } : {}
-    if (theirs && isWhole(theirs) && node.isSettled()) return given
+    if ((await isSettled(node, records)) && theirs && isWhole(theirs)) return given
     const heads = `${node.headSize()} ${theirs?.note?.split('\n')[1]}`
     if (waited.get(org) === heads) return given
     if (performance.now() >= end) {
@@ -75,6 +78,15 @@ async function gathered(node: Node, org: string, records: CID[]): Promise<{ thei
     }
     await new Promise(resolve => setTimeout(resolve, ASK_AGAIN_MS))
   }
+}
+
+/** Whether these records stand under an own head that is cosigned. A head over what no head covers is made at once. */
+async function isSettled(node: Node, records: CID[]): Promise<boolean> {
+  const { get } = node.env
+  const size = Math.max(0, ...records.map(id => (indexOf(get, id) ?? -1) + 1))
+  const head = bestHead(node.reading(), size)
+  if (!head) await node.driver.submit({ type: 'head' })
+  return head !== undefined && isCosigned({ note: text(head.note), witnesses: node.witnesses })
 }
 
 function keptProofs(node: Node, key: string): ProofReply | undefined {
@@ -175,7 +187,7 @@ const proofsKey = (org: string, records: CID[]): string => KEY.proofs(org, cidOf
 const isWhole = (reply: ProofReply): boolean => !reply.pending && isCosigned(reply)
 
 /** Whether a head has as many cosignatures of the witnesses named as make it final. */
-function isCosigned({ note, witnesses }: ProofReply): boolean {
+function isCosigned({ note, witnesses }: { note?: string; witnesses: unknown[] }): boolean {
   if (!note) return false
   const { q } = committeeOf(witnesses.length)
   return parseNote(note).lines.length - 1 >= q

@@ -3,9 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { keyFromSeed } from '../crypto/key.ts'
 import { selfTest } from '../crypto/selftest.ts'
-import type { Env } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import { identityGenesis, makeIdentity } from '../protocol/identity.ts'
 import { beginChain } from '../protocol/identity-chain.ts'
@@ -126,16 +124,4 @@ export async function readSelf(home: string): Promise<Context['self']> {
   if (!isStored(stored)) throw new HomeError('HOME_DAMAGED', `${paths(home).identity}: ${stored.reason}`)
   const { id, payload: identity } = stored
   return { id, org: id.toString(), identity, identityBytes, chain: beginChain(stored) }
-}
-
-/** The keys that a running node signs with; the root is not among them. */
-export function signingKeys(keys: Keys): Env['keys'] {
-  const { admin, log, operation, witness, node } = keys
-  return {
-    admin: keyFromSeed(admin),
-    log: keyFromSeed(log),
-    operation: keyFromSeed(operation),
-    witness: keyFromSeed(witness),
-    node: keyFromSeed(node),
-  }
 }

@@ -11,6 +11,7 @@
 import { constants } from 'node:fs'
 import { access, mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Recipient } from 'age-encryption'
 import { aesGcmOpen, aesGcmSeal, symmetricKey } from '#sealing'
 import { concat, fromHex, text, toHex, utf8 } from '../crypto/bytes.ts'
 import { HOME_SECRET } from '../crypto/domain.ts'
@@ -83,18 +84,46 @@ export async function openKeystore(
   passphrase?: string,
   options: { root?: boolean } = {},
 ): Promise<Keys> {
-  const daily = await readKeys(join(dir, 'keys.age'), DAILY, passphrase)
+  const { keys: daily } = await readDailyKeys(dir, passphrase)
   return options.root === false ? daily : { ...daily, ...(await readRootKeys(dir, passphrase)) }
 }
 
 /** Nothing where one of the root's files was moved away. */
 async function readRootKeys(dir: string, passphrase: string | undefined): Promise<Partial<RootKeys>> {
   try {
-    return await readKeys(join(dir, 'root.age'), OFFLINE, passphrase)
+    return (await readOfflineKeys(dir, passphrase)).keys
   } catch (error) {
     if (error instanceof KeystoreError && error.code === 'KEYS_MISSING') return {}
     throw error
   }
+}
+
+/** The seeds of one of the two files, with those that were drawn to follow and may stand already. */
+export interface KeyFile<K extends string> {
+  keys: Record<K, Uint8Array>
+  drawn: Uint8Array[]
+}
+
+export const readDailyKeys = (dir: string, passphrase?: string): Promise<KeyFile<keyof DailyKeys>> =>
+  readKeys(join(dir, 'keys.age'), DAILY, passphrase)
+export const readOfflineKeys = (dir: string, passphrase?: string): Promise<KeyFile<keyof RootKeys>> =>
+  readKeys(join(dir, 'root.age'), OFFLINE, passphrase)
+
+/** Replaces a file of keys durably, under the identity or passphrase that it has. */
+export async function replaceKeys(
+  dir: string,
+  name: 'keys' | 'root',
+  { keys, drawn }: KeyFile<string>,
+  passphrase?: string,
+): Promise<void> {
+  const path = join(dir, `${name}.age`)
+  const isLocked = needsPassphrase(await readPrivate(path))
+  const key = isLocked ? passphrase : await readIdentity(identityPath(path))
+  if (key === undefined) throw new KeystoreError('KEYS_PASSPHRASE', path, 'needs a passphrase')
+  const { identityToRecipient } = await import('age-encryption')
+  const recipient = isLocked ? passphraseRecipient(key) : identityToRecipient(key)
+  await replaceFile(path, await sealed(keys, drawn, await recipient), 0o600)
+  await syncDirectory(dir)
 }
 
 /**
@@ -134,23 +163,32 @@ function secretKey(homeKey: Uint8Array): SymmetricKey {
 }
 
 async function writeKeys(path: string, keys: Record<string, Uint8Array>, passphrase?: string): Promise<void> {
-  const { Encrypter, generateX25519Identity, identityToRecipient } = await import('age-encryption')
+  if (passphrase !== undefined)
+    return replaceFile(path, await sealed(keys, [], await passphraseRecipient(passphrase)), 0o600)
+  const { generateX25519Identity, identityToRecipient } = await import('age-encryption')
+  const identity = await generateX25519Identity()
+  await replaceFile(identityPath(path), utf8(`${identity}\n`), 0o600)
+  await replaceFile(path, await sealed(keys, [], await identityToRecipient(identity)), 0o600)
+}
+
+async function sealed(
+  keys: Record<string, Uint8Array>,
+  drawn: Uint8Array[],
+  recipient: string | Recipient,
+): Promise<Uint8Array> {
+  const { Encrypter } = await import('age-encryption')
   const encrypter = new Encrypter()
-  if (passphrase === undefined) {
-    const identity = await generateX25519Identity()
-    await replaceFile(identityPath(path), utf8(`${identity}\n`), 0o600)
-    encrypter.addRecipient(await identityToRecipient(identity))
-  } else encrypter.addRecipient(await passphraseRecipient(passphrase))
+  encrypter.addRecipient(recipient)
   const hex = Object.fromEntries(Object.entries(keys).map(([name, seed]) => [name, toHex(seed)]))
-  const json = JSON.stringify({ format: FORMAT, ...hex })
-  await replaceFile(path, await encrypter.encrypt(json), 0o600)
+  const more = drawn.length > 0 ? { drawn: drawn.map(toHex) } : {}
+  return encrypter.encrypt(JSON.stringify({ format: FORMAT, ...hex, ...more }))
 }
 
 async function readKeys<K extends string>(
   path: string,
   names: readonly K[],
   passphrase: string | undefined,
-): Promise<Record<K, Uint8Array>> {
+): Promise<KeyFile<K>> {
   const file = await readPrivate(path)
   try {
     const key = needsPassphrase(file) ? passphrase : await readIdentity(identityPath(path))
@@ -167,20 +205,19 @@ function fromAge(error: AgeError, path: string, file: Uint8Array): KeystoreError
   return new KeystoreError('KEYS_DAMAGED', path, error.message)
 }
 
-function parseKeys<K extends string>(
-  plain: Uint8Array,
-  path: string,
-  names: readonly K[],
-): Record<K, Uint8Array> {
+function parseKeys<K extends string>(plain: Uint8Array, path: string, names: readonly K[]): KeyFile<K> {
   const fields = parseJson(plain)
   if (fields?.format !== FORMAT)
     throw new KeystoreError('KEYS_DAMAGED', path, `is not of the format ${FORMAT}`)
-  const seeds = names.map(name => {
-    const seed = fromHex(String(fields[name]))
+  const seedOf = (value: unknown, name: string): Uint8Array => {
+    const seed = fromHex(String(value))
     if (seed?.length !== SEED_BYTES) throw new KeystoreError('KEYS_DAMAGED', path, `has no ${name} key`)
-    return [name, seed]
-  })
-  return Object.fromEntries(seeds)
+    return seed
+  }
+  const keys = Object.fromEntries(names.map(name => [name, seedOf(fields[name], name)]))
+  const { drawn = [] } = fields
+  if (!Array.isArray(drawn)) throw new KeystoreError('KEYS_DAMAGED', path, 'has no list of drawn keys')
+  return { keys: keys as Record<K, Uint8Array>, drawn: drawn.map(each => seedOf(each, 'drawn')) }
 }
 
 function parseJson(bytes: Uint8Array): Record<string, unknown> | null {

@@ -177,16 +177,41 @@ class Network implements AsyncDisposable {
     request: Uint8Array,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
+    this.#strangers.abortUsed(peerId)
+    const open = () => this.#connections(peerId).findLast(({ status }) => status === 'open')
+    const dial = (deadline: AbortSignal) => this.#dial(peerId, usable(peerId, addresses), deadline)
+    return this.#greet(peerId, async deadline => open() ?? (await dial(deadline)), request, signal)
+  }
+
+  /** As `hello`, to whoever answers at these addresses, under whichever key. */
+  async meet(
+    addresses: string[],
+    request: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<{ peerId: string; answer: Uint8Array }> {
+    const anybody = addresses.map(address => address.replace(/\/p2p\/[^/]+$/, '')).filter(isMultiaddr)
+    let peerId = 'at this address'
+    const dial = async (deadline: AbortSignal) => {
+      const connection = await this.#dial(peerId, anybody, deadline)
+      peerId = connection.remotePeer.toString()
+      return connection
+    }
+    return { answer: await this.#greet(peerId, dial, request, signal), peerId }
+  }
+
+  async #greet(
+    peerId: string,
+    connect: (deadline: AbortSignal) => Promise<Connection>,
+    request: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
     if (request.length > limits.MAX_HELLO_BYTES)
       throw new NetworkError('FRAME_TOO_LARGE', `a hello of ${request.length} bytes`)
     const deadline = AbortSignal.any([signal, this.#stopping.signal, AbortSignal.timeout(limits.HELLO_MS)])
     let connection: Connection | undefined
     let stream: Stream | undefined
     try {
-      this.#strangers.abortUsed(peerId)
-      connection =
-        this.#connections(peerId).findLast(({ status }) => status === 'open') ??
-        (await this.#dial(peerId, usable(peerId, addresses), deadline))
+      connection = await connect(deadline)
       this.#strangers.greets(connection)
       stream = await connection.newStream(HELLO_PROTOCOL, { signal: deadline })
       const answer = firstFrame(stream, limits.MAX_HELLO_BYTES, deadline)

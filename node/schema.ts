@@ -88,13 +88,64 @@ export type ForkView = z.infer<typeof fork>
 /** Where to witness logs of other kinds; nothing ends it. */
 export const witnessingRequest = z.strictObject({ listen: listenAddress.optional() })
 export const acceptRequest = z.strictObject({ origin: z.string().max(1024), key: z.string().max(4096) })
+/** A witness over HTTP that is to cosign the own log too, by its address and verifier key. */
+export const askWitnessRequest = z.strictObject({ url: z.string().max(512), key: z.string().max(4096) })
+export const dropWitnessRequest = z.strictObject({ name: z.string().max(1024) })
 export const witnessing = z.object({
   /** The verifier key of our cosignatures, as clients of other logs take it. */
   key: z.string(),
+  /** The verifier key of the own log, as other witnesses take it. */
+  logKey: z.string(),
   url: z.string().optional(),
   logs: z.array(z.object({ origin: z.string(), keys: z.array(z.string()), size: count })),
+  /** Witnesses over HTTP that cosign the own log; they count toward no quorum. */
+  asked: z.array(
+    z.object({ name: z.string(), url: z.string(), cosignedSize: count, problem: z.string().optional() }),
+  ),
 })
 export type Witnessing = z.infer<typeof witnessing>
+
+const delegated = z.enum(['log', 'operation', 'witness', 'node'])
+/** The own identity: its keys, the newest first. `epoch` and `endedAt` are numbers of events, 0 the genesis. */
+export const keys = z.object({
+  org: id,
+  events: count,
+  lastEvent: id,
+  /** `root.age` lies in the home; it is safer elsewhere. */
+  rootHere: z.boolean(),
+  keys: z.array(
+    z.object({
+      role: z.string(),
+      thumbprint: z.string(),
+      epoch: count,
+      state: z.enum(['stands', 'ended', 'revoked']),
+      untilMs: count.optional(),
+      endedAt: count.optional(),
+    }),
+  ),
+})
+export type Keys = z.infer<typeof keys>
+export const rotateRequest = z.strictObject({
+  roles: z
+    .array(z.enum(['root', 'admin', 'log', 'operation', 'witness', 'node']))
+    .min(1)
+    .max(6),
+  /** Directory of `root.age` on the daemon's machine; left out, the home's. */
+  rootDir: z.string().max(4096).optional(),
+})
+export type RotateRequest = z.input<typeof rotateRequest>
+export const delegateRequest = z.strictObject({
+  roles: z.array(delegated).min(1).max(4),
+  /** How long the new keys live. */
+  forMs: count
+    .positive()
+    .max(100 * 366 * 86_400_000)
+    .optional(),
+})
+export type DelegateRequest = z.input<typeof delegateRequest>
+/** Roles, for the key that stands, or thumbprints from 8 digits on. */
+export const revokeRequest = z.strictObject({ keys: z.array(z.string().max(64)).min(1).max(4) })
+export type RevokeRequest = z.input<typeof revokeRequest>
 
 export const publishRequest = z.strictObject({
   title: name,

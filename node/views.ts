@@ -12,7 +12,7 @@ import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
 import { cosignatureOf } from '../protocol/identity-chain.ts'
-import { keptRecord, readEntries } from '../protocol/kept.ts'
+import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
@@ -49,7 +49,7 @@ export class Views {
   // Records.
 
   record<P>(type: RecordType<P>, id: CID): Stored<P> | undefined {
-    const stored = keptRecord(this.#get, id)
+    const stored = keptRecord(this.#env, id)
     const read = stored && readRecord(type, stored)
     return read && isStored(read) ? read : undefined
   }
@@ -337,11 +337,12 @@ export class Views {
   log(size: number, after: number, limit: number): api.LogEntry[] {
     const { words, headSize } = this.position()
     const entries: api.LogEntry[] = []
-    for (const { entry, of } of readEntries(this.#get, after, Math.min(size, after + limit))) {
+    for (const kept of readEntries(this.#get, after, Math.min(size, after + limit))) {
+      const { entry, of } = kept
       const read = readEntry(entry) as Entry
       entries.push({
         index: read.n,
-        kind: read.k === KIND.genesis ? 'genesis' : 'record',
+        kind: kindOf(read, kept),
         timeMs: read.t,
         leaf: toHex(leafHash(entry)),
         position: read.n < headSize ? words : 'recorded',
@@ -353,7 +354,7 @@ export class Views {
 
   #committed(of: Uint8Array): Pick<api.LogEntry, 'record'> {
     const id = cidFromDigest(of, 'dag-cbor')
-    const stored = keptRecord(this.#get, id)
+    const stored = keptRecord(this.#env, id)
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
   }
 
@@ -446,4 +447,11 @@ function show(left: string, value: string | number, nameOf: (org: string) => str
   return left === 'dateTime' && typeof value === 'number' && value <= 8.64e15
     ? new Date(value).toISOString().slice(0, 10)
     : String(value)
+}
+
+/** Entries of kind 0 that commit to nothing that is here make sizes round. */
+function kindOf({ k }: Entry, kept: KeptEntry): string {
+  if (k === KIND.genesis) return 'genesis'
+  if (k === KIND.state) return 'state'
+  return isOfRecord(kept) ? 'record' : 'padding'
 }

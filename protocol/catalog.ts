@@ -9,7 +9,7 @@ import { readU64, toHex, u64 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import { offer } from './agreement.ts'
 import { asset } from './asset.ts'
-import { keepRecord, keptRecord } from './kept.ts'
+import { keepSeen, keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, type Step, stay, violation } from './machine.ts'
@@ -80,11 +80,11 @@ export function page(
 }
 
 function describe(from: string, id: CID, context: Context) {
-  const offerBytes = keptRecord(context.get, id)
+  const offerBytes = keptRecord(context, id)
   const read = offerBytes && readRecord(offer, offerBytes)
   if (!offerBytes || !read || !isStored(read) || !sees(read.payload, from)) return undefined
   if (context.now.wallMs >= read.payload.until) return undefined
-  const assetBytes = keptRecord(context.get, read.payload.asset)
+  const assetBytes = keptRecord(context, read.payload.asset)
   const totals = context.get(KEY.assetTotals(read.payload.asset))
   if (!assetBytes || !totals) return undefined
   return { offer: offerBytes, asset: assetBytes, packets: readU64(totals)!, bytes: readU64(totals, 8)! }
@@ -122,8 +122,8 @@ export function received(
     if (!fits) return violation(from, message.t, 'RECORD_INVALID', 'an offer of the catalog does not verify')
     step.output.writes.push(
       { key: KEY.seenOffer(from, read.id), value: item.offer },
-      { key: KEY.kept(read.id), value: keepRecord(item.offer) },
-      { key: KEY.kept(described.id), value: keepRecord(item.asset) },
+      ...keepSeen(context, read.id, item.offer),
+      ...keepSeen(context, described.id, item.asset),
       { key: KEY.assetTotals(described.id), value: totals(item.packets, item.bytes) },
     )
   }

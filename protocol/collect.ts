@@ -21,7 +21,7 @@ import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
-export type Reading = Pick<Context, 'self' | 'get' | 'partner' | 'witnesses'>
+export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
 
 /** Parts that an entry can commit to. */
 type Logged = EntryPart['of']
@@ -94,8 +94,8 @@ function consentOf(home: Reading, agreementId: CID): Subject {
     throw new ProtocolError('NOT_FOUND', `there is no agreement ${agreementId} with both signatures here`)
   const { assigner: provider, assignee: consumer, offer, asset } = agreed.payload
   const parts: Parts = { agreement: agreed.bytes }
-  put(parts, 'offer', keptRecord(home.get, offer))
-  put(parts, 'asset', keptRecord(home.get, asset))
+  put(parts, 'offer', keptRecord(home, offer))
+  put(parts, 'asset', keptRecord(home, asset))
   put(parts, 'provider', identityOf(provider, home))
   put(parts, 'consumer', identityOf(consumer, home))
   return { provider, consumer, parts, ids: { offer, agreement: agreementId } }
@@ -157,7 +157,7 @@ function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
   const head = covered ?? bestHead(home, 0)
   if (!head) return undefined
   const under = found.filter(each => each.index < head.size)
-  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, home.get)) }
+  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, home)) }
 }
 
 function entryPart(
@@ -174,7 +174,7 @@ function identityOf(id: CID, home: Reading): Uint8Array | undefined {
 }
 
 function stored<P>(type: RecordType<P>, id: CID, home: Reading): Stored<P> | undefined {
-  const found = keptRecord(home.get, id)
+  const found = keptRecord(home, id)
   const read = found && readRecord(type, found)
   return read && isStored(read) ? read : undefined
 }

@@ -29,6 +29,7 @@ import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { object, text } from './shape.ts'
+import * as stock from './stock.ts'
 import * as tlog from './tlog.ts'
 import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
 
@@ -87,6 +88,9 @@ export type Command =
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
   | { type: 'checkpoint'; body: Uint8Array }
   | { type: 'latest'; hash: string }
+  /** Lets a witness over HTTP cosign the own log too, or no longer. */
+  | { type: 'stock'; url: string; key: string }
+  | { type: 'drop-stock'; name: string }
 
 export type Answer =
   | { type: 'hello'; hello: HelloMessage }
@@ -178,6 +182,10 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
       const { output, reply } = tlog.addCheckpoint(input.body, context)
       return { output, records: [], answer: { type: 'reply', reply } }
     }
+    case 'stock':
+      return { output: stock.enter(input.url, input.key, context), records: [] }
+    case 'drop-stock':
+      return { output: stock.drop(input.name, context), records: [] }
     case 'latest':
       return {
         output: nothing(),
@@ -381,7 +389,7 @@ function sign<P extends Payload>(
 }
 
 function read<P>(type: RecordType<P>, id: CID, context: Context): Stored<P> | undefined {
-  const stored = keptRecord(context.get, id)
+  const stored = keptRecord(context, id)
   const found = stored && readRecord(type, stored)
   return found && isStored(found) ? found : undefined
 }

@@ -12,12 +12,14 @@ import type { Context, Partner } from './machine.ts'
 import type { Now, Output } from './output.ts'
 import { decodePartner } from './pairing.ts'
 import type { KeyRole } from './record.ts'
+import type { Slots } from './slots.ts'
 
 /** What the driver lends the core: synchronous, and the same for the same store and keys. */
 export interface Env {
   /** The own identity as it began; its events are in the store. */
   self: Context['self']
   get(key: string): Uint8Array | undefined
+  slots: Slots
   /** The home's delegated keys and the admin key; the root is not among them. */
   keys: Record<Exclude<KeyRole, 'root'>, PrivateKey>
   /** Keys that were drawn to follow: each signs from the event on that names it. */
@@ -26,6 +28,8 @@ export interface Env {
   witnesses(): CID[]
   addresses(): string[]
   sits(): boolean
+  /** The size of each own head is a multiple of this; 1 pads nothing. */
+  pad: number
 }
 
 /** Partners as decoded, beside the bytes that they were decoded from. */
@@ -44,11 +48,13 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     self,
     now,
     get: env.get,
+    slots: env.slots,
     partner,
     keys: resolver(org => (org.equals(self.id) ? self.chain : partner(org.toString())?.chain)),
     sign: (payload, role, kind) => signRecord(payload, role, key(kind)),
     noteKey: key,
     seal: env.seal,
+    pad: env.pad,
     random: (label, n) => expand(seed, label, n),
     get witnesses() {
       return env.witnesses()

@@ -304,7 +304,7 @@ function accept(d: Delivery, message: MessageOf<'delivery/release'>, context: Co
 
 function open(d: Delivery, context: Context): DeliveryStep {
   const { payload } = readRecord(release, d.release!) as Stored<Release>
-  const described = readRecord(packet, keptRecord(context.get, d.packet)!)
+  const described = readRecord(packet, keptRecord(context, d.packet)!)
   const output = news(d)
   output.deadlines.push({ machine: machineOf(d), atMs: Number.POSITIVE_INFINITY })
   output.events.push({
@@ -366,7 +366,7 @@ function dispute(d: Delivery, message: MessageOf<'delivery/rejected'>, context: 
       'the key disclosed is not the one that the receipt names',
     )
   const { payload } = readRecord(release, d.release!) as Stored<Release>
-  const described = readRecord(packet, keptRecord(context.get, d.packet)!)
+  const described = readRecord(packet, keptRecord(context, d.packet)!)
   const output = nothing()
   output.events.push({
     type: 'ask-judge',

@@ -42,6 +42,14 @@ export type ProtocolCode =
   | 'EVENT_REPLAYED'
   | 'IDENTITY_FORKED'
   | 'QUOTA_EXCEEDED'
+  | 'CERTIFICATE_INVALID'
+  | 'COMMITTEE_INVALID'
+  | 'NOT_OWNER'
+  | 'PARTY_SEATED'
+  | 'SEAT_LOST'
+  | 'SEAT_UNKNOWN'
+  | 'VERSION_PASSED'
+  | 'VOTED_OTHERWISE'
 
 /** Thrown to the operator's side of the house only; a peer's mistake is a value, never a throw through the core. */
 export class ProtocolError extends Error {

@@ -39,6 +39,8 @@ export type Ask =
   | { type: 'ask-leaves'; from: number; to: number }
   /** Read a page of keys and hand it in as `page` to the machine. */
   | { type: 'ask-page'; machine: string; prefix: string; after?: string; limit: number }
+  /** POST `body` to a witness over HTTP, then hand in `posted`, with status 0 when no answer came. */
+  | { type: 'ask-post'; machine: string; url: string; body: Uint8Array }
   /** Fetch, verify and store the ciphertext of a root, then hand in `fetched`. */
   | {
       type: 'ask-fetch'

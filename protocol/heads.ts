@@ -10,23 +10,22 @@
  *                <-- proof/request {records} --
  *                -- proof/reply {note, entries} -->
  */
-import { equal, readU64, text, toHex, u64, utf8 } from '../crypto/bytes.ts'
+import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
 import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
-import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
+import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { cosignerNames, standingOf } from './identity-chain.ts'
-import { indexOf, keptRecord, readEntryAt } from './kept.ts'
+import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Draft, type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
-import { checkpointOf, type Head, type LogTail, originHash, originOf, readBack, readHead } from './log.ts'
+import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
-import { nothing, type Output } from './output.ts'
 import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */
@@ -38,48 +37,7 @@ export interface Watch {
   rumour?: { size: number; root: Uint8Array; note: Uint8Array }
 }
 
-// The own head.
-
-/**
- * The next head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
- * signed head. Returns why not, which is a damaged store.
- */
-export function draftHead(
-  ledger: Ledger,
-  entries: Uint8Array[],
-  { get }: Context,
-): { tail: LogTail } | { damaged: string } {
-  const tail = readBack(ledger.signed, entries)
-  if ('reason' in tail) return { damaged: tail.reason }
-  const { size } = tail.range
-  if (entries.length === 0 || size !== ledger.reading)
-    return { damaged: `${size} entries read back of ${ledger.reading}` }
-  if (!equal(rootAt(ledger, get, size), rootOf(tail.range)))
-    return { damaged: 'entries read back give another root' }
-  return { tail }
-}
-
-/** Signs the draft: as many members as it takes have promised it (RULES D1). */
-export function signHead(
-  ledger: Ledger,
-  { tail }: Draft,
-  context: Context,
-): { ledger: Ledger; output: Output } {
-  const { size } = tail.range
-  const origin = originOf(context.self.id, context.self.identity)
-  const body = checkpointOf(origin, tail)
-  const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
-  const { draft: _, ...rest } = ledger
-  const output: Output = {
-    ...nothing(),
-    writes: [
-      { key: KEY.head(size), value: utf8(note), if: 'absent' },
-      { key: KEY.newestHead, value: u64(size) },
-    ],
-    events: [{ type: 'head', size }],
-  }
-  return { ledger: { ...rest, signed: tail }, output }
-}
+// The own head; beat.ts makes it.
 
 /** The newest signed head with the cosignatures that have come. */
 export function newestHead(
@@ -353,7 +311,7 @@ function proofs(
   }
   const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
   const head = best && best.size <= signedSize ? best : publicHead(context.get)
-  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context.get)) : []
+  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
   const step = stay<Watch>()
   const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
   step.output.sends.push({
@@ -375,15 +333,15 @@ export function proveRecord(
   { record, index }: { record: CID; index: number },
   size: number,
   ledger: Ledger,
-  get: Context['get'],
+  { get, slots }: Kept,
 ): { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] } {
-  const { salt, entry } = readEntryAt(get, index)!
-  return { record, entry, salt, path: provePresence(ledger, get, index, size) }
+  const { slot, entry } = readEntryAt(get, index)!
+  return { record, entry, salt: slots.salt(slot)!, path: provePresence(ledger, get, index, size) }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
-  const stored = keptRecord(context.get, id)
+  const stored = keptRecord(context, id)
   if (!stored) return false
   const { p } = decodeSigned(stored)
   const party = ['assigner', 'assignee', 'consumer', 'provider'].some(

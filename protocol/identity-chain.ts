@@ -11,7 +11,15 @@ import { type PrivateKey, thumbprint } from '../crypto/key.ts'
 import type { Note } from '../crypto/note.ts'
 import { encodeSigned, type Payload, type Signature, signRecord } from '../crypto/statement.ts'
 import type { ProtocolCode } from './error.ts'
-import { cosignerName, DELEGATED, type Delegated, delegation, type Identity, publicKey } from './identity.ts'
+import {
+  cosignerName,
+  DELEGATED,
+  type Delegated,
+  delegation,
+  type Identity,
+  isDelegated,
+  publicKey,
+} from './identity.ts'
 import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS } from './limits.ts'
 import {
   isStored,
@@ -295,7 +303,7 @@ function uncommitted({ rootNext, adminNext }: Chain, { root, admin }: Rotate): R
 function unknownKey(chain: Chain, { revoke = [] }: Delegate): Refused | undefined {
   const names = new Set(revoke.map(toHex))
   if (names.size < revoke.length) return refused('KEY_UNKNOWN', 'a key is revoked twice')
-  const open = chain.keys.filter(isDelegated).filter(each => each.revoked === undefined)
+  const open = chain.keys.filter(each => isDelegated(each.role) && each.revoked === undefined)
   for (const each of open) names.delete(toHex(thumbprint(each.key)))
   return names.size === 0
     ? undefined
@@ -341,7 +349,7 @@ function applied(chain: Chain, event: Stored<IdentityEvent>): Chain {
   const named = namedIn(payload)
   const revoked = new Set(isRotation(payload) ? [] : (payload.revoke ?? []).map(toHex))
   const keys = chain.keys.map(each => {
-    const isRevoked = isDelegated(each) && revoked.has(toHex(thumbprint(each.key)))
+    const isRevoked = isDelegated(each.role) && revoked.has(toHex(thumbprint(each.key)))
     if (!isRevoked && (each.ended !== undefined || !named[each.role])) return each
     return { ...each, ended: each.ended ?? n, ...(isRevoked ? { revoked: n } : {}) }
   })
@@ -359,8 +367,6 @@ function applied(chain: Chain, event: Stored<IdentityEvent>): Chain {
     ...(log ? { log } : {}),
   }
 }
-
-const isDelegated = ({ role }: Standing): boolean => role !== 'root' && role !== 'admin'
 
 // Making events.
 

@@ -36,6 +36,8 @@ export const delegation = {
 export const DELEGATED = ['log', 'operation', 'witness', 'node'] as const
 export type Delegated = (typeof DELEGATED)[number]
 
+export const isDelegated = (role: string): role is Delegated => DELEGATED.includes(role as Delegated)
+
 const shape = object({
   t: text(32),
   name: text(MAX_NAME_LENGTH),

@@ -1,7 +1,7 @@
 /**
  * How records and log entries lie in the store.
  *
- * A record lies under its id, behind the index of its newest log entry. Entries lie in runs: several in one value under
+ * A record lies under its id, sealed, behind the index of its newest log entry and its slot. Entries lie in runs: several in one value under
  * the index of the first, cut where a bundle of 256 ends (C2SP tlog-tiles), because one value of many entries costs a third
  * of as many values. Until there are 16 of them they wait in the value of the log's tail, which is written with every step
  * anyway. A full bundle gets a list of its runs, so that any entry of it is two reads away.
@@ -9,14 +9,23 @@
 import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { KEY } from './layout.ts'
+import type { Write } from './output.ts'
+import type { Slots } from './slots.ts'
 
 type Get = (key: string) => Uint8Array | undefined
+/** A store and the keys of the bodies in it. */
+export interface Kept {
+  get: Get
+  slots: Slots
+}
 
 const INDEX_BYTES = 8
-const SALT_BYTES = 32
+const SLOT_BYTES = 8
 const DIGEST_BYTES = 32
-/** Salt, digest and the length of the entry, before each entry of a run. */
-const ITEM_BYTES = SALT_BYTES + DIGEST_BYTES + 2
+/** Before a sealed body. */
+const HEAD_BYTES = INDEX_BYTES + SLOT_BYTES
+/** Slot, digest and the length of the entry, before each entry of a run. */
+const ITEM_BYTES = SLOT_BYTES + DIGEST_BYTES + 2
 /** In the value of the tail, behind the size and a leaf hash. */
 const WAITING_AT = INDEX_BYTES + 32
 const NOTHING = new Uint8Array(0)
@@ -26,17 +35,31 @@ export const RUN_ENTRIES = 16
 /** Entries a bundle holds. */
 export const BUNDLE_ENTRIES = 256
 
-/** The value of a record: one more than the index of its newest entry, or 0 when it has none; then its signed bytes. */
-export function keepRecord(bytes: Uint8Array, index?: number): Uint8Array {
-  const value = new Uint8Array(INDEX_BYTES + bytes.length)
-  writeU64(value, 0, index === undefined ? 0 : index + 1)
-  value.set(bytes, INDEX_BYTES)
-  return value
+/**
+ * The value of a record: one more than the index of its newest entry, or 0 when it has none; its slot; its sealed bytes.
+ * And the salt of an entry that commits to it.
+ */
+export function keepRecord(
+  slots: Slots,
+  bytes: Uint8Array,
+  index?: number,
+): { slot: number; salt: Uint8Array; value: Uint8Array } {
+  const slot = slots.take()
+  const { salt, sealed } = slots.seal(slot, bytes, HEAD_BYTES)
+  writeU64(sealed, 0, index === undefined ? 0 : index + 1)
+  writeU64(sealed, INDEX_BYTES, slot)
+  return { slot, salt, value: sealed }
 }
 
-/** The signed bytes of a record; they belong to the store: read only. */
-export const keptRecord = (get: Get, id: CID): Uint8Array | undefined =>
-  get(KEY.kept(id))?.subarray(INDEX_BYTES)
+/** A record that came from elsewhere and has no entry here; nothing is written when it is kept already. */
+export const keepSeen = (kept: Kept, id: CID, bytes: Uint8Array): Write[] =>
+  keptRecord(kept, id) ? [] : [{ key: KEY.kept(id), value: keepRecord(kept.slots, bytes).value }]
+
+/** The signed bytes of a record. */
+export function keptRecord({ get, slots }: Kept, id: CID): Uint8Array | undefined {
+  const value = get(KEY.kept(id))
+  return value && slots.open(readU64(value, INDEX_BYTES)!, value.subarray(HEAD_BYTES))
+}
 
 /** The index of the newest entry that commits to a record. */
 export function indexOf(get: Get, id: CID): number | undefined {
@@ -45,22 +68,25 @@ export function indexOf(get: Get, id: CID): number | undefined {
   return next > 0 ? next - 1 : undefined
 }
 
-/** An entry with its salt and the digest of the id of the record that it commits to. */
+/** An entry with the slot that its salt is of, and the digest of the id of the record that it commits to. */
 export interface KeptEntry {
-  salt: Uint8Array
+  slot: number
   of: Uint8Array
   entry: Uint8Array
 }
 
-/** A run with more entries behind it: each stands behind its salt, the digest of its record's id and its length. */
+/** Whether an entry commits to a record: padding and state entries are kept with zeros in its place. */
+export const isOfRecord = ({ of }: KeptEntry): boolean => of.some(byte => byte !== 0)
+
+/** A run with more entries behind it: each stands behind its slot, the digest of its record's id and its length. */
 export function keepRun(before: Uint8Array, entries: KeptEntry[]): Uint8Array {
   const more = entries.reduce((sum, { entry }) => sum + ITEM_BYTES + entry.length, 0)
   const value = new Uint8Array(before.length + more)
   value.set(before)
   let at = before.length
-  for (const { salt, of, entry } of entries) {
-    value.set(salt, at)
-    value.set(of, at + SALT_BYTES)
+  for (const { slot, of, entry } of entries) {
+    writeU64(value, at, slot)
+    value.set(of, at + SLOT_BYTES)
     value[at + ITEM_BYTES - 2] = entry.length >> 8
     value[at + ITEM_BYTES - 1] = entry.length
     value.set(entry, at + ITEM_BYTES)
@@ -139,9 +165,9 @@ function entriesIn(run: Uint8Array): number {
 }
 
 function item(run: Uint8Array, offset: number, end: number): KeptEntry {
-  const of = offset + SALT_BYTES
+  const of = offset + SLOT_BYTES
   return {
-    salt: run.slice(offset, of),
+    slot: readU64(run, offset)!,
     of: run.slice(of, of + DIGEST_BYTES),
     entry: run.slice(offset + ITEM_BYTES, end),
   }

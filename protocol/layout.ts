@@ -30,6 +30,8 @@ export const KEY = {
   seat: (org: string): string => `seat/${org}`,
   /** What members hold that the own log does not have. */
   behind: 'behind',
+  /** Size of the own log up to and with its newest state entry. */
+  stated: 'log/stated',
   partner: (org: string): string => `partner/${org}`,
   partners: 'partner/',
   ticket: (secretDigest: Uint8Array): string => `ticket/${toHex(secretDigest)}`,
@@ -81,6 +83,15 @@ export const KEY = {
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',
   foreignCount: 'foreign-count',
+  /** Witnesses over HTTP that are asked to cosign the own log. */
+  stocks: 'stocks',
+  /** The one vote of an own seat for a version of an asset's ownership. */
+  vote: (committee: CID, asset: CID, version: number): string =>
+    `vote/${hex(committee)}/${hex(asset)}/${padded(version)}`,
+  /** A name that an owner has registered an asset under, and how many there are. */
+  registered: (committee: CID, owner: CID, name: string): string =>
+    `registered/${hex(committee)}/${hex(owner)}/${name}`,
+  registrations: (committee: CID, owner: CID): string => `registrations/${hex(committee)}/${hex(owner)}`,
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
 } as const

@@ -29,9 +29,11 @@ import {
   readTail,
 } from './kept.ts'
 import { KEY } from './layout.ts'
-import { append, emptyTail, type LogTail } from './log.ts'
+import { append, commitment, emptyTail, KIND, type LogTail, ZERO_HASH } from './log.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
+import { NO_SLOT, type Slots } from './slots.ts'
+import { type State, stateControl } from './state.ts'
 
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
 const TILE_HASHES = 256
@@ -43,7 +45,7 @@ const NOTHING = new Uint8Array(0)
 type Get = (key: string) => Uint8Array | undefined
 
 /** A head that was read back and waits for promises; in memory only: after a restart it is read back anew. */
-export interface Draft {
+export interface DraftHead {
   tail: LogTail
   /** Members that hold it, or an extension of it. */
   given: string[]
@@ -62,11 +64,14 @@ export interface Ledger {
   open: Uint8Array[][]
   /** Where the newest signed head stands; what lies beyond is not signed yet. */
   signed: LogTail
-  /** A head is being made up to this size: its leaves are being read back. */
-  reading?: number
-  draft?: Draft
-  /** A head is due at a deadline that is armed already. */
-  due: boolean
+  /** Up to and with its newest state entry: what lies beyond is not closed for a head yet. */
+  stated: number
+  /** A head is being made up to this size: its leaves are being read back, and have been up to this tail. */
+  reading?: { to: number; tail: LogTail }
+  draft?: DraftHead
+  /** When a head is due, and when the last one was made; monotonic ms. */
+  dueMs: number
+  madeMs: number
 }
 
 export const emptyLedger = (): Ledger => ({
@@ -75,7 +80,9 @@ export const emptyLedger = (): Ledger => ({
   runs: [],
   open: [],
   signed: emptyTail(),
-  due: false,
+  stated: 0,
+  dueMs: Number.POSITIVE_INFINITY,
+  madeMs: Number.NEGATIVE_INFINITY,
 })
 
 /** The ledger as the store holds it. */
@@ -85,6 +92,8 @@ export function loadLedger(get: Get): Ledger {
   const { size, last } = readTail(stored)
   const ledger = { ...emptyLedger(), stored, runs: openRuns(get, size), open: loadOpen(size, get) }
   ledger.tail = { range: rangeAt(size, ledger, get), last }
+  const stated = get(KEY.stated)
+  if (stated) ledger.stated = readU64(stated)!
   const newest = get(KEY.newestHead)
   const signedSize = newest ? readU64(newest)! : 0
   if (signedSize > 0) {
@@ -123,32 +132,86 @@ function rangeAt(size: number, ledger: Pick<Ledger, 'open'>, get: Get): CompactR
   return { size, hashes }
 }
 
+/** What an entry is made of besides its place, and what is kept with it. */
+interface Draft {
+  kind: number
+  c: Uint8Array
+  control?: Uint8Array[]
+  slot: number
+  of: Uint8Array
+}
+
+interface Extended {
+  ledger: Ledger
+  writes: Write[]
+}
+
 /**
- * Adds entries that commit to these records, in order; the writes go into the same output as what they record. `seed` is
- * 32 random bytes that are used for nothing else: the salts come from it.
+ * Adds entries that commit to these records, in order; the writes go into the same output as what they record. The
+ * salts come from the slots of the records.
  */
 export function record(
   ledger: Ledger,
   records: Stored[],
   timeMs: number,
-  seed: Uint8Array,
+  slots: Slots,
   kinds?: { kind: number; control?: Uint8Array[] },
-): { ledger: Ledger; writes: Write[] } {
+): Extended {
   const writes: Write[] = []
+  const drafts = records.map(({ id, bytes }, i) => {
+    const { slot, salt, value } = keepRecord(slots, bytes, ledger.tail.range.size + i)
+    writes.push({ key: KEY.kept(id), value })
+    return { kind: KIND.record, ...kinds, c: commitment(salt, bytes), slot, of: digestOf(id) }
+  })
+  return extend(ledger, drafts, timeMs, writes)
+}
+
+/**
+ * Adds a state entry, and before it as many entries that commit to nothing anybody has as make the size a multiple of
+ * `multiple`: what a head tells of its size is no more than that (RULES D8).
+ */
+export function close(
+  ledger: Ledger,
+  { identity, committee }: Pick<State, 'identity' | 'committee'>,
+  timeMs: number,
+  seed: Uint8Array,
+  multiple: number,
+): Extended {
+  const { size } = ledger.tail.range
+  const random = numbered(seed)
+  const none = { slot: NO_SLOT, of: ZERO_HASH }
+  const padding = multiple - 1 - (size % multiple)
+  const drafts: Draft[] = Array.from({ length: padding }, (_, i) => ({
+    kind: KIND.record,
+    c: random(size + i),
+    ...none,
+  }))
+  const control = stateControl({ identity, committee, next: ledger.stated })
+  drafts.push({ kind: KIND.state, c: ZERO_HASH, control, ...none })
+  const stated = size + drafts.length
+  const { ledger: closed, writes } = extend(ledger, drafts, timeMs, [{ key: KEY.stated, value: u64(stated) }])
+  return { ledger: { ...closed, stated }, writes }
+}
+
+/** Bytes for each number that tell nothing of each other: one hash is enough, for the seed stays secret and has one length. */
+function numbered(seed: Uint8Array): (n: number) => Uint8Array {
+  const input = concat(seed, u64(0))
+  return n => {
+    writeU64(input, seed.length, n)
+    return sha256(input)
+  }
+}
+
+function extend(ledger: Ledger, drafts: Draft[], timeMs: number, writes: Write[]): Extended {
   const onNode = fillTiles(ledger.open, writes)
   let { tail, runs } = ledger
   let waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
   let run: KeptEntry[] = []
-  const salted = concat(seed, u64(0))
-  for (const { id, bytes } of records) {
+  for (const { slot, of, ...about } of drafts) {
     const index = tail.range.size
-    // One hash is enough: the seed stays secret and what follows it has one length.
-    writeU64(salted, seed.length, index)
-    const salt = sha256(salted)
-    const next = append(tail, { kind: 0, ...kinds, timeMs, signedBytes: bytes, salt }, onNode)
+    const next = append(tail, { timeMs, ...about }, onNode)
     if (run.length === 0 && waiting.length === 0) runs.push(index)
-    run.push({ salt, of: digestOf(id), entry: next.entry })
-    writes.push({ key: KEY.kept(id), value: keepRecord(bytes, index) })
+    run.push({ slot, of, entry: next.entry })
     tail = next.tail
     if (tail.range.size % BUNDLE_ENTRIES !== 0) continue
     writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(waiting, run) })

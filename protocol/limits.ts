@@ -36,6 +36,10 @@ export const MAX_PATH = 107
 /** Addresses and witnesses a hello may name. */
 export const MAX_ADDRESSES = 16
 export const MAX_WITNESSES = 32
+/** Seats of an asset's committee; 31 of them tolerate ten liars, and more only cost time. */
+export const MAX_SEATS = 32
+/** Registrations that a seat takes of one owner: 1 KiB each. */
+export const MAX_REGISTRATIONS = 10_000
 /** Lines of a signed head: one of the log, one of each witness. */
 export const MAX_NOTE_BYTES = 16_384
 /** Records a page carries; the page also ends at PAGE_BYTES. */
@@ -62,8 +66,17 @@ export const CLOCK_STORE_MS = 1_000
 /** A message without an answer is sent again after this, doubled up to the maximum. */
 export const RESEND_MS = 2_000
 export const RESEND_MAX_MS: number = 5 * MINUTE_MS
-/** A head is made this long after the first entry that it covers, so that a burst gets one. */
+/**
+ * A head is made this long after the first entry that it covers, give or take a half: its moment tells a witness no more
+ * than in which beat something happened (RULES D8), and a busy log makes one head a beat.
+ */
+export const HEAD_BEAT_MS = 2_000
+/** A head that the operator asks for waits this long after the last one, so that a burst gets one. */
 export const HEAD_DELAY_MS = 50
+/** One that a partner's request for proofs asks for: each costs up to 64 entries of disk. */
+export const HEAD_DEMAND_MS = 250
+/** The size of a head is a multiple of this: what a log grew by is not told more exactly (RULES D8). */
+export const PAD_ENTRIES = 64
 /** Partners are shown the newest head this often, if there is a new one. */
 export const GOSSIP_MS = 10_000
 /** Promises that a member keeps beyond what it cosigned: of each it cosigns the head when that is signed. */
@@ -93,6 +106,8 @@ export const MAX_CHECKPOINT_BYTES = 4_096
 export const MAX_FOREIGN_LOGS = 1_024
 /** Keys of one of them: an old one, a new one, and room for a mistake. */
 export const MAX_LOG_KEYS = 4
+/** Witnesses over HTTP that cosign the own log: a note has 64 lines, and members come first. */
+export const MAX_STOCK_WITNESSES = 8
 /** C2SP tlog-witness: a proof has no more lines. */
 export const MAX_PROOF_LINES = 63
 /** A request to cosign: a proof of 63 lines and a note of 16 KiB take a third of it. */

@@ -53,8 +53,8 @@ export const originOf = (org: CID, identity: Identity): string =>
 /** How what is kept of a log is found: its origin can be any text. */
 export const originHash = (origin: string): string => toHex(sha256(utf8(origin)))
 
-/** Kinds of entry: 0 commits to a record; 8 opens the log, 10 names a committee, by their digest in `x`. */
-export const KIND = { record: 0, genesis: 8, committee: 10 } as const
+/** Kinds of entry: 0 commits to a record, or pads; 8 opens the log, 9 says what holds at a head, 10 names a committee. */
+export const KIND = { record: 0, genesis: 8, state: 9, committee: 10 } as const
 
 export const entryShape = object({
   v: uint,
@@ -91,10 +91,10 @@ export interface Appended {
   leaf: Uint8Array
 }
 
-/** Appends one entry that commits to `signedBytes` under `salt`; `onNode` is told the hashes of the tree. */
+/** Appends one entry with the commitment `c`; `onNode` is told the hashes of the tree. */
 export function append(
   tail: LogTail,
-  about: { kind: number; timeMs: number; signedBytes: Uint8Array; salt: Uint8Array; control?: Uint8Array[] },
+  about: { kind: number; timeMs: number; c: Uint8Array; control?: Uint8Array[] },
   onNode?: NodeSink,
 ): Appended {
   const entry = encodeEntry({
@@ -103,7 +103,7 @@ export function append(
     p: tail.last,
     k: about.kind,
     t: about.timeMs,
-    c: commitment(about.salt, about.signedBytes),
+    c: about.c,
     ...(about.control ? { x: about.control } : {}),
   })
   const leaf = leafHash(entry)

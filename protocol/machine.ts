@@ -9,6 +9,7 @@ import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
 import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
+import type { Slots } from './slots.ts'
 
 /** A participant that we are paired with. */
 export interface Partner {
@@ -30,6 +31,8 @@ export interface Context {
   self: { id: CID; org: string; identity: Identity; identityBytes: Uint8Array; chain: Chain }
   now: Now
   get(key: string): Uint8Array | undefined
+  /** The keys of bodies, by slot. */
+  slots: Slots
   partner(org: string): Partner | undefined
   keys: KeyResolver
   /** Signs with one of the home's keys; deterministic (RFC 8032). */
@@ -51,6 +54,8 @@ export interface Context {
   addresses: string[]
   /** Takes the seats that partners offer without asking a person. */
   sits: boolean
+  /** The size of each own head is a multiple of this. */
+  pad: number
 }
 
 /** The result of one step of one machine. Records appended are stored and get a log entry each, in order. */

@@ -485,14 +485,14 @@ function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>):
 }
 
 function ownOffer(id: CID, context: Context): Offer | undefined {
-  const found = keptRecord(context.get, id)
+  const found = keptRecord(context, id)
   const read = found && readRecord(offer, found)
   const own = read && isStored(read) && read.id.equals(id) && read.payload.org.equals(context.self.id)
   return own ? read.payload : undefined
 }
 
 function level(offered: Offer, context: Context): string {
-  const found = keptRecord(context.get, offered.asset)
+  const found = keptRecord(context, offered.asset)
   const read = found && readRecord(asset, found)
   return read && isStored(read) ? read.payload.classification.level : 'core'
 }

@@ -7,6 +7,7 @@ import { equal, fromHex } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import type { Packet } from './asset.ts'
+import * as beat from './beat.ts'
 import { isBehind } from './behind.ts'
 import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
@@ -17,10 +18,10 @@ import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
 import * as introduction from './introduction.ts'
-import { keepRecord } from './kept.ts'
+import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
-import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, MAX_LEAVES } from './limits.ts'
+import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS } from './limits.ts'
 import { KIND } from './log.ts'
 import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
@@ -28,6 +29,7 @@ import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
+import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
 
@@ -48,8 +50,11 @@ export type Input = { seed: Uint8Array } & (
   | { type: 'connected'; org: string }
   | { type: 'tick'; machine: string }
   | { type: 'start'; machine: string }
-  | { type: 'leaves'; entries: Uint8Array[] }
+  | { type: 'leaves'; from: number; entries: Uint8Array[] }
+  /** Somebody at this node waits for a head over what the log holds. */
+  | { type: 'head' }
   | { type: 'page'; machine: string; after?: string; rows: [string, Uint8Array][]; more: boolean }
+  | ({ type: 'posted'; machine: string } & stock.Posted)
   | ({ machine: string } & Extract<delivery.DeliveryInput, { type: 'fetched' | 'opened' | 'judged' }>)
   | Command
 )
@@ -107,9 +112,13 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'start':
       return wake(state, input.machine, input.type, context)
     case 'leaves':
-      return headOf(state, input.entries, context)
+      return headOf(state, input, context)
+    case 'head':
+      return demanded(state, HEAD_DELAY_MS, context)
     case 'page':
       return pageOf(state, input, context)
+    case 'posted':
+      return { state, output: stock.posted(input.machine, input, state.ledger, context) }
     case 'fetched':
     case 'opened':
     case 'judged':
@@ -163,7 +172,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'gossip':
       return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
-      return { state, output: watched(from, heads.receive(from, message, state.ledger, context), context) }
+      const step = heads.receive(from, message, state.ledger, context)
+      const isPending = step.output.sends.some(
+        each => each.message.t === 'proof/reply' && each.message.pending,
+      )
+      const done: PeerStep = { state, output: watched(from, step, context) }
+      return isPending ? then(done, context, (next, seen) => demanded(next, HEAD_DEMAND_MS, seen)) : done
     }
   }
 }
@@ -299,7 +313,11 @@ function settled(done: PeerStep, size: number, context: Context): PeerStep {
     seating(next, s => committees.settle(s, size, note, now.get), now),
   )
   const then2 = then(then1, context, (next, now) => seating(next, s => committees.follow(s, now), now))
-  return signed(then2, context)
+  const shown = then(then2, context, (next, now) => ({
+    state: next,
+    output: stock.head('head', next.ledger, now),
+  }))
+  return signed(shown, context)
 }
 
 /** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
@@ -320,13 +338,20 @@ function met(state: PeerState, org: string, context: Context): PeerStep {
 function wake(state: PeerState, machine: string, type: 'tick' | 'start', context: Context): PeerStep {
   const [kind, org] = machine.split('/') as [string, string]
   if (kind === 'log') {
-    const done = beat(state, type)
+    const { ledger, output } = beat.beat(state.ledger, context)
+    const done: PeerStep = { state: { ...state, ledger }, output }
     if (type === 'tick') return done
     return then(done, context, (next, seen) => seating(next, s => committees.follow(s, seen), seen))
   }
   if (kind === KEY.seating) return seating(state, s => committees.again(s, type, context), context)
   if (kind === promises.PROMISE) return asking(state, context)
   if (kind === 'witness') return submission(state, org, { type }, context)
+  if (kind === 'stock') {
+    const { ledger } = state
+    const output =
+      type === 'start' ? stock.head('start', ledger, context) : stock.tick(machine, ledger, context)
+    return { state, output }
+  }
   if (kind === 'delivery') return deliver(state, machine, { type }, context)
   return runMachine(state, machine, { type }, context)
 }
@@ -362,7 +387,7 @@ function beginDelivery(
   const input = { type: 'begin', org, agreement, packet, root, rootBytes, transfer: id } as const
   const begin = deliver(state, KEY.delivery(agreement, packet), input, context)
   const writes = [
-    { key: KEY.kept(packet), value: keepRecord(stored.bytes) },
+    ...keepSeen(context, packet, stored.bytes),
     { key: KEY.root(root), value: rootBytes },
     { key: KEY.packetOf(asset, packetSeq), value: packet.multihash.digest },
   ]
@@ -430,41 +455,29 @@ function logged<S>(
   entry?: { kind: number; control: Uint8Array[] },
 ): PeerStep {
   if (step.records.length === 0) return { state, output: step.output }
-  const { wallMs, monoMs } = context.now
-  // Several steps of one input may append: what they draw differs by where they begin.
-  const seed = context.random(`salts/${state.ledger.tail.range.size}`, 32)
-  const { ledger, writes } = record(state.ledger, step.records, wallMs, seed, entry)
-  const output = { ...step.output, writes: [...step.output.writes, ...writes] }
-  if (ledger.due || ledger.reading !== undefined || ledger.draft)
-    return { state: { ...state, ledger }, output }
-  output.deadlines.push({ machine: 'log', atMs: monoMs + HEAD_DELAY_MS })
-  return { state: { ...state, ledger: { ...ledger, due: true } }, output }
+  const { ledger, writes } = record(state.ledger, step.records, context.now.wallMs, context.slots, entry)
+  const next = beat.due(ledger, context)
+  return {
+    state: { ...state, ledger: next.ledger },
+    output: join(step.output, { ...nothing(), writes }, next.output),
+  }
 }
 
 // Heads.
 
-/** The log's own tick: asks for the leaves that no head covers yet. */
-function beat(state: PeerState, type: 'tick' | 'start'): PeerStep {
-  const { ledger } = state
-  const [from, size] = [ledger.signed.range.size, ledger.tail.range.size]
-  const deadlines = [{ machine: 'log', atMs: Number.POSITIVE_INFINITY }]
-  const isUnderWay = ledger.reading !== undefined || ledger.draft !== undefined
-  if (from === size || (isUnderWay && type === 'tick'))
-    return { state: { ...state, ledger: { ...ledger, due: false } }, output: { ...nothing(), deadlines } }
-  const to = Math.min(size, from + MAX_LEAVES)
-  const output: Output = { ...nothing(), deadlines, events: [{ type: 'ask-leaves', from, to }] }
-  return { state: { ...state, ledger: { ...ledger, due: false, reading: to } }, output }
+/** A head that somebody waits for, at most one in `gapMs`. */
+function demanded(state: PeerState, gapMs: number, context: Context): PeerStep {
+  const { ledger, output } = beat.demand(state.ledger, gapMs, context.now)
+  return { state: { ...state, ledger }, output }
 }
 
-function headOf(state: PeerState, entries: Uint8Array[], context: Context): PeerStep {
-  if (state.ledger.reading === undefined) return { state, output: nothing() } // asked for before a restart
-  const { reading: _, ...ledger } = state.ledger
-  const read = heads.draftHead(state.ledger, entries, context)
-  if ('damaged' in read) return { state, output: nothing(), damaged: read.damaged }
-  const draft = { ...read, given: [], again: [], sent: 0 }
-  const next = { ...state, ledger: { ...ledger, draft } }
-  return promises.isPromised(draft, context)
-    ? signed({ state: next, output: nothing() }, context)
+function headOf(state: PeerState, input: Extract<Input, { type: 'leaves' }>, context: Context): PeerStep {
+  const made = beat.draftHead(state.ledger, input, context)
+  if ('damaged' in made) return { state, output: nothing(), damaged: made.damaged }
+  const next = { ...state, ledger: made.ledger }
+  if (!made.ledger.draft) return { state: next, output: made.output }
+  return promises.isPromised(made.ledger.draft, context)
+    ? signed({ state: next, output: made.output }, context)
     : asking(next, context)
 }
 
@@ -480,15 +493,15 @@ function asking(state: PeerState, context: Context): PeerStep {
 function signed(done: PeerStep, context: Context): PeerStep {
   const { draft } = done.state.ledger
   if (!draft || !promises.isPromised(draft, over(context, done.output))) return done
-  const { ledger, output } = heads.signHead(done.state.ledger, draft, context)
+  const { ledger, output } = beat.signHead(done.state.ledger, draft, context)
   output.deadlines.push({ machine: promises.PROMISE, atMs: Number.POSITIVE_INFINITY })
   let next: PeerStep = { ...done, state: { ...done.state, ledger }, output: join(done.output, output) }
   for (const org of committees.cosigners(over(context, next.output)))
     if (context.partner(org))
       next = then(next, context, (state, seen) => submission(state, org, { type: 'head', org }, seen))
-  if (ledger.tail.range.size === ledger.signed.range.size) return next
-  next.output.deadlines.push({ machine: 'log', atMs: context.now.monoMs + HEAD_DELAY_MS })
-  return { ...next, state: { ...next.state, ledger: { ...next.state.ledger, due: true } } }
+  next = then(next, context, (state, seen) => ({ state, output: stock.head('head', state.ledger, seen) }))
+  const due = beat.due(next.state.ledger, context)
+  return { ...next, state: { ...next.state, ledger: due.ledger }, output: join(next.output, due.output) }
 }
 
 // What the driver read.
@@ -545,7 +558,17 @@ function refuse(
   throw new ProtocolError(code, text)
 }
 /** Nobody waits for these to be refused. */
-const SILENT = new Set<Input['type']>(['connected', 'tick', 'start', 'leaves', 'fetched', 'opened', 'judged'])
+const SILENT = new Set<Input['type']>([
+  'connected',
+  'head',
+  'posted',
+  'tick',
+  'start',
+  'leaves',
+  'fetched',
+  'opened',
+  'judged',
+])
 
 /**
  * Whether the clock is behind the highest time seen, or off the median of the witnesses' fresh cosignatures, by more than

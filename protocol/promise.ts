@@ -17,7 +17,7 @@ import { isReached, nameOf, quorums, readSeat } from './committee.ts'
 import { over } from './context.ts'
 import { isClosed } from './fork.ts'
 import { KEY } from './layout.ts'
-import { type Draft, type Ledger, proveExtension } from './ledger.ts'
+import { type DraftHead, type Ledger, proveExtension } from './ledger.ts'
 import { MAX_PROMISES } from './limits.ts'
 import {
   type Context,
@@ -39,17 +39,17 @@ import { type Cosigned, extension, held, type Submission } from './witness.ts'
 export const PROMISE = 'promise'
 
 /** Whether the draft may be signed: as many members as it takes hold it, or the log has none yet. */
-export function isPromised({ tail, given }: Draft, { get }: Pick<Context, 'get'>): boolean {
+export function isPromised({ tail, given }: DraftHead, { get }: Pick<Context, 'get'>): boolean {
   return isReached(quorums(get, tail.range.size), given)
 }
 
 /** Asks all members who do not hold the draft yet, and arms the timer; `only` one of them who was just met. */
 export function ask(
-  draft: Draft,
+  draft: DraftHead,
   ledger: Ledger,
   context: Context,
   only?: string,
-): { draft: Draft; output: Output } {
+): { draft: DraftHead; output: Output } {
   const output = nothing()
   const { size } = draft.tail.range
   // Who sits in both is asked as a member of the committee to follow.
@@ -78,12 +78,12 @@ function heldBy(org: string, context: Context): number {
 
 /** Takes a member's answer: what it holds, and whether the draft is thereby held or is to be asked for again. */
 export function answered(
-  draft: Draft | undefined,
+  draft: DraftHead | undefined,
   from: string,
   message: MessageOf<'promise/given' | 'promise/refused'>,
   ledger: Ledger,
   context: Context,
-): { draft?: Draft; output: Output } {
+): { draft?: DraftHead; output: Output } {
   const { size } = message
   if (!isOurs(message, ledger, context.get)) return keepDraft(draft, claim(from, message, context))
   const before = heldBy(from, context)
@@ -101,7 +101,7 @@ export function answered(
   }
 }
 
-const keepDraft = (draft: Draft | undefined, output: Output): { draft?: Draft; output: Output } =>
+const keepDraft = (draft: DraftHead | undefined, output: Output): { draft?: DraftHead; output: Output } =>
   draft ? { draft, output } : { output }
 
 /** Notes what a member holds, and why it does not promise. */

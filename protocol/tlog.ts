@@ -29,10 +29,10 @@ import {
   verifyNote,
 } from '../crypto/note.ts'
 import { ProtocolError } from './error.ts'
-import { type Chain, cosignerOf } from './identity-chain.ts'
+import { type Chain, cosignerOf, standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
-import { originHash } from './log.ts'
+import { originHash, originOf } from './log.ts'
 import type { Context } from './machine.ts'
 import { nothing, type Output, type Write } from './output.ts'
 import { extension } from './witness.ts'
@@ -68,6 +68,14 @@ export function witnessKey(chain: Chain): string | undefined {
   return (
     cosigner && formatVerifierKey({ name: cosigner.name, type: ED25519_COSIGNATURE, publicKey: cosigner.key })
   )
+}
+
+/** The key that signs the heads of an organisation's log, as other witnesses take it. */
+export function logKey(chain: Chain): string | undefined {
+  const { genesis } = chain
+  const name = originOf(genesis.id, genesis.payload)
+  const standing = standingOf(chain, 'log')
+  return standing && formatVerifierKey({ name, type: ED25519_NOTE, publicKey: standing.key })
 }
 
 /**

@@ -210,7 +210,7 @@ function page(t: Transfer, input: Extract<TransferInput, { type: 'page' }>, cont
 
 /** What stands of a packet in a page, while it is here whole. */
 function itemOf(id: CID, context: Context): { packet: Uint8Array; root: Uint8Array } | undefined {
-  const record = keptRecord(context.get, id)
+  const record = keptRecord(context, id)
   const read = record && readRecord(packet, record)
   const root = read && isStored(read) ? context.get(KEY.root(read.payload.root)) : undefined
   return record && root && { packet: record, root }
@@ -371,7 +371,7 @@ export function inForce(org: string, id: CID, context: Context): Agreement | Ref
 export function mayFetch(org: string, agreementId: CID, packetId: CID, context: Context): Packet | Refusal {
   const granted = inForce(org, agreementId, context)
   if ('code' in granted) return granted
-  const found = keptRecord(context.get, packetId)
+  const found = keptRecord(context, packetId)
   const read = found && readRecord(packet, found)
   if (!read || !isStored(read) || !read.id.equals(packetId) || !read.payload.asset.equals(granted.asset))
     return { code: 'NOT_FOUND', text: 'there is no such packet under this agreement' }

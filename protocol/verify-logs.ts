@@ -114,6 +114,8 @@ export class Logs {
       root: head.root,
     }
     if (!verifyInclusion(proof)) return { failed: `entry ${entry.n} is not under the head` }
+    if (entry.k === KIND.genesis || entry.k === KIND.state)
+      return { failed: `entry ${entry.n} is of kind ${entry.k}, which commits to no record of a claim` }
     if (entry.k !== KIND.record)
       return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
     return {

@@ -151,8 +151,8 @@ function refused(
   if (!isOurs(message, ledger, context.get) && isMember(s.org, context.get))
     return { ...stay(s), output: claim(s.org, message, context) }
   const beyond = message.status === 409 && message.size > s.sentSize
-  // A member has promised more than this head: it cosigns the next one.
-  if (beyond && isMember(s.org, context.get)) return rest({ ...idle(s), held: message.size })
+  if (beyond && isMember(s.org, context.get))
+    return ahead({ ...idle(s), held: message.size }, ledger, context)
   // The size that this side counts on already: the late answer to a copy of an earlier message. The timer sends again.
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
@@ -166,6 +166,12 @@ function refused(
     text: `the witness refuses: ${stuck}`,
   })
   return step
+}
+
+/** A member has promised more than the head that was sent: it cosigns one that is as large, once that is signed. */
+function ahead(s: Submission, ledger: Ledger, context: Context): Step<Submission> {
+  const head = newestHead(context.get)
+  return head && head.size >= s.held! ? next(s, ledger, context) : rest(s)
 }
 
 const idle = ({ sentSize: _, ...s }: Submission): Submission => ({ ...s, sent: 0 })

@@ -34,6 +34,7 @@ async function endpointOf({ home, url, token }: ConnectOptions): Promise<{ url: 
 export class Waybill implements AsyncDisposable {
   readonly #http: Http
   readonly partners: ReturnType<typeof resources.partners>
+  readonly keys: ReturnType<typeof resources.keys>
   readonly witnessing: ReturnType<typeof resources.witnessing>
   readonly packets: ReturnType<typeof resources.packets>
   readonly assets: ReturnType<typeof resources.assets>
@@ -47,6 +48,7 @@ export class Waybill implements AsyncDisposable {
   constructor(http: Http) {
     this.#http = http
     this.partners = resources.partners(http)
+    this.keys = resources.keys(http)
     this.witnessing = resources.witnessing(http)
     this.packets = resources.packets(http)
     this.assets = resources.assets(http)

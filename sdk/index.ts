@@ -2,6 +2,7 @@
 export type {
   Consent,
   Delivery,
+  Keys,
   LogEntry,
   Offer,
   OfferRequest,

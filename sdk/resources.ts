@@ -2,11 +2,13 @@
 import type { z } from 'zod'
 import type {
   Consent,
+  DelegateRequest,
   Delivery,
   decision,
   invite,
   inviteRequest,
   joined,
+  Keys,
   Offer,
   OfferRequest,
   offers,
@@ -14,6 +16,8 @@ import type {
   Published,
   PublishRequest,
   Request,
+  RevokeRequest,
+  RotateRequest,
   Transfer,
   usageRequest,
   Witnessing,
@@ -52,6 +56,17 @@ export const partners = (http: Http) => ({
     http.post<Partner>(at('witnesses'), { partner }, options),
 })
 
+/** The keys of the own identity: what they are, and new ones in their place. */
+export const keys = (http: Http) => ({
+  get: (options?: CallOptions) => http.get<Keys>(at('keys'), options),
+  rotate: (what: RotateRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'rotate'), what, options),
+  delegate: (what: DelegateRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'delegate'), what, options),
+  revoke: (what: RevokeRequest, options?: CallOptions) =>
+    http.post<Keys>(at('keys', 'revoke'), what, options),
+})
+
 /** Witnessing logs of other kinds over HTTP (C2SP tlog-witness). */
 export const witnessing = (http: Http) => ({
   get: (options?: CallOptions) => http.get<Witnessing>(at('witnessing'), options),
@@ -61,6 +76,12 @@ export const witnessing = (http: Http) => ({
   /** Enters a log by its origin and verifier key (`name+id+base64`). */
   accept: (origin: string, key: string, options?: CallOptions) =>
     http.post<Witnessing>(at('witnessing', 'logs'), { origin, key }, options),
+  /** Lets any C2SP witness over HTTP cosign the own log too; it counts toward no quorum. */
+  ask: (url: string, key: string, options?: CallOptions) =>
+    http.post<Witnessing>(at('witnessing', 'asked'), { url, key }, options),
+  /** Asks it no longer; `name` is that of its key. */
+  drop: (name: string, options?: CallOptions) =>
+    http.post<Witnessing>(at('witnessing', 'asked', 'remove'), { name }, options),
 })
 
 export const packets = (http: Http) => ({

@@ -65,6 +65,7 @@ class CourtesyChecker implements Checker {
 }
 
 const onDisk = (node: SimNode) => (key: string) => node.disk.get(key)
+const keptBy = (node: SimNode) => ({ get: onDisk(node), slots: node.env.slots })
 
 /** Promise 1: no content key leaves before both signatures, and the receipt for the ciphertext, are on the provider's disk. */
 class ReleaseChecker implements Checker {
@@ -83,7 +84,7 @@ class ReleaseChecker implements Checker {
       return
     }
     const { agreement: id, receipt } = read.payload
-    if (!keptRecord(onDisk(from), receipt))
+    if (!keptRecord(keptBy(from), receipt))
       this.#cluster.report('promise 1', from.name, 'a key left before the receipt was durable')
     const grant = from.disk.get(KEY.grant(to, id))
     if (!grant || !this.#isWhole(grant, id.toString(), to))
@@ -166,7 +167,7 @@ class DurabilityChecker implements Checker {
   sent({ from, message }: Leaving): void {
     if (message.t !== 'delivery/received') return
     const receipt = readRecord(received, message.receipt)
-    const stored = isStored(receipt) && keptRecord(onDisk(from), receipt.payload.packet)
+    const stored = isStored(receipt) && keptRecord(keptBy(from), receipt.payload.packet)
     const described = stored && readRecord(packet, stored)
     const root = described && isStored(described) && from.disk.get(KEY.root(described.payload.root))
     const whole =

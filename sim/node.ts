@@ -16,10 +16,12 @@ import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identit
 import { beginChain } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
-import { DELEGATION_MS } from '../protocol/limits.ts'
+import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
+import { slotsOver } from '../protocol/slots.ts'
+import { SimBodyKeys } from './body-keys.ts'
 import type { Prng } from './prng.ts'
 import { Disk, type Medium, type Operation, VirtualStore } from './store.ts'
 import type { Timeline } from './timeline.ts'
@@ -73,6 +75,7 @@ export class SimNode {
   readonly name: string
   readonly env: Env
   readonly disk = new Disk()
+  readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   witnesses: CID[] = []
   /** Takes the seats that others offer. */
@@ -98,10 +101,12 @@ export class SimNode {
     this.#around = around
     this.#prng = prng
     const { self, keys } = organisation(name)
+    this.bodyKeys = new SimBodyKeys(utf8(name))
     this.env = {
       self,
       keys,
       get: key => this.#store.get(key),
+      slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
         return secret && seal(to, info, secret, seed)
@@ -109,6 +114,7 @@ export class SimNode {
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
       sits: () => this.sits,
+      pad: PAD_ENTRIES,
     }
   }
 
@@ -235,7 +241,7 @@ export class SimNode {
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
     const entries = [...readEntries(key => this.disk.get(key), from, to)].map(({ entry }) => entry)
-    if (entries.length === to - from) this.submit({ type: 'leaves', entries })
+    if (entries.length === to - from) this.submit({ type: 'leaves', from, entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 

@@ -4,17 +4,19 @@ import { cidFromDigest } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
 import { isBehind } from '../protocol/behind.ts'
-import { cosigners, isReached, quorums } from '../protocol/committee.ts'
+import { committee, cosigners, isReached, quorums, readSeating } from '../protocol/committee.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch, type Watch } from '../protocol/heads.ts'
 import { cosignerName } from '../protocol/identity.ts'
-import { type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
+import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { rootAt } from '../protocol/ledger.ts'
-import { commitment, emptyTail, readBack, readEntry, readHead } from '../protocol/log.ts'
+import { commitment, type Entry, emptyTail, KIND, readBack, readEntry, readHead } from '../protocol/log.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
+import { isStored, readRecord } from '../protocol/record.ts'
+import { readState } from '../protocol/state.ts'
 import type { Transfer } from '../protocol/transfer.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './node.ts'
@@ -70,8 +72,19 @@ function openMachines(node: SimNode, excused: ReadonlySet<string>): string[] {
   return node.disk
     .list(KEY.opens)
     .map(([key]) => key.slice(KEY.opens.length))
-    .filter(machine => !excused.has(partnerOf(node, machine)) && (node.sits || machine !== KEY.seating))
+    .filter(machine =>
+      machine === KEY.seating ? isAskedFor(node, excused) : !excused.has(partnerOf(node, machine)),
+    )
     .map(machine => `${machine} has not ended`)
+}
+
+/** Whether a committee is asked for that all who are asked would sit in. */
+function isAskedFor(node: SimNode, excused: ReadonlySet<string>): boolean {
+  const { asked } = readSeating(key => node.disk.get(key))
+  const read = asked && readRecord(committee, asked.record)
+  return (
+    node.sits && !!read && isStored(read) && !read.payload.seats.some(seat => excused.has(seat.toString()))
+  )
 }
 
 function partnerOf(node: SimNode, machine: string): string {
@@ -95,9 +108,24 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
   const head = readHead(newest.note, node.env.self.chain)
   if ('reason' in head) return [head.reason]
   if (!equal(head.root, rootOf(tail.range))) return ['the newest head is not of these entries']
-  const records = new Set(kept.map(({ of }) => toHex(of)))
-  if (records.size < kept.length) return [`${kept.length} entries for ${records.size} records`]
-  return [...uncommitted(node, kept), ...uncosigned(node, newest.note, excused)]
+  const committing = kept.filter(isOfRecord)
+  const records = new Set(committing.map(({ of }) => toHex(of)))
+  if (records.size < committing.length) return [`${committing.length} entries for ${records.size} records`]
+  return [...unstated(node, kept), ...uncommitted(node, kept), ...uncosigned(node, newest.note, excused)]
+}
+
+/** State entries each name the one before, and the newest is the last entry, at a padded size. */
+function unstated(node: SimNode, kept: KeptEntry[]): string[] {
+  let next = 0
+  for (const [i, { entry }] of kept.entries()) {
+    const read = readEntry(entry) as Entry
+    if (read.k !== KIND.state) continue
+    const state = readState(read)
+    if ('reason' in state || state.next !== next) return [`state entry ${i} does not name the one before`]
+    next = i + 1
+  }
+  if (next === kept.length && next % node.env.pad === 0) return []
+  return [`the last state entry is at ${next} of ${kept.length} entries`]
 }
 
 /** Whether so many members have stopped that the head of `size` cannot be signed (RULES D1). */
@@ -110,10 +138,14 @@ function lacksMembers(node: SimNode, size: number, stopped: ReadonlySet<string>)
 /** Records that no entry commits to as they are stored. */
 function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
   const faults: string[] = []
-  for (const [i, { salt, of, entry }] of kept.entries()) {
-    const record = keptRecord(key => node.disk.get(key), cidFromDigest(of, 'dag-cbor'))
+  const disk = { get: (key: string) => node.disk.get(key), slots: node.env.slots }
+  for (const [i, each] of kept.entries()) {
+    const { slot, of, entry } = each
+    if (!isOfRecord(each)) continue
+    const record = keptRecord(disk, cidFromDigest(of, 'dag-cbor'))
+    const salt = disk.slots.salt(slot)
     const read = readEntry(entry)
-    const committed = record && 'c' in read && equal(read.c, commitment(salt, record))
+    const committed = record && 'c' in read && salt && equal(read.c, commitment(salt, record))
     if (!committed) faults.push(`entry ${i} does not commit to the record that is stored`)
   }
   return faults

@@ -121,6 +121,15 @@ const CODES = {
   EVENT_UNLINKED: [failed, 'ask for the identity events again'],
   EVENT_REPLAYED: [conflict, 'waybill keys show'],
   IDENTITY_FORKED: [failed, 'talk to the organisation before you trust anything it signs'],
+  // Of ownership.
+  CERTIFICATE_INVALID: [failed, 'ask the seats of the committee for their votes again'],
+  COMMITTEE_INVALID: [failed, 'ask the owner for the committee that every seat signed'],
+  NOT_OWNER: [failed, 'ask the owner'],
+  PARTY_SEATED: [denied, 'name a committee without seats of the parties'],
+  SEAT_LOST: [denied, 'name a committee with another seat in its place'],
+  SEAT_UNKNOWN: [notFound, 'ask the seats that the committee names'],
+  VERSION_PASSED: [conflict, 'ask for the asset as it stands now'],
+  VOTED_OTHERWISE: [conflict, 'look at the two orders: their signer has frozen its asset'],
   // Of the content.
   NOT_A_FILE: [usage, 'name files, or directories with --recursive'],
   SOURCE_UNREADABLE: [notFound, 'look at the path and its permissions'],

@@ -2,7 +2,7 @@
 import type { Daemon, DaemonOptions } from '../../node/daemon.ts'
 import { fitHeapToBulk } from '../../node/heap.ts'
 import type { Status } from '../../node/schema.ts'
-import type { Log } from '../connect.ts'
+import type { Log, Waybill } from '../connect.ts'
 import { WaybillError } from '../error.ts'
 import { homePaths, readEndpoint } from '../home.ts'
 import { ask, askPassphrase, givenPassphrase } from './ask.ts'
@@ -226,9 +226,22 @@ export async function log(cli: Cli, options: { limit: string }): Promise<Answer>
     throw usage(`--limit is not a number from 1 to ${MAX_LOG_ENTRIES}: ${options.limit}`)
   await using waybill = await cli.connect()
   const { signal } = cli
-  const { size } = await waybill.log({ limit: 1, signal })
-  const data = await waybill.log({ after: Math.max(0, size - limit), limit, signal })
+  const { next: _, ...data } = await newest(waybill, limit, signal)
   return answer({ schema: 'waybill.log/1', data, text: logText })
+}
+
+/** The newest entries, read backwards past those that only make sizes round. */
+async function newest(waybill: Waybill, limit: number, signal: AbortSignal): Promise<Log> {
+  const { size } = await waybill.log({ limit: 1, signal })
+  const entries: Log['entries'] = []
+  let [data, to]: [Log | undefined, number] = [undefined, size]
+  do {
+    const after = Math.max(0, to - MAX_LOG_ENTRIES)
+    data = await waybill.log({ after, limit: Math.max(1, to - after), signal })
+    entries.unshift(...data.entries.filter(({ kind }) => kind !== 'padding'))
+    to = after
+  } while (to > 0 && entries.length < limit)
+  return { ...data, size, entries: entries.slice(-limit) }
 }
 
 function logText({ size, entries }: Log): string {

@@ -79,6 +79,7 @@ function nodeCommands(program: Command, run: Run): void {
     .description('list the newest entries of the provenance log')
     .option('--limit <n>', 'how many', '20')
     .action(run(async () => (await import('./node.ts')).log))
+  keyCommands(program, run, group)
   program
     .command('paths')
     .helpGroup(group)
@@ -90,6 +91,34 @@ function nodeCommands(program: Command, run: Run): void {
     .helpGroup(group)
     .description('say what an error code means')
     .action(run(async () => (await import('./explain.ts')).explain))
+}
+
+function keyCommands(program: Command, run: Run, group: string): void {
+  const keys = program
+    .command('keys')
+    .helpGroup(group)
+    .description('show, rotate, delegate and revoke the keys of this organisation')
+  keys
+    .command('show')
+    .description('every key that stands or stood')
+    .action(run(async () => (await import('./keys.ts')).show))
+  keys
+    .command('rotate')
+    .argument('<role...>', 'root, admin, log, operation, witness, node')
+    .description('put new keys in their place')
+    .option('--root <directory>', 'where root.age lies, if it was moved (for root and admin)')
+    .action(run(async () => (await import('./keys.ts')).rotate))
+  keys
+    .command('delegate')
+    .argument('<role...>', 'log, operation, witness, node')
+    .description('delegate new keys for a time')
+    .option('--for <duration>', 'how long they live', '1095d')
+    .action(run(async () => (await import('./keys.ts')).delegate))
+  keys
+    .command('revoke')
+    .argument('<key...>', 'a role, for the key that stands, or a thumbprint')
+    .description('revoke keys that may be in other hands; those that stand get a successor')
+    .action(run(async () => (await import('./keys.ts')).revoke))
 }
 
 function partnerCommands(program: Command, run: Run): void {
@@ -133,6 +162,13 @@ function partnerCommands(program: Command, run: Run): void {
     .argument('<key>', 'its verifier key: name+id+base64')
     .description('enter a log of another kind to be witnessed')
     .action(run(async () => (await import('./witness.ts')).accept))
+  witness
+    .command('ask')
+    .argument('<url or name>', 'where its add-checkpoint is; with --off the name of its key')
+    .argument('[key]', 'its verifier key: name+id+base64')
+    .description('let any C2SP witness over HTTP cosign your log too; it counts toward no quorum')
+    .option('--off', 'ask it no longer')
+    .action(run(async () => (await import('./witness.ts')).ask))
   witness
     .command('show')
     .description('what is witnessed over HTTP, and under which key')

@@ -1,4 +1,4 @@
-/** Commands about witnessing logs of other kinds over HTTP. */
+/** Commands about witnessing over HTTP: logs of other kinds here, and our log elsewhere. */
 import type { Witnessing } from '../../node/schema.ts'
 import { WaybillError } from '../error.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
@@ -17,6 +17,19 @@ export async function accept(cli: Cli, _options: object, origin: string, key: st
   return shown(await waybill.witnessing.accept(origin, key, { signal: cli.signal }))
 }
 
+export async function ask(cli: Cli, options: { off?: boolean }, whom: string, key?: string): Promise<Answer> {
+  if ((key === undefined) === !options.off)
+    throw new WaybillError('USAGE', 'say where the witness is and its key, or its name and --off', {
+      hint: 'waybill witness ask https://witness.example KEY',
+    })
+  await using waybill = await cli.connect()
+  const { witnessing } = waybill
+  const { signal } = cli
+  return shown(
+    key === undefined ? await witnessing.drop(whom, { signal }) : await witnessing.ask(whom, key, { signal }),
+  )
+}
+
 export async function show(cli: Cli): Promise<Answer> {
   await using waybill = await cli.connect()
   return shown(await waybill.witnessing.get({ signal: cli.signal }))
@@ -26,11 +39,16 @@ function shown(witnessing: Witnessing): Answer {
   return answer({
     schema: 'waybill.witnessing/1',
     data: witnessing,
-    text: ({ url, key, logs }) =>
+    text: ({ url, key, logKey, logs, asked }) =>
       [
         `listens   ${url ?? 'no: waybill witness serve HOST:PORT'}`,
         `key       ${key}`,
+        `our log   ${logKey}`,
         ...logs.map(({ origin, size }) => `log       ${origin}: cosigned ${size}`),
+        ...asked.map(
+          ({ name, cosignedSize, problem }) =>
+            `asked     ${name}: cosigned ${cosignedSize} of our log${problem ? `; ${problem}` : ''}`,
+        ),
       ].join('\n'),
     ...(witnessing.logs.length === 0 ? { next: 'waybill witness accept ORIGIN KEY' } : {}),
   })

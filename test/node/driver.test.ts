@@ -10,12 +10,13 @@ import { Member, World } from '../protocol/world.ts'
 driverSuite('of a node', async () => {
   const disk = new LossyDisk()
   const sent: Message[] = []
+  const lent = new Member(new World(), 'Acme Steel').env
   const fail = (error: Error) => {
     throw error
   }
   const open = () => {
     const store: Store = disk.open(fail)
-    const env: Env = { ...new Member(new World(), 'Acme Steel').env, get: key => store.get(key) }
+    const env: Env = { ...lent, get: key => store.get(key) }
     const homeKey = new Uint8Array(32)
     const send = (_org: string, message: Message) => void sent.push(message)
     return { store, driver: new Driver({ store, env, homeKey, send, onFatal: fail, onBug: fail }) }

@@ -15,7 +15,7 @@ import { firstFrame, frame, MESSAGE } from '../../node/frames.ts'
 import { decodeHello, encodeMessage, type HelloMessage, type Message } from '../../protocol/message.ts'
 import { VERSIONS } from '../../protocol/pairing.ts'
 import { suite, temporary } from '../harness.ts'
-import { pair, TestDaemon } from './daemons.ts'
+import { eventually, pair, TestDaemon } from './daemons.ts'
 
 const test = suite('strangers')
 const REQUEST = 1
@@ -75,7 +75,10 @@ async function answered(connection: Connection, protocol: string, bytes: Uint8Ar
 }
 
 test('no protocol but the hello gives a stranger one byte, whatever it knows', async () => {
-  const before = await acme.client.status()
+  const before = await eventually('a head covers the log', async () => {
+    const status = await acme.client.status()
+    return status.log.headSize === status.log.size ? status : undefined
+  })
   const catalog: Message = { t: 'catalog/request', id: randomBytes(16) }
   const { agreement, packet } = ids
   const bulk = encode({ agreement: parseCid(agreement), packet: parseCid(packet), from: 0 })

@@ -144,7 +144,7 @@ test('nobody offers an asset of ours, and what ours holds stays', () => {
   const own = { type: 'publish', title: 'mine', domain: 'x', level: 'general', packets: drafts } as const
   const { asset } = bolt.input(own) as { asset: NonNullable<Story['asset']> }
   const totals = toHex(bolt.store.get(KEY.assetTotals(asset))!)
-  const record = keptRecord(bolt.env.get, asset)!
+  const record = keptRecord(bolt.env, asset)!
   alter(story, 'catalog/page', message => ({
     ...message,
     items: message.items.map(item => ({

@@ -11,7 +11,6 @@ import {
   readSeat,
   readSeating,
 } from '../../protocol/committee.ts'
-import { publicHead } from '../../protocol/heads.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { type Entry, firstLog, KIND, readEntry, ZERO_HASH } from '../../protocol/log.ts'
@@ -29,7 +28,7 @@ export function mesh(n: number): { world: World; owner: Member; seats: Member[] 
   const owner = world.add('Acme Steel')
   const seats = Array.from({ length: n }, (_, i) => world.add(`Seat ${i}`))
   for (const seat of seats) world.pair(owner, seat)
-  world.run(1_000)
+  world.run(10_000)
   return { world, owner, seats }
 }
 const ids = (members: Member[]): CID[] => members.map(({ env }) => env.self.id)
@@ -214,9 +213,11 @@ test('a seat refuses by its code what it is not to sign', () => {
   assert.is(readSeat(seat.env.get, owner.org), undefined, 'nothing of that was kept')
   assert.is(ask(payloadOf(owner, two)), 'committee/signed')
   assert.is(ask(payloadOf(owner, [seat])), 'committee/signed', 'as long as it has promised under none')
-  const note = forgedHead(owner, publicHead(owner.env.get)!.size)
-  for (const each of [note, forgedHead(owner, 1, new Uint8Array(32))])
-    world.send(owner, seat.org, { t: 'head/show', note: each })
+  for (const root of [1, 2]) {
+    const note = forgedHead(owner, 1_000, new Uint8Array(32).fill(root))
+    world.send(owner, seat.org, { t: 'head/show', note })
+    world.send(owner, seat.org, { t: 'head/proof', size: 1, root: new Uint8Array(32), note, path: [] })
+  }
   world.run(1)
   assert.is(ask(payloadOf(owner, two)), 'LOG_CLOSED')
 })

@@ -175,8 +175,12 @@ const CASES: Record<MessageType, Case> = {
       world.run()
     },
   },
-  'promise/ask': { never: story => assert.is(newestHead(story.acme.env.get)!.size, 1) },
-  'promise/given': { never: story => assert.is(newestHead(story.acme.env.get)!.size, 1) },
+  'promise/ask': {
+    never: story => assert.is(newestHead(story.acme.env.get)!.size, seating(story).next!.index),
+  },
+  'promise/given': {
+    never: story => assert.is(newestHead(story.acme.env.get)!.size, seating(story).next!.index),
+  },
   'promise/refused': {
     play: story => {
       story.play()

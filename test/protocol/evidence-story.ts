@@ -129,6 +129,7 @@ export function trustFile(identities: Member[], witnesses: Member[], logs: Membe
 export const contextOf = ({ env, store, witnesses }: Member) => ({
   self: env.self,
   get: env.get,
+  slots: env.slots,
   witnesses,
   partner: (org: string) => {
     const stored = store.get(KEY.partner(org))

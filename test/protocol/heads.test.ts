@@ -4,7 +4,7 @@ import { leafHash, verifyInclusion } from '../../crypto/merkle.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { keepRecord, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { HEAD_DELAY_MS, MAX_PROOFS } from '../../protocol/limits.ts'
+import { HEAD_BEAT_MS, MAX_PROOFS } from '../../protocol/limits.ts'
 import { checkpointOf, originOf, readHead } from '../../protocol/log.ts'
 import type { Message } from '../../protocol/message.ts'
 import { step } from '../../protocol/peer.ts'
@@ -63,8 +63,9 @@ test('no head is signed over entries that are not what was written', () => {
       const drafts = Array.from({ length: 3 }, (_, i) => acme.draft(`a${i}`, HASH))
       acme.input({ type: 'publish', title: 'a', domain: 'x', level: 'general', packets: drafts })
       const { seed } = acme.env.keys.node
-      const now = { wallMs: world.wallMs, monoMs: world.monoMs + HEAD_DELAY_MS }
+      const now = { wallMs: world.wallMs, monoMs: world.monoMs + 2 * HEAD_BEAT_MS }
       let { state, output } = step(acme.state, { type: 'tick', machine: 'log', seed }, now, acme.env)
+      for (const { key, value } of output.writes) acme.store.set(key, value!)
       const ask = output.events[0]!
       assert.ok(ask.type === 'ask-leaves')
       const entries = Array.from(
@@ -76,7 +77,12 @@ test('no head is signed over entries that are not what was written', () => {
         acme.input({ type: 'publish', title: 'b', domain: 'x', level: 'general', packets: [] })
         state = acme.state
       }
-      const next = step(state, { type: 'leaves', entries: change(entries), seed }, now, acme.env)
+      const next = step(
+        state,
+        { type: 'leaves', from: ask.from, entries: change(entries), seed },
+        now,
+        acme.env,
+      )
       assert.ok(next.damaged, `${what}${later ? ', and more came' : ''}`)
       assert.equal([next.output.writes, next.output.sends], [[], []])
     }
@@ -87,7 +93,7 @@ const flip = (bytes: Uint8Array) => bytes.map((byte, i) => (i === 10 ? byte ^ 1 
 test('leaves that nobody asked for change nothing', () => {
   const { acme } = new Story()
   const size = acme.state.ledger.signed.range.size
-  acme.input({ type: 'leaves', entries: [HASH] })
+  acme.input({ type: 'leaves', from: size, entries: [HASH] })
   assert.is(acme.state.ledger.signed.range.size, size)
 })
 
@@ -200,7 +206,10 @@ test('what is not under a head yet is pending', () => {
   const story = new Story().agree()
   const { acme, bolt, world } = story
   story.bolt.input({ type: 'transfer', org: acme.org, agreement: story.agreement! })
-  acme.store.set(KEY.kept(story.agreement!), keepRecord(keptRecord(acme.env.get, story.agreement!)!, 255))
+  acme.store.set(
+    KEY.kept(story.agreement!),
+    keepRecord(acme.env.slots, keptRecord(acme.env, story.agreement!)!, 255).value,
+  )
   bolt.input({ type: 'proofs', org: acme.org, records: [story.agreement!] })
   world.run()
   const [reply] = bolt.events.flatMap(event => (event.type === 'proofs' ? [event.reply] : []))

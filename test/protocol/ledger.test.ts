@@ -17,6 +17,8 @@ import {
 } from '../../protocol/ledger.ts'
 import { commitment, encodeEntry, readEntry } from '../../protocol/log.ts'
 import type { Stored } from '../../protocol/record.ts'
+import { slotsOver } from '../../protocol/slots.ts'
+import { SimBodyKeys } from '../../sim/body-keys.ts'
 import { sameBytes, suite } from '../harness.ts'
 
 const test = suite('protocol/ledger')
@@ -30,11 +32,12 @@ const stored = (i: number): Stored => {
 class Log {
   readonly store = new Map<string, Uint8Array>()
   readonly get = (key: string): Uint8Array | undefined => this.store.get(key)
+  readonly slots = slotsOver(new SimBodyKeys(SEED))
   ledger: Ledger = emptyLedger()
 
   append(from: number, count: number): void {
     const records = Array.from({ length: count }, (_, i) => stored(from + i))
-    const { ledger, writes } = record(this.ledger, records, 1, SEED)
+    const { ledger, writes } = record(this.ledger, records, 1, this.slots)
     for (const { key, value, if: condition } of writes) {
       assert.not.ok(condition === 'absent' && this.store.has(key), `${key} is written once`)
       this.store.set(key, value!)
@@ -159,12 +162,12 @@ test('an entry commits to its record under its salt, and is found by it', () => 
   log.append(0, 10)
   for (let i = 0; i < 10; i++) {
     const { id, bytes } = stored(i)
-    const { salt, entry } = readEntryAt(log.get, i)!
+    const { slot, entry } = readEntryAt(log.get, i)!
     const read = readEntry(entry)
     assert.ok('c' in read)
-    sameBytes(read.c, commitment(salt, bytes))
+    sameBytes(read.c, commitment(log.slots.salt(slot)!, bytes))
     assert.is(indexOf(log.get, id), i)
-    sameBytes(keptRecord(log.get, id)!, bytes)
+    sameBytes(keptRecord(log, id)!, bytes)
     assert.is(read.n, i)
   }
   assert.is(readEntryAt(log.get, 10), undefined)

@@ -68,7 +68,7 @@ function assertReleasable({ acme, bolt }: Story, message: MessageOf<'delivery/re
   const keys = (org: { toString(): string }) =>
     (org.toString() === acme.org ? acme : bolt).env.keys.operation.public
   assert.is(verifySignatures(agreement, granted, keys).ok, true, 'with both signatures')
-  const receipt = readRecord(received, keptRecord(acme.env.get, payload.receipt)!) as Stored<Received>
+  const receipt = readRecord(received, keptRecord(acme.env, payload.receipt)!) as Stored<Received>
   assert.is(verifySignatures(received, receipt, keys).ok, true, 'and after the receipt')
 }
 

@@ -17,11 +17,22 @@ import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { indexOf, keptRecord, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { commitment, emptyTail, originOf, readBack, readEntry, readHead } from '../../protocol/log.ts'
+import {
+  commitment,
+  type Entry,
+  emptyTail,
+  KIND,
+  originOf,
+  readBack,
+  readEntry,
+  readHead,
+  ZERO_HASH,
+} from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
 import * as negotiation from '../../protocol/negotiation.ts'
 import { type Policy, PROFILE } from '../../protocol/policy.ts'
+import { readState } from '../../protocol/state.ts'
 import * as transfer from '../../protocol/transfer.ts'
 import type { Submission } from '../../protocol/witness.ts'
 import { type Flight, type Member, START_MS, World } from './world.ts'
@@ -66,7 +77,7 @@ export class Story {
     this.cole = world.add('Cole Logistics')
     this.acme.witnesses = [this.cole.env.self.id]
     this.bolt.witnesses = [this.cole.env.self.id]
-    world.run(1_000)
+    world.run(5_000)
   }
 
   pair(): this {
@@ -275,17 +286,26 @@ export function checkLog(member: Member): void {
   const tail = readBack(emptyTail(), bytes)
   assert.ok('range' in tail, 'the log reads back')
   assert.ok(equal(rootOf(tail.range), rootOf(ledger.tail.range)))
-  const logged = entries.filter(({ of }, index) => indexOf(member.env.get, idOf(of)) === index)
-  assert.is(logged.length, entries.length, 'one entry for each record')
-  for (const { salt, of, entry } of entries) {
-    const read = readEntry(entry)
-    const record = keptRecord(member.env.get, idOf(of))!
-    assert.ok('c' in read && equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
+  let stated = 0
+  for (const [index, { slot, of, entry }] of entries.entries()) {
+    const read = readEntry(entry) as Entry
+    if (read.k === KIND.state) {
+      const state = readState(read)
+      assert.is('next' in state && state.next, stated, 'it names the one before')
+      stated = index + 1
+      assert.is(stated % member.env.pad, 0)
+    } else if (!equal(of, ZERO_HASH)) {
+      assert.is(indexOf(member.env.get, idOf(of)), index, 'one entry for each record')
+      const record = keptRecord(member.env, idOf(of))!
+      const salt = member.env.slots.salt(slot)!
+      assert.ok(equal(commitment(salt, record), read.c), 'it commits to the bytes that are here')
+    } else assert.not.ok(equal(read.c, ZERO_HASH), 'padding looks like a commitment')
   }
   for (const [key, note] of member.store) {
     if (!key.startsWith('head/')) continue
     const head = readHead(note, member.chain)
     assert.ok('root' in head)
+    assert.is((readEntry(bytes[head.size - 1]!) as Entry).k, KIND.state, 'a head ends with what holds there')
     const at = readBack(emptyTail(), bytes.slice(0, head.size))
     assert.ok('range' in at && equal(rootOf(at.range), head.root), 'a head is of this log')
   }
@@ -297,9 +317,10 @@ const idOf = (digest: Uint8Array) => cidFromDigest(digest, 'dag-cbor')
 export function entriesOf(member: Member, record: Uint8Array): number {
   let count = 0
   for (let i = 0; i < member.state.ledger.tail.range.size; i++) {
-    const { salt, entry } = readEntryAt(member.env.get, i)!
+    const { slot, entry } = readEntryAt(member.env.get, i)!
     const read = readEntry(entry)
-    if ('c' in read && equal(read.c, commitment(salt, record))) count++
+    const salt = member.env.slots.salt(slot)
+    if (salt && 'c' in read && equal(read.c, commitment(salt, record))) count++
   }
   return count
 }

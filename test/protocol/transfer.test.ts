@@ -56,8 +56,8 @@ test('a page of long records ends at its bytes, and the rest follows', () => {
   for (const [key, value] of acme.store) {
     if (!key.startsWith('packet/')) continue
     const id = cidFromDigest(value, 'dag-cbor')
-    const changed = resign(keptRecord(acme.env.get, id)!, { parents }, ['publisher', acme.env.keys.operation])
-    acme.store.set(KEY.kept(id), keepRecord(changed))
+    const changed = resign(keptRecord(acme.env, id)!, { parents }, ['publisher', acme.env.keys.operation])
+    acme.store.set(KEY.kept(id), keepRecord(acme.env.slots, changed).value)
   }
   const before = story.sent('transfer/start').length
   const id = new Uint8Array(16).fill(3)

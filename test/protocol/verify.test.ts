@@ -16,7 +16,7 @@ import {
   type PartName,
 } from '../../protocol/evidence.ts'
 import { cosignerName, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
-import { append, checkpointOf, emptyTail, originOf } from '../../protocol/log.ts'
+import { append, checkpointOf, commitment, emptyTail, originOf } from '../../protocol/log.ts'
 import { committeeOf, positionWords, readTrust, witnessesOf } from '../../protocol/trust.ts'
 import { verify } from '../../protocol/verify.ts'
 import { suite, throwsCode } from '../harness.ts'
@@ -464,7 +464,7 @@ function ownLog(logged: Logged[]): Evidence {
   const salt = new Uint8Array(32).fill(5)
   let tail = emptyTail()
   const appended = logged.map(({ bytes: signedBytes, kind = 0 }) => {
-    const one = append(tail, { kind, timeMs: START_MS, signedBytes, salt })
+    const one = append(tail, { kind, timeMs: START_MS, c: commitment(salt, signedBytes) })
     tail = one.tail
     return one
   })

@@ -21,6 +21,8 @@ import { decodeMessage, encodeMessage, type Message } from '../../protocol/messa
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { type Input, open, type PeerState, step } from '../../protocol/peer.ts'
+import { slotsOver } from '../../protocol/slots.ts'
+import { SimBodyKeys } from '../../sim/body-keys.ts'
 import { openRelease, type ReleaseOf, type Spoilt, sealContent } from '../../sim/content.ts'
 
 export const START_MS = Date.UTC(2026, 0, 1)
@@ -69,6 +71,7 @@ export class Member {
     this.env = {
       self: { id, org: id.toString(), identity, identityBytes, chain },
       get: key => this.store.get(key),
+      slots: slotsOver(new SimBodyKeys(seed)),
       keys: Object.fromEntries(
         (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
           role,
@@ -80,6 +83,7 @@ export class Member {
         return secret && seal(to, info, secret, hpkeSeed)
       },
       witnesses: () => this.witnesses,
+      pad: world.pad,
       addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
       sits: () => this.sits,
     }
@@ -172,7 +176,7 @@ export class Member {
     switch (event.type) {
       case 'ask-leaves': {
         const entries = [...readEntries(this.env.get, event.from, event.to)].map(({ entry }) => entry)
-        this.input({ type: 'leaves', entries })
+        this.input({ type: 'leaves', from: event.from, entries })
         return
       }
       case 'ask-page': {
@@ -243,6 +247,8 @@ export class Member {
 }
 
 export class World {
+  /** Most tests count entries, so nothing is padded. */
+  pad = 1
   wallMs = START_MS
   monoMs = 0
   readonly members: Member[] = []

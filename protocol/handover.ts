@@ -1,0 +1,161 @@
+/**
+ * The records of ownership (RULES E2, E3, E5): a registration makes version 0 of an asset's ownership, a hand-over the next
+ * one. Each is an order that the seats of the asset's committee vote on; q votes of seats that are not its parties are a
+ * certificate. Nothing here expires for voters, and nothing can be cancelled: who sold by mistake buys back.
+ */
+import type { CID } from '../crypto/cid.ts'
+import type { PrivateKey } from '../crypto/key.ts'
+import { encodeSigned, payloadPart, signRecord, verifySignature } from '../crypto/statement.ts'
+import { type AssetCommittee, type Seat, seatOf } from './asset-committee.ts'
+import { MAX_NAME_LENGTH } from './limits.ts'
+import { isStored, type RecordType, readRecord, recordType, type Stored, type Verdict } from './record.ts'
+import { bytes, flag, type Infer, link, object, oneOf, optional, text, uint } from './shape.ts'
+
+const registrationShape = object({
+  t: text(32),
+  asset: link,
+  owner: link,
+  /** Last event of the owner's identity chain: the signature is judged by that state, now and later. */
+  ownerState: link,
+  committee: link,
+  /** What the owner calls it: one registration for each name, so that a thing is not registered twice by mistake. */
+  ref: text(MAX_NAME_LENGTH),
+  /** Commitment to the plain content: disclosed, two registrations of one owner with equal content convict it. */
+  content: bytes(32),
+  /** How the owner came by it; licensed data cannot be registered, so there is no word for it. */
+  title: oneOf('made', 'bought'),
+  /** The hand-over that certified the purchase. */
+  bought: optional(link),
+  /** "No other registration of mine covers the same content." */
+  warranty: flag,
+  made: uint,
+  nonce: bytes(16),
+})
+export type Registration = Infer<typeof registrationShape>
+export const registration: RecordType<Registration> = recordType({
+  t: 'registration/1',
+  shape: registrationShape,
+  signers: { owner: { org: 'owner', key: 'operation' } },
+  rule({ title, bought, warranty }) {
+    if ((title === 'bought') !== (bought !== undefined)) return 'a purchase, and only it, names its hand-over'
+    return warranty ? undefined : 'the owner does not warrant that the content is registered once'
+  },
+})
+
+const handoverShape = object({
+  t: text(32),
+  asset: link,
+  /** The version of ownership that it makes, from 1. */
+  version: uint,
+  /** The order that made the version before: a hand-over, or the registration. */
+  prev: link,
+  from: link,
+  fromState: link,
+  to: link,
+  toState: link,
+  /** The committee that votes on it. */
+  committee: link,
+  /** The committee from the new version on, where it is to be another. */
+  next: optional(link),
+  /** What passes to the new owner (RULES E6). */
+  passes: object({ agreements: flag, duties: flag, keys: flag, blocks: flag }),
+  made: uint,
+})
+export type Handover = Infer<typeof handoverShape>
+export const handover: RecordType<Handover> = recordType({
+  t: 'handover/1',
+  shape: handoverShape,
+  signers: { from: { org: 'from', key: 'operation' }, to: { org: 'to', key: 'operation' } },
+  rule: ({ version, from, to }) => {
+    if (version === 0) return 'version 0 is made by a registration'
+    return from.equals(to) ? 'nobody hands over to itself' : undefined
+  },
+})
+
+const voteShape = object({
+  t: text(32),
+  committee: link,
+  org: link,
+  epoch: uint,
+  asset: link,
+  version: uint,
+  /** Id of the order that this seat votes for. */
+  choice: link,
+})
+export type Vote = Infer<typeof voteShape>
+/** Its signature is checked by `readVote`: the key stands in the committee. */
+const vote: RecordType<Vote> = recordType({ t: 'vote/1', shape: voteShape, signers: {} })
+
+/** What is voted on, whichever record says so. */
+export interface Order {
+  id: CID
+  asset: CID
+  version: number
+  committee: CID
+  /** Organisations that gain or lose by it: their seats count as faulty (RULES E4). */
+  parties: CID[]
+  /** Who owns the asset by it, and who must have owned it before. */
+  to: CID
+  from?: CID
+  prev?: CID
+  next?: CID
+  record: Stored<Registration | Handover>
+}
+
+export function orderOf(record: Stored<Registration> | Stored<Handover>): Order {
+  const { id, payload } = record
+  const { asset, committee } = payload
+  if (payload.t === registration.t) {
+    const { owner } = payload as Registration
+    return {
+      id,
+      asset,
+      version: 0,
+      committee,
+      parties: [owner],
+      to: owner,
+      record: record as Stored<Registration>,
+    }
+  }
+  const { version, prev, from, to, next } = payload as Handover
+  const common = { id, asset, version, committee, parties: [from, to], from, to, prev }
+  return { ...common, ...(next ? { next } : {}), record: record as Stored<Handover> }
+}
+
+/** An order as it came; its signatures are not checked yet. */
+export function readOrder(stored: Uint8Array): Order | Exclude<Verdict, { ok: true }> {
+  const asHandover = readRecord(handover, stored)
+  if (isStored(asHandover)) return orderOf(asHandover)
+  const asRegistration = readRecord(registration, stored)
+  if (isStored(asRegistration)) return orderOf(asRegistration)
+  return [asHandover, asRegistration].find(each => each.ok === 'unknown') ?? asRegistration
+}
+
+export const isOrder = (read: Order | Verdict): read is Order => 'parties' in read
+
+/** Votes for an order with the key of a seat. */
+export function makeVote(seat: Seat, key: PrivateKey, order: Order): Uint8Array {
+  const { org, epoch } = seat
+  const { committee, asset, version, id } = order
+  const payload: Vote = { t: vote.t, committee, org, epoch, asset, version, choice: id }
+  return encodeSigned({ p: payload, s: [signRecord(payload, 'seat', key)] })
+}
+
+/** A vote that a seat of this committee signed; otherwise why it is none. */
+export function readVote(
+  stored: Uint8Array,
+  committee: Stored<AssetCommittee>,
+): { vote: Vote; seat: Seat } | { reason: string } {
+  const read = readRecord(vote, stored)
+  if (!isStored(read)) return { reason: read.reason }
+  const { payload, signatures } = read
+  if (!payload.committee.equals(committee.id)) return { reason: 'the vote is of another committee' }
+  const seat = seatOf(committee.payload, payload.org)
+  if (seat?.epoch !== payload.epoch) return { reason: `${payload.org} has no such seat` }
+  const [signature] = signatures
+  const held =
+    signatures.length === 1 &&
+    signature!.r === 'seat' &&
+    verifySignature(vote.t, payloadPart(stored), signature!, seat.key.k)
+  return held ? { vote: payload, seat } : { reason: `the vote of ${payload.org} is not signed by its seat` }
+}

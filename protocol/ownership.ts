@@ -1,0 +1,218 @@
+/**
+ * Who owns an asset: the chain of certified orders, folded from its registration. One owner has one next step, so nothing
+ * has to be agreed on but that no two different steps are certified: each seat votes once per (asset, version), a certificate
+ * is q votes, and 2q > n + f leaves no room for two while at most f seats lie (FastPay, arXiv 2003.11506; Guerraoui et al.,
+ * arXiv 1906.05574: a single owner's asset needs no consensus).
+ */
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { asset } from './asset.ts'
+import { type AssetCommittee, readAssetCommittee, seatOf } from './asset-committee.ts'
+import type { ProtocolCode } from './error.ts'
+import {
+  type Handover,
+  handover,
+  isOrder,
+  type Order,
+  type Registration,
+  readOrder,
+  readVote,
+  registration,
+} from './handover.ts'
+import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
+import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+import { blob, type Infer, list, object, text } from './shape.ts'
+
+const certificateShape = object({ t: text(32), votes: list(blob(MAX_RECORD_BYTES), MAX_SEATS) })
+type Certificate = Infer<typeof certificateShape>
+const CERTIFICATE = 'certificate/1'
+
+/** Where the ownership of an asset stands. */
+export interface Owned {
+  asset: CID
+  version: number
+  owner: CID
+  /** The order that made this version. */
+  order: CID
+  /** The committee that votes on the next one. */
+  committee: Stored<AssetCommittee>
+}
+
+/** What one step of a chain shows: an order, its certificate, and the committee where it is a new one. */
+export interface Link {
+  /** Of a registration: the asset record. */
+  asset?: Uint8Array
+  order: Uint8Array
+  certificate: Uint8Array
+  committee?: Uint8Array
+}
+
+export interface Refused {
+  code: Extract<
+    ProtocolCode,
+    | 'RECORD_INVALID'
+    | 'UNKNOWN_VERSION'
+    | 'SIGNATURE_INVALID'
+    | 'COMMITTEE_INVALID'
+    | 'CERTIFICATE_INVALID'
+    | 'NOT_OWNER'
+    | 'PARTY_SEATED'
+    | 'VERSION_PASSED'
+    | 'OUT_OF_ORDER'
+    | 'QUOTA_EXCEEDED'
+  >
+  text: string
+}
+export const refused = (code: Refused['code'], text: string): Refused => ({ code, text })
+export const isRefused = (step: object): step is Refused => 'code' in step && 'text' in step
+
+/** Puts votes together; which of them count is for who reads it. */
+export const makeCertificate = (votes: Uint8Array[]): Uint8Array =>
+  encode({ t: CERTIFICATE, votes } as unknown as Value)
+
+/**
+ * An order with the signatures of its parties, by the keys of their identities. A registration is by whoever published the
+ * asset: nobody can take or freeze what another made.
+ */
+export function checkOrder(
+  { order: stored, asset: assetBytes }: Pick<Link, 'order' | 'asset'>,
+  keys: KeyResolver,
+): Order | Refused {
+  const read = readOrder(stored)
+  if (!isOrder(read))
+    return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'RECORD_INVALID', read.reason)
+  const { record } = read
+  const verdict =
+    record.payload.t === handover.t
+      ? verifySignatures(handover, record as Stored<Handover>, keys)
+      : verifySignatures(registration, record as Stored<Registration>, keys)
+  if (verdict.ok === true) return read.version > 0 ? read : (notTheirs(read, assetBytes, keys) ?? read)
+  return refused(verdict.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'SIGNATURE_INVALID', verdict.reason)
+}
+
+function notTheirs(order: Order, assetBytes: Uint8Array | undefined, keys: KeyResolver): Refused | undefined {
+  const read = assetBytes && readRecord(asset, assetBytes)
+  if (!read) return refused('RECORD_INVALID', 'the asset is not shown')
+  if (!isStored(read)) return refused('RECORD_INVALID', read.reason)
+  if (!read.id.equals(order.asset)) return refused('RECORD_INVALID', 'the asset shown is another one')
+  if (!read.payload.org.equals(order.to))
+    return refused('NOT_OWNER', `${order.to} did not publish this asset`)
+  const verdict = verifySignatures(asset, read, keys)
+  return verdict.ok === true ? undefined : refused('SIGNATURE_INVALID', verdict.reason)
+}
+
+export function checkCommittee(stored: Uint8Array | undefined): Stored<AssetCommittee> | Refused {
+  if (!stored) return refused('COMMITTEE_INVALID', 'the committee is not shown')
+  const read = readAssetCommittee(stored)
+  if (isStored(read)) return read
+  return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'COMMITTEE_INVALID', read.reason)
+}
+
+/**
+ * Whether a committee can decide an order: seats of the parties count as faulty, so there may not be more of them than f
+ * (RULES E4).
+ */
+export function canDecide({ payload }: Stored<AssetCommittee>, { parties }: Order): Refused | undefined {
+  const seated = parties.filter(org => seatOf(payload, org))
+  return seated.length > payload.f
+    ? refused(
+        'PARTY_SEATED',
+        `${seated.length} parties have a seat, and the committee stands ${payload.f} faulty seats`,
+      )
+    : undefined
+}
+
+/** Why votes are no certificate of an order; `undefined` when q seats that are no parties voted for it. */
+export function checkCertificate(
+  stored: Uint8Array,
+  order: Order,
+  committee: Stored<AssetCommittee>,
+): Refused | undefined {
+  const unfit = canDecide(committee, order)
+  if (unfit) return unfit
+  const read = readCertificate(stored)
+  if (typeof read === 'string') return refused('CERTIFICATE_INVALID', read)
+  const voted = new Set<string>()
+  for (const each of read.votes) {
+    const found = readVote(each, committee)
+    if ('reason' in found) return refused('CERTIFICATE_INVALID', found.reason)
+    const { vote } = found
+    if (!vote.choice.equals(order.id) || !vote.asset.equals(order.asset) || vote.version !== order.version)
+      return refused('CERTIFICATE_INVALID', `the vote of ${vote.org} is for another order`)
+    if (!order.parties.some(org => org.equals(vote.org))) voted.add(vote.org.toString())
+  }
+  const { q } = committee.payload
+  return voted.size >= q
+    ? undefined
+    : refused('CERTIFICATE_INVALID', `${voted.size} votes of others than the parties, of ${q}`)
+}
+
+function readCertificate(stored: Uint8Array): Certificate | string {
+  try {
+    const value = decode(stored, MAX_RECORD_BYTES)
+    const why = certificateShape.check(value, 'certificate')
+    if (why) return why
+    const certificate = value as unknown as Certificate
+    return certificate.t === CERTIFICATE ? certificate : `${certificate.t} is no ${CERTIFICATE}`
+  } catch (error) {
+    if (error instanceof CryptoError) return error.message
+    throw error
+  }
+}
+
+/** Why an order is not the next step after `owned`; of a registration, after nothing. */
+export function misplaced(owned: Owned | undefined, order: Order): Refused | undefined {
+  if (!owned)
+    return order.version === 0 ? undefined : refused('OUT_OF_ORDER', 'a chain begins with the registration')
+  if (!order.asset.equals(owned.asset)) return refused('OUT_OF_ORDER', 'the order is of another asset')
+  if (order.version <= owned.version)
+    return refused('VERSION_PASSED', `version ${owned.version} is certified already`)
+  if (order.version > owned.version + 1 || !order.prev?.equals(owned.order))
+    return refused('OUT_OF_ORDER', `the order does not follow version ${owned.version}`)
+  if (!order.from?.equals(owned.owner))
+    return refused('NOT_OWNER', `${order.from} does not own version ${owned.version}`)
+  return order.committee.equals(owned.committee.id)
+    ? undefined
+    : refused('COMMITTEE_INVALID', 'the order names another committee than the one in force')
+}
+
+/** One more certified step, or why it is none. */
+export function advance(owned: Owned | undefined, link: Link, keys: KeyResolver): Owned | Refused {
+  const order = checkOrder(link, keys)
+  if (isRefused(order)) return order
+  const wrong = misplaced(owned, order)
+  if (wrong) return wrong
+  const changes = !owned || order.next !== undefined
+  const shown = changes ? checkCommittee(link.committee) : owned.committee
+  if (isRefused(shown)) return shown
+  const deciding = owned ? owned.committee : shown
+  if (!shown.id.equals(order.next ?? order.committee))
+    return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')
+  const uncertified = checkCertificate(link.certificate, order, deciding)
+  if (uncertified) return uncertified
+  const { version, to, id } = order
+  return { asset: order.asset, version, owner: to, order: id, committee: shown }
+}
+
+/** The chain of an asset from its registration on. */
+export function readOwnership(links: Link[], keys: KeyResolver): Owned | Refused {
+  let owned: Owned | undefined
+  for (const link of links) {
+    const next = advance(owned, link, keys)
+    if (isRefused(next)) return next
+    owned = next
+  }
+  return owned ?? refused('OUT_OF_ORDER', 'a chain begins with the registration')
+}
+
+/**
+ * Whether two orders convict whoever signed both: an owner that hands one version to two, or registers one asset twice. It
+ * has frozen its own asset, and nobody else's (RULES E5).
+ */
+export function isEquivocation(a: Order, b: Order): boolean {
+  const signer = (order: Order) => order.from ?? order.to
+  return (
+    !a.id.equals(b.id) && a.asset.equals(b.asset) && a.version === b.version && signer(a).equals(signer(b))
+  )
+}

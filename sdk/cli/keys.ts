@@ -1,0 +1,54 @@
+/** Commands about the own keys: what they are, new ones in their place, and the end of those that are in other hands. */
+import { resolve } from 'node:path'
+import type { DelegateRequest, Keys, RotateRequest } from '../../node/schema.ts'
+import { WaybillError } from '../error.ts'
+import { confirm } from './ask.ts'
+import { type Answer, answer, type Cli } from './cli.ts'
+import { parseSpan, when } from './words.ts'
+
+const PRINT = 16
+
+export async function show(cli: Cli): Promise<Answer> {
+  await using waybill = await cli.connect()
+  return shown(await waybill.keys.get({ signal: cli.signal }))
+}
+
+export async function rotate(cli: Cli, options: { root?: string }, roles: string[]): Promise<Answer> {
+  const rootDir = options.root === undefined ? {} : { rootDir: resolve(options.root) }
+  const what = { roles: roles as RotateRequest['roles'], ...rootDir }
+  await using waybill = await cli.connect()
+  return shown(await waybill.keys.rotate(what, { signal: cli.signal }))
+}
+
+export async function delegate(cli: Cli, options: { for: string }, roles: string[]): Promise<Answer> {
+  const what = { roles: roles as DelegateRequest['roles'], forMs: parseSpan(options.for, '--for') }
+  await using waybill = await cli.connect()
+  return shown(await waybill.keys.delegate(what, { signal: cli.signal }))
+}
+
+export async function revoke(cli: Cli, _options: object, keys: string[]): Promise<Answer> {
+  const asked = `A revoked key is no good for ever: what it signed and the log does not show yet is void. Revoke ${keys.join(', ')}?`
+  if (!(await confirm(cli, asked)))
+    throw new WaybillError('INTERRUPTED', 'not revoked', {
+      hint: `waybill keys revoke ${keys.join(' ')} --yes`,
+    })
+  await using waybill = await cli.connect()
+  return shown(await waybill.keys.revoke({ keys }, { signal: cli.signal }))
+}
+
+async function shown(keys: Keys): Promise<Answer> {
+  const { table } = await import('./table.ts')
+  const rows = keys.keys.map(({ role, thumbprint, epoch, state, untilMs, endedAt }) => [
+    role,
+    thumbprint.slice(0, PRINT),
+    epoch === 0 ? 'genesis' : `event ${epoch}`,
+    endedAt === undefined ? state : `${state} at event ${endedAt}`,
+    untilMs === undefined ? '' : when(untilMs),
+  ])
+  return answer({
+    schema: 'waybill.keys/1',
+    data: keys,
+    text: () => table(['KEY', 'THUMBPRINT', 'SINCE', 'STATE', 'UNTIL'], rows),
+    ...(keys.rootHere ? { next: 'move root.age and root.identity out of the home: waybill paths' } : {}),
+  })
+}

@@ -1,0 +1,22 @@
+/** The slots of a simulated node: keys that follow from its name, durable before they are taken. */
+import { u64 } from '../crypto/bytes.ts'
+import { hmac } from '../crypto/hash.ts'
+
+export class SimBodyKeys {
+  readonly #seed: Uint8Array
+  readonly #destroyed = new Set<number>()
+  #taken = 0
+
+  constructor(seed: Uint8Array) {
+    this.#seed = seed
+  }
+
+  take(): number {
+    this.#taken += 1
+    return this.#taken
+  }
+
+  key(slot: number): Uint8Array | undefined {
+    return this.#destroyed.has(slot) ? undefined : hmac(this.#seed, u64(slot))
+  }
+}

@@ -1,0 +1,354 @@
+import * as assert from 'uvu/assert'
+import type { CID } from '../../crypto/cid.ts'
+import { cidOf } from '../../crypto/cid.ts'
+import { expand, sha256 } from '../../crypto/hash.ts'
+import { keyFromSeed, type PrivateKey, thumbprint } from '../../crypto/key.ts'
+import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
+import {
+  type AssetCommittee,
+  makeAssetCommittee,
+  readAssetCommittee,
+} from '../../protocol/asset-committee.ts'
+import { makeVote, type Order } from '../../protocol/handover.ts'
+import { MAX_REGISTRATIONS } from '../../protocol/limits.ts'
+import {
+  advance,
+  checkOrder,
+  isEquivocation,
+  isRefused,
+  type Link,
+  makeCertificate,
+  type Owned,
+  readOwnership,
+} from '../../protocol/ownership.ts'
+import { isStored, type KeyResolver, type Stored } from '../../protocol/record.ts'
+import { type Ask, ask, type Ballot } from '../../protocol/voter.ts'
+import { suite } from '../harness.ts'
+
+const test = suite('protocol/ownership')
+
+// Organisations and their keys, by name.
+const utf8 = (text: string) => new TextEncoder().encode(text)
+const org = (name: string): CID => cidOf(sha256(utf8(name)), 'raw')
+const keyOf = (name: string): PrivateKey => keyFromSeed(expand(sha256(utf8(name)), 'key'))
+const NAMES = ['Acme', 'Bolt', 'Cole', 'Dorn', 'Esse', 'Falk', 'Gard', 'Holt', 'Ines']
+const keys: KeyResolver = (id, _role, named) => {
+  const key = NAMES.filter(name => org(name).equals(id)).map(keyOf)[0]
+  return key && thumbprint(key.public).every((byte, i) => byte === named[i]) ? key.public : key?.public
+}
+const sealed = (payload: Payload, roles: [role: string, name: string][]): Uint8Array =>
+  encodeSigned({ p: payload, s: roles.map(([role, name]) => signRecord(payload, role, keyOf(name))) })
+
+const assetOf = (name: string, title = 'press 4') => {
+  const payload = {
+    t: 'asset/1',
+    org: org(name),
+    title,
+    kind: 'set',
+    classification: { domain: 'production', level: 'general' },
+    ownerVersion: 0,
+    made: 1,
+    nonce: new Uint8Array(16),
+  }
+  return { id: recordId(payload), bytes: sealed(payload, [['publisher', name]]) }
+}
+
+interface Jury extends Stored<AssetCommittee> {
+  names: string[]
+}
+const seatKey = (name: string, epoch = 0) => keyOf(`seat of ${name} ${epoch}`)
+
+function jury(names: string[], rule = { f: 1, q: 3 }, epoch = 0): Jury {
+  const seats = names.map(name => ({ org: org(name), key: seatKey(name, epoch), epoch }))
+  const read = readAssetCommittee(makeAssetCommittee(seats, rule, { madeMs: 1, nonce: new Uint8Array(16) }))
+  assert.ok(isStored(read), JSON.stringify(read))
+  return { ...(read as Stored<AssetCommittee>), names }
+}
+const FOUR = jury(['Cole', 'Dorn', 'Esse', 'Falk'])
+
+type Fields = Partial<Payload>
+const register = (of: Jury, fields: Fields = {}, by = 'Acme') =>
+  sealed(
+    {
+      t: 'registration/1',
+      asset: assetOf('Acme').id,
+      owner: org(by),
+      ownerState: org(by),
+      committee: of.id,
+      ref: 'press 4',
+      content: new Uint8Array(32),
+      title: 'made',
+      warranty: true,
+      made: 1,
+      nonce: new Uint8Array(16),
+      ...fields,
+    },
+    [['owner', by]],
+  )
+
+const handover = (prev: CID, from: string, to: string, of: Jury, fields: Fields = {}) =>
+  sealed(
+    {
+      t: 'handover/1',
+      asset: assetOf('Acme').id,
+      version: 1,
+      prev,
+      from: org(from),
+      fromState: org(from),
+      to: org(to),
+      toState: org(to),
+      committee: of.id,
+      passes: { agreements: true, duties: true, keys: true, blocks: true },
+      made: 1,
+      ...fields,
+    },
+    [
+      ['from', from],
+      ['to', to],
+    ],
+  )
+
+function orderIn(bytes: Uint8Array): Order {
+  const order = checkOrder({ order: bytes, asset: assetOf('Acme').bytes }, keys)
+  if (isRefused(order)) throw new Error(order.text)
+  return order
+}
+const votes = (of: Jury, names: string[], order: Order): Uint8Array[] =>
+  names.map(name => {
+    const seat = of.payload.seats.find(each => each.org.equals(org(name)))!
+    return makeVote(seat, seatKey(name, seat.epoch), order)
+  })
+const certify = (of: Jury, names: string[], bytes: Uint8Array) =>
+  makeCertificate(votes(of, names, orderIn(bytes)))
+
+const registered = (of = FOUR): Link => {
+  const order = register(of)
+  return {
+    order,
+    asset: assetOf('Acme').bytes,
+    certificate: certify(of, of.names.slice(0, 3), order),
+    committee: of.bytes,
+  }
+}
+const sold = (
+  before: Owned,
+  from: string,
+  to: string,
+  of: Jury,
+  voters: string[],
+  fields: Fields = {},
+): Link => {
+  const order = handover(before.order, from, to, of, { version: before.version + 1, ...fields })
+  return { order, certificate: certify(of, voters, order) }
+}
+const stands = (...links: Link[]): Owned => {
+  const owned = readOwnership(links, keys)
+  if (isRefused(owned)) throw new Error(owned.text)
+  return owned
+}
+const codeOf = (step: object): string => (isRefused(step) ? step.code : 'none')
+
+/** A seat with a store of its own. */
+function seat(name: string, { lost = false } = {}) {
+  const store = new Map<string, Uint8Array>()
+  const cast = (asked: Ask): Ballot['reply'] => {
+    const { writes, reply } = ask(asked, {
+      self: org(name),
+      get: key => store.get(key),
+      voteKey: () => (lost ? undefined : seatKey(name)),
+      keys,
+    })
+    for (const { key, value } of writes) store.set(key, value!)
+    return reply
+  }
+  return { store, cast }
+}
+const asked = (order: Uint8Array, links: Link[] = [], of = FOUR): Ask => ({
+  order,
+  asset: assetOf('Acme').bytes,
+  committee: of.bytes,
+  links,
+})
+const said = (reply: Ballot['reply']): string => (reply.t === 'vote' ? 'vote' : reply.code)
+
+test('an asset is registered, handed over twice and its committee changed, and anybody can follow it', () => {
+  const first = stands(registered())
+  assert.is(first.version, 0)
+  assert.ok(first.owner.equals(org('Acme')))
+  const other = jury(['Dorn', 'Esse', 'Falk', 'Gard'])
+  const change = sold(first, 'Acme', 'Bolt', FOUR, ['Cole', 'Dorn', 'Falk'], { next: other.id })
+  const second = stands(registered(), { ...change, committee: other.bytes })
+  assert.ok(second.owner.equals(org('Bolt')))
+  const third = stands(
+    registered(),
+    { ...change, committee: other.bytes },
+    sold(second, 'Bolt', 'Holt', other, ['Dorn', 'Esse', 'Gard']),
+  )
+  assert.is(third.version, 2)
+  assert.ok(third.owner.equals(org('Holt')))
+})
+
+test('half a certificate, one vote twice, and votes for another order are none', () => {
+  const [reg] = [registered()]
+  const before = stands(reg)
+  const order = handover(before.order, 'Acme', 'Bolt', FOUR)
+  const two = votes(FOUR, ['Cole', 'Dorn'], orderIn(order))
+  const other = votes(FOUR, ['Esse'], orderIn(handover(before.order, 'Acme', 'Holt', FOUR)))
+  for (const cast of [two, [...two, two[0]!], [...two, other[0]!], []])
+    assert.is(
+      codeOf(advance(before, { order, certificate: makeCertificate(cast) }, keys)),
+      'CERTIFICATE_INVALID',
+    )
+  const stranger = makeVote(
+    { org: org('Gard'), key: { a: 1, k: seatKey('Gard').public }, epoch: 0 },
+    seatKey('Gard'),
+    orderIn(order),
+  )
+  assert.is(
+    codeOf(advance(before, { order, certificate: makeCertificate([...two, stranger]) }, keys)),
+    'CERTIFICATE_INVALID',
+  )
+})
+
+test('a retired seat and a committee that was replaced decide nothing any more', () => {
+  const before = stands(registered())
+  const later = jury(['Cole', 'Dorn', 'Esse', 'Falk'], { f: 1, q: 3 }, 1)
+  const change = {
+    ...sold(before, 'Acme', 'Bolt', FOUR, ['Cole', 'Dorn', 'Esse'], { next: later.id }),
+    committee: later.bytes,
+  }
+  const now = stands(registered(), change)
+  // By the old committee, and by the old seats of the new one.
+  const byOld = sold(now, 'Bolt', 'Holt', FOUR, ['Cole', 'Dorn', 'Esse'])
+  assert.is(codeOf(advance(now, byOld, keys)), 'COMMITTEE_INVALID')
+  const order = handover(now.order, 'Bolt', 'Holt', later, { version: 2 })
+  const retired = later.payload.seats
+    .slice(0, 3)
+    .map(each =>
+      makeVote(
+        { ...each, epoch: 0 },
+        seatKey(NAMES.find(name => org(name).equals(each.org))!),
+        orderIn(order),
+      ),
+    )
+  assert.is(
+    codeOf(advance(now, { order, certificate: makeCertificate(retired) }, keys)),
+    'CERTIFICATE_INVALID',
+  )
+})
+
+test('a committee that one seat did not sign, or whose numbers are no quorum, is none', () => {
+  const seats = FOUR.names.map(name => ({ org: org(name), key: seatKey(name), epoch: 0 }))
+  const made = (rule: { f: number; q: number }) =>
+    readAssetCommittee(makeAssetCommittee(seats, rule, { madeMs: 1, nonce: new Uint8Array(16) }))
+  assert.ok(isStored(made({ f: 1, q: 3 })))
+  for (const rule of [
+    { f: 1, q: 2 },
+    { f: 2, q: 3 },
+    { f: 0, q: 2 },
+    { f: 1, q: 5 },
+  ])
+    assert.not(isStored(made(rule)), JSON.stringify(rule))
+  const { payload, signatures } = FOUR
+  for (const s of [signatures.slice(1), signatures.toReversed(), [...signatures.slice(0, 3), signatures[0]!]])
+    assert.not(isStored(readAssetCommittee(encodeSigned({ p: payload as unknown as Payload, s }))))
+})
+
+test('a party with a seat does not vote, its vote does not count, and too many parties leave no committee', () => {
+  const before = stands(registered())
+  const order = handover(before.order, 'Acme', 'Cole', FOUR)
+  assert.is(said(seat('Cole').cast(asked(order, [registered()]))), 'PARTY_SEATED')
+  const withParty = makeCertificate(votes(FOUR, ['Cole', 'Dorn', 'Esse'], orderIn(order)))
+  assert.is(codeOf(advance(before, { order, certificate: withParty }, keys)), 'CERTIFICATE_INVALID')
+  const others = makeCertificate(votes(FOUR, ['Dorn', 'Esse', 'Falk'], orderIn(order)))
+  assert.is(codeOf(advance(before, { order, certificate: others }, keys)), 'none')
+  const all = jury(['Bolt', 'Cole', 'Dorn'], { f: 0, q: 3 })
+  const seated = handover(before.order, 'Acme', 'Bolt', all, { committee: all.id })
+  const owned = { ...before, committee: all }
+  const three = makeCertificate(votes(all, all.names, orderIn(seated)))
+  assert.is(codeOf(advance(owned, { order: seated, certificate: three }, keys)), 'PARTY_SEATED')
+})
+
+test('a seat votes once for a version, says for what, and says it again', () => {
+  const link = registered()
+  const before = stands(link)
+  const [toBolt, toHolt] = ['Bolt', 'Holt'].map(to => handover(before.order, 'Acme', to, FOUR)) as [
+    Uint8Array,
+    Uint8Array,
+  ]
+  const cole = seat('Cole')
+  const first = cole.cast(asked(toBolt, [link]))
+  assert.equal(cole.cast(asked(toBolt, [link])), first)
+  // Also when nobody shows it the steps before any more.
+  assert.equal(cole.cast(asked(toBolt)), first)
+  const refusal = cole.cast(asked(toHolt, [link]))
+  assert.is(said(refusal), 'VOTED_OTHERWISE')
+  assert.equal(refusal.t === 'refused' && refusal.held, toBolt)
+  assert.ok(isEquivocation(orderIn(toBolt), orderIn(toHolt)))
+  assert.not(isEquivocation(orderIn(toBolt), orderIn(toBolt)))
+})
+
+test('what a seat is asked without right is refused by its reason', () => {
+  const link = registered()
+  const before = stands(link)
+  const order = handover(before.order, 'Acme', 'Bolt', FOUR)
+  const cases: [string, () => Ballot['reply']][] = [
+    ['OUT_OF_ORDER', () => seat('Cole').cast(asked(order))],
+    ['SEAT_UNKNOWN', () => seat('Gard').cast(asked(order, [link]))],
+    ['SEAT_LOST', () => seat('Cole', { lost: true }).cast(asked(order, [link]))],
+    ['NOT_OWNER', () => seat('Cole').cast(asked(handover(before.order, 'Holt', 'Bolt', FOUR), [link]))],
+    [
+      'COMMITTEE_INVALID',
+      () => seat('Cole').cast({ order: register(FOUR), asset: assetOf('Acme').bytes, links: [] }),
+    ],
+    [
+      'RECORD_INVALID',
+      () => seat('Cole').cast({ ...asked(register(FOUR)), asset: assetOf('Acme', 'other').bytes }),
+    ],
+    // Nobody registers what another published, and so nobody can use up its versions.
+    ['NOT_OWNER', () => seat('Cole').cast(asked(register(FOUR, {}, 'Holt')))],
+    ['RECORD_INVALID', () => seat('Cole').cast(asked(register(FOUR, { title: 'licensed' })))],
+    ['RECORD_INVALID', () => seat('Cole').cast(asked(register(FOUR, { title: 'bought' })))],
+    ['RECORD_INVALID', () => seat('Cole').cast(asked(register(FOUR, { warranty: false })))],
+    ['RECORD_INVALID', () => seat('Cole').cast(asked(handover(before.order, 'Acme', 'Acme', FOUR), [link]))],
+    [
+      'SIGNATURE_INVALID',
+      () => {
+        const { p, s } = {
+          p: { ...orderIn(order).record.payload, made: 2 } as unknown as Payload,
+          s: orderIn(order).record.signatures,
+        }
+        return seat('Cole').cast(asked(encodeSigned({ p, s }), [link]))
+      },
+    ],
+    [
+      'CERTIFICATE_INVALID',
+      () =>
+        seat('Cole').cast(
+          asked(order, [{ ...link, certificate: certify(FOUR, ['Cole', 'Dorn'], link.order) }]),
+        ),
+    ],
+  ]
+  for (const [code, reply] of cases) assert.is(said(reply()), code)
+})
+
+test('an owner registers a name once, and so many names', () => {
+  const cole = seat('Cole')
+  assert.is(said(cole.cast(asked(register(FOUR)))), 'vote')
+  const second = assetOf('Acme', 'press 5')
+  const again = (ref: string) => ({
+    ...asked(register(FOUR, { asset: second.id, ref })),
+    asset: second.bytes,
+  })
+  assert.is(said(cole.cast(again('press 4'))), 'OUT_OF_ORDER')
+  const count = [...cole.store.keys()].find(key => key.startsWith('registrations/'))!
+  const full = new Uint8Array(8)
+  new DataView(full.buffer).setBigUint64(0, BigInt(MAX_REGISTRATIONS))
+  const before = cole.store.get(count)!
+  cole.store.set(count, full)
+  assert.is(said(cole.cast(again('press 5'))), 'QUOTA_EXCEEDED')
+  cole.store.set(count, before)
+  assert.is(said(cole.cast(again('press 5'))), 'vote')
+})
+
+test.run()
