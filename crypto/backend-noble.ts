@@ -1,6 +1,7 @@
 /** Hashes and Ed25519 by noble: the back end for browsers, and the cross-check. `backend.ts` says what each promises. */
 import * as ed25519 from '@noble/ed25519'
 import { sha256 as nobleSha256, sha512 } from '@noble/hashes/sha2.js'
+import { shake256 as nobleShake256 } from '@noble/hashes/sha3.js'
 import type { Hasher } from './backend.ts'
 import { concat, equal } from './bytes.ts'
 
@@ -12,6 +13,9 @@ const L = ed25519.Point.CURVE().n
 export function sha256(bytes: Uint8Array): Uint8Array {
   return nobleSha256(bytes)
 }
+
+export const shake256 = (bytes: Uint8Array, length: number): Uint8Array =>
+  nobleShake256(bytes, { dkLen: length })
 
 export function createHash(): Hasher {
   const inner = nobleSha256.create()

@@ -31,6 +31,14 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   return out
 }
 
+/** Also by way of a string. */
+export function shake256(bytes: Uint8Array, length: number): Uint8Array {
+  const stream = hash('shake256', bytes, { outputEncoding: 'binary', outputLength: length })
+  const out = new Uint8Array(length)
+  for (let i = 0; i < length; i++) out[i] = stream.charCodeAt(i)
+  return out
+}
+
 export function createHash(): Hasher {
   const inner = createNodeHash('sha256')
   const hasher: Hasher = {

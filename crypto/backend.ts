@@ -10,6 +10,8 @@ export interface Hasher {
 export interface Backend {
   /** SHA-256: 32 bytes. */
   sha256(bytes: Uint8Array): Uint8Array
+  /** SHAKE256 (FIPS 202): `length` bytes. */
+  shake256(bytes: Uint8Array, length: number): Uint8Array
   createHash(): Hasher
   /**
    * Whether encode([S]B - [k]A) equals R bytewise, k = SHA-512(R ‖ A ‖ M) mod L: the cofactorless equation of RFC 8032

@@ -25,6 +25,8 @@ export const HPKE_INFO: Uint8Array = tag('hpke-info')
 export const EXPAND: Uint8Array = tag('expand')
 /** HKDF info: the home's key -> the key that seals secrets at rest. */
 export const HOME_SECRET: Uint8Array = tag('home-secret')
+/** SHAKE256(this ‖ key): the key stream of a body at rest, and the salt of its entry (RULES D7). */
+export const BODY: Uint8Array = tag('body')
 /** SHA-256(this ‖ secret): the name of a ticket, so that who lists tickets cannot use them. */
 export const TICKET: Uint8Array = tag('ticket')
 

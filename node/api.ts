@@ -22,9 +22,9 @@ import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
-import { secretKey } from './driver.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
+import { headsOf, mirroring, tileHere } from './logs.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -316,6 +316,31 @@ function routes(app: FastifyInstance, node: Node): void {
     const next = after + limit < size ? { next: after + limit } : {}
     return { size, ...(head ? { head } : {}), entries: views.log(size, after, limit), ...next }
   })
+  app.get('/v1/logs/:org/heads', request => {
+    const { after } = schema.headsQuery.parse(request.query)
+    return headsOf(node, params(request).org!, after)
+  })
+  app.get('/v1/logs/:org/tile/*', (request, reply) => {
+    const { org, '*': path } = params(request)
+    const tile = tileHere(node, org!, `tile/${path}`)
+    if (!tile) throw Object.assign(new Error(`tile/${path} of this log is not here`), { code: 'NOT_FOUND' })
+    return reply.type('application/octet-stream').send(tile)
+  })
+  app.get('/v1/mirrors', () => mirroring(node))
+  app.post('/v1/mirrors', async request => {
+    const { org } = await views.findPartner(schema.witnessRequest.parse(request.body).partner)
+    await node.addMirror(org)
+    return mirroring(node)
+  })
+  app.post('/v1/mirrors/open', async request => {
+    await node.openLog(schema.openRequest.parse(request.body).open)
+    return mirroring(node)
+  })
+  app.post('/v1/forks', async request => {
+    const { proof } = schema.forkRequest.parse(request.body)
+    await driver.submit({ type: 'fork', proof: new Uint8Array(Buffer.from(proof, 'base64')) })
+    return { items: views.forks() }
+  })
   app.get('/v1/forks', () => ({ items: views.forks() }))
   app.post('/v1/stop', (_request, reply) => {
     setImmediate(() => node.onStop())
@@ -458,7 +483,7 @@ async function sendContent(
   if (role === 'consumer' && state !== 'DONE' && state !== 'OPENED')
     throw Object.assign(new Error(`the packet is ${state}, not opened yet`), { code: 'OUT_OF_ORDER' })
   const root = decodeRoot(node.store.get(KEY.root(rootId))!)
-  const sealed = node.store.get(secretKey(HANDLE.content(rootId)))
+  const sealed = node.store.get(KEY.secret(HANDLE.content(rootId)))
   if (!sealed) throw Object.assign(new Error('the key of this packet is not here'), { code: 'NOT_FOUND' })
   const key = node.openSecret(HANDLE.content(rootId), sealed).subarray(0, 32)
   const { name } = node.views.packetView(packetId)

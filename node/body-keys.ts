@@ -13,6 +13,8 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { BODY_KEY_BYTES } from '../crypto/body.ts'
 import { equal, utf8 } from '../crypto/bytes.ts'
+import { readEntries, readTail } from '../protocol/kept.ts'
+import { KEY } from '../protocol/layout.ts'
 import { syncDirectory } from './file.ts'
 
 const KEY_BYTES = BODY_KEY_BYTES
@@ -21,10 +23,23 @@ HEADER.set(utf8('waybill.body-keys/1'))
 /** Keys drawn at a start, and at most at a time: each time twice as many as the last. */
 const FIRST_KEYS = 64
 const MOST_KEYS = 16_384
+/** Entries whose slots are looked for at a start. */
+const LOOKED_AT = 256
 
 export class BodyKeysError extends Error {
   override readonly name = 'BodyKeysError'
   readonly code = 'BODY_KEYS_DAMAGED'
+}
+
+/** A file that is older than the store: new bodies would get slots that the store has given to others. */
+export function checkSlots(get: (key: string) => Uint8Array | undefined, { first }: BodyKeys): void {
+  const tail = get(KEY.tail)
+  const size = tail ? readTail(tail).size : 0
+  for (const { slot } of readEntries(get, Math.max(0, size - LOOKED_AT), size))
+    if (slot >= first)
+      throw new BodyKeysError(
+        'the file of body keys is missing or older than the store: bring back the newest copy',
+      )
 }
 
 /** Keys that were drawn together. */
@@ -65,17 +80,15 @@ export class BodyKeys implements AsyncDisposable {
   #next: number
   /** The first slot that is not in the file. */
   #end: number
+  /** The first slot of this life. */
+  readonly first: number
 
   constructor(file: FileHandle) {
     this.#file = file
     this.#end = Math.ceil(fstatSync(file.fd).size / KEY_BYTES)
     this.#batch = this.#drawNow(FIRST_KEYS)
     this.#next = this.#batch.first
-  }
-
-  /** How many slots there are. */
-  get size(): number {
-    return this.#end
+    this.first = this.#next
   }
 
   /** A slot that was never taken before; its key is durable. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parse, stringify, TomlError } from 'smol-toml'
 import { z } from 'zod'
 import { BUNDLE_ENTRIES } from '../protocol/kept.ts'
-import { PAD_ENTRIES } from '../protocol/limits.ts'
+import { MAX_MIRRORS, PAD_ENTRIES } from '../protocol/limits.ts'
 import { writeFileDurable } from './file.ts'
 import { listenAddress } from './schema.ts'
 
@@ -20,6 +20,10 @@ const schema = z.strictObject({
   seats: z.enum(['auto', 'person']).default('auto'),
   /** Where this node witnesses logs of other kinds over HTTP, as host:port; left out, it does not. */
   witnessListen: listenAddress.optional(),
+  /** Ids of the partners that keep the entries of this home's log. */
+  mirrors: z.array(z.string().max(128)).max(MAX_MIRRORS).default([]),
+  /** Anybody who reaches the witness over HTTP may read this home's log there: entries, which are commitments, not bodies. */
+  openLog: z.boolean().default(false),
   /** The size of each head of the log is a multiple of this; 1 tells it exactly. */
   pad: z.number().int().min(1).max(BUNDLE_ENTRIES).default(PAD_ENTRIES),
 })

@@ -15,7 +15,7 @@ import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
 import { everStood } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
-import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
+import { GOSSIP_MS, MAX_MIRRORS, MAX_RUMOURS } from '../protocol/limits.ts'
 import type { Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
@@ -28,10 +28,10 @@ import { parseTicket } from '../protocol/pairing.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { Acquaintance } from './acquaintance.ts'
 import { serveApi } from './api.ts'
-import { openBodyKeys } from './body-keys.ts'
+import { checkSlots, openBodyKeys } from './body-keys.ts'
 import { type Config, hasHome, paths, readConfig, writeConfig } from './config.ts'
 import { type ContentFiles, openContentFiles } from './content.ts'
-import { Driver, secretKey } from './driver.ts'
+import { Driver } from './driver.ts'
 import { Exchange } from './exchange.ts'
 import { sweepTemporary, writeFileDurable } from './file.ts'
 import { Gatherer } from './gather.ts'
@@ -41,8 +41,9 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { SealedStore } from './sealed-store.ts'
 import { StockWitnesses } from './stock-witness.ts'
-import { openStore, type Store } from './store.ts'
+import { openStore } from './store.ts'
 import { Views } from './views.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
 
@@ -140,7 +141,7 @@ export class Node {
   readonly log: Logger
   readonly startedMs: number = Date.now()
   readonly content: ContentFiles
-  readonly store: Store
+  readonly store: SealedStore
   readonly env: Env
   readonly driver: Driver
   readonly exchange: Exchange
@@ -174,7 +175,7 @@ export class Node {
     home: string,
     config: Config,
     log: Logger,
-    store: Store,
+    store: SealedStore,
     content: ContentFiles,
     env: Env,
     ring: Keyring,
@@ -190,6 +191,7 @@ export class Node {
     this.openSecret = (handle, sealed) => openSecret(homeKey, handle, sealed)
     env.witnesses = () => this.#config.witnesses.map(parseCid)
     env.sits = () => this.#config.seats === 'auto'
+    env.mirrors = () => this.#config.mirrors.map(parseCid)
     env.addresses = () => this.network?.addresses() ?? []
     this.driver = new Driver({
       store,
@@ -220,28 +222,33 @@ export class Node {
     const ring = await Keyring.open(at.keys, options.passphrase)
     const self = await readSelf(home)
     let fatal = (_error: Error): void => {}
-    const store = await openStore(at.store, {
+    const bodyKeys = await openBodyKeys(at.bodyKeys)
+    undo.use(bodyKeys)
+    const slots = slotsOver(bodyKeys)
+    const database = await openStore(at.store, {
       create: !existsSync(join(home, BEGUN)),
       onFailure: error => fatal(error),
     })
+    undo.defer(() => database.close())
+    checkSlots(key => database.get(key), bodyKeys)
+    const store = await SealedStore.open(database, slots, bodyKeys)
     undo.defer(() => store.close())
-    const bodyKeys = await openBodyKeys(at.bodyKeys)
-    undo.use(bodyKeys)
     const content = await openContentFiles(home)
     undo.use(content)
     const env: Env = {
       self,
       get: key => store.get(key),
-      slots: slotsOver(bodyKeys),
+      slots,
       keys: ring.keys,
       drawn: ring.drawn,
       seal: (handle, to, info, seed) => {
-        const sealed = store.get(secretKey(handle))
+        const sealed = store.get(KEY.secret(handle))
         return sealed && seal(to, info, openSecret(ring.home, handle, sealed), seed)
       },
       witnesses: () => [],
       addresses: () => [],
       sits: () => true,
+      mirrors: () => [],
       pad: config.pad,
     }
     env.keys = keysOf(env, at.keys)
@@ -431,12 +438,41 @@ export class Node {
     await this.driver.submit({ type: 'start', machine: 'log' })
   }
 
+  get mirrors(): string[] {
+    return this.#config.mirrors
+  }
+
+  get isLogOpen(): boolean {
+    return this.#config.openLog
+  }
+
+  /** Lets a partner keep the entries of the own log, from now on. */
+  async addMirror(org: string): Promise<void> {
+    if (this.#config.mirrors.includes(org)) return
+    if (this.#config.mirrors.length >= MAX_MIRRORS)
+      throw Object.assign(new Error(`${MAX_MIRRORS} partners mirror this log already`), {
+        code: 'QUOTA_EXCEEDED',
+      })
+    await this.#configure({ mirrors: [...this.#config.mirrors, org] })
+    this.greet(this.#peers.get(org)!)
+  }
+
+  /** Lets anybody who reaches the HTTP witness read the entries of the own log, or nobody. */
+  openLog(open: boolean): Promise<void> {
+    return this.#configure({ openLog: open })
+  }
+
+  async #configure(change: Partial<Config>): Promise<void> {
+    this.#config = { ...this.#config, ...change }
+    await writeConfig(this.home, this.#config)
+  }
+
   /** Where it witnessed before. A port that another program has taken is no reason for a node not to start. */
   async #witnessAgain(): Promise<void> {
     const listen = this.#config.witnessListen
     if (listen === undefined) return
     try {
-      this.witnessServer = await serveWitness(this.driver, listen)
+      this.witnessServer = await serveWitness(this, listen)
     } catch (error) {
       const { code = 'ADDRESS_IN_USE', message } = error as { code?: string; message: string }
       this.log.error({ listen, code }, 'logs of other kinds are not witnessed')
@@ -450,7 +486,7 @@ export class Node {
     await this.witnessServer?.close()
     this.witnessServer = undefined
     try {
-      if (listen !== undefined) this.witnessServer = await serveWitness(this.driver, listen)
+      if (listen !== undefined) this.witnessServer = await serveWitness(this, listen)
     } catch (error) {
       await this.#witnessAgain()
       throw error

@@ -48,7 +48,6 @@ export interface DriverOptions {
 const MAX_SLEEP_MS = 3_600_000
 
 export const now = (): Now => ({ wallMs: Date.now(), monoMs: performance.now() })
-export const secretKey = (handle: string): string => `secret/${handle}`
 
 export class Driver extends EventEmitter<{ event: [Event] }> {
   readonly #options: DriverOptions
@@ -155,7 +154,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
 
   #sealed({ handle, bytes }: Secret) {
     return {
-      key: secretKey(handle),
+      key: KEY.secret(handle),
       value: sealSecret(this.#options.homeKey, handle, bytes, randomBytes(12)),
     }
   }

@@ -17,7 +17,7 @@ import { type Infer, link, object, uint } from '../protocol/shape.ts'
 import { ByteReader } from './byte-reader.ts'
 import type { ContentFiles } from './content.ts'
 import { ContentError } from './content-error.ts'
-import { type Driver, now, secretKey } from './driver.ts'
+import { type Driver, now } from './driver.ts'
 import { openSecret } from './keystore.ts'
 import type { Receiver } from './receiver.ts'
 
@@ -208,7 +208,7 @@ export class Exchange {
 
   async #open(ask: Ask<'ask-open'>): Promise<void> {
     const { driver, content, homeKey } = this.#options
-    const sealed = driver.env.get(secretKey(ask.oneTime))
+    const sealed = driver.env.get(KEY.secret(ask.oneTime))
     if (!sealed) throw new Error(`the one-time key ${ask.oneTime} is not in the store`)
     const oneTimePrivate = openSecret(homeKey, ask.oneTime, sealed)
     try {

@@ -16,7 +16,6 @@ import { HANDLE, KEY } from '../protocol/layout.ts'
 import { HEAD_BEAT_MS } from '../protocol/limits.ts'
 import { committeeOf } from '../protocol/trust.ts'
 import type { Node } from './daemon.ts'
-import { secretKey } from './driver.ts'
 
 /** How long evidence waits for heads and cosignatures before it is written as it is (RULES D3). */
 const WAIT_MS = 2_000
@@ -30,7 +29,7 @@ const AGAIN_MS = 5_000
 export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID): Promise<Uint8Array> {
   const { org, root } = node.views.delivery(agreementId, packetId)
   const handle = HANDLE.content(root)
-  const sealed = node.store.get(secretKey(handle))
+  const sealed = node.store.get(KEY.secret(handle))
   if (!sealed) throw Object.assign(new Error('the packet was not opened yet'), { code: 'OUT_OF_ORDER' })
   const salt = node.openSecret(handle, sealed).slice(32)
   const about = { agreement: agreementId, packet: packetId }

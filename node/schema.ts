@@ -147,6 +147,29 @@ export type DelegateRequest = z.input<typeof delegateRequest>
 export const revokeRequest = z.strictObject({ keys: z.array(z.string().max(64)).min(1).max(4) })
 export type RevokeRequest = z.input<typeof revokeRequest>
 
+export const mirroring = z.object({
+  /** Partners that keep the entries of the own log. */
+  mirrors: z.array(z.object({ id, name: z.string() })),
+  /** Logs whose entries are kept here, up to a size. */
+  held: z.array(z.object({ id, name: z.string(), size: count })),
+  /** Anybody who reaches the HTTP witness may read the entries of the own log there. */
+  isOpen: z.boolean(),
+})
+export type Mirroring = z.infer<typeof mirroring>
+export const openRequest = z.strictObject({ open: z.boolean() })
+
+export const headsQuery = z.strictObject({ after: z.string().max(64).optional() })
+/** Heads of a log that are here, as signed notes, and the identities that their signatures are checked with: its owner's first. */
+export const logHeads = z.object({
+  identities: z.array(z.object({ identity: z.string(), events: z.array(z.string()) })),
+  heads: z.array(z.string()),
+  /** Entries that are here. */
+  size: count,
+  next: z.string().optional(),
+})
+export type LogHeads = z.infer<typeof logHeads>
+export const forkRequest = z.strictObject({ proof: z.base64() })
+
 export const publishRequest = z.strictObject({
   title: name,
   domain: z.string().max(256).default('general'),

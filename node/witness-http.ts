@@ -5,8 +5,10 @@
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Answer } from '../protocol/command.ts'
 import { MAX_CHECKPOINT_REQUEST_BYTES } from '../protocol/limits.ts'
-import type { Driver } from './driver.ts'
+import type { Node } from './daemon.ts'
+import { openLog } from './logs.ts'
 
+const TEXT = 'text/plain; charset=utf-8'
 const MAX_CONNECTIONS = 256
 /** A client that is slower than this is cut off, ms. */
 const REQUEST_MS = 10_000
@@ -16,8 +18,12 @@ export interface WitnessServer {
   close(): Promise<void>
 }
 
-/** Serves `POST /add-checkpoint` and `GET /<hash>/checkpoint`. Throws ADDRESS_IN_USE. */
-export async function serveWitness(driver: Driver, listen: string): Promise<WitnessServer> {
+/**
+ * Serves `POST /add-checkpoint` and `GET /<hash>/checkpoint`; of the own log, where it was opened, its tiles too (C2SP
+ * tlog-tiles). Throws ADDRESS_IN_USE.
+ */
+export async function serveWitness(node: Node, listen: string): Promise<WitnessServer> {
+  const { driver } = node
   const app = Fastify({
     bodyLimit: MAX_CHECKPOINT_REQUEST_BYTES,
     forceCloseConnections: true,
@@ -31,9 +37,17 @@ export async function serveWitness(driver: Driver, listen: string): Promise<Witn
     const body = request.body instanceof Uint8Array ? new Uint8Array(request.body) : new Uint8Array(0)
     return answer(reply, driver.submit({ type: 'checkpoint', body }))
   })
-  app.get<{ Params: { hash: string } }>('/:hash/checkpoint', (request, reply) =>
-    answer(reply, driver.submit({ type: 'latest', hash: request.params.hash })),
-  )
+  app.get<{ Params: { hash: string } }>('/:hash/checkpoint', (request, reply) => {
+    const { hash } = request.params
+    const own = node.isLogOpen ? openLog(node, hash, 'checkpoint') : undefined
+    return own ? reply.type(TEXT).send(own) : answer(reply, driver.submit({ type: 'latest', hash }))
+  })
+  app.get<{ Params: { hash: string; '*': string } }>('/:hash/tile/*', (request, reply) => {
+    const { hash, '*': path } = request.params
+    const tile = node.isLogOpen ? openLog(node, hash, `tile/${path}`) : undefined
+    if (!tile) return reply.code(404).type(TEXT).send('no such tile\n')
+    return reply.type('application/octet-stream').send(tile)
+  })
   const url = await open(app, listen)
   return { url, close: () => app.close() }
 }
@@ -58,5 +72,5 @@ async function answer(reply: FastifyReply, submitted: Promise<Answer | undefined
 /** C2SP has no words for a witness that cannot decide now: 503, and the client comes again. */
 function refuse(reply: FastifyReply, error: unknown): FastifyReply {
   const { statusCode = 503, message } = error as { statusCode?: number; message: string }
-  return reply.code(statusCode).header('content-type', 'text/plain; charset=utf-8').send(`${message}\n`)
+  return reply.code(statusCode).header('content-type', TEXT).send(`${message}\n`)
 }

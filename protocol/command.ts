@@ -8,6 +8,7 @@ import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
+import { found } from './fork.ts'
 import * as heads from './heads.ts'
 import * as introduction from './introduction.ts'
 import { keptRecord } from './kept.ts'
@@ -85,6 +86,8 @@ export type Command =
   | { type: 'committee'; seats: CID[]; rule?: { f: number; q: number } }
   /** Takes the seat that a partner offers, where a person decides. */
   | { type: 'seat'; org: string }
+  /** A proof that the operator found, of a log of a partner or the own one. */
+  | { type: 'fork'; proof: Uint8Array }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
   | { type: 'checkpoint'; body: Uint8Array }
   | { type: 'latest'; hash: string }
@@ -186,6 +189,8 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
       return { output: stock.enter(input.url, input.key, context), records: [] }
     case 'drop-stock':
       return { output: stock.drop(input.name, context), records: [] }
+    case 'fork':
+      return { output: found(input.proof, context), records: [] }
     case 'latest':
       return {
         output: nothing(),

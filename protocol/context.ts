@@ -26,6 +26,7 @@ export interface Env {
   drawn?: PrivateKey[]
   seal: Context['seal']
   witnesses(): CID[]
+  mirrors(): CID[]
   addresses(): string[]
   sits(): boolean
   /** The size of each own head is a multiple of this; 1 pads nothing. */
@@ -58,6 +59,9 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     random: (label, n) => expand(seed, label, n),
     get witnesses() {
       return env.witnesses()
+    },
+    get mirrors() {
+      return env.mirrors()
     },
     get addresses() {
       return env.addresses() // libp2p takes its time to gather them

@@ -27,6 +27,7 @@ export type ProtocolCode =
   | 'HEAD_INVALID'
   | 'HEAD_BEHIND'
   | 'HEAD_INCONSISTENT'
+  | 'ENTRIES_INVALID'
   | 'FORK_UNPROVEN'
   | 'LOG_CLOSED'
   | 'RESTORED_BEHIND'

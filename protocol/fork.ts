@@ -12,6 +12,7 @@ import { verifyForConviction } from '../crypto/conviction.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { ED25519_NOTE, formatNote, isLineOf, parseNote } from '../crypto/note.ts'
+import { ProtocolError } from './error.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, eventsOf, isRefused, readChain } from './identity-chain.ts'
 import { KEY } from './layout.ts'
@@ -163,6 +164,15 @@ export function close(fork: Fork, proof: Uint8Array, context: Pick<Context, 'get
 }
 
 /** A partner tells of a fork. Looked at only for a log that concerns this node, and only when it says something new. */
+/** A proof that this home found: of a log of a partner, or of its own. Throws FORK_UNPROVEN. */
+export function found(proof: Uint8Array, context: Context): Output {
+  const org = accused(proof)
+  const known = org === context.self.org ? context.self.chain : org && context.partner(org)?.chain
+  const fork = known ? readFork(proof, known) : 'it is of no log that is known here'
+  if (typeof fork === 'string') throw new ProtocolError('FORK_UNPROVEN', fork)
+  return close(fork, proof, context)
+}
+
 export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context: Context): Output {
   const org = accused(proof)
   if (org === undefined || (org !== context.self.org && !context.partner(org))) return nothing()

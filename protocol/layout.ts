@@ -21,6 +21,7 @@ export const KEY = {
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
+  heads: 'head/',
   newestHead: 'log/head',
   /** The newest own head that anybody may see: where the log has a committee, one that is final (RULES D1). */
   publicHead: 'log/public',
@@ -49,6 +50,7 @@ export const KEY = {
   assets: 'asset/',
   /** Header block of a content root. */
   root: (root: CID): string => `root/${hex(root)}`,
+  roots: 'root/',
   /** Complete agreements by the organisation they are with and the asset: what may be asked for. */
   grant: (org: string, agreement: CID): string => `grant/${org}/${hex(agreement)}`,
   grants: 'grant/',
@@ -66,6 +68,7 @@ export const KEY = {
   deliveriesOf: (agreement: CID): string => `delivery/${hex(agreement)}/`,
   /** What a partner has proven of records in its log; `of` is the id of their list. */
   proofs: (org: string, of: CID): string => `proofs/${org}/${hex(of)}`,
+  allProofs: 'proofs/',
   /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
   unproven: (machine: string): string => `unproven/${machine}`,
   allUnproven: 'unproven/',
@@ -77,6 +80,10 @@ export const KEY = {
   forks: 'forks',
   /** The organisation of a log, by the hash of its origin. */
   origin: (hash: string): string => `origin/${hash}`,
+  /** The newest head of a partner's log that we mirror, and the prefix under which its entries lie as an own log's would. */
+  mirror: (org: string): string => `mirror/${org}`,
+  mirrors: 'mirror/',
+  mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
@@ -94,7 +101,16 @@ export const KEY = {
   registrations: (committee: CID, owner: CID): string => `registrations/${hex(committee)}/${hex(owner)}`,
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
+  /** A secret, sealed by the driver, by its handle. */
+  secret: (handle: string): string => `secret/${handle}`,
+  secrets: 'secret/',
+  /** The driver destroys the key in this slot as soon as the mark is durable, and then takes the mark away (RULES D7). */
+  forget: (slot: number): string => `forget/${padded(slot)}`,
+  forgets: 'forget/',
 } as const
+
+/** The slot of a mark under `forget/`. */
+export const slotOf = (key: string): number => Number(key.slice(KEY.forgets.length))
 
 /** Handles of secrets. */
 export const HANDLE = {

@@ -36,7 +36,7 @@ import { NO_SLOT, type Slots } from './slots.ts'
 import { type State, stateControl } from './state.ts'
 
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
-const TILE_HASHES = 256
+export const TILE_HASHES = 256
 const TILE_LEVELS = 8
 /** A full tile is stored with its root behind it: to make one takes 255 hashes, and a start needs many. */
 const ROOT_AT = TILE_HASHES * 32
@@ -202,16 +202,32 @@ function numbered(seed: Uint8Array): (n: number) => Uint8Array {
   }
 }
 
-function extend(ledger: Ledger, drafts: Draft[], timeMs: number, writes: Write[]): Extended {
+/** Adds entries as another disk holds them; that they continue the log, and stand under a head, was checked. */
+export const adopt = (ledger: Ledger, entries: Uint8Array[]): Extended =>
+  grow(ledger, entries, [], ({ range }, entry, onNode) => {
+    const leaf = leafHash(entry)
+    const tail = { range: appendLeaf(range, leaf, onNode), last: leaf }
+    return { tail, kept: { slot: NO_SLOT, of: ZERO_HASH, entry } }
+  })
+
+const extend = (ledger: Ledger, drafts: Draft[], timeMs: number, writes: Write[]): Extended =>
+  grow(ledger, drafts, writes, (before, { slot, of, ...about }, onNode) => {
+    const { tail, entry } = append(before, { timeMs, ...about }, onNode)
+    return { tail, kept: { slot, of, entry } }
+  })
+
+type Grow<T> = (tail: LogTail, what: T, onNode: NodeSink) => { tail: LogTail; kept: KeptEntry }
+
+function grow<T>(ledger: Ledger, all: T[], writes: Write[], one: Grow<T>): Extended {
   const onNode = fillTiles(ledger.open, writes)
   let { tail, runs } = ledger
   let waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
   let run: KeptEntry[] = []
-  for (const { slot, of, ...about } of drafts) {
+  for (const each of all) {
     const index = tail.range.size
-    const next = append(tail, { timeMs, ...about }, onNode)
+    const next = one(tail, each, onNode)
     if (run.length === 0 && waiting.length === 0) runs.push(index)
-    run.push({ slot, of, entry: next.entry })
+    run.push(next.kept)
     tail = next.tail
     if (tail.range.size % BUNDLE_ENTRIES !== 0) continue
     writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(waiting, run) })
@@ -267,6 +283,12 @@ function node(ledger: Pick<Ledger, 'open'>, get: Get, level: number, index: numb
   const open = ledger.open[tileLevel]!.slice(from, from + count)
   return open.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] })
     .hashes[0]!
+}
+
+/** The hashes of a tile, as far as there are any; of a full one first its 256, then its root. */
+export function hashesOf(ledger: Ledger, get: Get, level: number, index: number): Uint8Array | undefined {
+  const open = ledger.open[level]
+  return get(KEY.tile(level, index)) ?? (open && concat(...open))
 }
 
 /** Root of the tree at an earlier size, from the tiles and what is open. */

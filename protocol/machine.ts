@@ -50,6 +50,8 @@ export interface Context {
   random(label: string, n: number): Uint8Array
   /** Own witnesses, as the home's config names them. */
   witnesses: CID[]
+  /** Partners that may have the entries of the own log, as the home's config names them. */
+  mirrors: CID[]
   /** Own addresses, to be told to partners. */
   addresses: string[]
   /** Takes the seats that partners offer without asking a person. */

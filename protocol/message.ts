@@ -4,8 +4,10 @@
  */
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { BUNDLE_ENTRIES } from './kept.ts'
 import {
   MAX_ADDRESSES,
+  MAX_ENTRY_BYTES,
   MAX_EVENT_BYTES,
   MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
@@ -123,6 +125,17 @@ export const MESSAGES = {
   'witness/add': object({ t: tag, old: uint, note, path }),
   'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
   'witness/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
+  // Mirroring: a partner keeps the entries, and gives them back.
+  'mirror/head': object({ t: tag, note }),
+  'mirror/ask': object({ t: tag, log: link, from: uint }),
+  'mirror/entries': object({
+    t: tag,
+    log: link,
+    from: uint,
+    entries: list(blob(MAX_ENTRY_BYTES), BUNDLE_ENTRIES),
+    note,
+    path,
+  }),
   // Proofs of entries, for those the records concern.
   'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS) }),
   'proof/reply': object({

@@ -25,6 +25,7 @@ import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS 
 import { KIND } from './log.ts'
 import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
+import * as mirror from './mirror.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
@@ -169,6 +170,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       return promiseOf(state, from, message as PromiseMessage, context)
     case 'witness':
       return witnessOf(state, from, message, context)
+    case 'mirror':
+      return {
+        state,
+        output: mirror.receive(from, message as Parameters<typeof mirror.receive>[1], state.ledger, context)
+          .output,
+      }
     case 'gossip':
       return { state, output: gossiped(from, message as MessageOf<'gossip/head' | 'gossip/fork'>, context) }
     default: {
@@ -301,7 +308,7 @@ function witnessOf(state: PeerState, from: string, message: Message, context: Co
     return { state, output: held(from, stored, step) }
   }
   const done = submission(state, from, { type: 'message', from, message }, context)
-  return message.t === 'witness/cosigned' ? settled(done, message.size, context) : done
+  return message.t === 'witness/cosigned' ? mirroredOn(settled(done, message.size, context), context) : done
 }
 
 /** A cosignature may have made a head final, and a committee count: then the next one is wished for. */
@@ -429,6 +436,14 @@ function submission(
   )
 }
 
+/** Mirrors follow the newest head that anybody may see, and are told of each cosignature of it. */
+function mirroredOn(done: PeerStep, context: Context): PeerStep {
+  return then(done, context, (state, seen) => {
+    const sends = seen.mirrors.flatMap(each => mirror.announce(each.toString(), seen))
+    return { state, output: { ...nothing(), sends } }
+  })
+}
+
 /** A step with its state as a write, and the marker by which a restart finds what is not over. */
 function saved<S extends object>(
   key: string,
@@ -500,6 +515,7 @@ function signed(done: PeerStep, context: Context): PeerStep {
     if (context.partner(org))
       next = then(next, context, (state, seen) => submission(state, org, { type: 'head', org }, seen))
   next = then(next, context, (state, seen) => ({ state, output: stock.head('head', state.ledger, seen) }))
+  if (committees.cosigners(context).length === 0) next = mirroredOn(next, context)
   const due = beat.due(next.state.ledger, context)
   return { ...next, state: { ...next.state, ledger: due.ledger }, output: join(next.output, due.output) }
 }
@@ -537,7 +553,7 @@ const CLOCK_TEXT =
 function isRead(input: Input): boolean {
   return input.type === 'message' ? SHOWN.has(input.message.t.split('/')[0]!) : READS.has(input.type)
 }
-const SHOWN = new Set(['hello', 'error', 'catalog', 'head', 'gossip', 'proof'])
+const SHOWN = new Set(['hello', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
 const READS = new Set<Input['type']>(['catalog', 'gossip', 'proofs', 'latest', 'page'])
 
 const BEHIND_TEXT =

@@ -36,6 +36,7 @@ export class Waybill implements AsyncDisposable {
   readonly partners: ReturnType<typeof resources.partners>
   readonly keys: ReturnType<typeof resources.keys>
   readonly witnessing: ReturnType<typeof resources.witnessing>
+  readonly logs: ReturnType<typeof resources.logs>
   readonly packets: ReturnType<typeof resources.packets>
   readonly assets: ReturnType<typeof resources.assets>
   readonly offers: ReturnType<typeof resources.offersOf>
@@ -50,6 +51,7 @@ export class Waybill implements AsyncDisposable {
     this.partners = resources.partners(http)
     this.keys = resources.keys(http)
     this.witnessing = resources.witnessing(http)
+    this.logs = resources.logs(http)
     this.packets = resources.packets(http)
     this.assets = resources.assets(http)
     this.offers = resources.offersOf(http)
@@ -84,6 +86,11 @@ export class Waybill implements AsyncDisposable {
   /** Logs that are proven to have two histories, each with its proof in base64. */
   async forks(options?: CallOptions): Promise<ForkView[]> {
     return (await this.#http.get<{ items: ForkView[] }>('/v1/forks', options)).items
+  }
+
+  /** Keeps a proof (base64) that a log was forked, and tells partners: the log is closed. */
+  async tellFork(proof: string, options?: CallOptions): Promise<void> {
+    await this.#http.post('/v1/forks', { proof }, options)
   }
 
   /** Asks for an offer, waits until both sides have signed, and lets its content come. */

@@ -9,6 +9,8 @@ import type {
   inviteRequest,
   joined,
   Keys,
+  LogHeads,
+  Mirroring,
   Offer,
   OfferRequest,
   offers,
@@ -82,6 +84,23 @@ export const witnessing = (http: Http) => ({
   /** Asks it no longer; `name` is that of its key. */
   drop: (name: string, options?: CallOptions) =>
     http.post<Witnessing>(at('witnessing', 'asked', 'remove'), { name }, options),
+})
+
+/** Logs whose entries are here: the own one, and those that are mirrored for partners. */
+export const logs = (http: Http) => ({
+  mirroring: (options?: CallOptions) => http.get<Mirroring>(at('mirrors'), options),
+  /** Lets a partner keep the entries of the own log. */
+  mirror: (partner: string, options?: CallOptions) =>
+    http.post<Mirroring>(at('mirrors'), { partner }, options),
+  /** Lets anybody who reaches the HTTP witness read the entries of the own log, or nobody. */
+  open: (open: boolean, options?: CallOptions) =>
+    http.post<Mirroring>(at('mirrors', 'open'), { open }, options),
+  /** Heads of a log, by its organisation, and the identities to check them with. */
+  heads: (org: string, { after, ...options }: CallOptions & { after?: string | undefined } = {}) =>
+    http.get<LogHeads>(at('logs', org, 'heads'), { ...options, query: { after } }),
+  /** A tile or bundle by its path in C2SP tlog-tiles. */
+  tile: (org: string, path: string, options?: CallOptions) =>
+    http.bytes(`${at('logs', org)}/${path}`, options),
 })
 
 export const packets = (http: Http) => ({

@@ -15,6 +15,7 @@ import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { originOf } from '../protocol/log.ts'
 import type { Message, MessageOf } from '../protocol/message.ts'
+import { mirrorGet } from '../protocol/mirror.ts'
 import type { Write } from '../protocol/output.ts'
 import { received, release } from '../protocol/receipt.ts'
 import { isStored, type KeyResolver, readRecord, verifySignatures } from '../protocol/record.ts'
@@ -36,6 +37,7 @@ export function watchOver(cluster: Cluster, { known, alone }: PutBack): void {
     new DurabilityChecker(cluster),
     new HistoryChecker(cluster, alone),
     new CourtesyChecker(cluster, known),
+    new MirrorChecker(cluster, known),
     { broke: (node, why) => cluster.report('a sound node', node.name, why) },
   )
 }
@@ -61,6 +63,32 @@ class CourtesyChecker implements Checker {
       code === 'CLOCK_BEHIND' || (code === 'OUT_OF_ORDER' && said.includes(' with CLOCK_BEHIND: '))
     if (isClock || this.#putBack.has(org) || this.#putBack.has(node.org)) return
     this.#cluster.report('the protocol', node.name, `found in breach of it: ${code}, ${said}`)
+  }
+}
+
+/** A mirror holds, on its disk, exactly the entries that its owner's disk has. */
+class MirrorChecker implements Checker {
+  readonly #cluster: Cluster
+  readonly #putBack: ReadonlySet<string>
+
+  constructor(cluster: Cluster, putBack: ReadonlySet<string>) {
+    this.#cluster = cluster
+    this.#putBack = putBack
+  }
+
+  event(node: SimNode, event: Event): void {
+    if (event.type !== 'mirrored' || this.#putBack.has(event.org) || this.#putBack.has(node.org)) return
+    const { org, size } = event
+    const held = readEntries(mirrorGet(onDisk(node), org), 0, size)
+    let at = 0
+    for (const { entry } of readEntries(onDisk(this.#cluster.node(org)!), 0, size)) {
+      const copy = held.next().value
+      if (!copy || !equal(copy.entry, entry))
+        this.#cluster.report('a mirror', node.name, `entry ${at} of ${org} is not what its owner has`)
+      at++
+    }
+    if (at !== size || !held.next().done)
+      this.#cluster.report('a mirror', node.name, `${at} entries of ${size}`)
   }
 }
 

@@ -80,6 +80,7 @@ export class SimNode {
   witnesses: CID[] = []
   /** Takes the seats that others offer. */
   sits = true
+  mirrors: CID[] = []
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
   driftPpm = 0
@@ -114,6 +115,7 @@ export class SimNode {
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
       sits: () => this.sits,
+      mirrors: () => this.mirrors,
       pad: PAD_ENTRIES,
     }
   }
@@ -128,7 +130,7 @@ export class SimNode {
 
   /** A secret by its handle, under queued writes. */
   secret(handle: string): Uint8Array | undefined {
-    return this.#store.get(secretKey(handle))
+    return this.#store.get(KEY.secret(handle))
   }
 
   now(): Now {
@@ -187,7 +189,7 @@ export class SimNode {
       }
       const { output } = next
       const sealed = [...output.secrets, ...secrets].map(secret => ({
-        key: secretKey(secret.handle),
+        key: KEY.secret(secret.handle),
         value: secret.bytes,
       }))
       const writes = [...output.writes, ...sealed]
@@ -298,8 +300,6 @@ export class SimNode {
     this.crash()
   }
 }
-
-const secretKey = (handle: string): string => `secret/${handle}`
 
 interface Organisation {
   self: Env['self']

@@ -68,7 +68,10 @@ export class Workload {
       forked: false,
       shownSize: 0,
     }))
-    for (const { node } of this.#desks) node.witnesses = this.#chooseWitnesses(node)
+    for (const { node } of this.#desks) {
+      node.witnesses = this.#chooseWitnesses(node)
+      node.mirrors = node.witnesses.slice(0, 1)
+    }
     cluster.checkers.push({
       event: (node, event) => {
         this.#hurry(node, event)

@@ -111,6 +111,7 @@ const CODES = {
   HEAD_INVALID: badEvidence,
   HEAD_BEHIND: [conflict, 'waybill status'],
   HEAD_INCONSISTENT: badEvidence,
+  ENTRIES_INVALID: badEvidence,
   TIMED_OUT: [timeout, 'run it again to go on'],
   EVIDENCE_MALFORMED: badEvidence,
   TRUST_MALFORMED: [usage, 'waybill trust > trust.json writes a good one'],

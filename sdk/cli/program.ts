@@ -35,6 +35,7 @@ export function build(signal: AbortSignal, started: (cli: Cli) => void): Command
     .showSuggestionAfterError()
   nodeCommands(program, run)
   partnerCommands(program, run)
+  mirrorCommands(program, run)
   shareCommands(program, run)
   receiveCommands(program, run)
   evidenceCommands(program, run)
@@ -175,6 +176,27 @@ function partnerCommands(program: Command, run: Run): void {
     .action(run(async () => (await import('./witness.ts')).show))
 }
 
+function mirrorCommands(program: Command, run: Run): void {
+  const mirror = program
+    .command('mirror')
+    .helpGroup('Partners:')
+    .description('let partners keep the entries of your log; they are commitments, not content')
+  mirror
+    .command('add')
+    .argument('<partner>', 'id or name')
+    .description('name a partner that keeps them')
+    .action(run(async () => (await import('./mirror.ts')).add))
+  mirror
+    .command('open')
+    .description('let anybody who reaches your HTTP witness read them (C2SP tlog-tiles)')
+    .option('--off', 'end it')
+    .action(run(async () => (await import('./mirror.ts')).open))
+  mirror
+    .command('show')
+    .description('who keeps your log, and whose logs you keep')
+    .action(run(async () => (await import('./mirror.ts')).show))
+}
+
 function shareCommands(program: Command, run: Run): void {
   const group = 'Share:'
   program
@@ -261,6 +283,14 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('-o, --output <directory>', 'write the proofs there')
     .option('--check <file>', 'say what a proof proves; needs no node')
     .action(run(async () => (await import('./forks.ts')).forks))
+  program
+    .command('audit')
+    .argument('[log]', 'id or name of a partner; without it your own log')
+    .helpGroup(group)
+    .description('re-check a whole log: every entry, every head, every cosignature')
+    .option('--url <url>', 'where its owner serves it, instead of the copy that is here')
+    .option('-o, --output <file>', 'write the proof of a fork there')
+    .action(run(async () => (await import('./audit.ts')).audit))
   program
     .command('receipts')
     .helpGroup(group)

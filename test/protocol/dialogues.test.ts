@@ -1,9 +1,11 @@
 import * as assert from 'uvu/assert'
 import { nameOf, type Seating } from '../../protocol/committee.ts'
 import { newestHead } from '../../protocol/heads.ts'
+import { readEntries } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
+import { mirrorGet, mirrored as mirrorOf } from '../../protocol/mirror.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import type { Cosigned } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
@@ -214,11 +216,39 @@ const CASES: Record<MessageType, Case> = {
     },
     never: story => assert.ok(story.acme.stateOf('open/witness/', () => 1).length > 0),
   },
+  'mirror/head': { play: mirrored, ends: story => assert.ok(isMirrored(story)), never: notMirrored },
+  'mirror/ask': { play: mirrored, ends: story => assert.ok(isMirrored(story)), never: notMirrored },
+  'mirror/entries': { play: mirrored, ends: story => assert.ok(isMirrored(story)), never: notMirrored },
   'proof/request': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
   'proof/reply': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
 }
 
 const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)
+function mirrored(story: Story): void {
+  story.acme.mirrors = [story.bolt.env.self.id]
+  story.play()
+  // What was lost is told again at the next connect.
+  for (let i = 0; i < 2; i++) {
+    story.acme.input({ type: 'connected', org: story.bolt.org })
+    story.world.run(30_000)
+  }
+}
+
+/** Bolt holds every entry of Acme's log, as it is there. */
+function isMirrored({ acme, bolt }: Story): boolean {
+  const size = mirrorOf(bolt.env.get, acme.org)?.size ?? 0
+  const held = [...readEntries(mirrorGet(bolt.env.get, acme.org), 0, size)]
+  const own = [...readEntries(acme.env.get, 0, size)]
+  assert.equal(
+    held.map(({ entry }) => entry),
+    own.map(({ entry }) => entry),
+  )
+  return size === acme.state.ledger.signed.range.size
+}
+function notMirrored(story: Story): void {
+  assert.not.ok(isMirrored(story))
+}
+
 const sameChain = ({ acme, bolt }: Story) =>
   decodePartner(bolt.store.get(KEY.partner(acme.org))!).chain.last.equals(acme.chain.last)
 

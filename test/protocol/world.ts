@@ -83,6 +83,7 @@ export class Member {
         return secret && seal(to, info, secret, hpkeSeed)
       },
       witnesses: () => this.witnesses,
+      mirrors: () => this.mirrors,
       pad: world.pad,
       addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
       sits: () => this.sits,
@@ -127,6 +128,7 @@ export class Member {
 
   witnesses: CID[] = []
   sits = true
+  mirrors: CID[] = []
   get org(): string {
     return this.env.self.org
   }

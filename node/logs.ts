@@ -1,0 +1,94 @@
+/** Logs whose entries are here, the own one and those that are mirrored, for who re-checks them: heads, tiles, bundles. */
+import { text } from '../crypto/bytes.ts'
+import { parseCid } from '../crypto/cid.ts'
+import { ownChain } from '../protocol/context.ts'
+import { bestHead, readWatch } from '../protocol/heads.ts'
+import { eventsOf } from '../protocol/identity-chain.ts'
+import { KEY } from '../protocol/layout.ts'
+import { type Ledger, loadLedger } from '../protocol/ledger.ts'
+import { originHash, originOf } from '../protocol/log.ts'
+import { mirrored, mirrorGet } from '../protocol/mirror.ts'
+import { parseTilePath, readTile } from '../protocol/tiles.ts'
+import type { Node } from './daemon.ts'
+import type * as api from './schema.ts'
+
+const HEADS_PAGE = 1_000
+
+/** A log as it lies here: the own one, or a mirror's copy. */
+interface Here {
+  get(key: string): Uint8Array | undefined
+  ledger: Ledger
+  /** The head under which its entries are given. */
+  head: { size: number; note: Uint8Array }
+}
+
+function logHere(node: Node, org: string): Here | undefined {
+  const { get } = node.env
+  if (org === node.env.self.org) {
+    const head = bestHead(node.reading(), 0)
+    return head && { get, ledger: node.driver.state.ledger, head }
+  }
+  const head = mirrored(get, org)
+  if (!head) return undefined
+  const inside = mirrorGet(get, org)
+  return { get: inside, ledger: loadLedger(inside), head }
+}
+
+/** A tile or bundle by its path in C2SP tlog-tiles, as far as the newest head covers it. */
+export function tileHere(node: Node, org: string, path: string): Uint8Array | undefined {
+  const name = parseTilePath(path)
+  const here = name && logHere(node, org)
+  return here && readTile(here.ledger, here.get, name, here.head.size)
+}
+
+/** What anybody may read of the own log over HTTP, where the operator opened it: by the hash of its origin. */
+export function openLog(node: Node, hash: string, path: string): Uint8Array | undefined {
+  const { self } = node.env
+  if (hash !== originHash(originOf(self.id, self.identity))) return undefined
+  if (path !== 'checkpoint') return tileHere(node, self.org, path)
+  return bestHead(node.reading(), 0)?.note
+}
+
+/** Partners that keep the entries of the own log, and the logs whose entries are kept here. */
+export async function mirroring(node: Node): Promise<api.Mirroring> {
+  const rows = await node.store.list(KEY.mirrors)
+  return {
+    mirrors: node.mirrors.map(org => node.views.nameOf(parseCid(org))),
+    held: rows.map(([key]) => {
+      const org = key.slice(KEY.mirrors.length)
+      return { ...node.views.nameOf(parseCid(org)), size: mirrored(node.env.get, org)!.size }
+    }),
+    isOpen: node.isLogOpen,
+  }
+}
+
+/** Every head of a log that is here, and what its signatures are checked with. */
+export async function headsOf(node: Node, org: string, after: string | undefined): Promise<api.LogHeads> {
+  const { env, store, views } = node
+  const isOwn = org === env.self.org
+  const chain = isOwn ? ownChain(env) : views.partner(org)?.chain
+  if (!chain) throw Object.assign(new Error(`no log of ${org} is known here`), { code: 'NOT_FOUND' })
+  const witnesses = isOwn ? env.witnesses() : views.partner(org)!.witnesses
+  const chains = [chain, ...witnesses.flatMap(each => views.partner(each.toString())?.chain ?? [])]
+  const page = isOwn ? await store.list(KEY.heads, { limit: HEADS_PAGE, ...(after ? { after } : {}) }) : []
+  const notes = isOwn ? page.map(([, note]) => note) : seenOf(node, org)
+  return {
+    identities: chains.map(({ genesis, ...rest }) => ({
+      identity: base64(genesis.bytes),
+      events: eventsOf({ genesis, ...rest }).map(base64),
+    })),
+    heads: notes.map(text),
+    size: logHere(node, org)?.head.size ?? 0,
+    ...(page.length === HEADS_PAGE ? { next: page.at(-1)![0] } : {}),
+  }
+}
+
+/** Heads of a partner's log: of the copy, the newest that was shown, and one that others were shown. */
+function seenOf(node: Node, org: string): Uint8Array[] {
+  const { get } = node.env
+  const watch = readWatch(get(KEY.watch(org)))
+  const notes = [mirrored(get, org)?.note, watch?.note, watch?.rumour?.note]
+  return notes.filter(note => note !== undefined)
+}
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
