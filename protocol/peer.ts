@@ -15,6 +15,7 @@ import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
+import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
 import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -26,6 +27,7 @@ import * as mirror from './mirror.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
@@ -81,6 +83,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state.partners, input.seed, now, env)
+  context.staple = () => makeStaple(state.ledger, context)
   const behind = isClockOff(state, now)
   if (behind && isDecision(input)) return refuseBehind(state, input)
   const next = route(state, input, context)
@@ -120,9 +123,10 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'judged':
       return deliver(state, input.machine, input, context)
     default: {
-      const { machines, answer, reading, entry, ...step } = command(input, context)
+      const { machines, answer, reading, entry, chain, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
       let done: PeerStep = logged(state, step, context, entry)
+      if (chain) done = then(done, context, (next, seen) => stated(next, chain, seen))
       for (const { key, input: inner } of machines ?? [])
         done = then(done, context, (next, seen) => runMachine(next, key, inner, seen))
       return { ...done, ...(answer ? { answer } : {}) }
@@ -236,7 +240,7 @@ function met(state: PeerState, org: string, context: Context): PeerStep {
   const done: PeerStep = { state, output: introduction.introduce(org, context) }
   const isWitness = context.witnesses.some(each => each.toString() === org) && context.partner(org)
   if (!isWitness) return done
-  return then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
+  return then(done, context, (next, seen) => submission(next, org, { type: 'met', org }, seen))
 }
 
 // Machines that live in the store.
@@ -373,6 +377,17 @@ function logged<S>(
     state: { ...state, ledger: next.ledger },
     output: join(step.output, { ...nothing(), writes }, next.output),
   }
+}
+
+/**
+ * The own state has changed, and the log says so at once: what was logged before gets the state of before, so that a key
+ * which is revoked now counts for it.
+ */
+function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
+  const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
+  const { ledger, writes } = beat.state(state.ledger, before, now)
+  const next = beat.due(ledger, now)
+  return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
 }
 
 // Heads.

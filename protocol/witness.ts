@@ -42,6 +42,8 @@ export interface Cosigned {
 export type SubmissionInput =
   | { type: 'message'; from: string; message: Message }
   | { type: 'head'; org: string }
+  /** A connection: whom it did not know before, the witness may know now. */
+  | { type: 'met'; org: string }
   | { type: 'tick' }
   | { type: 'start' }
 
@@ -56,6 +58,8 @@ export function submit(
   switch (input.type) {
     case 'head':
       return next(state ?? { org: input.org, size: 0, sent: 0 }, ledger, context)
+    case 'met':
+      return next(forgiven(state) ?? { org: input.org, size: 0, sent: 0 }, ledger, context)
     case 'tick':
       return state ? send(state, ledger, context) : stay()
     case 'start':
@@ -66,6 +70,13 @@ export function submit(
         ? cosigned(state, input.message, ledger, context)
         : refused(state, input.message as MessageOf<'witness/refused'>, ledger, context)
   }
+}
+
+/** A signature that did not verify may have been by a key that the witness had not been told of. */
+function forgiven(s: Submission | undefined): Submission | undefined {
+  if (!s?.stuck?.startsWith('403')) return s
+  const { stuck: _, ...rest } = s
+  return rest
 }
 
 /** Submits the newest head unless one is under way. */
