@@ -8,6 +8,7 @@ import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { toBase64 } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { behind } from '../protocol/behind.ts'
@@ -22,7 +23,7 @@ import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
-import { gatherConsent, gatherDelivery } from './gather.ts'
+import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
 import * as schema from './schema.ts'
@@ -325,6 +326,11 @@ function routes(app: FastifyInstance, node: Node): void {
     const tile = tileHere(node, org!, `tile/${path}`)
     if (!tile) throw Object.assign(new Error(`tile/${path} of this log is not here`), { code: 'NOT_FOUND' })
     return reply.type('application/octet-stream').send(tile)
+  })
+  app.post('/v1/proofs', async request => {
+    const { records, show } = schema.proofsRequest.parse(request.body)
+    const proofs = await gatherProofs(node, records.map(parseCid), show.map(parseCid))
+    return { items: proofs.map((proof, i) => ({ record: records[i], proof: toBase64(proof) })) }
   })
   app.get('/v1/mirrors', () => mirroring(node))
   app.post('/v1/mirrors', async request => {

@@ -16,7 +16,7 @@ import { newestHead } from '../protocol/heads.ts'
 import { everStood } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
 import { GOSSIP_MS, MAX_MIRRORS, MAX_RUMOURS } from '../protocol/limits.ts'
-import type { Partner } from '../protocol/machine.ts'
+import type { Context, Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
   decodeMessage,
@@ -497,14 +497,14 @@ export class Node {
 
   /** What the collecting of evidence looks at. */
   reading(): {
-    self: Env['self']
+    self: Context['self']
     get: Env['get']
     slots: Env['slots']
     partner(org: string): Partner | undefined
     witnesses: CID[]
   } {
     return {
-      self: this.env.self,
+      self: { ...this.env.self, chain: ownChain(this.env) },
       get: this.env.get,
       slots: this.env.slots,
       partner: org => this.views.partner(org),

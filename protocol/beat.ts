@@ -12,7 +12,7 @@ import { close, type DraftHead, type Ledger, rootAt } from './ledger.ts'
 import { HEAD_BEAT_MS, MAX_LEAVES } from './limits.ts'
 import { checkpointOf, originOf, readBack } from './log.ts'
 import type { Context } from './machine.ts'
-import { type Now, nothing, type Output } from './output.ts'
+import { join, type Now, nothing, type Output, type Write } from './output.ts'
 import { stateNow } from './state.ts'
 
 interface Beat {
@@ -67,6 +67,22 @@ export function beat(before: Ledger, context: Context): Beat {
     output: { ...done.output, writes: closed.writes, events: [askLeaves(signed.range.size, to)] },
   }
 }
+
+/** The state that holds now as an entry; before it the one that held until now, if anything was logged under that. */
+export function state(
+  ledger: Ledger,
+  before: Context,
+  context: Context,
+): Pick<Beat, 'ledger'> & { writes: Write[] } {
+  const closed = (from: Ledger, of: Context, label: string) =>
+    close(from, stateNow(of), context.now.wallMs, context.random(label, 32), context.pad)
+  if (ledger.stated === ledger.tail.range.size) return closed(ledger, context, 'state')
+  const first = closed(ledger, before, 'state before')
+  const second = closed(first.ledger, context, 'state')
+  return { ledger: second.ledger, writes: join(writesOf(first.writes), writesOf(second.writes)).writes }
+}
+
+const writesOf = (writes: Write[]): Output => ({ ...nothing(), writes })
 
 const chunkEnd = (from: number, to: number): number => Math.min(to, from + MAX_LEAVES)
 

@@ -11,12 +11,16 @@ import { packet } from './asset.ts'
 import type { Delivery } from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
-import type { EntryPart, Evidence, PartName } from './evidence.ts'
-import { bestHead, proveRecord } from './heads.ts'
+import type { EntryPart, Evidence, PartName, StaplePart } from './evidence.ts'
+import { bestHead, proveRecord, proveStates } from './heads.ts'
+import { type Chain, eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import type { Ledger } from './ledger.ts'
+import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
+import type { Negotiation } from './negotiation.ts'
+import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 
@@ -24,13 +28,15 @@ import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
 
 /** Parts that an entry can commit to. */
-type Logged = EntryPart['of']
+type Logged = Exclude<EntryPart['of'], 'state'>
 type Parts = Evidence['parts']
 
 /** Records of a part and their ids: what is in hand, and what to ask the other side to prove. */
 interface Subject {
   provider: CID
   consumer: CID
+  /** The consumer's nonce: the negotiation that led to the agreement. */
+  negotiation: Uint8Array
   parts: Parts
   /** Ids of the records among the parts that a log commits to. */
   ids: Partial<Record<Logged, CID>>
@@ -88,21 +94,46 @@ export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }
   return Object.values(consumer.equals(home.self.id) ? ids : ofBoth)
 }
 
+/**
+ * Proofs of single records under one head, as far as it covers them; of those in `shown` with body and salt. Throws
+ * NOT_FOUND for a record that is not logged here, or whose body is not here to be shown.
+ */
+export function collectProofs(home: Reading, ledger: Ledger, records: CID[], shown: CID[]): Uint8Array[] {
+  const found = records.map(record => {
+    const index = indexOf(home.get, record)
+    if (index === undefined) throw new ProtocolError('NOT_FOUND', `no entry commits to ${record} here`)
+    return { record, index }
+  })
+  const head = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
+  if (!head) throw new ProtocolError('HEAD_BEHIND', 'no head covers these records yet')
+  const { chain } = home.self
+  const identified = (each: Chain) => ({ identity: each.genesis.bytes, events: eventsOf(each) })
+  const witnesses = home.witnesses.flatMap(id => home.partner(id.toString())?.chain ?? []).map(identified)
+  return found.map(({ record, index }) => {
+    const { entry, salt, path } = proveRecord({ record, index }, head.size, ledger, home)
+    const isShown = shown.some(each => each.equals(record))
+    const body = isShown ? keptRecord(home, record) : undefined
+    if (isShown && !body) throw new ProtocolError('NOT_FOUND', `the body of ${record} is not here any more`)
+    const about = { owner: identified(chain), witnesses, entry, ...(body ? { body, salt } : {}) }
+    return formatProof({ extra: makeExtra(about), index, path, note: head.note })
+  })
+}
+
 function consentOf(home: Reading, agreementId: CID): Subject {
   const agreed = stored(agreement, agreementId, home)
   if (agreed?.signatures.length !== 2)
     throw new ProtocolError('NOT_FOUND', `there is no agreement ${agreementId} with both signatures here`)
-  const { assigner: provider, assignee: consumer, offer, asset } = agreed.payload
+  const { assigner: provider, assignee: consumer, offer, asset, assigneeNonce: negotiation } = agreed.payload
   const parts: Parts = { agreement: agreed.bytes }
   put(parts, 'offer', keptRecord(home, offer))
   put(parts, 'asset', keptRecord(home, asset))
   put(parts, 'provider', identityOf(provider, home))
   put(parts, 'consumer', identityOf(consumer, home))
-  return { provider, consumer, parts, ids: { offer, agreement: agreementId } }
+  return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId } }
 }
 
 function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subject {
-  const { provider, consumer, parts, ids } = consentOf(home, about.agreement)
+  const { provider, consumer, negotiation, parts, ids } = consentOf(home, about.agreement)
   const kept = home.get(KEY.delivery(about.agreement, about.packet))
   const described = stored(packet, about.packet, home)
   if (!kept || !described)
@@ -118,14 +149,20 @@ function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subj
   const receipts = (['received', 'release', 'opened'] as const).flatMap(name =>
     parts[name] ? [[name, recordId(decodeSigned(parts[name]).p)] as const] : [],
   )
-  return { provider, consumer, parts, ids: { ...ids, packet: about.packet, ...Object.fromEntries(receipts) } }
+  return {
+    provider,
+    consumer,
+    negotiation,
+    parts,
+    ids: { ...ids, packet: about.packet, ...Object.fromEntries(receipts) },
+  }
 }
 
 /** Heads, entries and witnesses of both logs beside the parts. */
 function gather(
   home: Reading,
   ledger: Ledger,
-  { provider, parts, ids, consumer }: Subject,
+  { provider, consumer, negotiation, parts, ids }: Subject,
   theirs: ProofReply | undefined,
 ): Omit<Evidence, 'claim'> {
   const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
@@ -137,14 +174,29 @@ function gather(
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
     ...(mine?.entries ?? []).map(each => entryPart(ownId, each, ids)),
+    ...(mine?.states ?? []).map(each => statePart(ownId, each)),
     ...(theirs?.note === undefined ? [] : theirs.entries.map(each => entryPart(otherId, each, ids))),
+    ...(theirs?.note === undefined ? [] : theirs.states.map(each => statePart(otherId, each))),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
   const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
   for (const bytes of [...ownWitnesses, ...(theirs?.witnesses ?? [])])
     witnesses.set(toHex(sha256(bytes)), bytes)
   for (const party of [all.provider, all.consumer]) if (party) witnesses.delete(toHex(sha256(party)))
-  return { parts: all, entries, witnesses: [...witnesses.values()] }
+  const chains = [
+    home.self.chain,
+    ...[otherId, ...home.witnesses].flatMap(id => home.partner(id.toString())?.chain ?? []),
+  ]
+  const events = new Map<string, Uint8Array>()
+  for (const each of [...chains.flatMap(eventsOf), ...(theirs?.events ?? [])])
+    events.set(toHex(sha256(each)), each)
+  return {
+    parts: all,
+    witnesses: [...witnesses.values()],
+    events: [...events.values()],
+    entries,
+    staples: staplesOf(home, negotiation, ownId, otherId),
+  }
 }
 
 /** The own entries that commit to these records, under the head that is worth most. */
@@ -157,7 +209,12 @@ function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
   const head = covered ?? bestHead(home, 0)
   if (!head) return undefined
   const under = found.filter(each => each.index < head.size)
-  return { note: head.note, entries: under.map(each => proveRecord(each, head.size, ledger, home)) }
+  const indexes = under.map(each => each.index)
+  return {
+    note: head.note,
+    entries: under.map(each => proveRecord(each, head.size, ledger, home)),
+    states: proveStates(indexes, head.size, ledger, home.get),
+  }
 }
 
 function entryPart(
@@ -167,6 +224,21 @@ function entryPart(
 ): EntryPart | undefined {
   const [of] = Object.entries(ids).find(([, id]) => id.equals(record)) ?? []
   return of === undefined ? undefined : { org, of: of as Logged, entry, salt, path }
+}
+
+const statePart = (org: CID, { entry, path }: ProofReply['states'][number]): EntryPart => ({
+  org,
+  of: 'state',
+  entry,
+  salt: ZERO_HASH,
+  path,
+})
+
+/** What the two sides handed over when they signed the agreement. */
+function staplesOf(home: Reading, id: Uint8Array, own: CID, other: CID): StaplePart[] {
+  const stored = home.get(KEY.negotiation(other.toString(), id))
+  const { own: mine, theirs } = (stored && decodeState<Negotiation>(stored).staples) ?? {}
+  return [...(mine ? [{ org: own, ...mine }] : []), ...(theirs ? [{ org: other, ...theirs }] : [])]
 }
 
 function identityOf(id: CID, home: Reading): Uint8Array | undefined {

@@ -10,6 +10,7 @@ import { decideOffer } from './decision.ts'
 import { ProtocolError } from './error.ts'
 import { found } from './fork.ts'
 import * as heads from './heads.ts'
+import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -111,6 +112,8 @@ interface Done extends Step<never> {
   /** Machines that the command sets going, with the input for each. */
   machines?: { key: string; input: NegotiationInput | TransferInput }[]
   reading?: { org: string; step: catalog.CatalogStep }
+  /** The own identity went on to this: the log is to say so. */
+  chain?: Chain
   /** The records are of another kind than 0 in the log. */
   entry?: { kind: number; control: Uint8Array[] }
 }
@@ -172,7 +175,7 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
     case 'identity':
-      return { output: introduction.goOn(input.event, input.orgs, context), records: [] }
+      return { ...introduction.goOn(input.event, input.orgs, context), records: [] }
     case 'again':
       return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
     case 'known':

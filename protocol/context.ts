@@ -57,6 +57,7 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     seal: env.seal,
     pad: env.pad,
     random: (label, n) => expand(seed, label, n),
+    staple: () => undefined, // the peer has the log
     get witnesses() {
       return env.witnesses()
     },

@@ -85,8 +85,12 @@ export type Role = 'provider' | 'consumer'
 export interface ProofReply {
   note?: string
   entries: { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] }[]
+  /** The first state entry after each of them. */
+  states: { entry: Uint8Array; path: Uint8Array[] }[]
   /** Identity geneses of the witnesses that the log's owner names, as signed records. */
   witnesses: Uint8Array[]
+  /** Identity events of the log's owner and of these witnesses. */
+  events: Uint8Array[]
   /** A record that was asked for is not under a signed head yet. */
   pending: boolean
 }

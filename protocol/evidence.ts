@@ -2,10 +2,13 @@
  * Evidence: one CARv1 file (`*.waybill`) that holds a claim and every part it rests on. The only root is the first block;
  * it states the claim and links to each part by name, and nothing else may be in the file (RULES G1).
  *
- *     root   { t: evidence/1, claim: { type, agreement, packet?, provider, consumer, asOf }, parts, witnesses, entries, history? }
+ *     root   { t: evidence/1, claim: { type, agreement, packet?, provider, consumer, asOf }, parts, witnesses, events,
+ *              entries, staples, history? }
  *     parts  { provider, consumer, asset, offer, agreement, providerHead, consumerHead } and for a delivery
  *            { packet, root, received, release, opened, salt }
+ *     event  an identity event of a party or a witness
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
+ *     staple { org, note, entry, path }           a state entry under a head of its own, handed over at signing
  */
 import * as CarBufferWriter from '@ipld/car/buffer-writer'
 import { equal, toHex } from '../crypto/bytes.ts'
@@ -16,10 +19,25 @@ import {
   MAX_ENTRY_BYTES,
   MAX_EVIDENCE_BYTES,
   MAX_EVIDENCE_ENTRIES,
+  MAX_EVIDENCE_EVENTS,
   MAX_EVIDENCE_WITNESSES,
+  MAX_NOTE_BYTES,
   MAX_PATH,
 } from './limits.ts'
-import { blob, bytes, type Infer, isPlain, link, list, object, oneOf, optional, text, uint } from './shape.ts'
+import {
+  blob,
+  bytes,
+  type Infer,
+  isPlain,
+  link,
+  list,
+  object,
+  oneOf,
+  optional,
+  type Shape,
+  text,
+  uint,
+} from './shape.ts'
 
 export const PARTS = [
   'provider',
@@ -40,6 +58,9 @@ export type PartName = (typeof PARTS)[number]
 /** Parts that only a delivery has: in evidence of a consent nothing would be said of them. */
 export const DELIVERY_PARTS: readonly PartName[] = ['packet', 'root', 'received', 'release', 'opened', 'salt']
 
+/** One of each party. */
+const MAX_STAPLES = 2
+
 const claim = object({
   type: oneOf('delivery', 'consent'),
   agreement: link,
@@ -56,7 +77,9 @@ export const rootShape = object({
   claim,
   parts: object(Object.fromEntries(PARTS.map(name => [name, optional(link)]))),
   witnesses: list(link, MAX_EVIDENCE_WITNESSES),
+  events: list(link, MAX_EVIDENCE_EVENTS),
   entries: list(link, MAX_EVIDENCE_ENTRIES),
+  staples: list(link, MAX_STAPLES),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
 })
@@ -65,26 +88,38 @@ interface EvidenceRoot {
   claim: Claim
   parts: Partial<Record<PartName, CID>>
   witnesses: CID[]
+  events: CID[]
   entries: CID[]
+  staples: CID[]
   history?: { state: string; at: number }[]
 }
 
 export const entryPart = object({
   org: link,
-  /** Name of the part that the entry commits to. */
-  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened'),
+  /** Name of the part that the entry commits to; a state entry commits to none. */
+  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'state'),
   entry: blob(MAX_ENTRY_BYTES),
   salt: bytes(32),
   path: list(bytes(32), MAX_PATH),
 })
 export type EntryPart = Infer<typeof entryPart>
 
+export const staplePart = object({
+  org: link,
+  note: blob(MAX_NOTE_BYTES),
+  entry: blob(MAX_ENTRY_BYTES),
+  path: list(bytes(32), MAX_PATH),
+})
+export type StaplePart = Infer<typeof staplePart>
+
 /** What goes into an evidence file. Parts are the exact bytes that the log commits to. */
 export interface Evidence {
   claim: Claim
   parts: Partial<Record<PartName, Uint8Array>>
   witnesses: Uint8Array[]
+  events: Uint8Array[]
   entries: EntryPart[]
+  staples: StaplePart[]
   history?: { state: string; at: number }[]
 }
 
@@ -109,7 +144,9 @@ export function formatEvidence(evidence: Evidence): Uint8Array {
     claim: evidence.claim,
     parts: Object.fromEntries(named.map(([name, part]) => [name, add(part, codecOf(name))])),
     witnesses: evidence.witnesses.map(each => add(each, 'dag-cbor')),
+    events: evidence.events.map(each => add(each, 'dag-cbor')),
     entries: evidence.entries.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
+    staples: evidence.staples.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
     ...(evidence.history ? { history: evidence.history } : {}),
   }
   const rootBytes = encode(root as unknown as Value)
@@ -130,13 +167,18 @@ function writeCar(blocks: { cid: CID; bytes: Uint8Array }[]): Uint8Array {
 /** A part as found: its bytes, or that it is not there, or that what is there is not it. */
 export type Found = { is: 'here'; bytes: Uint8Array } | { is: 'missing' } | { is: 'broken'; reason: string }
 
+/** What a list names: a part of its shape, or why there is none. */
+type Listed<T> = T | { missing: true } | { broken: string }
+
 export interface ReadEvidence {
   claim: Claim
   part(name: PartName): Found
   /** Parts that the root names, whether or not they are there. */
   named: PartName[]
   witnesses: Found[]
-  entries: (EntryPart | { missing: true } | { broken: string })[]
+  events: Found[]
+  entries: Listed<EntryPart>[]
+  staples: Listed<StaplePart>[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
   stray: string[]
@@ -156,27 +198,31 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     }),
   )
   const witnesses = value.witnesses.map(cid => blocks.find(cid, 'dag-cbor'))
-  const entries = value.entries.map(cid => readEntryPart(blocks.find(cid, 'dag-cbor')))
+  const events = value.events.map(cid => blocks.find(cid, 'dag-cbor'))
+  const entries = value.entries.map(cid => readListed<EntryPart>(entryPart, blocks.find(cid, 'dag-cbor')))
+  const staples = value.staples.map(cid => readListed<StaplePart>(staplePart, blocks.find(cid, 'dag-cbor')))
   return {
     claim: value.claim,
     part: name => parts.get(name)!,
     named: PARTS.filter(name => value.parts[name]),
     witnesses,
+    events,
     entries,
+    staples,
     history: value.history ?? [],
     stray: blocks.stray(),
   }
 }
 
-function readEntryPart(found: Found): ReadEvidence['entries'][number] {
+function readListed<T>(shape: Shape<T>, found: Found): Listed<T> {
   if (found.is === 'missing') return { missing: true }
   if (found.is === 'broken') return { broken: found.reason }
-  const parsed = parse<EntryPart>(entryPart, found.bytes)
+  const parsed = parse<T>(shape, found.bytes)
   return 'value' in parsed ? parsed.value : { broken: 'broken' in parsed ? parsed.broken : parsed.unknown }
 }
 
 function parse<T>(
-  shape: typeof rootShape | typeof entryPart,
+  shape: Shape<unknown>,
   blockBytes: Uint8Array,
 ): { value: T } | { broken: string } | { unknown: string } {
   try {
@@ -209,8 +255,9 @@ interface Section {
 
 const CID_BYTES = 36
 const CODE: Record<Codec, number> = { 'dag-cbor': 0x71, raw: 0x55 }
-/** A root, the parts, the witnesses and the entries. */
-const MAX_BLOCKS = 1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_ENTRIES
+/** A root, the parts, the witnesses, the events, the entries and the staples. */
+const MAX_BLOCKS =
+  1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_EVENTS + MAX_EVIDENCE_ENTRIES + MAX_STAPLES
 
 /**
  * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36

@@ -17,15 +17,17 @@ import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
+import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
-import { cosignerNames, standingOf } from './identity-chain.ts'
+import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
-import { MAX_NAME_LENGTH } from './limits.ts'
+import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
+import { firstState } from './state.ts'
 import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */
@@ -313,19 +315,49 @@ function proofs(
   const head = best && best.size <= signedSize ? best : publicHead(context.get)
   const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
   const step = stay<Watch>()
-  const witnesses = context.witnesses.flatMap(each => context.partner(each.toString())?.identityBytes ?? [])
+  const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
+  const indexes = found.map(each => each.index)
   step.output.sends.push({
     to: from,
     message: {
       t: 'proof/reply',
       id: message.id,
       entries,
-      witnesses,
+      states: head ? proveStates(indexes, head.size, ledger, context.get) : [],
+      witnesses: known.map(each => each.identityBytes),
+      events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
     },
   })
   return step
+}
+
+/** The first state entry after each of these entries, and its way to the head of `size`. */
+export function proveStates(
+  indexes: number[],
+  size: number,
+  ledger: Ledger,
+  get: Context['get'],
+): ProofReply['states'] {
+  const found = new Map<number, Uint8Array>()
+  for (const index of indexes) {
+    const first = firstState(get, index, size)
+    if (first) found.set(first.index, first.entry)
+  }
+  return [...found].map(([index, entry]) => ({ entry, path: provePresence(ledger, get, index, size) }))
+}
+
+/** Events of whole identities, as many as a message has room for; the first always fits. */
+function eventsToTell(chains: Chain[]): Uint8Array[] {
+  const told: Uint8Array[] = []
+  let room = MAX_TOLD_EVENTS_BYTES
+  for (const chain of chains) {
+    const events = eventsOf(chain)
+    room -= events.reduce((sum, each) => sum + each.length, 0)
+    if (room >= 0) told.push(...events)
+  }
+  return told
 }
 
 /** The entry that commits to a record, its salt, and its way to the head of `size`. */
@@ -357,13 +389,13 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, witnesses, note, pending } = message
+  const { entries, states, witnesses, events, note, pending } = message
   const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,
     id: toHex(message.id),
-    reply: { entries, witnesses, pending, ...(note ? { note: text(note) } : {}) },
+    reply: { entries, states, witnesses, events, pending, ...(note ? { note: text(note) } : {}) },
   })
   return step
 }

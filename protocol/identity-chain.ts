@@ -201,6 +201,20 @@ export const resolver =
     return chain && (signerOf(chain, role, named) ?? standingOf(chain, role))?.key
   }
 
+/**
+ * Keys as evidence names them: every one that ever stood, for what a revoked key is worth is a question of its own. Where
+ * events are missing, a key that is not known is unknown, not wrong.
+ */
+export const everyKey =
+  (find: (org: CID) => Chain | undefined, isWhole: (org: CID) => boolean): KeyResolver =>
+  (org, role, named) => {
+    const chain = find(org)
+    if (!chain) return undefined
+    const stood = everStood(chain, role)
+    const found = stood.find(each => equal(thumbprint(each.key), named))
+    return found?.key ?? (isWhole(org) ? stood[0]?.key : undefined)
+  }
+
 /** Whether `node` is the libp2p key of this identity now. */
 export function isNodeKey(chain: Chain, node: Uint8Array): boolean {
   const standing = standingOf(chain, 'node')

@@ -72,17 +72,18 @@ function changed(partner: Partner, change: Partial<Partner>): Output {
 // The own identity goes on.
 
 /** Takes an event of the own identity and tells these partners. Throws the code of an event that does not continue it. */
-export function goOn(event: Uint8Array, orgs: string[], context: Context): Output {
+export function goOn(event: Uint8Array, orgs: string[], context: Context): { output: Output; chain: Chain } {
   const chain = extendChain(context.self.chain, event)
   if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
   const before = context.get(KEY.events)
   const value = encode(eventsOf(chain))
-  return {
+  const output: Output = {
     ...nothing(),
     writes: [{ key: KEY.events, value, if: before ? { equals: before } : 'absent' }],
     sends: orgs.flatMap(to => tell(chain).map(message => ({ to, message }))),
     events: [{ type: 'identity', n: chain.events.length }],
   }
+  return { output, chain }
 }
 
 // Of partners who met last under other node keys.

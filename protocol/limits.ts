@@ -94,10 +94,16 @@ export const MAX_BLOCKS = 65_536
 export const MAX_ROOT_BYTES = 256
 /** An evidence file: records, proofs and witnesses of one claim; content is never in it. */
 export const MAX_EVIDENCE_BYTES: number = 4 * MIB
-/** Entries of one evidence file. */
-export const MAX_EVIDENCE_ENTRIES = 16
+/** Entries of one evidence file: those of the records, and the state entries after them. */
+export const MAX_EVIDENCE_ENTRIES = 32
+/** Identity events of one evidence file: those of the parties and of the witnesses. */
+export const MAX_EVIDENCE_EVENTS = 512
+/** Bytes of identity events in a reply with proofs: the owner's always fit. */
+export const MAX_TOLD_EVENTS_BYTES = 98_304
 /** Witnesses of one evidence file: those of two logs. */
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
+/** A record is shown to exist this long after the state that was handed over with it: ten minutes each way (RULES C3). */
+export const STAPLE_MS: number = 20 * MINUTE_MS
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
 /** A checkpoint of a log of another kind, extension lines included. */

@@ -198,13 +198,14 @@ export interface Head extends Checkpoint {
 
 /**
  * Reads a signed head of an organisation's log and checks the log's own signature, with the rule of key.ts or another. The
- * key may have been replaced, not revoked: whether it still counts is for the caller to say.
+ * key may have been replaced, not revoked unless such a key `counts` too: what it is worth is for the caller to say.
  */
 export function readHead(
   noteBytes: Uint8Array,
   chain: Chain,
   verify: typeof verifyNote = verifyNote,
-): Head | { reason: string } {
+  counts: (key: Standing) => boolean = key => key.revoked === undefined,
+): Head | { reason: string; unknown?: true } {
   try {
     const note = parseNote(text8(noteBytes))
     const checkpoint = parseCheckpoint(note.body)
@@ -213,9 +214,10 @@ export function readHead(
     const own = note.lines.filter(line => line.name === origin)
     if (own.length !== 1) return { reason: 'the head does not carry exactly one signature of its log' }
     const signer = everStood(chain, 'log')
-      .filter(each => each.revoked === undefined)
+      .filter(counts)
       .find(each => verify(note.body, own[0]!, origin, each.key))
-    if (!signer) return { reason: 'the signature of the log does not verify' }
+    // By a key that is not known here, or by none.
+    if (!signer) return { reason: 'the signature of the log does not verify', unknown: true }
     return { ...checkpoint, note, signer }
   } catch (error) {
     if (error instanceof CryptoError) return { reason: error.message }

@@ -10,6 +10,7 @@ import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
 import type { Slots } from './slots.ts'
+import type { Staple } from './staple.ts'
 
 /** A participant that we are paired with. */
 export interface Partner {
@@ -48,6 +49,8 @@ export interface Context {
   ): { enc: Uint8Array; ct: Uint8Array } | undefined
   /** `n` bytes that no other label of this step gets. */
   random(label: string, n: number): Uint8Array
+  /** The own state as members of the log have dated it of late. */
+  staple(): Staple | undefined
   /** Own witnesses, as the home's config names them. */
   witnesses: CID[]
   /** Partners that may have the entries of the own log, as the home's config names them. */

@@ -9,6 +9,7 @@ import {
   MAX_ADDRESSES,
   MAX_ENTRY_BYTES,
   MAX_EVENT_BYTES,
+  MAX_EVIDENCE_EVENTS,
   MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
   MAX_IDENTITY_EVENTS,
@@ -35,6 +36,7 @@ import {
   text,
   uint,
 } from './shape.ts'
+import { stapleShape } from './staple.ts'
 
 const id = bytes(16)
 const record = blob(MAX_RECORD_BYTES)
@@ -80,8 +82,8 @@ export const MESSAGES = {
   // Negotiation, consumer and provider.
   'negotiation/request': object({ t: tag, id, offer: link, action: word, purpose: word, state: link }),
   'negotiation/pending': object({ t: tag, id }),
-  'negotiation/agree': object({ t: tag, id, agreement: record }),
-  'negotiation/verify': object({ t: tag, id, agreement: record }),
+  'negotiation/agree': object({ t: tag, id, agreement: record, staple: optional(stapleShape) }),
+  'negotiation/verify': object({ t: tag, id, agreement: record, staple: optional(stapleShape) }),
   'negotiation/finalize': object({ t: tag, id }),
   'negotiation/terminate': object({ t: tag, id, refusal, withdraw: optional(record) }),
   // Transfer of all packets of an agreement's asset, page by page.
@@ -143,7 +145,9 @@ export const MESSAGES = {
     id,
     note: optional(note),
     entries: list(object({ record: link, entry: blob(4_096), salt: bytes(32), path }), MAX_PROOFS),
+    states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
+    events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
     pending: flag,
   }),
 } satisfies Record<string, Shape<unknown>>

@@ -29,6 +29,7 @@ import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, v
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { isStored, readRecord, type Stored, type Verdict, verifySignatures } from './record.ts'
+import { isStapleOf, type Staple } from './staple.ts'
 
 export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
 
@@ -50,6 +51,8 @@ export interface Negotiation {
   agreementId?: CID
   /** The provider said that a person is asked. */
   pending?: boolean
+  /** The key states of the two sides, as each handed its own over when it signed. */
+  staples?: { own?: Staple; theirs?: Staple }
   refusal?: Refusal
   withdraw?: Uint8Array
   /** How often the last message was sent. */
@@ -235,7 +238,8 @@ function agree(n: Negotiation, context: Context): NegotiationStep {
     fromMs: Math.max(offered.from, context.now.wallMs),
   })
   const half = signed(payload, [context.sign(payload, 'assigner', 'operation')])
-  return transmit(at({ ...n, agreement: half.bytes, agreementId: half.id }, 'AGREED', context), context)
+  const signedHalf = { ...n, agreement: half.bytes, agreementId: half.id, ...staples(n, undefined, context) }
+  return transmit(at(signedHalf, 'AGREED', context), context)
 }
 
 // Consumer verifies and signs.
@@ -274,7 +278,11 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
     context.sign(half.payload, 'assignee', 'operation'),
   ])
   const next = transmit(
-    at({ ...n, agreement: whole.bytes, agreementId: whole.id }, 'VERIFIED', context),
+    at(
+      { ...n, agreement: whole.bytes, agreementId: whole.id, ...staples(n, message.staple, context) },
+      'VERIFIED',
+      context,
+    ),
     context,
   )
   return complete(next, n.org, whole)
@@ -323,7 +331,19 @@ function finalize(
   if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason)
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
-  return complete(transmit(at({ ...n, agreement: whole.bytes }, 'FINALIZED', context), context), n.org, whole)
+  const final = { ...n, agreement: whole.bytes, ...staples(n, message.staple, context) }
+  return complete(transmit(at(final, 'FINALIZED', context), context), n.org, whole)
+}
+
+/** The own staple once this side signs, the other's if it is one: without it the agreement is as good as its logs are. */
+function staples(
+  n: Negotiation,
+  told: Staple | undefined,
+  context: Context,
+): Required<Pick<Negotiation, 'staples'>> {
+  const own = n.staples?.own ?? context.staple()
+  const theirs = told && isStapleOf(context.partner(n.org)!.chain, told) ? told : undefined
+  return { staples: { ...(own ? { own } : {}), ...(theirs ? { theirs } : {}) } }
 }
 
 /** Both signatures hold; the one that was made here is not checked again while it is the same. */
@@ -428,6 +448,8 @@ const decideBy = (n: Negotiation, { now }: Context): number =>
 const signByOf = (n: Negotiation): number =>
   (readRecord(agreement, n.agreement!) as Stored<Agreement>).payload.signBy
 
+const stapled = ({ staples }: Negotiation) => (staples?.own ? { staple: staples.own } : {})
+
 /** The message that each state last sent. */
 function last(n: Negotiation): Message {
   const { id } = n
@@ -448,10 +470,10 @@ function last(n: Negotiation): Message {
           purpose: n.purpose,
           state: n.consumerState,
         }
-      : { t: 'negotiation/verify', id, agreement: n.agreement! }
+      : { t: 'negotiation/verify', id, agreement: n.agreement!, ...stapled(n) }
   if (n.state === 'REQUESTED') return { t: 'negotiation/pending', id }
   return n.state === 'AGREED'
-    ? { t: 'negotiation/agree', id, agreement: n.agreement! }
+    ? { t: 'negotiation/agree', id, agreement: n.agreement!, ...stapled(n) }
     : { t: 'negotiation/finalize', id }
 }
 

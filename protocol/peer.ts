@@ -17,6 +17,7 @@ import * as delivery from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
+import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
 import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -30,6 +31,7 @@ import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
+import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
@@ -85,6 +87,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
 /** One input, one output. Throws ProtocolError only for an operator's command, before anything is changed. */
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state.partners, input.seed, now, env)
+  context.staple = () => makeStaple(state.ledger, context)
   const behind = isClockOff(state, now)
   if (behind && isDecision(input)) return refuse(state, input, 'CLOCK_BEHIND', CLOCK_TEXT)
   if (isBehind(env.get) && !isRead(input)) return refuse(state, input, 'RESTORED_BEHIND', BEHIND_TEXT)
@@ -129,9 +132,10 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'seat':
       return { state, output: seated(input.org, seat => committees.agree(seat, input.org, context), context) }
     default: {
-      const { machines, answer, reading, entry, ...step } = command(input, context)
+      const { machines, answer, reading, entry, chain, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
       let done: PeerStep = logged(state, step, context, entry)
+      if (chain) done = then(done, context, (next, seen) => stated(next, chain, seen))
       for (const { key, input: inner } of machines ?? [])
         done = then(done, context, (next, seen) => runMachine(next, key, inner, seen))
       return { ...done, ...(answer ? { answer } : {}) }
@@ -476,6 +480,17 @@ function logged<S>(
     state: { ...state, ledger: next.ledger },
     output: join(step.output, { ...nothing(), writes }, next.output),
   }
+}
+
+/**
+ * The own state has changed, and the log says so at once: what was logged before gets the state of before, so that a key
+ * which is revoked now counts for it.
+ */
+function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
+  const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
+  const { ledger, writes } = beat.state(state.ledger, before, now)
+  const next = beat.due(ledger, now)
+  return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
 }
 
 // Heads.

@@ -1,14 +1,14 @@
 /** Where the records stand: their entries in the two logs, the heads over them, and what the cosignatures are worth. */
-import { equal } from '../crypto/bytes.ts'
-import { verifyCosignature } from '../crypto/checkpoint.ts'
+import { equal, toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
-import type { Claim, EntryPart } from './evidence.ts'
-import { cosignerName, type Identity, keyOf } from './identity.ts'
-import { beginChain } from './identity-chain.ts'
+import type { Claim, EntryPart, PartName } from './evidence.ts'
+import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
-import type { Stored } from './record.ts'
-import { type Committee, committeeOf, positionWords, witnessesOf } from './trust.ts'
+import { readState } from './state.ts'
+import { type Committee, positionWords } from './trust.ts'
+import { type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
+import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
 import { iso, type Outcome, type Question, type Side, type Steps } from './verify-steps.ts'
 
@@ -18,17 +18,15 @@ const SIGNS: Record<Claim['type'], Record<Side, EntryPart['of'][]>> = {
   consent: { provider: ['agreement'], consumer: ['agreement'] },
 }
 
-/** A cosignature that counts: whose it is, and when by the witness's clock. */
-interface Dated {
-  name: string
-  ms: number
-}
-
 /** The two logs of one claim. */
 export class Logs {
   readonly #question: Question
   readonly #steps: Steps
   readonly #parties: Parties
+  readonly #shown: Record<Side, Shown> = {
+    provider: { held: new Map(), states: [] },
+    consumer: { held: new Map(), states: [] },
+  }
 
   constructor(question: Question, steps: Steps, parties: Parties) {
     this.#question = question
@@ -50,7 +48,8 @@ export class Logs {
       const { org, of } = each
       if (!org.equals(claim.provider) && !org.equals(claim.consumer))
         return { failed: `entry ${i} of the list is of neither party's log` }
-      const name = `${org}/${of}`
+      // State entries are many, each once.
+      const name = of === 'state' ? `${org}/${of}/${toHex(each.entry)}` : `${org}/${of}`
       if (seen.has(name)) return { failed: `entry ${i} of the list is the second for ${of} in one log` }
       seen.add(name)
     }
@@ -59,11 +58,12 @@ export class Logs {
       : { value: true, detail: `${entries.length}, each of one party's log` }
   }
 
-  /** The log of one side: its head, what it shows under it, and whether the keys that signed still counted. */
-  log(side: Side, owner: Stored<Identity> | undefined): void {
+  /** The log of one side: its head, what it shows under it, and what the cosignatures are worth. */
+  log(side: Side): void {
     const { claim, entries } = this.#question.evidence
     const org = claim[side]
-    const head = this.#head(side, owner)
+    const shown = this.#shown[side]
+    const head = this.#head(side, org, this.#parties.believed(side))
     const own = entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
     const signs = SIGNS[claim.type][side]
     // A consent stands on its two signatures; its entries are shown or not, but a head without one says nothing of it.
@@ -71,16 +71,28 @@ export class Logs {
     for (const of of required)
       if (!own.some(each => each.of === of))
         this.#steps.judge(`${side} entry: ${of}`, () => ({ inconclusive: 'it is not in the evidence' }))
-    const held = own.filter(each =>
-      this.#steps.judge(`${side} entry: ${each.of}`, () => this.#entry(each, head)),
-    )
-    const times = head && this.#position(side, org, head)
-    // The head dates what is under it, and nothing else.
-    const dates = signs.every(of => held.some(each => each.of === of)) ? times : undefined
-    if (owner) this.#keyState(side, owner, dates)
+    for (const each of own) {
+      if (each.of === 'state') this.#state(side, each, head, shown)
+      else {
+        const index = this.#steps.judge(`${side} entry: ${each.of}`, () => this.#entry(each, head))
+        if (index !== undefined) shown.held.set(each.of, index)
+      }
+    }
+    if (!head) return
+    shown.head = head
+    const cosigned = this.#position(side, org, head)
+    if (cosigned) shown.cosigned = cosigned
   }
 
-  #head(side: Side, owner: Stored<Identity> | undefined): Head | undefined {
+  /** Whether the keys that signed still counted, once both logs have shown what they have. */
+  keyStates(): void {
+    const keys = new KeyStates(this.#question, this.#steps, this.#parties, this.#shown)
+    keys.staples()
+    for (const side of ['provider', 'consumer'] as const)
+      keys.side(side, SIGNS[this.#question.evidence.claim.type][side])
+  }
+
+  #head(side: Side, org: CID, chain: Chain | undefined): Head | undefined {
     const found = this.#question.evidence.part(`${side}Head`)
     const isOptional =
       this.#question.evidence.claim.type === 'consent' && !this.#question.options.requireFinal
@@ -91,101 +103,75 @@ export class Logs {
     return this.#steps.judge(`${side} head`, () => {
       if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
       if (found.is === 'broken') return { failed: found.reason }
-      if (!owner) return { inconclusive: 'the identity of its log is not established' }
-      const head = readHead(found.bytes, beginChain(owner))
-      if ('reason' in head) return { failed: head.reason }
-      return { value: head, detail: `size ${head.size}, signed by the log of ${owner.payload.name}` }
+      if (!chain) return { inconclusive: 'the identity of its log is not established' }
+      const head = readHead(found.bytes, chain, undefined, () => true)
+      if ('reason' in head)
+        return head.unknown && !this.#parties.isWhole(org)
+          ? { inconclusive: head.reason }
+          : { failed: head.reason }
+      return { value: head, detail: `size ${head.size}, signed by the log of ${chain.genesis.payload.name}` }
     })
   }
 
-  #entry(part: EntryPart, head: Head | undefined): Outcome<true> {
-    const committed = this.#question.evidence.part(part.of)
+  /** A state entry under the head: which entries it is the first after, and which identity event it names. */
+  #state(side: Side, part: EntryPart, head: Head | undefined, shown: Shown): void {
+    this.#steps.judge(`${side} entry: state`, () => {
+      const entry = readEntry(part.entry)
+      if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
+      const state = readState(entry)
+      if ('reason' in state) return { failed: state.reason }
+      if (part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
+      const { n } = entry
+      const under = isUnder(part, n, head)
+      if (!('value' in under)) return under
+      shown.states.push({ index: n, next: state.next, identity: state.identity })
+      return { value: true, detail: `entry ${n}, the first of its kind after entry ${state.next}` }
+    })
+  }
+
+  #entry(part: EntryPart, head: Head | undefined): Outcome<number> {
+    const committed = this.#question.evidence.part(part.of as PartName)
     if (committed.is !== 'here') return { inconclusive: 'what it commits to is not there' }
     const entry = readEntry(part.entry)
     if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
     if (!equal(entry.c, commitment(part.salt, committed.bytes)))
       return { failed: 'it commits to other bytes' }
-    if (!head) return { inconclusive: 'the head that covers it is not established' }
-    const proof = {
-      leaf: leafHash(part.entry),
-      index: entry.n,
-      size: head.size,
-      path: part.path,
-      root: head.root,
-    }
-    if (!verifyInclusion(proof)) return { failed: `entry ${entry.n} is not under the head` }
+    const under = isUnder(part, entry.n, head)
+    if (!('value' in under)) return under
     if (entry.k === KIND.genesis || entry.k === KIND.state)
       return { failed: `entry ${entry.n} is of kind ${entry.k}, which commits to no record of a claim` }
     if (entry.k !== KIND.record)
       return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
     return {
-      value: true,
+      value: entry.n,
       detail: `entry ${entry.n} commits to these signed bytes, ${part.path.length} hashes to the head`,
     }
   }
 
   /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
-  #position(side: Side, org: CID, head: Head): Dated[] | undefined {
-    const members = witnessesOf(this.#question.trust, org)
-    const committee = committeeOf(members.length)
+  #position(side: Side, org: CID, head: Head): Cosigned | undefined {
     return this.#steps.judge(`${side} position`, () => {
-      const dated: Dated[] = []
-      const leftOut: string[] = []
-      for (const witness of members) {
-        const cosigned = this.#cosigned(witness, head)
-        if (!cosigned) continue
-        if (!('value' in cosigned)) return cosigned
-        if ('ms' in cosigned.value) dated.push(cosigned.value)
-        else leftOut.push(cosigned.value.not)
-      }
-      dated.sort((a, b) => a.ms - b.ms)
+      const cosigned = cosignedBy(this.#question, this.#parties, org, head)
+      if (!('value' in cosigned)) return cosigned
+      const { committee, dated, leftOut, hasEnded } = cosigned.value
       const { final, words } = positionWords(
         committee,
         dated.map(each => each.name),
       )
       const detail = [words, ...existedBy(committee, dated), ...leftOut].join('; ')
+      if (!final && hasEnded) return { inconclusive: detail }
       if (this.#question.options.requireFinal && !final) return { inconclusive: `not final: ${detail}` }
-      return { value: dated, detail }
+      return { value: cosigned.value, detail }
     })
   }
+}
 
-  /** The cosignature of a witness, or why it does not count (RULES D6); `undefined` when the head has none of it. */
-  #cosigned(witness: string, head: Head): Outcome<Dated | { not: string }> | undefined {
-    const name = cosignerName(witness)
-    const lines = head.note.lines.filter(each => each.name === name)
-    if (lines.length === 0) return undefined
-    const identity = this.#parties.get(witness)
-    if (!identity) return { inconclusive: `the identity of the witness ${witness} is not established` }
-    const { payload } = identity
-    const cosigned =
-      lines.length === 1 && verifyCosignature(head.note.body, lines[0]!, name, keyOf(payload, 'witness'))
-    if (!cosigned) return { failed: `the cosignature of ${payload.name} does not verify` }
-    const { asOfMs } = this.#question.options
-    const ms = cosigned.timeS * 1000
-    if (ms > asOfMs + this.#question.trust.clockSkewMs)
-      return { value: { not: `${payload.name} cosigned later, ${iso(ms)}` }, detail: '' }
-    const { until } = payload.keys.witness
-    if (asOfMs > until)
-      return { value: { not: `the witness key of ${payload.name} ended ${iso(until)}` }, detail: '' }
-    return { value: { name: payload.name, ms }, detail: '' }
-  }
-
-  /**
-   * The keys that signed must not have ended: by as-of, or by the time at which the entries provably existed, the
-   * (f + 1)-th smallest cosignature time. In this version a key state is the identity genesis.
-   */
-  #keyState(side: Side, { payload }: Stored<Identity>, dated: Dated[] = []): void {
-    const until = Math.min(payload.keys.operation.until, payload.keys.log.until)
-    const { f } = committeeOf(witnessesOf(this.#question.trust, this.#question.evidence.claim[side]).length)
-    const existed = dated[f]?.ms
-    this.#steps.judge(`${side} keys`, () => {
-      if (this.#question.options.asOfMs <= until)
-        return { value: true, detail: `those of the identity genesis, until ${iso(until)}` }
-      if (existed !== undefined && existed <= until)
-        return { value: true, detail: `ended ${iso(until)}; the entries existed by ${iso(existed)}` }
-      return { inconclusive: `they ended ${iso(until)}: valid when made cannot be shown` }
-    })
-  }
+function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
+  if (!head) return { inconclusive: 'the head that covers it is not established' }
+  const { size, root } = head
+  return verifyInclusion({ leaf: leafHash(entry), index, size, path, root })
+    ? { value: true, detail: '' }
+    : { failed: `entry ${index} is not under the head` }
 }
 
 /** The bound in words (RULES D5): f + 1 clocks, of which one is right. `dated` goes by time. */

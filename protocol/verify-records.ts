@@ -1,26 +1,28 @@
 /** What the parties signed: each record of its type, linked as the claim needs it, signed by whom it must be. */
 import { equal } from '../crypto/bytes.ts'
 import type { Value } from '../crypto/cbor.ts'
-import { cidOf } from '../crypto/cid.ts'
+import { cidOf, digestOf } from '../crypto/cid.ts'
 import { type Agreement, agreement, draft, type Offer, offer, samePayload } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
 import type { PartName } from './evidence.ts'
+import { chainAt } from './identity-chain.ts'
 import { evaluate } from './policy.ts'
 import { type Opened, opened, type Received, type Release, received, release } from './receipt.ts'
-import { type KeyResolver, type RecordType, type Stored, verifySignatures } from './record.ts'
-import { iso, type Outcome, openPart, type Question, type Steps, worse } from './verify-steps.ts'
+import { type RecordType, type Stored, verifySignatures } from './record.ts'
+import type { Parties } from './verify-parties.ts'
+import { iso, type Outcome, openPart, type Question, type Side, type Steps, worse } from './verify-steps.ts'
 
 /** The records of one claim. Each step sees what the steps before it established. */
 export class Records {
   readonly #question: Question
   readonly #steps: Steps
-  readonly #keys: KeyResolver
+  readonly #parties: Parties
 
-  constructor(question: Question, steps: Steps, keys: KeyResolver) {
+  constructor(question: Question, steps: Steps, parties: Parties) {
     this.#question = question
     this.#steps = steps
-    this.#keys = keys
+    this.#parties = parties
   }
 
   /** All records of the claim; the packet, if one is claimed and holds. */
@@ -44,7 +46,7 @@ export class Records {
       // Links first: a record of somebody else is false here, whether or not their key is known.
       const linked = rest(stored.value)
       if ('failed' in linked) return linked
-      const verdict = verifySignatures(type, stored.value, this.#keys)
+      const verdict = verifySignatures(type, stored.value, this.#parties.keys)
       if (verdict.ok !== true) return worse(verdict)
       return 'value' in linked ? { value: stored.value, detail: linked.detail } : linked
     })
@@ -76,8 +78,8 @@ export class Records {
     if (!id.equals(claim.agreement)) return { failed: 'it is not the agreement that the claim names' }
     if (!payload.assigner.equals(claim.provider) || !payload.assignee.equals(claim.consumer))
       return { failed: 'its parties are not those of the claim' }
-    if (!payload.assignerState.equals(claim.provider) || !payload.assigneeState.equals(claim.consumer))
-      return { inconclusive: 'it names a key state that this version does not know' }
+    const unknown = (['provider', 'consumer'] as const).find(side => !this.#knowsState(side, payload))
+    if (unknown) return { inconclusive: `it names a key state of the ${unknown} that is not in the evidence` }
     if (!offered || !described)
       return { inconclusive: 'the offer or the asset it rests on is not established' }
     if (!payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
@@ -99,6 +101,12 @@ export class Records {
       value: true,
       detail: `signed by both, ${payload.action} for ${payload.purpose}, ${term}: ${iso(payload.from)} to ${iso(payload.until)}`,
     }
+  }
+
+  /** Whether the event that a side signed under is there; where its identity is not believed, that is another matter. */
+  #knowsState(side: Side, { assignerState, assigneeState }: Agreement): boolean {
+    const chain = this.#parties.get(this.#question.evidence.claim[side].toString())
+    return !chain || !!chainAt(chain, digestOf(side === 'provider' ? assignerState : assigneeState))
   }
 
   // The delivery of one packet.

@@ -3,7 +3,6 @@
  * checked (RULES G). Pure: same evidence, same trust, same as-of, same verdict.
  */
 import { type Claim, DELIVERY_PARTS, type ReadEvidence, readEvidence } from './evidence.ts'
-import { beginChain, resolver } from './identity-chain.ts'
 import type { Trust } from './trust.ts'
 import { Logs } from './verify-logs.ts'
 import { Parties } from './verify-parties.ts'
@@ -76,15 +75,13 @@ function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
   const { evidence } = question
   steps.judge('bundle', () => bundle(evidence))
   const parties = new Parties(question, steps)
-  const [provider, consumer] = [parties.party('provider'), parties.party('consumer')]
+  for (const side of ['provider', 'consumer'] as const) parties.party(side)
   steps.judge('identities', () => parties.witnesses())
-  const sides = [provider, consumer].filter(party => party !== undefined).map(beginChain)
-  const keys = resolver(org => sides.find(chain => chain.genesis.id.equals(org)))
-  const packet = new Records(question, steps, keys).walk()
+  const packet = new Records(question, steps, parties).walk()
   const logs = new Logs(question, steps, parties)
   steps.judge('entries', () => logs.listed())
-  logs.log('provider', provider)
-  logs.log('consumer', consumer)
+  for (const side of ['provider', 'consumer'] as const) logs.log(side)
+  logs.keyStates()
   const told = evidence.history.length
   if (told > 0) steps.skip('history', `${told} states as the presenter tells them: no signature covers them`)
   if (!packet) return {}

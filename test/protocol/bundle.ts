@@ -50,10 +50,15 @@ export function map(
   file: Uint8Array,
 ): { what: string; start: number; label: number; body: number; end: number }[] {
   const blocks = blocksOf(file)
-  const root = decode(blocks[0]!.bytes) as { parts: Record<string, CID>; witnesses: CID[]; entries: CID[] }
+  const root = decode(blocks[0]!.bytes) as { parts: Record<string, CID> } & Record<
+    'witnesses' | 'events' | 'entries' | 'staples',
+    CID[]
+  >
   const names = new Map(Object.entries(root.parts).map(([name, cid]) => [cid.toString(), name]))
   for (const cid of root.witnesses) names.set(cid.toString(), 'witness')
   for (const cid of root.entries) names.set(cid.toString(), 'entry')
+  for (const cid of root.events) names.set(cid.toString(), 'event')
+  for (const cid of root.staples) names.set(cid.toString(), 'staple')
   const header = encode({ roots: [blocks[0]!.cid], version: 1 })
   let at = varint(header.length).length + header.length
   const places = [{ what: 'header', start: 0, label: varint(header.length).length, body: at, end: at }]
@@ -78,7 +83,9 @@ export const copy = (evidence: Evidence): Evidence => ({
   claim: { ...evidence.claim },
   parts: { ...evidence.parts },
   witnesses: [...evidence.witnesses],
+  events: [...evidence.events],
   entries: evidence.entries.map(entry => ({ ...entry })),
+  staples: evidence.staples.map(staple => ({ ...staple })),
 })
 
 /**

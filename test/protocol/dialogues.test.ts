@@ -58,7 +58,7 @@ const CASES: Record<MessageType, Case> = {
     ends: story => assert.ok(sameChain(story)),
     never: story => assert.not.ok(sameChain(story)),
     // A head by a key that nobody told of.
-    expected: ['HEAD_INVALID', 'OUT_OF_ORDER'],
+    expected: ['HEAD_INVALID', 'OUT_OF_ORDER', 'HEAD_BEHIND'],
   },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },

@@ -28,6 +28,8 @@ export interface StoryOptions {
   /** When the keys of the parties end, and those of the witnesses. */
   untilMs?: number
   witnessUntilMs?: number
+  /** The provider takes new keys before the exchange, so that evidence has an event; unless this is false. */
+  rotates?: boolean
 }
 
 export interface Story {
@@ -59,6 +61,8 @@ export function story(options: StoryOptions = {}): Story {
   }
   world.pair(acme, bolt)
   world.run(1_000)
+  if (options.rotates !== false) acme.delegate(['log', 'operation'], [], options.untilMs)
+  world.run(10_000)
   const { agreement, packet, plain } = deliver(world, acme, bolt, options)
   const asOfMs = world.wallMs
   const trust = readTrust(trustFile([acme, bolt, ...witnesses], witnesses, [acme, bolt]))
@@ -126,8 +130,8 @@ export function trustFile(identities: Member[], witnesses: Member[], logs: Membe
   }
 }
 
-export const contextOf = ({ env, store, witnesses }: Member) => ({
-  self: env.self,
+export const contextOf = ({ env, chain, store, witnesses }: Member) => ({
+  self: { ...env.self, chain },
   get: env.get,
   slots: env.slots,
   witnesses,

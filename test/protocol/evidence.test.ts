@@ -108,7 +108,7 @@ test('cut files', () => {
     whole.add(end)
   }
   for (let length = 0; length < bytes.length; length += 61)
-    assert.is(verdictOf(bytes.subarray(0, length)), 'failed', `${length} bytes`)
+    if (!whole.has(length)) assert.is(verdictOf(bytes.subarray(0, length)), 'failed', `${length} bytes`)
   // Cut between two blocks, it is a file with parts left out.
   for (const length of whole) {
     const verdict = verdictOf(bytes.subarray(0, length))

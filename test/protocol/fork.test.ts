@@ -268,6 +268,8 @@ test('a head that came for a cosignature or with a proof is held against the one
       id: HASH.slice(16),
       note,
       entries: [],
+      states: [],
+      events: [],
       witnesses: [],
       pending: false,
     }

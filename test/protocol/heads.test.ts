@@ -121,7 +121,16 @@ test('a head that is not of the log is HEAD_INVALID', () => {
     for (const message of [
       { t: 'head/show', note },
       { t: 'head/proof', size: 1, root: HASH, note, path: [] },
-      { t: 'proof/reply', id: HASH.slice(16), note, entries: [], witnesses: [], pending: false },
+      {
+        t: 'proof/reply',
+        id: HASH.slice(16),
+        note,
+        entries: [],
+        states: [],
+        events: [],
+        witnesses: [],
+        pending: false,
+      },
     ] satisfies Message[]) {
       world.send(acme, bolt.org, message)
       world.run()

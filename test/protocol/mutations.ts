@@ -8,8 +8,17 @@ import type { Value } from '../../crypto/cbor.ts'
 import { asCid, type CID, cidOf } from '../../crypto/cid.ts'
 import { agreement, offer } from '../../protocol/agreement.ts'
 import { asset, packet } from '../../protocol/asset.ts'
-import { type EntryPart, entryPart, PARTS, type PartName, rootShape } from '../../protocol/evidence.ts'
+import {
+  type EntryPart,
+  entryPart,
+  PARTS,
+  type PartName,
+  rootShape,
+  type StaplePart,
+  staplePart,
+} from '../../protocol/evidence.ts'
 import { identityGenesis } from '../../protocol/identity.ts'
+import { delegate } from '../../protocol/identity-chain.ts'
 import { entryShape } from '../../protocol/log.ts'
 import { opened, received, release } from '../../protocol/receipt.ts'
 import { blob, bytes, list, object, type Shape, text, uint } from '../../protocol/shape.ts'
@@ -45,6 +54,8 @@ export const DEFINITIONS = {
   witness: signed(identityGenesis),
   entry: entryShape as Definition,
   entryPart: entryPart as Shape<EntryPart> as Definition,
+  staple: staplePart as Shape<StaplePart> as Definition,
+  event: signed(delegate),
   claim: rootShape as Definition,
 }
 

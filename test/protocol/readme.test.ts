@@ -91,7 +91,7 @@ test('parts and steps of evidence', () => {
   )
   const told = story()
   for (const { id } of check(told.bytes, told).steps) {
-    const word = id.replace(/^(provider|consumer) (entry|head|position|keys).*$/, '… $2')
+    const word = id.replace(/^(provider|consumer) (entry|head|position|staple|keys|key state).*$/, '… $2')
     assert.ok(spec.includes(`\`${word}`), id)
   }
 })

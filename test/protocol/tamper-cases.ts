@@ -12,6 +12,7 @@ import {
   formatEvidence,
   PARTS,
   type PartName,
+  type StaplePart,
 } from '../../protocol/evidence.ts'
 import type { Verdict } from '../../protocol/verify.ts'
 import { blocksOf, car, map, replaceRecord, withRoot } from './bundle.ts'
@@ -40,6 +41,8 @@ const STEP: Record<string, string> = {
   consumerHead: 'consumer head',
   witness: 'identities',
   entry: 'entries',
+  event: 'identities',
+  staple: 'staples',
 }
 export const stepOf = (what: string): string => STEP[what] ?? what
 
@@ -69,6 +72,7 @@ export function* fields(told: Story): Generator<Case> {
   yield* recordFields(told.consent, linksOf(told), 'consent ')
   yield* bareFields(told)
   yield* entryFields(told)
+  yield* stateFields(told)
   yield* headFields(told.evidence)
   yield* headFields(told.consent, 'consent ')
   yield* rootFields(told.bytes, told)
@@ -125,6 +129,29 @@ function* entryFields({ evidence, ...told }: Story): Generator<Case> {
     for (const { path, value } of mutations(decode(entry.entry), links, DEFINITIONS.entry))
       yield { ...changedField('entry', path), bytes: put({ ...outer, entry: encode(value) }) }
   }
+}
+
+/** Fields of what was handed over at signing, and of the events of the identities. */
+function* stateFields({ evidence, ...told }: Story): Generator<Case> {
+  const links = linksOf({ evidence, ...told })
+  for (const [i, staple] of evidence.staples.entries()) {
+    const put = (value: Value) => () =>
+      formatEvidence({ ...evidence, staples: evidence.staples.with(i, value as unknown as StaplePart) })
+    const outer = staple as unknown as { [key: string]: Value }
+    for (const { path, value } of mutations(outer, links, DEFINITIONS.staple)) {
+      // The last byte of an entry is its version; a staple said to be of the other side is that one's second.
+      const may: Verdict[] = path === '.entry last byte' ? ['failed', 'inconclusive'] : ['failed']
+      yield { what: 'staple', path, bytes: put(value), may }
+    }
+  }
+  for (const [i, event] of evidence.events.entries())
+    for (const { path, value } of mutations(decode(event), links, DEFINITIONS.event))
+      yield {
+        ...changedField('event', path),
+        may: ['failed', 'inconclusive'],
+        bytes: () => formatEvidence({ ...evidence, events: evidence.events.with(i, encode(value)) }),
+        step: 'identities',
+      }
 }
 
 function changedField(what: string, path: string, step?: string): Omit<Case, 'bytes'> {
@@ -224,6 +251,7 @@ export function* substitutions(told: Story): Generator<Case> {
     yield* substitutedParts(told.evidence, other, run)
     yield* substitutedEntries(told.evidence, other, run)
     yield* substitutedLines(told.evidence, other, run)
+    yield* substitutedStates(told.evidence, other, run)
   }
 }
 
@@ -271,6 +299,31 @@ function* substitutedParts(evidence: Evidence, other: Evidence, run: string): Ge
   // Without the identity of a witness, what it signed can neither be counted nor be called false.
   if (toHex(witnesses[0]!) !== toHex(evidence.witnesses[0]!))
     yield { what: 'witness', path: `of ${run}`, bytes: file({ witnesses }), may: ['inconclusive'] }
+}
+
+/** Events and staples of another run: of the same parties they are as genuine there, and say the same or more. */
+function* substitutedStates(evidence: Evidence, other: Evidence, run: string): Generator<Case> {
+  const same = ['provider', 'consumer'].every(
+    side => toHex(other.parts[side as 'provider']!) === toHex(evidence.parts[side as 'provider']!),
+  )
+  const may: Verdict[] = same ? ['verified'] : ['failed', 'inconclusive']
+  const put = (what: string, changed: Partial<Evidence>): Case => ({
+    what,
+    path: `of ${run}`,
+    bytes: () => formatEvidence({ ...evidence, ...changed }),
+    may,
+  })
+  yield put('event', { events: other.events })
+  yield put('staple', { staples: other.staples })
+  const [mine, theirs] = [evidence.staples, other.staples]
+  for (const [i, staple] of mine.entries()) {
+    const foreign = theirs[i]!
+    if (same || !foreign) continue
+    const { org } = staple
+    yield put('staple', { staples: mine.with(i, { ...foreign, org }) })
+    for (const field of ['note', 'entry', 'path'] as const)
+      yield put(`staple ${field}`, { staples: mine.with(i, { ...staple, [field]: foreign[field] }) })
+  }
 }
 
 function* substitutedEntries(evidence: Evidence, other: Evidence, run: string): Generator<Case> {
@@ -374,6 +427,22 @@ export function* omissions({ evidence, bytes }: Story): Generator<Case> {
       'verified',
     ])
   }
+  for (const i of evidence.events.keys()) {
+    const events = evidence.events.toSpliced(i, 1)
+    yield without('event', `${i} left out`, () => formatEvidence({ ...evidence, events }), ['inconclusive'])
+  }
+  for (const i of evidence.staples.keys()) {
+    const staples = evidence.staples.toSpliced(i, 1)
+    yield without('staple', `${i} left out`, () => formatEvidence({ ...evidence, staples }), ['verified'])
+  }
+  const unstated = { ...evidence, entries: evidence.entries.filter(({ of }) => of !== 'state'), staples: [] }
+  yield without(
+    'state',
+    'all left out',
+    () => formatEvidence(unstated),
+    ['inconclusive'],
+    'provider key state',
+  )
   for (const side of ['provider', 'consumer'] as const) {
     const { body, lines } = headOf(evidence, side)
     const bare = () => withHead(evidence, side, { body, lines: lines.slice(0, 1) })

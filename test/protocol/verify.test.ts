@@ -52,15 +52,21 @@ const DELIVERY_STEPS = [
   'provider entry: received',
   'provider entry: release',
   'provider entry: opened',
+  ...Array(3).fill('provider entry: state'),
   'provider position',
+  'provider staple',
   'provider keys',
+  'provider key state',
   'consumer head',
   'consumer entry: agreement',
   'consumer entry: received',
   'consumer entry: release',
   'consumer entry: opened',
+  ...Array(2).fill('consumer entry: state'),
   'consumer position',
+  'consumer staple',
   'consumer keys',
+  'consumer key state',
 ]
 
 test('untouched evidence verifies, each step by name', () => {
@@ -148,6 +154,7 @@ test('an entry that is required is missed, one that is not is not', () => {
   const required = ['packet', 'agreement', 'release', 'agreement', 'received', 'opened']
   let missed = 0
   for (const [i, { of, org }] of evidence.entries.entries()) {
+    if (of === 'state') continue // what they show, the staples show too while they are fresh
     const report = check(
       formatEvidence({ ...copy(evidence), entries: evidence.entries.toSpliced(i, 1) }),
       told,
@@ -282,6 +289,23 @@ test('four witnesses: the bound is the second clock, and names whose', () => {
   assert.match(detailOf(check(two, four), 'provider position')!, /^pending: 2 of 4/)
 })
 
+test('one of two partners: pending, exit 0, and its state counts as far as that one goes', () => {
+  const two = story({ witnesses: ['Cole', 'Dora'] })
+  const bare = { ...two.evidence, staples: [] }
+  const one = withHeads(bare, note => note.lines.slice(0, 2))
+  const report = check(one, two)
+  assert.is(report.verdict, 'verified')
+  assert.match(detailOf(report, 'provider position')!, /^pending: 1 of 2/)
+  assert.is(check(one, two, { requireFinal: true }).verdict, 'inconclusive')
+  const none = check(
+    withHeads(bare, note => note.lines.slice(0, 1)),
+    two,
+  )
+  assert.is(none.verdict, 'inconclusive')
+  assert.is(statusOf(none, 'provider position'), 'ok')
+  assert.match(detailOf(none, 'provider key state')!, /^key state at signing unproven/)
+})
+
 test('a cosignature later than as-of and the skew of clocks is not counted', () => {
   const at = (ms: number) =>
     check(
@@ -315,7 +339,10 @@ test('keys that have ended: with a bound from before, and without', () => {
   const undated = check(bare, ended, { asOfMs: later })
   assert.is(undated.verdict, 'inconclusive')
   assert.match(detailOf(undated, 'consumer keys')!, /valid when made cannot be shown/)
-  assert.is(check(bare, ended, { asOfMs: untilMs }).verdict, 'verified')
+  const early = check(bare, ended, { asOfMs: untilMs })
+  assert.is(statusOf(early, 'consumer keys'), 'ok')
+  assert.is(early.verdict, 'inconclusive', 'a staple is as good for minutes, not for a month')
+  assert.match(detailOf(early, 'consumer key state')!, /^key state at signing unproven/)
   const afterwards = withHeads(ended.evidence, note => [
     note.lines[0]!,
     coline(note.body, ended.witnesses[0]!, later / 1000),
@@ -327,10 +354,10 @@ test('a cosignature by a key that has ended dates nothing', () => {
   const untilMs = START_MS + 30 * DAY_MS
   const ended = story({ witnessUntilMs: untilMs })
   const report = check(ended.bytes, ended, { asOfMs: untilMs + 1 })
-  assert.is(report.verdict, 'verified')
+  assert.is(report.verdict, 'inconclusive')
   assert.match(
     detailOf(report, 'provider position')!,
-    /^pending: 0 of 1; the witness key of Cole Logistics ended/,
+    /^pending: 0 of 1; the witness key of Cole Logistics ended .*: valid when made cannot be shown$/,
   )
   const all = story({ untilMs, witnessUntilMs: untilMs })
   assert.is(check(all.bytes, all, { asOfMs: untilMs + 1 }).verdict, 'inconclusive')
@@ -413,7 +440,7 @@ test('a root that its publisher signed and that is none: false, or unknown by it
     const rootBytes = encode({ ...root, ...change })
     const payload = { ...p, root: cidOf(rootBytes, 'dag-cbor') }
     const changed = copy(evidence)
-    const signature = signRecord(payload, 'publisher', told.acme.env.keys.operation)
+    const signature = signRecord(payload, 'publisher', told.acme.key('operation'))
     changed.parts.packet = encodeSigned({ p: payload, s: [signature] })
     changed.parts.root = rootBytes
     changed.claim.packet = recordId(payload)
@@ -473,7 +500,7 @@ function ownLog(logged: Logged[]): Evidence {
   const origin = originOf(acme.env.self.id, acme.env.self.identity)
   const body = checkpointOf(origin, tail)
   const changed = copy(evidence)
-  changed.parts.providerHead = utf8(formatNote({ body, lines: [signNote(body, origin, acme.env.keys.log)] }))
+  changed.parts.providerHead = utf8(formatNote({ body, lines: [signNote(body, origin, acme.key('log'))] }))
   const org = acme.env.self.id
   const entries = logged.map(({ of }, i) => ({
     org,

@@ -112,8 +112,11 @@ export class Member {
   }
 
   /** Delegates new keys for these roles, revokes those that stood for others, and tells the partners. */
-  delegate(roles: Delegated[], revoke: Delegated[] = []): void {
-    const untilMs = this.world.wallMs + DELEGATION_MS
+  delegate(
+    roles: Delegated[],
+    revoke: Delegated[] = [],
+    untilMs: number = this.world.wallMs + DELEGATION_MS,
+  ): void {
     const about = {
       keys: Object.fromEntries(roles.map(role => [role, { key: this.draw(), untilMs }])),
       revoke: revoke.map(role => thumbprint(this.key(role).public)),

@@ -138,8 +138,10 @@ test('--require-final asks for witnesses', async () => {
     run([...pending.args, pending.content]),
     run([...pending.args, '--require-final', pending.content]),
   ])
-  assert.equal([lenient.code, strict.code], [0, 7])
-  assert.match(lenient.stdout, /pending: 0 of 1/)
+  // Nobody ever dated that log, so its key state is nobody's word either (RULES C3).
+  assert.equal([lenient.code, strict.code], [7, 7])
+  assert.match(lenient.stdout, /^\? provider key state +key state at signing unproven: the packet$/m)
+  assert.match(lenient.stdout, /^✓ provider position +pending: 0 of 1$/m)
   assert.match(strict.stdout, /^\? provider position +not final: pending: 0 of 1$/m)
 })
 

@@ -1,0 +1,82 @@
+/** Which cosignatures on a head count: of organisations that the trust file names, by keys that have not ended (RULES D3, D6). */
+
+import { verifyCosignature } from '../crypto/checkpoint.ts'
+import type { CID } from '../crypto/cid.ts'
+import { cosignerName } from './identity.ts'
+import { type Chain, everStood, type Standing } from './identity-chain.ts'
+import type { Head } from './log.ts'
+import { type Committee, committeeOf, witnessesOf } from './trust.ts'
+import type { Parties } from './verify-parties.ts'
+import { iso, type Outcome, type Question } from './verify-steps.ts'
+
+/** A cosignature that counts: whose it is, and when by the witness's clock. */
+export interface Dated {
+  name: string
+  ms: number
+}
+
+export interface Cosigned {
+  committee: Committee
+  /** By time. */
+  dated: Dated[]
+  /** Why others do not count. */
+  leftOut: string[]
+  /** One of those was made by a key that has ended since: what it was worth when it was made cannot be shown. */
+  hasEnded: boolean
+}
+
+/** Those on a head of this organisation's log. */
+export function cosignedBy(question: Question, parties: Parties, org: CID, head: Head): Outcome<Cosigned> {
+  const members = witnessesOf(question.trust, org)
+  const found: Cosigned = { committee: committeeOf(members.length), dated: [], leftOut: [], hasEnded: false }
+  for (const witness of members) {
+    const one = cosignature(question, parties.get(witness), witness, head)
+    if (!one) continue
+    if (!('value' in one)) return one
+    if ('ms' in one.value) found.dated.push(one.value)
+    else {
+      found.leftOut.push(one.value.not)
+      found.hasEnded ||= one.value.hasEnded
+    }
+  }
+  found.dated.sort((a, b) => a.ms - b.ms)
+  return { value: found, detail: '' }
+}
+
+/** When a head existed at the latest, by the clock of one correct member (RULES D5). */
+export const boundOf = ({ committee, dated }: Cosigned): Dated | undefined => dated[committee.f]
+
+/** The cosignature of a witness, or why it does not count; `undefined` when the head has none of it. */
+function cosignature(
+  { trust, options }: Question,
+  chain: Chain | undefined,
+  witness: string,
+  head: Head,
+): Outcome<Dated | { not: string; hasEnded: boolean }> | undefined {
+  const lines = head.note.lines.filter(each => each.name.startsWith(`${witness}/`))
+  const [line] = lines
+  if (!line) return undefined
+  if (!chain) return { inconclusive: `the identity of the witness ${witness} is not established` }
+  const { name } = chain.genesis.payload
+  const standing = everStood(chain, 'witness').find(each => cosignerName(witness, each.epoch) === line.name)
+  if (!standing && Number(line.name.slice(witness.length + 1)) > chain.events.length)
+    return {
+      inconclusive: `the identity event of ${name} that ${line.name.slice(-12)} names is not in the evidence`,
+    }
+  const held =
+    lines.length === 1 && standing && verifyCosignature(head.note.body, line, line.name, standing.key)
+  if (!held) return { failed: `the cosignature of ${name} does not verify` }
+  const ms = held.timeS * 1000
+  const not = (why: string, hasEnded: boolean) => ({ value: { not: why, hasEnded }, detail: '' })
+  if (ms > options.asOfMs + trust.clockSkewMs) return not(`${name} cosigned later, ${iso(ms)}`, false)
+  const end = endOf(standing, options.asOfMs)
+  if (end) return not(`the witness key of ${name} ${end}: valid when made cannot be shown`, true)
+  return { value: { name, ms }, detail: '' }
+}
+
+/** How a key had ended when the question is asked. Renewed evidence will show what it was worth before (RULES D6). */
+function endOf({ until, ended, revoked }: Standing, asOfMs: number): string | undefined {
+  if (revoked !== undefined) return `was revoked by event ${revoked}`
+  if (ended !== undefined) return `was replaced by event ${ended}`
+  return until !== undefined && asOfMs > until ? `ended ${iso(until)}` : undefined
+}
