@@ -18,9 +18,11 @@ import { ownChain, privateKey } from '../protocol/context.ts'
 import type { Event } from '../protocol/event.ts'
 
 import { HANDLE, KEY } from '../protocol/layout.ts'
+import { readRestored } from '../protocol/restored.ts'
 import { stockWitnesses } from '../protocol/stock.ts'
 import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
+import { backup } from './backup.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
@@ -54,6 +56,8 @@ const STATUS: Record<string, number> = {
   IN_FORCE: 409,
   NOT_REDACTABLE: 409,
   RESTORED_BEHIND: 409,
+  RESTORED_UNWITNESSED: 409,
+  FILE_EXISTS: 409,
   LOG_CLOSED: 403,
   EVENT_REPLAYED: 409,
   KEY_UNKNOWN: 404,
@@ -265,6 +269,12 @@ function routes(app: FastifyInstance, node: Node): void {
       return views.requestView(machine)
     })
 
+  app.post('/v1/backup', request => {
+    const { path, recipient, passphrase } = schema.backupRequest.parse(request.body)
+    if (recipient !== undefined) return backup(node, path, { recipient })
+    if (passphrase !== undefined) return backup(node, path, { passphrase })
+    throw Object.assign(new Error('a backup needs a recipient or a passphrase'), { code: 'MALFORMED' })
+  })
   app.get('/v1/records/:id', request => recordView(node, params(request).id!))
   app.post('/v1/records/:id/redact', request =>
     redact(node, params(request).id!, schema.redactRequest.parse(request.body).reason),
@@ -437,7 +447,38 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: 'waybill forks',
   }))
-  return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+  return [
+    ...behindOf(node),
+    ...restoredOf(node),
+    ...stuck,
+    ...none,
+    ...forked,
+    ...endingKeys(node),
+    ...node.problems,
+  ]
+}
+
+/** The store was put back or copied: what that means, until members have confirmed it or for ever (RULES D1). */
+function restoredOf(node: Node): schema.Status['problems'] {
+  const restored = readRestored(key => node.store.get(key))
+  if (!restored) return []
+  const { why, size, witnessed, atMs } = restored
+  const how = {
+    restored: 'was restored from a backup',
+    copied: 'is a copy of the home that ran here, or was moved',
+    older: 'has fewer entries than this machine has seen of its log',
+  }[why]
+  const at = `${new Date(atMs).toISOString().slice(0, 16)}Z`
+  const text = `noticed ${at}: this store ${how}, at ${size} entries; tickets that were out are void`
+  if (witnessed)
+    return [{ code: 'RESTORED', text: `${text}; the log goes on as the members of its committee promise it` }]
+  return [
+    {
+      code: 'RESTORED_UNWITNESSED',
+      text: `${text}; no members hold this log, so it never goes on in this store: it only reads`,
+      hint: 'start the home that this is a copy of; if it was only moved: waybill restore --moved',
+    },
+  ]
 }
 
 /** Members of the committee hold heads that this store does not have: it only reads (RULES D1). */

@@ -25,6 +25,8 @@ import {
   type Message,
 } from '../protocol/message.ts'
 import { parseTicket } from '../protocol/pairing.ts'
+import { isStored, readRecord } from '../protocol/record.ts'
+import { redaction } from '../protocol/redaction.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { Acquaintance } from './acquaintance.ts'
 import { serveApi } from './api.ts'
@@ -41,7 +43,8 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
-import { redactFor } from './redact.ts'
+import { Place } from './place.ts'
+import { redactFor, search } from './redact.ts'
 import { SealedStore } from './sealed-store.ts'
 import { StockWitnesses } from './stock-witness.ts'
 import { openStore } from './store.ts'
@@ -145,6 +148,7 @@ export class Node {
   readonly store: SealedStore
   readonly env: Env
   readonly driver: Driver
+  readonly place: Place
   readonly exchange: Exchange
   readonly views: Views
   readonly ring: Keyring
@@ -214,6 +218,7 @@ export class Node {
     })
     this.#stock = new StockWitnesses(this.driver)
     this.views = new Views(store, env)
+    this.place = new Place(home, env.self.org)
   }
 
   static async open(home: string, options: DaemonOptions, undo: AsyncDisposableStack): Promise<Node> {
@@ -269,9 +274,10 @@ export class Node {
   }
 
   async #begin(options: DaemonOptions, undo: AsyncDisposableStack): Promise<void> {
+    const begun = existsSync(join(this.home, BEGUN))
     if (!this.store.get(KEY.tail)) await this.driver.submit({ type: 'init' })
-    if (!existsSync(join(this.home, BEGUN)))
-      await writeFileDurable(join(this.home, BEGUN), new Uint8Array(0), 0o600)
+    await this.#placed(begun)
+    if (!begun) await writeFileDurable(join(this.home, BEGUN), new Uint8Array(0), 0o600)
     await this.content.sweep(hex => this.store.get(`root/${hex}`) !== undefined)
     for (const partner of await this.views.partners()) this.#admit(partner)
     await this.#openNetwork(options.listen)
@@ -283,6 +289,29 @@ export class Node {
     this.apiUrl = api.url
     undo.defer(() => rm(paths(this.home).api, { force: true }))
     undo.defer(() => api.close())
+  }
+
+  /** Before anything leaves: is this the store that ran here last, and as new as it was (RULES D1)? */
+  async #placed(begun: boolean): Promise<void> {
+    const size = this.driver.state.ledger.tail.range.size
+    const why = this.place.doubt(size, begun)
+    if (why) {
+      this.log.warn({ why }, 'the store was put back or copied')
+      const tickets = (await this.store.list(KEY.tickets)).map(([key]) => key)
+      const redactions = await Promise.all(
+        this.place.redactions().flatMap(word => {
+          const read = readRecord(redaction, word)
+          return isStored(read) ? [search(this, read.payload.record).then(found => ({ word, ...found }))] : []
+        }),
+      )
+      await this.driver.submit({ type: 'restored', why, tickets, redactions })
+      await this.store.destroyNow()
+    }
+    this.place.settle(size)
+    this.driver.on('event', event => {
+      if (event.type === 'head') this.place.grown(event.size)
+      else if (event.type === 'redacted') this.place.redacted(event.word)
+    })
   }
 
   /** Under the node key that stands, where the node listened before. */

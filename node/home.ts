@@ -21,7 +21,7 @@ const RETENTION_DAYS = 3_650
 
 export class HomeError extends Error {
   override readonly name = 'HomeError'
-  readonly code: 'HOME_MISSING' | 'HOME_DAMAGED'
+  readonly code: 'HOME_MISSING' | 'HOME_DAMAGED' | 'HOME_RESTORED'
 
   constructor(code: HomeError['code'], message: string) {
     super(message)

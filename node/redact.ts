@@ -52,7 +52,7 @@ async function recordId(node: Node, wanted: string): Promise<CID> {
   return found ?? (await views.grant(wanted)).stored.id
 }
 
-async function search(node: Node, record: CID): Promise<Found> {
+export async function search(node: Node, record: CID): Promise<Found> {
   const list = (prefix: string) => node.store.list(prefix)
   const [grants, proofs, negotiations] = await Promise.all(
     [KEY.grants, KEY.allProofs, KEY.negotiations].map(list),

@@ -271,6 +271,13 @@ export const request = z.object({
 export type Request = z.infer<typeof request>
 export const decision = z.strictObject({ reason: name.optional() })
 
+export const backupRequest = z.strictObject({
+  /** Absolute path on the daemon's machine. */
+  path: z.string(),
+  recipient: z.string().max(2048).optional(),
+  passphrase: z.string().min(1).max(1024).optional(),
+})
+export const backedUp = z.object({ org: id, name, size: count, madeMs: count, bytes: count })
 export const redactRequest = z.strictObject({ reason: z.string().min(1).max(512) })
 /** A record as it stands here, and who was asked to erase it too. */
 export const record = z.object({

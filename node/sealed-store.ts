@@ -98,6 +98,11 @@ export class SealedStore implements Store {
     })
   }
 
+  /** As it lies there: sealed. */
+  raw(): AsyncIterable<[string, Uint8Array]> {
+    return this.#inner.raw()
+  }
+
   idle(): Promise<void> {
     return this.#inner.idle()
   }

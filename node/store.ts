@@ -52,6 +52,8 @@ export interface Store extends AsyncDisposable {
   commit(writes: Write[], release: () => void): boolean
   /** Durable content under a prefix in key order (UTF-8 bytes), or backwards. Queued writes are not seen. */
   list(prefix: string, options?: ListOptions): Promise<[string, Uint8Array][]>
+  /** All that is durable now, as one state, whatever is written meanwhile. */
+  raw(): AsyncIterable<[string, Uint8Array]>
   /** Settles when everything queued so far is released; rejects with STORE_FAILED. */
   idle(): Promise<void>
   /** Waits for everything queued, then closes; commits are taken until then. */
@@ -66,6 +68,7 @@ export interface Disk {
   get(key: string): Uint8Array | undefined
   batch(operations: Operation[]): Promise<void>
   list(prefix: string, options: ListOptions): Promise<[string, Uint8Array][]>
+  raw(): AsyncIterable<[string, Uint8Array]>
   close(): Promise<void>
 }
 
@@ -132,6 +135,11 @@ class GroupStore implements Store {
   async list(prefix: string, options: ListOptions = {}): Promise<[string, Uint8Array][]> {
     if (this.#unusable) throw this.#unusable
     return this.#disk.list(prefix, options)
+  }
+
+  raw(): AsyncIterable<[string, Uint8Array]> {
+    if (this.#unusable) throw this.#unusable
+    return this.#disk.raw()
   }
 
   async idle(): Promise<void> {
@@ -219,6 +227,7 @@ function levelDisk(db: LevelDatabase): Disk {
       await batch.write({ sync: true })
     },
     list: (prefix, options) => db.iterator(range(prefix, options)).all(),
+    raw: () => db.iterator(), // level reads from the state at which it was made
     close: () => db.close(),
   }
 }

@@ -13,7 +13,7 @@ import { found } from './fork.ts'
 import * as heads from './heads.ts'
 import type { Chain } from './identity-chain.ts'
 import * as introduction from './introduction.ts'
-import { keptRecord } from './kept.ts'
+import { keptRecord, readTail } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
   AGREEMENT_ROOM_BYTES,
@@ -31,6 +31,7 @@ import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { type Restoring, restore } from './restored.ts'
 import { object, text } from './shape.ts'
 import * as stock from './stock.ts'
 import * as tlog from './tlog.ts'
@@ -71,6 +72,8 @@ export type Command =
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
   | ({ type: 'redact' } & Redact)
+  /** The driver found that the store was put back or copied. */
+  | ({ type: 'restored' } & Restoring)
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
   /** Shows the newest head of the own log to these partners. */
@@ -140,6 +143,8 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
       return beginTransfer(input, context)
     case 'redact':
       return redact(input, context)
+    case 'restored':
+      return restore(input, context.get(KEY.tail) ? readTail(context.get(KEY.tail)!).size : 0, context)
     case 'catalog': {
       known(input.org, context)
       const id = context.random('catalog', 16)

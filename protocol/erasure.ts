@@ -17,7 +17,15 @@ import { asset, packet } from './asset.ts'
 import { type Delivery, isOver as isDelivered } from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
-import { indexOf, keepRedacted, keptRecord, redactedOf, type Kept as Shelf, slotIn } from './kept.ts'
+import {
+  indexOf,
+  keepRedacted,
+  keepSeen,
+  keptRecord,
+  redactedOf,
+  type Kept as Shelf,
+  slotIn,
+} from './kept.ts'
 import { HANDLE, KEY } from './layout.ts'
 import {
   type Context,
@@ -32,7 +40,7 @@ import {
 } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import type { Negotiation } from './negotiation.ts'
-import { nothing, type Write } from './output.ts'
+import { nothing, type Output, type Write } from './output.ts'
 import { opened, received, rejected, release } from './receipt.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { type Redaction, redaction } from './redaction.ts'
@@ -101,7 +109,12 @@ export function redact(about: Redact, context: Context): Redacting {
   done.records.push(record)
   done.output.writes.push(...erase(p, about, record.id, context))
   const root = p.t === packet.t ? asCid(p.root) : undefined
-  done.output.events.push({ type: 'redacted', record: about.record, ...(root ? { root } : {}) })
+  done.output.events.push({
+    type: 'redacted',
+    record: about.record,
+    word: record.bytes,
+    ...(root ? { root } : {}),
+  })
   for (const org of about.holders)
     done.machines.push({
       key: KEY.redaction(org, about.record),
@@ -206,6 +219,26 @@ function besides(p: Payload, record: CID, under: Redact['under']): string[] {
       const machine = KEY.delivery(asCid(p.agreement)!, asCid(p.packet)!)
       return [machine, KEY.open(machine), KEY.unproven(machine)]
     }
+  }
+}
+
+/** After a restore: what was redacted after the copy was made is erased again, by the word that was logged then. */
+export function restoreErasure(
+  { word, under, beside }: { word: Uint8Array } & Pick<Found, 'under' | 'beside'>,
+  context: Context,
+): Pick<Output, 'writes' | 'events'> {
+  const read = readRecord(redaction, word)
+  if (!isStored(read) || !read.payload.org.equals(context.self.id)) return { writes: [], events: [] }
+  if (verifySignatures(redaction, read, context.keys).ok !== true) return { writes: [], events: [] }
+  const { record } = read.payload
+  const stored = keptRecord(context, record)
+  if (!stored) return { writes: [], events: [] }
+  const { p } = decodeSigned(stored)
+  const about: Redact = { record, reason: read.payload.reason, under, beside, holders: [] }
+  const root = p.t === packet.t ? asCid(p.root) : undefined
+  return {
+    writes: [...keepSeen(context, read.id, word), ...erase(p, about, read.id, context)],
+    events: [{ type: 'redacted', record, word, ...(root ? { root } : {}) }],
   }
 }
 

@@ -31,8 +31,8 @@ export type Event =
   | { type: 'forked'; org: string; size: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
   | { type: 'proofs'; org: string; id: string; reply: ProofReply }
-  /** A record was redacted; of a packet, the content under `root` goes too. */
-  | { type: 'redacted'; record: CID; root?: CID }
+  /** A record was redacted, by this signed word; of a packet, the content under `root` goes too. */
+  | { type: 'redacted'; record: CID; word: Uint8Array; root?: CID }
   /** A holder that was asked to erase a record has answered. */
   | { type: 'holder'; org: string; record: CID; outcome: 'erased' | 'kept' | 'missing' }
   /** A peer broke a rule; the driver logs it and may close the connection. */

@@ -72,6 +72,8 @@ export const KEY = {
   /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
   unproven: (machine: string): string => `unproven/${machine}`,
   allUnproven: 'unproven/',
+  /** The store was put back or copied. */
+  restored: 'log/restored',
   /** A holder that was asked to erase a record. */
   redaction: (org: string, record: CID): string => `redaction/${org}/${hex(record)}`,
   redactions: 'redaction/',

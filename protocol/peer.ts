@@ -32,6 +32,7 @@ import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
+import { isRetired } from './restored.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
@@ -92,6 +93,7 @@ export function step(state: PeerState, input: Input, now: Now, env: Env): PeerSt
   const behind = isClockOff(state, now)
   if (behind && isDecision(input)) return refuse(state, input, 'CLOCK_BEHIND', CLOCK_TEXT)
   if (isBehind(env.get) && !isRead(input)) return refuse(state, input, 'RESTORED_BEHIND', BEHIND_TEXT)
+  if (isRetired(env.get) && !isRead(input)) return refuse(state, input, 'RESTORED_UNWITNESSED', RETIRED_TEXT)
   const next = route(state, input, context)
   for (const event of next.output.events)
     if (event.type === 'cosigned')
@@ -598,15 +600,18 @@ function isRead(input: Input): boolean {
   return input.type === 'message' ? SHOWN.has(input.message.t.split('/')[0]!) : READS.has(input.type)
 }
 const SHOWN = new Set(['hello', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
-const READS = new Set<Input['type']>(['catalog', 'gossip', 'proofs', 'latest', 'page'])
+const READS = new Set<Input['type']>(['catalog', 'gossip', 'proofs', 'latest', 'page', 'restored'])
 
 const BEHIND_TEXT =
   'the members of the committee hold a newer log than this store: it was put back or copied, and nothing is signed with it'
 
+const RETIRED_TEXT =
+  'this store was put back or copied, and no member of a committee holds its log: nobody could tell two histories apart, so nothing is signed with it'
+
 function refuse(
   state: PeerState,
   input: Input,
-  code: 'CLOCK_BEHIND' | 'RESTORED_BEHIND',
+  code: 'CLOCK_BEHIND' | 'RESTORED_BEHIND' | 'RESTORED_UNWITNESSED',
   text: string,
 ): PeerStep {
   const done: PeerStep = { state, output: nothing() }

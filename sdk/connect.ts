@@ -41,6 +41,7 @@ export class Waybill implements AsyncDisposable {
   readonly assets: ReturnType<typeof resources.assets>
   readonly offers: ReturnType<typeof resources.offersOf>
   readonly requests: ReturnType<typeof resources.requests>
+  readonly backup: ReturnType<typeof resources.backup>
   readonly records: ReturnType<typeof resources.records>
   readonly transfers: ReturnType<typeof resources.transfers>
   readonly agreements: ReturnType<typeof resources.agreements>
@@ -57,6 +58,7 @@ export class Waybill implements AsyncDisposable {
     this.assets = resources.assets(http)
     this.offers = resources.offersOf(http)
     this.requests = resources.requests(http)
+    this.backup = resources.backup(http)
     this.records = resources.records(http)
     this.transfers = resources.transfers(http)
     this.agreements = resources.agreements(http)

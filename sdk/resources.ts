@@ -1,6 +1,8 @@
 /** What a daemon offers its programs, by noun: one function each for one route of the local API. */
 import type { z } from 'zod'
 import type {
+  backedUp,
+  backupRequest,
   Consent,
   DelegateRequest,
   Delivery,
@@ -163,6 +165,10 @@ export const records = (http: Http) => ({
   redact: (id: string, reason: string, options?: CallOptions) =>
     http.post<RecordView>(at('records', id, 'redact'), { reason }, options),
 })
+
+/** A backup of the home in one file on the daemon's machine, for a recipient (`age1…`) or the holder of a passphrase. */
+export const backup = (http: Http) => (to: z.input<typeof backupRequest>, options?: CallOptions) =>
+  http.post<z.infer<typeof backedUp>>(at('backup'), to, options)
 
 export const transfers = (http: Http) => ({
   start: (agreement: string, options?: CallOptions) =>

@@ -17,6 +17,7 @@ export class LossyDisk {
         get: key => this.#durable.get(key),
         batch: operations => (epoch === this.#epoch ? this.#queue(operations) : new Promise(() => {})),
         list: async (prefix, options) => this.#list(prefix, options),
+        raw: async function* () {},
         close: async () => {},
       },
       onFailure,

@@ -7,7 +7,8 @@
  * `N passed, N failed`.
  */
 import { fork } from 'node:child_process'
-import { availableParallelism } from 'node:os'
+import { rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parse } from 'uvu/parse'
@@ -19,7 +20,13 @@ const LEAK_GRACE_MS = 3_000
  * less exact with it.
  */
 const COMPILED = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')
-const env = process.env.NODE_V8_COVERAGE ? process.env : { NODE_COMPILE_CACHE: COMPILED, ...process.env }
+/** Where homes leave their marks: not among those of the person who runs the tests. */
+const XDG_STATE_HOME = join(tmpdir(), `waybill-state-${process.pid}`)
+const env = {
+  ...(process.env.NODE_V8_COVERAGE ? {} : { NODE_COMPILE_CACHE: COMPILED }),
+  ...process.env,
+  XDG_STATE_HOME,
+}
 
 type Result = [errors: string | true, passed: number, skipped: number, total: number]
 type Group = [name: string, ...runs: (() => Promise<Result>)[]]
@@ -34,7 +41,10 @@ const { values, positionals } = parseArgs({
   options: { slow: { type: 'boolean' }, root: { type: 'string' }, 'limit-ms': { type: 'string' } },
 })
 if (process.send) await child(positionals[0]!)
-else await main(values.slow ?? false, new RegExp(positionals[0] ?? '.'))
+else {
+  await main(values.slow ?? false, new RegExp(positionals[0] ?? '.'))
+  rmSync(XDG_STATE_HOME, { recursive: true, force: true })
+}
 
 async function main(slow: boolean, pattern: RegExp): Promise<void> {
   const limitMs = Number(values['limit-ms'] ?? (slow ? FILE_TIMEOUT_MS.slow : FILE_TIMEOUT_MS.fast))

@@ -80,6 +80,15 @@ const CODES = {
   WRONG_HOST: [notRunning, 'waybill status'],
   // Of the protocol.
   LOG_CLOSED: [denied, 'waybill forks'],
+  BACKUP_DAMAGED: [failed, 'use another backup'],
+  BACKUP_KEY: [usage, 'waybill restore FILE --passphrase-file FILE, or --identity FILE'],
+  HOME_EXISTS: [conflict, 'waybill --home EMPTY_FOLDER restore FILE'],
+  HOME_RESTORED: [denied, 'waybill up, then waybill status'],
+  BODY_KEYS_DAMAGED: badStore,
+  RESTORED_UNWITNESSED: [
+    damaged,
+    'waybill status; start the home that this is a copy of, or, if it was only moved: waybill restore --moved',
+  ],
   RESTORED_BEHIND: [damaged, 'waybill status; stop this node and start the newer home'],
   FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
   QUOTA_EXCEEDED: [conflict, 'waybill witness show'],

@@ -75,6 +75,23 @@ function nodeCommands(program: Command, run: Run): void {
     .description('say how the node is')
     .action(run(async () => (await import('./node.ts')).status))
   program
+    .command('backup')
+    .argument('<file>')
+    .helpGroup(group)
+    .description('write the home into one encrypted file, while the daemon runs')
+    .option('--recipient <age1...>', 'who can open it; without it, whoever knows a passphrase')
+    .option('--passphrase-file <file>', 'the passphrase, in its first line')
+    .action(run(async () => (await import('./backup.ts')).backup))
+  program
+    .command('restore')
+    .argument('[file]')
+    .helpGroup(group)
+    .description('make a home of a backup, or say that this home was moved')
+    .option('--identity <file>', 'the key of the recipient, as age-keygen writes it')
+    .option('--passphrase-file <file>', 'the passphrase, in its first line')
+    .option('--moved', 'this home was moved and is not a copy: its log goes on')
+    .action(run(async () => (await import('./backup.ts')).restore))
+  program
     .command('log')
     .helpGroup(group)
     .description('list the newest entries of the provenance log')

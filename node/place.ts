@@ -1,0 +1,134 @@
+/**
+ * Whether a home is where it was, and as new as it was (RULES D1). Two marks tell:
+ *
+ *     HOME/place                    the number (inode) of this very file: a copy of it has another
+ *     STATE/waybill/ORG/mark.json   outside of the home: which place this machine ran last, and how long its log was
+ *
+ * A restart, a crash, a reboot and a move within a disk change neither. A copied folder, a home put back from an archive
+ * and an old store under the new mark are noticed. Beside the mark stand the words by which records were redacted, so that
+ * a store put back on this machine does not bring them back.
+ */
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Restored } from '../protocol/restored.ts'
+import { temporaryName } from './file.ts'
+
+interface Mark {
+  /** The place that ran last on this machine. */
+  place: string
+  /** The longest log that it was seen to have. */
+  size: number
+}
+
+const STATE = (): string => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
+
+export class Place {
+  readonly #home: string
+  readonly #dir: string
+  #mark: Mark | undefined
+
+  constructor(home: string, org: string) {
+    this.#home = home
+    this.#dir = join(STATE(), 'waybill', org)
+    this.#mark = readJson<Mark>(join(this.#dir, 'mark.json'))
+  }
+
+  /** Why the store cannot be taken for the one that ran here last; `begun` says that it has run before. */
+  doubt(size: number, begun: boolean): Restored['why'] | undefined {
+    if (existsSync(join(this.#home, RESTORED))) return 'restored'
+    if (this.#mark && size < this.#mark.size) return 'older'
+    const place = this.#known()
+    if (begun && place !== undefined && place !== this.#actual()) return 'copied'
+    return this.#mark && place !== undefined && this.#mark.place !== place ? 'copied' : undefined
+  }
+
+  /** This store is the one that runs here from now on. */
+  settle(size: number): void {
+    if (this.#known() === undefined || this.#known() !== this.#actual()) this.#writePlace()
+    rmSync(join(this.#home, RESTORED), { force: true })
+    this.#writeMark({ place: this.#known()!, size: Math.max(size, this.#mark?.size ?? 0) })
+  }
+
+  /** The log has grown. What is lost of this by a power cut only makes the mark milder. */
+  grown(size: number): void {
+    if (this.#mark && size > this.#mark.size) this.#writeMark({ ...this.#mark, size })
+  }
+
+  /** The words by which records were redacted in this log, on this machine. */
+  redactions(): Uint8Array[] {
+    const path = join(this.#dir, 'redactions')
+    if (!existsSync(path)) return []
+    const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean)
+    return lines.map(line => new Uint8Array(Buffer.from(line, 'base64')))
+  }
+
+  redacted(word: Uint8Array): void {
+    this.#outside(() => {
+      const path = join(this.#dir, 'redactions')
+      appendFileSync(path, `${Buffer.from(word).toString('base64')}\n`, { mode: 0o600, flush: true })
+    })
+  }
+
+  #known(): string | undefined {
+    const path = join(this.#home, 'place')
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
+  }
+
+  #actual(): string {
+    return String(statSync(join(this.#home, 'place'), { bigint: true }).ino)
+  }
+
+  #writePlace(): void {
+    const name = temporaryName(join(this.#home, 'place'))
+    const file = openSync(name, 'wx', 0o600)
+    writeSync(file, `${fstatSync(file, { bigint: true }).ino}\n`)
+    fsyncSync(file)
+    closeSync(file)
+    renameSync(name, join(this.#home, 'place'))
+  }
+
+  #writeMark(mark: Mark): void {
+    this.#mark = mark
+    this.#outside(() => {
+      const path = join(this.#dir, 'mark.json')
+      const name = temporaryName(path)
+      const file = openSync(name, 'wx', 0o600)
+      writeSync(file, JSON.stringify(mark))
+      closeSync(file)
+      renameSync(name, path)
+    })
+  }
+
+  /** A machine that gives no room outside of the home has only the mark inside. */
+  #outside(write: () => void): void {
+    try {
+      mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
+      write()
+    } catch {}
+  }
+}
+
+/** Left by `waybill restore`: the next start says what it is. */
+export const RESTORED = 'restored'
+
+function readJson<T>(path: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T
+  } catch {
+    return undefined
+  }
+}

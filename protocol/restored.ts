@@ -1,0 +1,60 @@
+/**
+ * A home whose store was put back or copied (RULES D1). Its driver notices at the start and says so once. With a committee
+ * the promises of its members decide whether the log goes on; without one nobody could tell two histories apart, so the log
+ * never goes on: the node only reads. Tickets are void either way: the other store may have let somebody in by them.
+ */
+import { inForce } from './committee.ts'
+import { type Found, restoreErasure } from './erasure.ts'
+import { KEY } from './layout.ts'
+import { type Context, decodeState, encodeState, type Step, stay } from './machine.ts'
+
+export interface Restored {
+  /** How it was noticed. */
+  why: 'restored' | 'copied' | 'older'
+  atMs: number
+  /** Entries that the log had then. */
+  size: number
+  /** Members hold the log: their promises decide. */
+  witnessed: boolean
+}
+
+export interface Restoring {
+  why: Restored['why']
+  /** Keys of the tickets that were out. */
+  tickets: string[]
+  /** Signed words by which records were redacted here, also after the copy was made. */
+  redactions: ({ word: Uint8Array } & Pick<Found, 'under' | 'beside'>)[]
+}
+
+export function restore(
+  { why, tickets, redactions }: Restoring,
+  size: number,
+  context: Context,
+): Step<never> {
+  const step = stay<never>()
+  const state: Restored = {
+    why,
+    atMs: context.now.wallMs,
+    size,
+    witnessed: inForce(context.get) !== undefined,
+  }
+  step.output.writes.push({ key: KEY.restored, value: encodeState(state) })
+  for (const key of tickets) step.output.writes.push({ key })
+  for (const each of redactions) {
+    const { writes, events } = restoreErasure(each, context)
+    step.output.writes.push(...writes)
+    step.output.events.push(...events)
+  }
+  return step
+}
+
+export const readRestored = (get: Context['get']): Restored | undefined => {
+  const stored = get(KEY.restored)
+  return stored && decodeState(stored)
+}
+
+/** Whether the log never goes on in this store. Asked before every input. */
+export function isRetired(get: Context['get']): boolean {
+  const restored = readRestored(get)
+  return restored !== undefined && !restored.witnessed
+}
