@@ -111,7 +111,7 @@ export function makeHead(
     }
   if (!equal(rootAt(ledger, context.get, size), rootOf(tail.range)))
     return { damaged: 'entries read back give another root' }
-  const origin = originOf(context.self.id, context.self.identity)
+  const origin = originOf(context.self.chain)
   const body = checkpointOf(origin, tail)
   const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
   const { reading: _, ...rest } = ledger

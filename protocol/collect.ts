@@ -16,7 +16,7 @@ import { bestHead, proveRecord, proveStates } from './heads.ts'
 import { eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
-import type { Ledger } from './ledger.ts'
+import { type Ledger, logWith } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
@@ -174,7 +174,8 @@ function gather(
 }
 
 /** The own entries that commit to these records, under the head that is worth most. */
-function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
+function proveOwn(here: Reading, active: Ledger, ids: Subject['ids']) {
+  const { ledger, context: home } = logWith(Object.values(ids), active, here)
   const found = Object.values(ids).flatMap(record => {
     const index = indexOf(home.get, record)
     return index === undefined ? [] : [{ record, index }]

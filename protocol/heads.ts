@@ -21,7 +21,7 @@ import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } 
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
@@ -89,7 +89,7 @@ export function resigned(note: Uint8Array, context: Context): Uint8Array {
   const epoch = standingOf(context.self.chain, 'log')?.epoch ?? 0
   if (epoch === 0) return note // the key of the genesis has signed all there is
   const { body, lines } = parseNote(text(note))
-  const origin = originOf(context.self.id, context.self.identity)
+  const origin = originOf(context.self.chain)
   const own = signNote(body, origin, context.noteKey('log'))
   return utf8(formatNote({ body, lines: [own, ...lines.filter(line => line.name !== origin)] }))
 }
@@ -240,7 +240,7 @@ export function rumours(about: string[], context: Context): { org: string; messa
     const seen = readWatch(context.get(KEY.watch(org)))
     const partner = context.partner(org)
     if (!seen || !partner || isClosed(org, context)) return []
-    const note = onlyLog(seen.note, originOf(partner.id, partner.identity))
+    const note = onlyLog(seen.note, originOf(partner.chain))
     return [{ org, message: { t: 'gossip/head', note } as const }]
   })
 }
@@ -289,9 +289,10 @@ function orgOf(note: Uint8Array, context: Context): string | undefined {
 function proofs(
   from: string,
   message: MessageOf<'proof/request'>,
-  ledger: Ledger,
-  context: Context,
+  active: Ledger,
+  now: Context,
 ): Step<Watch> {
+  const { ledger, context } = logWith(message.records, active, now)
   const signedSize = newestHead(context.get)?.size ?? 0
   const found: { record: CID; index: number }[] = []
   let pending = false

@@ -9,6 +9,7 @@
 import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { KEY } from './layout.ts'
+import { logNumber } from './log-number.ts'
 import type { Write } from './output.ts'
 import type { Slots } from './slots.ts'
 
@@ -61,12 +62,24 @@ export function keptRecord({ get, slots }: Kept, id: CID): Uint8Array | undefine
   return value && slots.open(readU64(value, INDEX_BYTES)!, value.subarray(HEAD_BYTES))
 }
 
-/** The index of the newest entry that commits to a record. */
+/** The index of the newest entry of the active log that commits to a record. */
 export function indexOf(get: Get, id: CID): number | undefined {
+  const place = placeIn(get, id)
+  return place?.log === logNumber(get) ? place.index : undefined
+}
+
+/** Entries that one log has at most: the number of the log stands above them in the value of a record. */
+const LOG_SPAN = 2 ** 40
+
+/** The own log in which the newest entry of a record stands, by its number, and where in it. */
+export function placeIn(get: Get, id: CID): { log: number; index: number } | undefined {
   const value = get(KEY.kept(id))
   const next = value ? readU64(value)! : 0
-  return next > 0 ? next - 1 : undefined
+  return next > 0 ? { log: Math.floor((next - 1) / LOG_SPAN), index: (next - 1) % LOG_SPAN } : undefined
 }
+
+/** What stands in the value of a record for an entry of the own log of this number. */
+export const placeOf = (log: number, index: number): number => log * LOG_SPAN + index
 
 /** An entry with the slot that its salt is of, and the digest of the id of the record that it commits to. */
 export interface KeptEntry {

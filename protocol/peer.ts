@@ -29,6 +29,7 @@ import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
+import * as succession from './succession.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
 
@@ -385,7 +386,10 @@ function logged<S>(
  */
 function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
   const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
-  const { ledger, writes } = beat.state(state.ledger, before, now)
+  const isSuccessor = chain.logs.length > before.self.chain.logs.length
+  const { ledger, writes } = isSuccessor
+    ? succession.begin(chain, now)
+    : beat.state(state.ledger, before, now)
   const next = beat.due(ledger, now)
   return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
 }
