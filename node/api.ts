@@ -22,7 +22,7 @@ import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery } from './gather.ts'
-import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
+import { delegate, endingKeys, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
@@ -218,6 +218,7 @@ function routes(app: FastifyInstance, node: Node): void {
   })
 
   app.get('/v1/keys', () => keysView(node))
+  app.post('/v1/log/succeed', () => succeed(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
   app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
   app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
@@ -418,7 +419,7 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const forked = node.views.forks().map(({ name, org, size }) => ({
     code: 'LOG_FORKED',
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
-    hint: 'waybill forks',
+    hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
   }))
   return [...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
 }

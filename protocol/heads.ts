@@ -376,10 +376,13 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 }
 
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
-  const head = message.note && headOf(from, message.note, context)
+  // Evidence may be old: of a log that is closed, by a key that was revoked. What it is worth is for a verifier to say.
+  const { chain } = context.partner(from)!
+  const head = message.note && readHead(message.note, chain, undefined, { closed: true, revoked: true })
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const { entries, states, witnesses, events, note, pending } = message
-  const step = head && note ? against(from, head, note, context) : stay<Watch>()
+  const isActive = head && head.log === chain.logs.length - 1
+  const step = isActive && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,

@@ -130,6 +130,11 @@ export class Member {
     this.goOn(makeDelegate(this.chain, this.key('admin'), about, this.world.wallMs))
   }
 
+  /** Closes the own log and goes on with its successor. */
+  succeed(): void {
+    this.goOn(makeDelegate(this.chain, this.key('admin'), { succeeds: true }, this.world.wallMs))
+  }
+
   goOn(event: Uint8Array): void {
     const orgs = this.world.members.map(({ org }) => org).filter(org => this.store.has(KEY.partner(org)))
     this.input({ type: 'identity', event, orgs })
