@@ -8,8 +8,10 @@ import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { toBase64 } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { behind } from '../protocol/behind.ts'
 import { RefusedError } from '../protocol/command.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import { ownChain, privateKey } from '../protocol/context.ts'
@@ -21,7 +23,7 @@ import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
-import { gatherConsent, gatherDelivery } from './gather.ts'
+import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
 import * as schema from './schema.ts'
@@ -48,6 +50,8 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  RESTORED_BEHIND: 409,
+  LOG_CLOSED: 403,
   EVENT_REPLAYED: 409,
   KEY_UNKNOWN: 404,
   KEYS_MISSING: 404,
@@ -324,6 +328,11 @@ function routes(app: FastifyInstance, node: Node): void {
     if (!tile) throw Object.assign(new Error(`tile/${path} of this log is not here`), { code: 'NOT_FOUND' })
     return reply.type('application/octet-stream').send(tile)
   })
+  app.post('/v1/proofs', async request => {
+    const { records, show } = schema.proofsRequest.parse(request.body)
+    const proofs = await gatherProofs(node, records.map(parseCid), show.map(parseCid))
+    return { items: proofs.map((proof, i) => ({ record: records[i], proof: toBase64(proof) })) }
+  })
   app.get('/v1/mirrors', () => mirroring(node))
   app.post('/v1/mirrors', async request => {
     const { org } = await views.findPartner(schema.witnessRequest.parse(request.body).partner)
@@ -421,7 +430,17 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
   }))
-  return [...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+  return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+}
+
+/** Members of the committee hold heads that this store does not have: it only reads (RULES D1). */
+function behindOf(node: Node): schema.Status['problems'] {
+  const found = behind(key => node.store.get(key))
+  if (!found) return []
+  const who = found.orgs.map(org => node.views.partner(org)?.name ?? org).join(', ')
+  const size = node.driver.state.ledger.tail.range.size
+  const text = `${who} hold this log at ${found.size} entries, this store has ${size} or others: it was put back or copied, and signs nothing any more`
+  return [{ code: 'RESTORED_BEHIND', text, hint: 'stop this node and start the newer home' }]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

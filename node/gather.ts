@@ -6,7 +6,7 @@ import { text, utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { type CID, cidOf, parseCid } from '../crypto/cid.ts'
 import { parseNote } from '../crypto/note.ts'
-import { collectConsent, collectDelivery, recordsOf } from '../protocol/collect.ts'
+import { collectConsent, collectDelivery, collectProofs, recordsOf } from '../protocol/collect.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
 import { formatEvidence } from '../protocol/evidence.ts'
@@ -46,6 +46,14 @@ export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8
   return formatEvidence(
     collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given),
   )
+}
+
+/** Proofs of single records of the own log under one head, which is made and cosigned meanwhile: at most 2 s. */
+export async function gatherProofs(node: Node, records: CID[], shown: CID[]): Promise<Uint8Array[]> {
+  const end = performance.now() + WAIT_MS
+  while (!(await isSettled(node, records)) && performance.now() < end)
+    await new Promise(resolve => setTimeout(resolve, ASK_AGAIN_MS))
+  return collectProofs(node.reading(), node.driver.state.ledger, records, shown)
 }
 
 /** Heads that were waited for in vain: own and the other's size, by partner. While they stand, nobody waits again. */

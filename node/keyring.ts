@@ -63,7 +63,9 @@ export class Keyring {
       const drawn = await this.#draw(env, roles.length)
       const keys = Object.fromEntries(roles.map((role, i) => [role, { key: drawn[i]!, untilMs }]))
       const chain = ownChain(env)
-      await submit(makeDelegate(chain, privateKey(chain, 'admin', env), { keys, revoke, succeeds }, Date.now()))
+      await submit(
+        makeDelegate(chain, privateKey(chain, 'admin', env), { keys, revoke, succeeds }, Date.now()),
+      )
       await this.#settle(env)
     })
   }

@@ -6,9 +6,10 @@ import { readU64, u64 } from '../crypto/bytes.ts'
 import { KEY } from './layout.ts'
 import type { Write } from './output.ts'
 
-/** What is of one own log: its entries and hashes, its heads, and how far its witnesses are. */
+/** What is of one own log: its entries and hashes, its heads, how far its witnesses are, and its committee. */
 const OF_LOG = ['run/', 'runs/', 'log/', 'tile/', KEY.heads, 'witness/']
-const isOfLog = (key: string): boolean => OF_LOG.some(prefix => key.startsWith(prefix))
+const isOfLog = (key: string): boolean =>
+  key === KEY.seating || key === KEY.behind || OF_LOG.some(prefix => key.startsWith(prefix))
 
 type Get = (key: string) => Uint8Array | undefined
 

@@ -37,7 +37,8 @@ export async function revoke(cli: Cli, _options: object, keys: string[]): Promis
 }
 
 export async function succeed(cli: Cli): Promise<Answer> {
-  const asked = 'What is not final in the log loses its place and date; what is final stays. Close it and begin the next?'
+  const asked =
+    'What is not final in the log loses its place and date; what is final stays. Close it and begin the next?'
   if (!(await confirm(cli, asked)))
     throw new WaybillError('INTERRUPTED', 'the log goes on', { hint: 'waybill log succeed --yes' })
   await using waybill = await cli.connect()

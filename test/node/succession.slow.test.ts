@@ -38,13 +38,19 @@ test(
     const exchange = async (title: string) => {
       const path = join(folder.path, `${title}.csv`)
       writeFileSync(path, `${title}\n`)
-      const { asset } = await acme.client.packets.publish({ title, files: [{ path, name: title }] })
+      const published = await acme.client.packets.publish({ title, files: [{ path, name: title }] })
+      const { asset } = published
       const untilMs = Date.now() + 86_400_000
-      const { id } = await acme.client.offers.create({ asset, untilMs, approval: 'policy', allow: ['analyse'] })
+      const { id } = await acme.client.offers.create({
+        asset,
+        untilMs,
+        approval: 'policy',
+        allow: ['analyse'],
+      })
       await bolt.client.offers.list({ refresh: true })
-      const got = await bolt.client.get(id, { action: 'analyse', purpose: 'test' })
+      const { agreement } = await bolt.client.get(id, { action: 'analyse', purpose: 'test' })
       for (const party of [acme, bolt]) await eventually('final', () => isFinal(party))
-      return { agreement: got.agreement, packet: got.deliveries[0]!.packet }
+      return { agreement, packet: published.packets[0]!.id }
     }
     const evidenceOf = ({ agreement, packet }: Awaited<ReturnType<typeof exchange>>) =>
       bolt.client.agreements.evidence(agreement, packet)
@@ -66,11 +72,15 @@ test(
     for (const half of others.slice(0, 2)) {
       await using forger = await HostilePartner.under(keys.node, half)
       await forger.send(encodeMessage({ t: 'head/show', note }))
-      await eventually('it is heard', async () => forger.heard.some(({ t }) => t === 'gossip/fork') || undefined)
+      await eventually(
+        'it is heard',
+        async () => forger.heard.some(({ t }) => t === 'gossip/fork') || undefined,
+      )
     }
     const closedBy = async ({ client }: TestDaemon) =>
       (await client.forks()).find(({ org }) => org === acme.ready.id)
-    for (const daemon of daemons.slice(1)) await eventually(`${daemon.name} closes it`, () => closedBy(daemon))
+    for (const daemon of daemons.slice(1))
+      await eventually(`${daemon.name} closes it`, () => closedBy(daemon))
     await acme.up()
     const fork = await eventually('acme learns of it', () => closedBy(acme))
     const proof = readFork(new Uint8Array(Buffer.from(fork.proof, 'base64')))

@@ -131,7 +131,7 @@ test('it goes on after a restart, and can be succeeded again', () => {
     acme.restart()
     world.run(10_000)
     assert.is(acme.state.ledger.number, number)
-    assert.is(acme.state.ledger.tail.range.size, size)
+    assert.ok(acme.state.ledger.tail.range.size >= size)
     deliver(world, acme, bolt, { text: `number ${number}` })
     assert.equal(decodePartner(bolt.store.get(KEY.partner(acme.org))!).chain.logs.length, number + 1)
   }
