@@ -433,11 +433,15 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
-  const forked = node.views.forks().map(({ name, org, size }) => ({
-    code: 'LOG_FORKED',
-    text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
-    hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
-  }))
+  const forked = node.views.forks().flatMap(({ name, org, size, succeeded }) =>
+    succeeded
+      ? []
+      : {
+          code: 'LOG_FORKED',
+          text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
+          hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
+        },
+  )
   return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
 }
 

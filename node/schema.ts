@@ -81,8 +81,18 @@ export const listenAddress = z
   .max(256)
   .regex(/^([^\s:/]+|\[[0-9a-f:.]+\]):\d{1,5}$/, 'is no host:port')
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
-/** A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. */
-export const fork = z.object({ org: id, name, size: count, newerSize: count, proof: z.string() })
+/**
+ * A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. `succeeded` once its
+ * organisation goes on with another.
+ */
+export const fork = z.object({
+  org: id,
+  name,
+  size: count,
+  newerSize: count,
+  succeeded: z.boolean(),
+  proof: z.string(),
+})
 export type ForkView = z.infer<typeof fork>
 
 /** Where to witness logs of other kinds; nothing ends it. */

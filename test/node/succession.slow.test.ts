@@ -62,6 +62,13 @@ test(
     assert.is(await judge(file), 'verified')
 
     // Acme's keys in other hands: another branch for half of its partners, under its own node key, while it is away.
+    const { log } = await acme.client.status()
+    for (const daemon of daemons.slice(1))
+      await eventually(`${daemon.name} sees the newest head`, async () => {
+        for await (const { id, seenSize } of daemon.client.partners.list())
+          if (id === acme.ready.id) return seenSize === log.headSize || undefined
+        return undefined
+      })
     const { head } = await acme.client.log()
     const keys = await openKeystore(join(acme.home, 'keys'), undefined, { root: false })
     await acme.kill()
