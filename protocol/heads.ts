@@ -22,12 +22,11 @@ import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } 
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { firstState, type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
-import { firstState } from './state.ts'
 import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */

@@ -324,3 +324,22 @@ export function logWith<C extends { get: Get }>(
   const closed = Object.create(context, { get: { value: get } }) as C
   return { ledger: loadLedger(get), context: closed }
 }
+
+/** DAG-CBOR of a map of seven: the six fields of every entry, and control data. */
+const WITH_CONTROL = 0xa7
+/** In the bytes of an entry with control data: where its kind stands, which is one byte. */
+const KIND_AT = 39
+
+/** The first state entry behind an index, up to a size: a beat further at most, so that a search on foot is short. */
+export function firstState(
+  get: Get,
+  index: number,
+  size: number,
+): { index: number; entry: Uint8Array } | undefined {
+  let at = index + 1
+  for (const { entry } of readEntries(get, at, size)) {
+    if (entry[0] === WITH_CONTROL && entry[KIND_AT] === KIND.state) return { index: at, entry }
+    at++
+  }
+  return undefined
+}
