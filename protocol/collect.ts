@@ -22,6 +22,7 @@ import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { endsSoon, renewal } from './renewal.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -56,7 +57,7 @@ export function collectDelivery(
   if (given.salt) subject.parts.salt = given.salt
   const { provider, consumer } = subject
   const claim = { type: 'delivery', ...about, provider, consumer, asOf: given.asOfMs } as const
-  return { claim, ...gather(home, ledger, subject, given.theirs) }
+  return { claim, ...gather(home, ledger, subject, given) }
 }
 
 /**
@@ -79,7 +80,7 @@ export function collectConsent(
     asOf: given.asOfMs,
   } as const
   const history = given.history ? { history: given.history } : {}
-  return { claim, ...gather(home, ledger, subject, given.theirs), ...history }
+  return { claim, ...gather(home, ledger, subject, given), ...history }
 }
 
 /** Ids to name in the request for the other side's proofs (command `proofs`): whose entries `collect…` would use. */
@@ -137,12 +138,12 @@ function gather(
   home: Reading,
   ledger: Ledger,
   { provider, consumer, negotiation, parts, ids }: Subject,
-  theirs: ProofReply | undefined,
+  { theirs, asOfMs }: { theirs?: ProofReply; asOfMs: number },
 ): Omit<Evidence, 'claim'> {
   const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
   const other = own === 'provider' ? 'consumer' : 'provider'
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
-  const mine = proveOwn(home, ledger, ids)
+  const mine = proveOwn(home, ledger, ids, asOfMs)
   const all = { ...parts }
   put(all, `${own}Head`, mine?.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
@@ -170,11 +171,15 @@ function gather(
     events: [...events.values()],
     entries,
     staples: staplesOf(home, negotiation, ownId, otherId),
+    renewals: [
+      ...(mine?.renewal ? [{ org: ownId, ...mine.renewal }] : []),
+      ...(theirs?.renewal ? [{ org: otherId, ...theirs.renewal }] : []),
+    ],
   }
 }
 
 /** The own entries that commit to these records, under the head that is worth most. */
-function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
+function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids'], asOfMs: number) {
   const found = Object.values(ids).flatMap(record => {
     const index = indexOf(home.get, record)
     return index === undefined ? [] : [{ record, index }]
@@ -188,8 +193,16 @@ function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
     note: head.note,
     entries: under.map(each => proveRecord(each, head.size, ledger, home)),
     states: proveStates(indexes, head.size, ledger, home.get),
+    renewal: isEnding(head.note, home, asOfMs) ? renewal(head.size, ledger, home, asOfMs) : undefined,
   }
 }
+
+const isEnding = (note: Uint8Array, home: Reading, asOfMs: number): boolean =>
+  endsSoon(
+    note,
+    home.witnesses.flatMap(id => home.partner(id.toString())?.chain ?? []),
+    asOfMs,
+  )
 
 function entryPart(
   org: CID,

@@ -3,12 +3,13 @@
  * it states the claim and links to each part by name, and nothing else may be in the file (RULES G1).
  *
  *     root   { t: evidence/1, claim: { type, agreement, packet?, provider, consumer, asOf }, parts, witnesses, events,
- *              entries, staples, history? }
+ *              entries, staples, renewals, history? }
  *     parts  { provider, consumer, asset, offer, agreement, providerHead, consumerHead } and for a delivery
  *            { packet, root, received, release, opened, salt }
  *     event  an identity event of a party or a witness
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
  *     staple { org, note, entry, path }           a state entry under a head of its own, handed over at signing
+ *     renewal { org, note, path }                 a newer head of the same log, and its way there from the head shown
  */
 import * as CarBufferWriter from '@ipld/car/buffer-writer'
 import { equal, toHex } from '../crypto/bytes.ts'
@@ -60,6 +61,7 @@ export const DELIVERY_PARTS: readonly PartName[] = ['packet', 'root', 'received'
 
 /** One of each party. */
 const MAX_STAPLES = 2
+const MAX_RENEWALS = 2
 
 const claim = object({
   type: oneOf('delivery', 'consent'),
@@ -80,6 +82,7 @@ export const rootShape = object({
   events: list(link, MAX_EVIDENCE_EVENTS),
   entries: list(link, MAX_EVIDENCE_ENTRIES),
   staples: list(link, MAX_STAPLES),
+  renewals: list(link, MAX_RENEWALS),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
 })
@@ -91,6 +94,7 @@ interface EvidenceRoot {
   events: CID[]
   entries: CID[]
   staples: CID[]
+  renewals: CID[]
   history?: { state: string; at: number }[]
 }
 
@@ -112,6 +116,14 @@ export const staplePart = object({
 })
 export type StaplePart = Infer<typeof staplePart>
 
+/** A head of the log of `org` with cosignatures by keys that stand, and the consistency path to it from the head shown (RULES D6). */
+export const renewalPart = object({
+  org: link,
+  note: blob(MAX_NOTE_BYTES),
+  path: list(bytes(32), MAX_PATH),
+})
+export type RenewalPart = Infer<typeof renewalPart>
+
 /** What goes into an evidence file. Parts are the exact bytes that the log commits to. */
 export interface Evidence {
   claim: Claim
@@ -120,6 +132,7 @@ export interface Evidence {
   events: Uint8Array[]
   entries: EntryPart[]
   staples: StaplePart[]
+  renewals: RenewalPart[]
   history?: { state: string; at: number }[]
 }
 
@@ -147,6 +160,7 @@ export function formatEvidence(evidence: Evidence): Uint8Array {
     events: evidence.events.map(each => add(each, 'dag-cbor')),
     entries: evidence.entries.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
     staples: evidence.staples.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
+    renewals: evidence.renewals.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
     ...(evidence.history ? { history: evidence.history } : {}),
   }
   const rootBytes = encode(root as unknown as Value)
@@ -179,6 +193,7 @@ export interface ReadEvidence {
   events: Found[]
   entries: Listed<EntryPart>[]
   staples: Listed<StaplePart>[]
+  renewals: Listed<RenewalPart>[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
   stray: string[]
@@ -201,6 +216,9 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
   const events = value.events.map(cid => blocks.find(cid, 'dag-cbor'))
   const entries = value.entries.map(cid => readListed<EntryPart>(entryPart, blocks.find(cid, 'dag-cbor')))
   const staples = value.staples.map(cid => readListed<StaplePart>(staplePart, blocks.find(cid, 'dag-cbor')))
+  const renewals = value.renewals.map(cid =>
+    readListed<RenewalPart>(renewalPart, blocks.find(cid, 'dag-cbor')),
+  )
   return {
     claim: value.claim,
     part: name => parts.get(name)!,
@@ -209,6 +227,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     events,
     entries,
     staples,
+    renewals,
     history: value.history ?? [],
     stray: blocks.stray(),
   }
@@ -255,9 +274,15 @@ interface Section {
 
 const CID_BYTES = 36
 const CODE: Record<Codec, number> = { 'dag-cbor': 0x71, raw: 0x55 }
-/** A root, the parts, the witnesses, the events, the entries and the staples. */
+/** A root, the parts and what each list names. */
 const MAX_BLOCKS =
-  1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_EVENTS + MAX_EVIDENCE_ENTRIES + MAX_STAPLES
+  1 +
+  PARTS.length +
+  MAX_EVIDENCE_WITNESSES +
+  MAX_EVIDENCE_EVENTS +
+  MAX_EVIDENCE_ENTRIES +
+  MAX_STAPLES +
+  MAX_RENEWALS
 
 /**
  * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36

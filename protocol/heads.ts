@@ -26,6 +26,7 @@ import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
+import { renewal } from './renewal.ts'
 import { firstState } from './state.ts'
 import { readGrant } from './transfer.ts'
 
@@ -305,6 +306,7 @@ function proofs(
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
   const indexes = found.map(each => each.index)
+  const newer = message.head && renewal(message.head, ledger, context, context.now.wallMs)
   step.output.sends.push({
     to: from,
     message: {
@@ -316,6 +318,7 @@ function proofs(
       events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
+      ...(newer ? { renewal: newer } : {}),
     },
   })
   return step
@@ -377,13 +380,21 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, pending } = message
+  const { entries, states, witnesses, events, note, renewal, pending } = message
   const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,
     id: toHex(message.id),
-    reply: { entries, states, witnesses, events, pending, ...(note ? { note: text(note) } : {}) },
+    reply: {
+      entries,
+      states,
+      witnesses,
+      events,
+      pending,
+      ...(note ? { note: text(note) } : {}),
+      ...(renewal ? { renewal } : {}),
+    },
   })
   return step
 }
