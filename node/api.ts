@@ -8,6 +8,7 @@ import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { toBase64 } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { RefusedError } from '../protocol/command.ts'
@@ -21,9 +22,10 @@ import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
-import { gatherConsent, gatherDelivery, renewEvidence } from './gather.ts'
+import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
+import { renewEvidence } from './renew.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -327,6 +329,11 @@ function routes(app: FastifyInstance, node: Node): void {
     const tile = tileHere(node, org!, `tile/${path}`)
     if (!tile) throw Object.assign(new Error(`tile/${path} of this log is not here`), { code: 'NOT_FOUND' })
     return reply.type('application/octet-stream').send(tile)
+  })
+  app.post('/v1/proofs', async request => {
+    const { records, show } = schema.proofsRequest.parse(request.body)
+    const proofs = await gatherProofs(node, records.map(parseCid), show.map(parseCid))
+    return { items: proofs.map((proof, i) => ({ record: records[i], proof: toBase64(proof) })) }
   })
   app.get('/v1/mirrors', () => mirroring(node))
   app.post('/v1/mirrors', async request => {

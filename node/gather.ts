@@ -6,17 +6,14 @@ import { text, utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { type CID, cidOf, parseCid } from '../crypto/cid.ts'
 import { parseNote } from '../crypto/note.ts'
-import { collectConsent, collectDelivery, recordsOf } from '../protocol/collect.ts'
-import { ownChain } from '../protocol/context.ts'
+import { collectConsent, collectDelivery, collectProofs, recordsOf } from '../protocol/collect.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
-import { formatEvidence, readEvidence } from '../protocol/evidence.ts'
+import { formatEvidence } from '../protocol/evidence.ts'
 import { bestHead } from '../protocol/heads.ts'
-import { eventsOf } from '../protocol/identity-chain.ts'
 import { indexOf } from '../protocol/kept.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { HEAD_BEAT_MS } from '../protocol/limits.ts'
-import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed } from '../protocol/renewal.ts'
 import { committeeOf } from '../protocol/trust.ts'
 import type { Node } from './daemon.ts'
 
@@ -27,8 +24,6 @@ const ANSWER_MS = 1_000
 /** After a delivery, when the beat has brought heads that are cosigned: nobody waits, so none is asked for. */
 const FIRST_MS = HEAD_BEAT_MS * 1.5 + 500
 const AGAIN_MS = 5_000
-/** Keys last for years and are renewed a month before they end: every few hours is often. */
-const RENEW_EVERY_MS = 6 * 3_600_000
 
 /** The evidence file of one delivered packet. */
 export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID): Promise<Uint8Array> {
@@ -53,45 +48,12 @@ export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8
   )
 }
 
-/** What renewing a file came to: for each side whether a newer head is in it now. */
-export interface Renewed {
-  file: Uint8Array
-  sides: { org: string; renewed: boolean }[]
-}
-
-/** Evidence with newer heads of both logs, of whichever side is at hand (RULES D6). Throws EVIDENCE_MALFORMED. */
-export async function renewEvidence(node: Node, file: Uint8Array): Promise<Renewed> {
-  const read = readEvidence(file)
-  if (!('claim' in read)) throw new ProtocolError('EVIDENCE_MALFORMED', 'this is no evidence')
-  const given: Given[] = []
-  const sides: Renewed['sides'] = []
-  for (const side of ['provider', 'consumer'] as const) {
-    const org = read.claim[side]
-    const size = headSizeOf(read, side)
-    const found = size === undefined ? undefined : await renewalOf(node, org, size)
-    if (found) given.push(found)
-    sides.push({ org: org.toString(), renewed: found !== undefined })
-  }
-  return { file: formatEvidence(renewed(read, given)), sides }
-}
-
-/** A newer head of a log: of the own one at once, of a partner's while it is here. */
-async function renewalOf(node: Node, org: CID, size: number): Promise<Given | undefined> {
-  const home = node.reading()
-  if (org.equals(home.self.id)) {
-    const own = renewal(size, node.driver.state.ledger, home, Date.now())
-    const partners = home.witnesses.flatMap(id => home.partner(id.toString()) ?? [])
-    return (
-      own && {
-        org,
-        renewal: own,
-        witnesses: partners.map(each => each.identityBytes),
-        events: [ownChain(node.env), ...partners.map(each => each.chain)].flatMap(eventsOf),
-      }
-    )
-  }
-  const reply = home.partner(org.toString()) && (await proofsOf(node, org.toString(), [], size))
-  return reply?.renewal && { org, renewal: reply.renewal, witnesses: reply.witnesses, events: reply.events }
+/** Proofs of single records of the own log under one head, which is made and cosigned meanwhile: at most 2 s. */
+export async function gatherProofs(node: Node, records: CID[], shown: CID[]): Promise<Uint8Array[]> {
+  const end = performance.now() + WAIT_MS
+  while (!(await isSettled(node, records)) && performance.now() < end)
+    await new Promise(resolve => setTimeout(resolve, ASK_AGAIN_MS))
+  return collectProofs(node.reading(), node.driver.state.ledger, records, shown)
 }
 
 /** Heads that were waited for in vain: own and the other's size, by partner. While they stand, nobody waits again. */
@@ -155,7 +117,6 @@ export class Gatherer {
   /** Partners, by the machine of a delivery with them. */
   readonly #unproven = new Map<string, string>()
   #timer: NodeJS.Timeout | undefined
-  #renewing: NodeJS.Timeout | undefined
   #stopped = false
 
   constructor(node: Node) {
@@ -168,13 +129,11 @@ export class Gatherer {
       this.#unproven.set(key.slice(KEY.allUnproven.length), text(org))
     driver.on('event', event => this.#take(event))
     this.#later(FIRST_MS)
-    this.#renewLater()
   }
 
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
-    clearTimeout(this.#renewing)
   }
 
   #take(event: Event): void {
@@ -183,32 +142,6 @@ export class Gatherer {
     this.#unproven.set(machine, org)
     this.#node.store.commit([{ key: KEY.unproven(machine), value: utf8(org) }], () => {})
     this.#later(FIRST_MS)
-  }
-
-  #renewLater(): void {
-    this.#renewing = setTimeout(async () => {
-      await this.renew().catch(error =>
-        this.#node.log.warn({ error: String(error) }, 'proofs are not renewed'),
-      )
-      if (!this.#stopped) this.#renewLater()
-    }, RENEW_EVERY_MS)
-  }
-
-  /** Renews what partners have proven before the keys under it end: they may be gone by then (RULES D6). */
-  async renew(): Promise<void> {
-    for (const [key, value] of await this.#node.store.list(KEY.allProofs)) {
-      if (this.#stopped) return
-      const kept = decode(value, value.length) as unknown as ProofReply
-      const org = key.slice(KEY.allProofs.length).split('/')[0]!
-      const note = kept.renewal ? text(kept.renewal.note) : kept.note
-      if (!note || !endsSoon(utf8(note), chainsIn(kept.witnesses, kept.events), Date.now())) continue
-      const size = Number(kept.note!.split('\n')[1])
-      const reply = await proofsOf(this.#node, org, [], size)
-      if (!reply?.renewal) continue
-      const { renewal, witnesses, events } = reply
-      const newer = { ...kept, renewal, witnesses, events }
-      this.#node.store.commit([{ key, value: encode(newer as unknown as Value) }], () => {})
-    }
   }
 
   #later(ms: number): void {
@@ -267,7 +200,8 @@ function isCosigned({ note, witnesses }: { note?: string; witnesses: unknown[] }
   return parseNote(note).lines.length - 1 >= q
 }
 
-async function proofsOf(
+/** What a partner proves of these records, and of a newer head than the one of size `head`. */
+export async function proofsOf(
   node: Node,
   org: string,
   records: CID[],

@@ -177,6 +177,14 @@ export const logHeads = z.object({
   next: z.string().optional(),
 })
 export type LogHeads = z.infer<typeof logHeads>
+export const proofsRequest = z.strictObject({
+  records: z.array(id).min(1).max(16),
+  /** Those of them whose body and salt go into the proof. */
+  show: z.array(id).max(16).default([]),
+})
+/** A C2SP tlog-proof in base64 for each record, all under one head. */
+export const proofs = z.object({ items: z.array(z.object({ record: id, proof: z.string() })) })
+export type Proofs = z.infer<typeof proofs>
 export const forkRequest = z.strictObject({ proof: z.base64() })
 
 export const publishRequest = z.strictObject({

@@ -13,13 +13,14 @@ import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
 import type { EntryPart, Evidence, PartName, StaplePart } from './evidence.ts'
 import { bestHead, proveRecord, proveStates } from './heads.ts'
-import { eventsOf } from './identity-chain.ts'
+import { type Chain, eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import type { Ledger } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
+import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { endsSoon, renewal } from './renewal.ts'
@@ -92,6 +93,31 @@ export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }
   const { offer: _offer, packet: _packet, ...ofBoth } = ids
   // Offer and packet stand in the provider's log only.
   return Object.values(consumer.equals(home.self.id) ? ids : ofBoth)
+}
+
+/**
+ * Proofs of single records under one head, as far as it covers them; of those in `shown` with body and salt. Throws
+ * NOT_FOUND for a record that is not logged here, or whose body is not here to be shown.
+ */
+export function collectProofs(home: Reading, ledger: Ledger, records: CID[], shown: CID[]): Uint8Array[] {
+  const found = records.map(record => {
+    const index = indexOf(home.get, record)
+    if (index === undefined) throw new ProtocolError('NOT_FOUND', `no entry commits to ${record} here`)
+    return { record, index }
+  })
+  const head = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
+  if (!head) throw new ProtocolError('HEAD_BEHIND', 'no head covers these records yet')
+  const { chain } = home.self
+  const identified = (each: Chain) => ({ identity: each.genesis.bytes, events: eventsOf(each) })
+  const witnesses = home.witnesses.flatMap(id => home.partner(id.toString())?.chain ?? []).map(identified)
+  return found.map(({ record, index }) => {
+    const { entry, salt, path } = proveRecord({ record, index }, head.size, ledger, home)
+    const isShown = shown.some(each => each.equals(record))
+    const body = isShown ? keptRecord(home, record) : undefined
+    if (isShown && !body) throw new ProtocolError('NOT_FOUND', `the body of ${record} is not here any more`)
+    const about = { owner: identified(chain), witnesses, entry, ...(body ? { body, salt } : {}) }
+    return formatProof({ extra: makeExtra(about), index, path, note: head.note })
+  })
 }
 
 function consentOf(home: Reading, agreementId: CID): Subject {

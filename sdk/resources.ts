@@ -15,6 +15,7 @@ import type {
   OfferRequest,
   offers,
   Partner,
+  Proofs,
   Published,
   PublishRequest,
   Request,
@@ -98,6 +99,9 @@ export const logs = (http: Http) => ({
   /** Heads of a log, by its organisation, and the identities to check them with. */
   heads: (org: string, { after, ...options }: CallOptions & { after?: string | undefined } = {}) =>
     http.get<LogHeads>(at('logs', org, 'heads'), { ...options, query: { after } }),
+  /** Proofs of records in the own log (C2SP tlog-proof, base64), under one head; `show` are those whose body goes in. */
+  prove: (records: string[], show: string[] = [], options?: CallOptions) =>
+    http.post<Proofs>(at('proofs'), { records, show }, options),
   /** A tile or bundle by its path in C2SP tlog-tiles. */
   tile: (org: string, path: string, options?: CallOptions) =>
     http.bytes(`${at('logs', org)}/${path}`, options),

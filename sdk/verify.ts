@@ -6,11 +6,13 @@ import { CryptoError } from '../crypto/error.ts'
 import { plainDigest } from '../protocol/content.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
+import { type ProofReport, verifyProof as verifyEntry } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
 import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
+export type { ProofReport } from '../protocol/proof.ts'
 export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
 
 export interface VerifyOptions {
@@ -42,6 +44,19 @@ export async function verify(
     ...(content ? { content } : {}),
   })
   return options.content ? withContent(report) : report
+}
+
+/** Verifies a proof of one entry (C2SP tlog-proof with what `waybill prove` adds) against a trust file. */
+export function verifyProof(
+  proof: Uint8Array,
+  trust: unknown,
+  asOf: Date | number = Date.now(),
+): ProofReport {
+  return verifyEntry(
+    proof,
+    sayingCode(() => readTrust(trust)),
+    Number(asOf),
+  )
 }
 
 /**

@@ -284,6 +284,17 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('--check <file>', 'say what a proof proves; needs no node')
     .action(run(async () => (await import('./forks.ts')).forks))
   program
+    .command('prove')
+    .argument('[record...]', 'ids of records in your log')
+    .helpGroup(group)
+    .description('write a proof that your log holds a record (C2SP tlog-proof), or check one')
+    .option('-o, --output <path>', 'a .tlog-proof file, or a directory')
+    .option('--show <record...>', 'those whose body is shown; of the others the proof has the commitment')
+    .option('-f, --force', 'overwrite files that exist')
+    .option('--check <file>', 'say what a proof proves; needs no node')
+    .option('--trust <file>', 'whom to believe; without it, the trust file of the home')
+    .action(run(async () => (await import('./prove.ts')).prove))
+  program
     .command('audit')
     .argument('[log]', 'id or name of a partner; without it your own log')
     .helpGroup(group)

@@ -83,7 +83,7 @@ function lineOf(cli: Cli, { file, verdict, steps }: Report & { file: string }): 
 }
 
 /** The file that --trust names, else the one that the home's daemon keeps up to date. */
-async function readTrustFile(cli: Cli, named: string | undefined): Promise<unknown> {
+export async function readTrustFile(cli: Cli, named: string | undefined): Promise<unknown> {
   const path = named ?? homePaths(cli.home).trust
   let text: string
   try {

@@ -1,5 +1,5 @@
 /** A log that is mirrored by a partner and read over HTTP, and its audit from each, over real processes. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { tilePath } from '../../protocol/tiles.ts'
@@ -62,6 +62,37 @@ test('a mirror holds what its owner has; every audit says so, and finds what was
   if (size < 256) assert.is(none!.status, 404, 'nothing past the checkpoint')
   const bytes = Buffer.from(await tile!.arrayBuffer())
   assert.not.ok(bytes.includes('secret title'))
+  // Two entries proven under one head, one of them with its body; a stranger checks them with a trust file alone.
+  const logged = (await acme.client.log()).entries.flatMap(({ record }) => (record ? [record.id] : []))
+  const [first, second] = logged.slice(-2) as [string, string]
+  const proofs = join(folder.path, 'proofs')
+  const made = document(
+    await run(['--home', acme.home, '--json', 'prove', first, second, '--show', second, '-o', proofs]),
+    'waybill.proofs/1',
+  )
+  assert.equal(
+    (made.files as { shown: boolean }[]).map(({ shown }) => shown),
+    [false, true],
+  )
+  for (const record of [first, second]) {
+    const file = join(proofs, `${record}.tlog-proof`)
+    const checked = await run([
+      '--home',
+      folder.path,
+      '--json',
+      'prove',
+      '--check',
+      file,
+      '--trust',
+      join(bolt.home, 'trust.json'),
+    ])
+    const report = document(checked, 'waybill.proof/1')
+    assert.equal([checked.code, report.verdict], [0, 'verified'])
+    assert.is((report.record as { id: string } | undefined)?.id, record === second ? second : undefined)
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^index /m, 'index 1'))
+    assert.is((await run(['prove', '--check', file, '--trust', join(bolt.home, 'trust.json')])).code, 6)
+  }
+
   await run(['--home', acme.home, 'mirror', 'open', '--off'])
   assert.is((await fetch(`${url}/${hash}/checkpoint`)).status, 404)
 }, 90_000)
