@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { toBase64 } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { behind } from '../protocol/behind.ts'
 import { RefusedError } from '../protocol/command.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import { ownChain, privateKey } from '../protocol/context.ts'
@@ -50,6 +51,8 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  RESTORED_BEHIND: 409,
+  LOG_CLOSED: 403,
   EVENT_REPLAYED: 409,
   KEY_UNKNOWN: 404,
   KEYS_MISSING: 404,
@@ -432,7 +435,17 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: 'waybill forks',
   }))
-  return [...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+  return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+}
+
+/** Members of the committee hold heads that this store does not have: it only reads (RULES D1). */
+function behindOf(node: Node): schema.Status['problems'] {
+  const found = behind(key => node.store.get(key))
+  if (!found) return []
+  const who = found.orgs.map(org => node.views.partner(org)?.name ?? org).join(', ')
+  const size = node.driver.state.ledger.tail.range.size
+  const text = `${who} hold this log at ${found.size} entries, this store has ${size} or others: it was put back or copied, and signs nothing any more`
+  return [{ code: 'RESTORED_BEHIND', text, hint: 'stop this node and start the newer home' }]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

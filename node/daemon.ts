@@ -192,6 +192,7 @@ export class Node {
     this.#config = config
     this.openSecret = (handle, sealed) => openSecret(homeKey, handle, sealed)
     env.witnesses = () => this.#config.witnesses.map(parseCid)
+    env.sits = () => this.#config.seats === 'auto'
     env.mirrors = () => this.#config.mirrors.map(parseCid)
     env.addresses = () => this.network?.addresses() ?? []
     this.driver = new Driver({
@@ -248,6 +249,7 @@ export class Node {
       },
       witnesses: () => [],
       addresses: () => [],
+      sits: () => true,
       mirrors: () => [],
       pad: config.pad,
     }

@@ -84,6 +84,10 @@ export type Command =
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
   /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
   | { type: 'accept'; origin: string; key: string }
+  /** Asks these partners to sit in the committee of the own log; `rule` where it is not the usual one for so many. */
+  | { type: 'committee'; seats: CID[]; rule?: { f: number; q: number } }
+  /** Takes the seat that a partner offers, where a person decides. */
+  | { type: 'seat'; org: string }
   /** A proof that the operator found, of a log of a partner or the own one. */
   | { type: 'fork'; proof: Uint8Array }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
@@ -116,7 +120,7 @@ interface Done extends Step<never> {
 }
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
-export function command(input: Command, context: Context): Done {
+export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>, context: Context): Done {
   switch (input.type) {
     case 'init':
       return init(context)

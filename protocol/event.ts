@@ -20,6 +20,12 @@ export type Event =
   /** `timeS` is the witness's clock, in Unix seconds. */
   | { type: 'cosigned'; org: string; size: number; timeS: number }
   | { type: 'seen'; org: string; size: number }
+  /** A committee of the own log came into force. */
+  | { type: 'committee'; number: number }
+  /** A partner asks for a seat, and a person decides. */
+  | { type: 'seat'; org: string }
+  /** Members hold heads that the own log does not have: the node only reads from here on. */
+  | { type: 'behind'; size: number }
   /** All entries of a partner's log up to this size are here. */
   | { type: 'mirrored'; org: string; size: number }
   /** A log is proven to have two histories: it is closed from here on. */

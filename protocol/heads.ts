@@ -16,6 +16,7 @@ import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
+import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
@@ -50,6 +51,15 @@ export function newestHead(
   return note && { size: readU64(size)!, note }
 }
 
+/** The newest head that anybody may see: with a committee one that is final (RULES D1); members get the others to cosign. */
+export function publicHead(
+  get: (key: string) => Uint8Array | undefined,
+): { size: number; note: Uint8Array } | undefined {
+  const size = get(KEY.publicHead)
+  const note = size && get(KEY.head(readU64(size)!))
+  return note ? { size: readU64(size)!, note } : newestHead(get)
+}
+
 /**
  * The head to prove entries below `size` under: the one with most cosignatures of the own witnesses, the newest of those.
  * The newest of all is rarely cosigned yet in a busy log. `undefined` when no signed head covers the entries.
@@ -60,12 +70,13 @@ export function bestHead(
 ): { size: number; note: Uint8Array } | undefined {
   const newest = newestHead(context.get)
   if (!newest || newest.size < size) return undefined
-  const chains = context.witnesses.flatMap(id => context.partner(id.toString())?.chain ?? [])
+  const orgs = cosigners(context)
+  const chains = orgs.flatMap(org => context.partner(org)?.chain ?? [])
   const names = new Set(chains.flatMap(cosignerNames))
   const worth = (note: Uint8Array) => parseNote(text(note)).lines.filter(line => names.has(line.name)).length
   let best = { ...newest, worth: worth(newest.note) }
-  for (const id of context.witnesses) {
-    const stored = context.get(KEY.witness(id.toString()))
+  for (const org of orgs) {
+    const stored = context.get(KEY.witness(org))
     const cosigned = stored ? decodeState<{ size: number }>(stored).size : 0
     const note = cosigned >= size ? context.get(KEY.head(cosigned)) : undefined
     if (!note) continue
@@ -78,7 +89,7 @@ export function bestHead(
 // Showing it, and checking a partner's.
 
 export function show(context: Context): Message[] {
-  const head = newestHead(context.get)
+  const head = publicHead(context.get)
   return head ? [{ t: 'head/show', note: resigned(head.note, context) }] : []
 }
 
@@ -142,7 +153,7 @@ function askProof(org: string, seen: Watch, size: number): Step<Watch> {
 }
 
 function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, context: Context): Step<Watch> {
-  const head = newestHead(context.get)
+  const head = publicHead(context.get)
   if (!head || message.size > head.size || message.size === 0)
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
   const step = stay<Watch>()
@@ -293,7 +304,7 @@ function proofs(
   ledger: Ledger,
   context: Context,
 ): Step<Watch> {
-  const signedSize = newestHead(context.get)?.size ?? 0
+  const signedSize = publicHead(context.get)?.size ?? 0
   const found: { record: CID; index: number }[] = []
   let pending = false
   for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
@@ -301,7 +312,8 @@ function proofs(
     if (index !== undefined && index < signedSize) found.push({ record, index })
     else pending = true
   }
-  const head = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const head = best && best.size <= signedSize ? best : publicHead(context.get)
   const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])

@@ -111,10 +111,22 @@ export const MESSAGES = {
   // Gossip: a head of another log that both may know, and the proof that one was forked.
   'gossip/head': object({ t: tag, note }),
   'gossip/fork': object({ t: tag, proof: blob(MAX_FORK_BYTES) }),
+  // A committee: every seat signs the record that names it.
+  'committee/ask': object({
+    t: tag,
+    committee: record,
+    identities: list(object({ identity: record, events }), MAX_WITNESSES),
+  }),
+  'committee/signed': object({ t: tag, committee: record }),
+  'committee/refused': object({ t: tag, committee: link, refusal }),
+  // Promises: members hold an extension before the log signs it.
+  'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
+  'promise/given': object({ t: tag, size: uint, root: bytes(32) }),
+  'promise/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
   // Witnessing: a partner cosigns a proven extension.
   'witness/add': object({ t: tag, old: uint, note, path }),
   'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
-  'witness/refused': object({ t: tag, size: uint, status: uint, text: sentence }),
+  'witness/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
   // Mirroring: a partner keeps the entries, and gives them back.
   'mirror/head': object({ t: tag, note }),
   'mirror/ask': object({ t: tag, log: link, from: uint }),

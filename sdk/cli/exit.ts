@@ -80,6 +80,8 @@ const CODES = {
   STORE_INCONSISTENT: badStore,
   WRONG_HOST: [notRunning, 'waybill status'],
   // Of the protocol.
+  LOG_CLOSED: [denied, 'waybill forks'],
+  RESTORED_BEHIND: [damaged, 'waybill status; stop this node and start the newer home'],
   FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
   QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],

@@ -11,6 +11,7 @@ import { rootOf } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer, Command } from '../../protocol/command.ts'
+import type { Seating } from '../../protocol/committee.ts'
 import * as delivery from '../../protocol/delivery.ts'
 import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
@@ -330,6 +331,7 @@ export function checkMachines(member: Member): void {
     [KEY.negotiations, stored => negotiation.isOver(decodeState(stored))],
     [KEY.transfers, stored => transfer.isOver(decodeState(stored))],
     [KEY.deliveries, stored => delivery.isOver(decodeState(stored))],
+    [KEY.seating, stored => decodeState<Seating>(stored).asked === undefined],
     ['witness/', stored => decodeState<Submission>(stored).sentSize === undefined],
   ]
   const open: string[] = []

@@ -86,6 +86,7 @@ export class Member {
       mirrors: () => this.mirrors,
       pad: world.pad,
       addresses: () => [`/ip4/127.0.0.1/tcp/1/p2p/${name}`],
+      sits: () => this.sits,
     }
     this.state = open(this.env)
   }
@@ -129,6 +130,7 @@ export class Member {
   }
 
   witnesses: CID[] = []
+  sits = true
   mirrors: CID[] = []
   get org(): string {
     return this.env.self.org
