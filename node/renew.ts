@@ -2,6 +2,7 @@
 import { utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
+import { cosigners } from '../protocol/committee.ts'
 import { ownChain } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
@@ -44,7 +45,7 @@ async function renewalOf(node: Node, org: CID, size: number): Promise<Given | un
   const home = node.reading()
   if (org.equals(home.self.id)) {
     const own = renewal(size, node.driver.state.ledger, home, Date.now())
-    const partners = home.witnesses.flatMap(id => home.partner(id.toString()) ?? [])
+    const partners = cosigners(home).flatMap(org => home.partner(org) ?? [])
     return (
       own && {
         org,

@@ -23,7 +23,7 @@ import type { Negotiation } from './negotiation.ts'
 import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
-import { endsSoon, renewal } from './renewal.ts'
+import { cosignersOf, endsSoon, renewal } from './renewal.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -219,16 +219,11 @@ function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids'], asOfMs: nu
     note: head.note,
     entries: under.map(each => proveRecord(each, head.size, ledger, home)),
     states: proveStates(indexes, head.size, ledger, home.get),
-    renewal: isEnding(head.note, home, asOfMs) ? renewal(head.size, ledger, home, asOfMs) : undefined,
+    renewal: endsSoon(head.note, cosignersOf(home), asOfMs)
+      ? renewal(head.size, ledger, home, asOfMs)
+      : undefined,
   }
 }
-
-const isEnding = (note: Uint8Array, home: Reading, asOfMs: number): boolean =>
-  endsSoon(
-    note,
-    home.witnesses.flatMap(id => home.partner(id.toString())?.chain ?? []),
-    asOfMs,
-  )
 
 function entryPart(
   org: CID,

@@ -8,6 +8,7 @@ import { asCid, type CID } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
+import { cosigners } from './committee.ts'
 import { ProtocolError } from './error.ts'
 import { type Evidence, type Found, PARTS, type ReadEvidence, type RenewalPart } from './evidence.ts'
 import { cosignerName, identityGenesis } from './identity.ts'
@@ -32,8 +33,9 @@ function standing(chains: Chain[], nowMs: number): Set<string> {
   return new Set(names)
 }
 
-const chainsOf = (home: Home): Chain[] =>
-  home.witnesses.flatMap(id => home.partner(id.toString())?.chain ?? [])
+/** Identities of those who cosign the own heads. */
+export const cosignersOf = (home: Home): Chain[] =>
+  cosigners(home).flatMap(org => home.partner(org)?.chain ?? [])
 
 /** Whether a cosignature under a head is by a key of these organisations that has ended, or soon will. */
 export function endsSoon(note: Uint8Array, chains: Chain[], nowMs: number): boolean {
@@ -48,16 +50,16 @@ export function endsSoon(note: Uint8Array, chains: Chain[], nowMs: number): bool
 
 /** The head of the own log from `size` on that has most cosignatures by keys that stand, and the way there. */
 export function renewal(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal | undefined {
-  const stored = home.get(KEY.newestHead)
+  const stored = home.get(KEY.publicHead) ?? home.get(KEY.newestHead)
   const newest = stored ? readU64(stored)! : 0
   if (size === 0 || size > newest) return undefined
-  const names = standing(chainsOf(home), nowMs)
-  const cosigned = home.witnesses.flatMap(id => {
-    const stored = home.get(KEY.witness(id.toString()))
+  const names = standing(cosignersOf(home), nowMs)
+  const cosigned = cosigners(home).flatMap(org => {
+    const stored = home.get(KEY.witness(org))
     return stored ? decodeState<{ size: number }>(stored).size : []
   })
   const heads = [...new Set([newest, ...cosigned])]
-    .filter(each => each >= size)
+    .filter(each => each >= size && each <= newest)
     .flatMap(each => {
       const note = home.get(KEY.head(each))
       return note ? [{ size: each, note, worth: worthOf(parseNote(text(note)), names) }] : []

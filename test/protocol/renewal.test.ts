@@ -11,6 +11,8 @@ import {
   readEvidence,
   renewalPart,
 } from '../../protocol/evidence.ts'
+import { newestHead } from '../../protocol/heads.ts'
+import { cosignerName } from '../../protocol/identity.ts'
 import { eventsOf } from '../../protocol/identity-chain.ts'
 import { RENEW_BEFORE_MS } from '../../protocol/limits.ts'
 import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed } from '../../protocol/renewal.ts'
@@ -84,6 +86,20 @@ test('a key that was replaced counts again under a newer head, with the date tha
     const before = detailOf(check(told.bytes, told), `${side} position`)
     assert.is(detailOf(report, `${side} position`), before, 'the same words, and the same clock')
   }
+})
+
+test('a witness with another key cosigns what it has cosigned: a log that rests has a head to renew by', () => {
+  const told = story()
+  const [cole] = told.witnesses as [Member]
+  const size = newestHead(told.acme.env.get)!.size
+  cole.delegate(['witness'])
+  told.world.run(10_000)
+  const head = newestHead(told.acme.env.get)!
+  assert.is(head.size, size)
+  const names = parseNote(text(head.note)).lines.map(({ name }) => name)
+  assert.ok(names.includes(cosignerName(cole.org, 1)), names.join())
+  const report = check(formatEvidence(renewedFile(told)), told, { asOfMs: told.world.wallMs })
+  assert.is(report.verdict, 'verified')
 })
 
 test('a key that expired counts as it did; a renewal in time is as good as one afterwards', () => {
