@@ -11,9 +11,8 @@
  *     staple { org, note, entry, path }           a state entry under a head of its own, handed over at signing
  *     renewal { org, note, path }                 a newer head of the same log, and its way there from the head shown
  */
-import * as CarBufferWriter from '@ipld/car/buffer-writer'
 import { equal, toHex } from '../crypto/bytes.ts'
-import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { decode, encode } from '../crypto/cbor.ts'
 import { type CID, type Codec, cidFromBytes, cidOf } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
@@ -81,18 +80,21 @@ export const rootShape = object({
   witnesses: list(link, MAX_EVIDENCE_WITNESSES),
   events: list(link, MAX_EVIDENCE_EVENTS),
   entries: list(link, MAX_EVIDENCE_ENTRIES),
+  /** The words by which records were redacted, where parts or salts are missing for it. */
+  redactions: optional(list(link, MAX_EVIDENCE_ENTRIES)),
   staples: list(link, MAX_STAPLES),
   renewals: list(link, MAX_RENEWALS),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
 })
-interface EvidenceRoot {
+export interface EvidenceRoot {
   t: string
   claim: Claim
   parts: Partial<Record<PartName, CID>>
   witnesses: CID[]
   events: CID[]
   entries: CID[]
+  redactions?: CID[]
   staples: CID[]
   renewals: CID[]
   history?: { state: string; at: number }[]
@@ -101,9 +103,12 @@ interface EvidenceRoot {
 export const entryPart = object({
   org: link,
   /** Name of the part that the entry commits to; a state entry commits to none. */
-  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'state'),
+  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'state', 'redaction'),
+  /** Id of the redaction that it commits to. */
+  redaction: optional(link),
   entry: blob(MAX_ENTRY_BYTES),
-  salt: bytes(32),
+  /** It went with the record, where that was redacted. */
+  salt: optional(bytes(32)),
   path: list(bytes(32), MAX_PATH),
 })
 export type EntryPart = Infer<typeof entryPart>
@@ -131,6 +136,7 @@ export interface Evidence {
   witnesses: Uint8Array[]
   events: Uint8Array[]
   entries: EntryPart[]
+  redactions?: Uint8Array[]
   staples: StaplePart[]
   renewals: RenewalPart[]
   history?: { state: string; at: number }[]
@@ -138,45 +144,10 @@ export interface Evidence {
 
 /** Parts that are not DAG-CBOR: a salt and the text of a head. */
 const RAW: PartName[] = ['salt', 'providerHead', 'consumerHead']
-const codecOf = (name: PartName): Codec => (RAW.includes(name) ? 'raw' : 'dag-cbor')
+export const codecOf = (name: PartName): Codec => (RAW.includes(name) ? 'raw' : 'dag-cbor')
 
 /** CARv1, section "Header": DAG-CBOR of one root. */
 const headerOf = (root: CID): Uint8Array => encode({ roots: [root], version: 1 })
-
-/** The file's bytes: root block first, then the parts in the order of the table. */
-export function formatEvidence(evidence: Evidence): Uint8Array {
-  const blocks: { cid: CID; bytes: Uint8Array }[] = []
-  const add = (blockBytes: Uint8Array, codec: Codec): CID => {
-    const cid = cidOf(blockBytes, codec)
-    if (!blocks.some(block => block.cid.equals(cid))) blocks.push({ cid, bytes: blockBytes })
-    return cid
-  }
-  const named = PARTS.flatMap(name => (evidence.parts[name] ? [[name, evidence.parts[name]] as const] : []))
-  const root: EvidenceRoot = {
-    t: 'evidence/1',
-    claim: evidence.claim,
-    parts: Object.fromEntries(named.map(([name, part]) => [name, add(part, codecOf(name))])),
-    witnesses: evidence.witnesses.map(each => add(each, 'dag-cbor')),
-    events: evidence.events.map(each => add(each, 'dag-cbor')),
-    entries: evidence.entries.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
-    staples: evidence.staples.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
-    renewals: evidence.renewals.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
-    ...(evidence.history ? { history: evidence.history } : {}),
-  }
-  const rootBytes = encode(root as unknown as Value)
-  return writeCar([{ cid: cidOf(rootBytes, 'dag-cbor'), bytes: rootBytes }, ...blocks])
-}
-
-function writeCar(blocks: { cid: CID; bytes: Uint8Array }[]): Uint8Array {
-  const roots = [blocks[0]!.cid]
-  const size = blocks.reduce(
-    (sum, block) => sum + CarBufferWriter.blockLength(block),
-    CarBufferWriter.headerLength({ roots }),
-  )
-  const writer = CarBufferWriter.createWriter(new ArrayBuffer(size), { roots })
-  for (const block of blocks) writer.write(block)
-  return writer.close()
-}
 
 /** A part as found: its bytes, or that it is not there, or that what is there is not it. */
 export type Found = { is: 'here'; bytes: Uint8Array } | { is: 'missing' } | { is: 'broken'; reason: string }
@@ -194,6 +165,7 @@ export interface ReadEvidence {
   entries: Listed<EntryPart>[]
   staples: Listed<StaplePart>[]
   renewals: Listed<RenewalPart>[]
+  redactions: Found[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
   stray: string[]
@@ -226,6 +198,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     witnesses,
     events,
     entries,
+    redactions: (value.redactions ?? []).map(cid => blocks.find(cid, 'dag-cbor')),
     staples,
     renewals,
     history: value.history ?? [],
@@ -280,7 +253,7 @@ const MAX_BLOCKS =
   PARTS.length +
   MAX_EVIDENCE_WITNESSES +
   MAX_EVIDENCE_EVENTS +
-  MAX_EVIDENCE_ENTRIES +
+  2 * MAX_EVIDENCE_ENTRIES +
   MAX_STAPLES +
   MAX_RENEWALS
 

@@ -15,12 +15,12 @@ import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
-import { decodeSigned } from '../crypto/statement.ts'
+import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
-import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
+import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
@@ -307,7 +307,10 @@ function proofs(
   const signedSize = publicHead(context.get)?.size ?? 0
   const found: { record: CID; index: number }[] = []
   let pending = false
-  for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
+  const asked = message.records.filter(each => concerns(from, each, message.records, context))
+  // Where a record was redacted, the word for it is proven beside it.
+  const words = asked.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
+  for (const record of [...asked, ...words]) {
     const index = indexOf(context.get, record)
     if (index !== undefined && index < signedSize) found.push({ record, index })
     else pending = true
@@ -331,6 +334,7 @@ function proofs(
       pending,
       ...(head ? { note: head.note } : {}),
       ...(newer ? { renewal: newer } : {}),
+      ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
     },
   })
   return step
@@ -369,21 +373,22 @@ export function proveRecord(
   size: number,
   ledger: Ledger,
   { get, slots }: Kept,
-): { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] } {
+): ProofReply['entries'][number] {
   const { slot, entry } = readEntryAt(get, index)!
-  return { record, entry, salt: slots.salt(slot)!, path: provePresence(ledger, get, index, size) }
+  const salt = redactedOf(get, record) ? undefined : slots.salt(slot)
+  return { record, entry, ...(salt ? { salt } : {}), path: provePresence(ledger, get, index, size) }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
+  const gone = redactedOf(context.get, id)
   const stored = keptRecord(context, id)
-  if (!stored) return false
-  const { p } = decodeSigned(stored)
-  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(
-    role => asCid(p[role])?.toString() === from,
-  )
-  if (party) return true
-  const asset = asCid(p.asset)
+  if (!gone && !stored) return false
+  const p: Partial<Payload> = stored ? decodeSigned(stored).p : {}
+  const parties =
+    gone?.parties ?? ['assigner', 'assignee', 'consumer', 'provider'].map(role => asCid(p[role]))
+  if (parties.some(each => each?.toString() === from)) return true
+  const asset = gone ? gone.asset : asCid(p.asset)
   return (
     asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
   )
@@ -392,7 +397,7 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, renewal, pending } = message
+  const { entries, states, witnesses, events, note, renewal, pending, redactions } = message
   const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
@@ -406,6 +411,7 @@ function reply(from: string, message: MessageOf<'proof/reply'>, context: Context
       pending,
       ...(note ? { note: text(note) } : {}),
       ...(renewal ? { renewal } : {}),
+      ...(redactions ? { redactions } : {}),
     },
   })
   return step

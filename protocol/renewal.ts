@@ -117,6 +117,7 @@ export function renewed(read: ReadEvidence, given: Given[]): Evidence {
     witnesses: witnesses.filter(each => !parties.includes(hash(each))),
     events: distinct([...read.events.map(bytesOf), ...given.flatMap(each => each.events)]),
     entries: listed(read.entries),
+    ...(read.redactions.length > 0 ? { redactions: read.redactions.map(bytesOf) } : {}),
     staples: listed(read.staples),
     renewals: [...kept, ...given.map(({ org, renewal }) => ({ org, ...renewal }))],
     ...(read.history.length > 0 ? { history: read.history } : {}),

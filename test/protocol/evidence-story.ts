@@ -8,7 +8,8 @@ import { collectConsent, collectDelivery, recordsOf } from '../../protocol/colle
 import type { Answer } from '../../protocol/command.ts'
 import { plainDigest } from '../../protocol/content.ts'
 import type { ProofReply } from '../../protocol/event.ts'
-import { type Evidence, formatEvidence } from '../../protocol/evidence.ts'
+import type { Evidence } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Negotiation } from '../../protocol/negotiation.ts'
@@ -158,8 +159,9 @@ export function collect(
   const context = contextOf(own)
   const theirs = ask(own, other, recordsOf(context, about))
   const root = decodeState<{ root: CID }>(own.store.get(KEY.delivery(about.agreement, about.packet))!).root
-  const salt = own.secrets.get(HANDLE.content(root))!.slice(32)
-  return collectDelivery(context, own.state.ledger, about, { theirs, salt, asOfMs })
+  const secret = own.secrets.get(HANDLE.content(root)) // it goes with a packet that is redacted
+  const given = { theirs, asOfMs, ...(secret ? { salt: secret.slice(32) } : {}) }
+  return collectDelivery(context, own.state.ledger, about, given)
 }
 
 export function consentOf(own: Member, other: Member, agreement: CID, asOfMs: number): Evidence {

@@ -4,13 +4,8 @@ import { text, utf8 } from '../../crypto/bytes.ts'
 import { asCid, cidOf } from '../../crypto/cid.ts'
 import { formatNote, parseNote } from '../../crypto/note.ts'
 import type { Answer } from '../../protocol/command.ts'
-import {
-  type Evidence,
-  formatEvidence,
-  type ReadEvidence,
-  readEvidence,
-  renewalPart,
-} from '../../protocol/evidence.ts'
+import { type Evidence, type ReadEvidence, readEvidence, renewalPart } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { eventsOf } from '../../protocol/identity-chain.ts'
