@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { toBase64 } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { behind } from '../protocol/behind.ts'
 import { RefusedError } from '../protocol/command.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import { ownChain, privateKey } from '../protocol/context.ts'
@@ -25,6 +26,7 @@ import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
+import { recordView, redact } from './redact.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -49,6 +51,10 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  IN_FORCE: 409,
+  NOT_REDACTABLE: 409,
+  RESTORED_BEHIND: 409,
+  LOG_CLOSED: 403,
   EVENT_REPLAYED: 409,
   KEY_UNKNOWN: 404,
   KEYS_MISSING: 404,
@@ -259,6 +265,11 @@ function routes(app: FastifyInstance, node: Node): void {
       return views.requestView(machine)
     })
 
+  app.get('/v1/records/:id', request => recordView(node, params(request).id!))
+  app.post('/v1/records/:id/redact', request =>
+    redact(node, params(request).id!, schema.redactRequest.parse(request.body).reason),
+  )
+
   app.post('/v1/transfers', async request => {
     const { org, stored } = await views.grant(schema.transferRequest.parse(request.body).agreement)
     const { machine } = (await driver.submit({ type: 'transfer', org, agreement: stored.id })) as {
@@ -426,7 +437,17 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
     hint: 'waybill forks',
   }))
-  return [...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+  return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
+}
+
+/** Members of the committee hold heads that this store does not have: it only reads (RULES D1). */
+function behindOf(node: Node): schema.Status['problems'] {
+  const found = behind(key => node.store.get(key))
+  if (!found) return []
+  const who = found.orgs.map(org => node.views.partner(org)?.name ?? org).join(', ')
+  const size = node.driver.state.ledger.tail.range.size
+  const text = `${who} hold this log at ${found.size} entries, this store has ${size} or others: it was put back or copied, and signs nothing any more`
+  return [{ code: 'RESTORED_BEHIND', text, hint: 'stop this node and start the newer home' }]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

@@ -16,6 +16,8 @@ const schema = z.strictObject({
   apiPort: z.number().int().min(0).max(65_535).optional(),
   /** Ids of the partners that witness the log of this home. */
   witnesses: z.array(z.string().max(128)).max(32).default([]),
+  /** Whether this node takes the seats that partners offer it in the committees of their logs, or a person decides. */
+  seats: z.enum(['auto', 'person']).default('auto'),
   /** Where this node witnesses logs of other kinds over HTTP, as host:port; left out, it does not. */
   witnessListen: listenAddress.optional(),
   /** Ids of the partners that keep the entries of this home's log. */

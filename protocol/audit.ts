@@ -29,7 +29,7 @@ export interface AuditReport {
   /** Entries that were checked, and the root over them. */
   size: number
   root: string
-  entries: { genesis: number; record: number; state: number; unknown: number }
+  entries: { genesis: number; record: number; state: number; committee: number; unknown: number }
   /** Heads that fit the tree, and those past the entries that are at hand. */
   heads: { checked: number; beyond: number }
   /** Cosignatures that verify, and the size up to which there are any. */
@@ -46,7 +46,7 @@ export class Audit {
   readonly #chain: Chain
   readonly #heads: Known[] = []
   readonly #faults: Fault[] = []
-  readonly #entries = { genesis: 0, record: 0, state: 0, unknown: 0 }
+  readonly #entries = { genesis: 0, record: 0, state: 0, committee: 0, unknown: 0 }
   /** Heads that the tree of the entries contradicts, with the root that it has at their size. */
   readonly #contradicted: { head: Known; root: Uint8Array }[] = []
   #cosignatures = 0
@@ -132,6 +132,7 @@ export class Audit {
     }
     if (k === KIND.record) this.#entries.record++
     else if (k === KIND.state) return this.#state(entry)
+    else if (k === KIND.committee && x?.length === 1) this.#entries.committee++
     else this.#entries.unknown++
     return undefined
   }

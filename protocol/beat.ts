@@ -2,13 +2,13 @@
  * The own head: when it is due, what is appended before it, and how it is made.
  *
  *     entry appended -> (a beat, or somebody asks) -> padding and a state entry, durable
- *                    -> leaves read back from the disk, MAX_LEAVES at a time -> signed
+ *                    -> leaves read back from the disk, MAX_LEAVES at a time -> promised by members (promise.ts) -> signed
  */
 import { equal, u64, utf8 } from '../crypto/bytes.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { formatNote, signNote } from '../crypto/note.ts'
 import { KEY } from './layout.ts'
-import { close, type Ledger, rootAt } from './ledger.ts'
+import { close, type DraftHead, type Ledger, rootAt } from './ledger.ts'
 import { HEAD_BEAT_MS, MAX_LEAVES } from './limits.ts'
 import { checkpointOf, originOf, readBack } from './log.ts'
 import type { Context } from './machine.ts'
@@ -25,7 +25,7 @@ const MACHINE = 'log'
 
 /** Asks for a head on the beat, unless one is due or being made already. */
 export function due(ledger: Ledger, context: Context): Beat {
-  if (ledger.reading || isCovered(ledger) || ledger.dueMs < Number.POSITIVE_INFINITY)
+  if (isUnderWay(ledger) || isCovered(ledger) || ledger.dueMs < Number.POSITIVE_INFINITY)
     return { ledger, output: nothing() }
   const [jitter] = context.random('beat', 1)
   return arm(ledger, context.now.monoMs + Math.round(HEAD_BEAT_MS * (0.5 + jitter! / 256)))
@@ -34,9 +34,12 @@ export function due(ledger: Ledger, context: Context): Beat {
 /** Asks for a head now, or `gapMs` after the last one. While one is being made, whoever asked asks again. */
 export function demand(ledger: Ledger, gapMs: number, now: Now): Beat {
   const atMs = Math.max(now.monoMs, ledger.madeMs + gapMs)
-  if (ledger.reading || isCovered(ledger) || ledger.dueMs <= atMs) return { ledger, output: nothing() }
+  if (isUnderWay(ledger) || isCovered(ledger) || ledger.dueMs <= atMs) return { ledger, output: nothing() }
   return arm(ledger, atMs)
 }
+
+/** Leaves are being read back, or what was read waits for promises. */
+const isUnderWay = ({ reading, draft }: Ledger): boolean => reading !== undefined || draft !== undefined
 
 const isCovered = ({ tail, signed }: Ledger): boolean => tail.range.size === signed.range.size
 
@@ -58,8 +61,9 @@ export function beat(before: Ledger, context: Context): Beat {
       ? { ledger: done.ledger, writes: [] }
       : close(done.ledger, stateNow(context), wallMs, context.random('padding', 32), context.pad)
   const to = closed.ledger.tail.range.size
+  const { draft: _, ...ledger } = closed.ledger
   return {
-    ledger: { ...closed.ledger, reading: { to, tail: signed } },
+    ledger: { ...ledger, reading: { to, tail: signed } },
     output: { ...done.output, writes: closed.writes, events: [askLeaves(signed.range.size, to)] },
   }
 }
@@ -89,14 +93,14 @@ const askLeaves = (from: number, to: number): Output['events'][number] => ({
 })
 
 /**
- * Signs a head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
+ * The next head over leaves that were read back from the store after their commit (RULES A4): they must continue the last
  * signed head. Returns why not, which is a damaged store.
  */
-export function makeHead(
+export function draftHead(
   ledger: Ledger,
   { from, entries }: { from: number; entries: Uint8Array[] },
-  context: Context,
-): (Beat & { head?: { size: number; note: string } }) | { damaged: string } {
+  { get }: Context,
+): Beat | { damaged: string } {
   // Asked for before a restart.
   if (ledger.reading?.tail.range.size !== from) return { ledger, output: nothing() }
   const { to, tail: before } = ledger.reading
@@ -109,12 +113,19 @@ export function makeHead(
       ledger: { ...ledger, reading: { to, tail } },
       output: { ...nothing(), events: [askLeaves(size, to)] },
     }
-  if (!equal(rootAt(ledger, context.get, size), rootOf(tail.range)))
+  if (!equal(rootAt(ledger, get, size), rootOf(tail.range)))
     return { damaged: 'entries read back give another root' }
+  const { reading: _, ...rest } = ledger
+  return { ledger: { ...rest, draft: { tail, given: [], again: [], sent: 0 } }, output: nothing() }
+}
+
+/** Signs the draft: as many members as it takes have promised it (RULES D1). */
+export function signHead(ledger: Ledger, { tail }: DraftHead, context: Context): Beat {
+  const { size } = tail.range
   const origin = originOf(context.self.id, context.self.identity)
   const body = checkpointOf(origin, tail)
   const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
-  const { reading: _, ...rest } = ledger
+  const { draft: _, ...rest } = ledger
   const output: Output = {
     ...nothing(),
     writes: [
@@ -123,5 +134,5 @@ export function makeHead(
     ],
     events: [{ type: 'head', size }],
   }
-  return { ledger: { ...rest, signed: tail, madeMs: context.now.monoMs }, output, head: { size, note } }
+  return { ledger: { ...rest, signed: tail, madeMs: context.now.monoMs }, output }
 }

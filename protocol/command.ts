@@ -7,6 +7,7 @@ import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
+import { type AskingInput, type Outcome, type Redact, redact } from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import { found } from './fork.ts'
 import * as heads from './heads.ts'
@@ -69,6 +70,7 @@ export type Command =
   | { type: 'decide'; machine: string; approve: boolean; reason?: string }
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
+  | ({ type: 'redact' } & Redact)
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
   /** Shows the newest head of the own log to these partners. */
@@ -83,6 +85,10 @@ export type Command =
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
   /** Enters a log of another kind to be witnessed, by its origin and verifier key. */
   | { type: 'accept'; origin: string; key: string }
+  /** Asks these partners to sit in the committee of the own log; `rule` where it is not the usual one for so many. */
+  | { type: 'committee'; seats: CID[]; rule?: { f: number; q: number } }
+  /** Takes the seat that a partner offers, where a person decides. */
+  | { type: 'seat'; org: string }
   /** A proof that the operator found, of a log of a partner or the own one. */
   | { type: 'fork'; proof: Uint8Array }
   /** What came over HTTP for the witness: a checkpoint to cosign, or whether one was. */
@@ -99,6 +105,7 @@ export type Answer =
   | { type: 'machine'; machine: string }
   | { type: 'reading'; id: string }
   | { type: 'ticket'; ticket: string }
+  | { type: 'redacted'; redaction?: CID; outcome: Outcome }
   | { type: 'joined'; org: string; name: string }
   | { type: 'accepted'; log: tlog.ForeignLog }
   | { type: 'reply'; reply: tlog.Reply }
@@ -106,7 +113,7 @@ export type Answer =
 interface Done extends Step<never> {
   answer?: Answer
   /** Machines that the command sets going, with the input for each. */
-  machines?: { key: string; input: NegotiationInput | TransferInput }[]
+  machines?: { key: string; input: NegotiationInput | TransferInput | AskingInput }[]
   reading?: { org: string; step: catalog.CatalogStep }
   /** The own identity went on to this: the log is to say so. */
   chain?: Chain
@@ -115,7 +122,7 @@ interface Done extends Step<never> {
 }
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
-export function command(input: Command, context: Context): Done {
+export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>, context: Context): Done {
   switch (input.type) {
     case 'init':
       return init(context)
@@ -131,6 +138,8 @@ export function command(input: Command, context: Context): Done {
       return toMachine(input.machine, { type: 'withdraw', reason: input.reason }, 'AGREED', context)
     case 'transfer':
       return beginTransfer(input, context)
+    case 'redact':
+      return redact(input, context)
     case 'catalog': {
       known(input.org, context)
       const id = context.random('catalog', 16)

@@ -28,6 +28,7 @@ export interface Env {
   witnesses(): CID[]
   mirrors(): CID[]
   addresses(): string[]
+  sits(): boolean
   /** The size of each own head is a multiple of this; 1 pads nothing. */
   pad: number
 }
@@ -65,6 +66,9 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     },
     get addresses() {
       return env.addresses() // libp2p takes its time to gather them
+    },
+    get sits() {
+      return env.sits()
     },
   }
 }

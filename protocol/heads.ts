@@ -15,11 +15,12 @@ import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
-import { decodeSigned } from '../crypto/statement.ts'
+import { decodeSigned, type Payload } from '../crypto/statement.ts'
+import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
-import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
+import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
@@ -49,6 +50,15 @@ export function newestHead(
   return note && { size: readU64(size)!, note }
 }
 
+/** The newest head that anybody may see: with a committee one that is final (RULES D1); members get the others to cosign. */
+export function publicHead(
+  get: (key: string) => Uint8Array | undefined,
+): { size: number; note: Uint8Array } | undefined {
+  const size = get(KEY.publicHead)
+  const note = size && get(KEY.head(readU64(size)!))
+  return note ? { size: readU64(size)!, note } : newestHead(get)
+}
+
 /**
  * The head to prove entries below `size` under: the one with most cosignatures of the own witnesses, the newest of those.
  * The newest of all is rarely cosigned yet in a busy log. `undefined` when no signed head covers the entries.
@@ -59,12 +69,13 @@ export function bestHead(
 ): { size: number; note: Uint8Array } | undefined {
   const newest = newestHead(context.get)
   if (!newest || newest.size < size) return undefined
-  const chains = context.witnesses.flatMap(id => context.partner(id.toString())?.chain ?? [])
+  const orgs = cosigners(context)
+  const chains = orgs.flatMap(org => context.partner(org)?.chain ?? [])
   const names = new Set(chains.flatMap(cosignerNames))
   const worth = (note: Uint8Array) => parseNote(text(note)).lines.filter(line => names.has(line.name)).length
   let best = { ...newest, worth: worth(newest.note) }
-  for (const id of context.witnesses) {
-    const stored = context.get(KEY.witness(id.toString()))
+  for (const org of orgs) {
+    const stored = context.get(KEY.witness(org))
     const cosigned = stored ? decodeState<{ size: number }>(stored).size : 0
     const note = cosigned >= size ? context.get(KEY.head(cosigned)) : undefined
     if (!note) continue
@@ -77,7 +88,7 @@ export function bestHead(
 // Showing it, and checking a partner's.
 
 export function show(context: Context): Message[] {
-  const head = newestHead(context.get)
+  const head = publicHead(context.get)
   return head ? [{ t: 'head/show', note: resigned(head.note, context) }] : []
 }
 
@@ -141,7 +152,7 @@ function askProof(org: string, seen: Watch, size: number): Step<Watch> {
 }
 
 function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, context: Context): Step<Watch> {
-  const head = newestHead(context.get)
+  const head = publicHead(context.get)
   if (!head || message.size > head.size || message.size === 0)
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
   const step = stay<Watch>()
@@ -292,15 +303,19 @@ function proofs(
   ledger: Ledger,
   context: Context,
 ): Step<Watch> {
-  const signedSize = newestHead(context.get)?.size ?? 0
+  const signedSize = publicHead(context.get)?.size ?? 0
   const found: { record: CID; index: number }[] = []
   let pending = false
-  for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
+  const asked = message.records.filter(each => concerns(from, each, message.records, context))
+  // Where a record was redacted, the word for it is proven beside it.
+  const words = asked.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
+  for (const record of [...asked, ...words]) {
     const index = indexOf(context.get, record)
     if (index !== undefined && index < signedSize) found.push({ record, index })
     else pending = true
   }
-  const head = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
+  const head = best && best.size <= signedSize ? best : publicHead(context.get)
   const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
@@ -316,6 +331,7 @@ function proofs(
       events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
+      ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
     },
   })
   return step
@@ -354,21 +370,22 @@ export function proveRecord(
   size: number,
   ledger: Ledger,
   { get, slots }: Kept,
-): { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] } {
+): ProofReply['entries'][number] {
   const { slot, entry } = readEntryAt(get, index)!
-  return { record, entry, salt: slots.salt(slot)!, path: provePresence(ledger, get, index, size) }
+  const salt = redactedOf(get, record) ? undefined : slots.salt(slot)
+  return { record, entry, ...(salt ? { salt } : {}), path: provePresence(ledger, get, index, size) }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
+  const gone = redactedOf(context.get, id)
   const stored = keptRecord(context, id)
-  if (!stored) return false
-  const { p } = decodeSigned(stored)
-  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(
-    role => asCid(p[role])?.toString() === from,
-  )
-  if (party) return true
-  const asset = asCid(p.asset)
+  if (!gone && !stored) return false
+  const p: Partial<Payload> = stored ? decodeSigned(stored).p : {}
+  const parties =
+    gone?.parties ?? ['assigner', 'assignee', 'consumer', 'provider'].map(role => asCid(p[role]))
+  if (parties.some(each => each?.toString() === from)) return true
+  const asset = gone ? gone.asset : asCid(p.asset)
   return (
     asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
   )
@@ -377,13 +394,21 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, pending } = message
+  const { entries, states, witnesses, events, note, pending, redactions } = message
   const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,
     id: toHex(message.id),
-    reply: { entries, states, witnesses, events, pending, ...(note ? { note: text(note) } : {}) },
+    reply: {
+      entries,
+      states,
+      witnesses,
+      events,
+      pending,
+      ...(note ? { note: text(note) } : {}),
+      ...(redactions ? { redactions } : {}),
+    },
   })
   return step
 }

@@ -23,6 +23,14 @@ export const KEY = {
   head: (size: number): string => `head/${padded(size)}`,
   heads: 'head/',
   newestHead: 'log/head',
+  /** The newest own head that anybody may see: where the log has a committee, one that is final (RULES D1). */
+  publicHead: 'log/public',
+  /** The own committee: in force, named, proposed. */
+  seating: 'committee',
+  /** Our seat in the committee of a partner's log. */
+  seat: (org: string): string => `seat/${org}`,
+  /** What members hold that the own log does not have. */
+  behind: 'behind',
   /** Size of the own log up to and with its newest state entry. */
   stated: 'log/stated',
   partner: (org: string): string => `partner/${org}`,
@@ -64,6 +72,9 @@ export const KEY = {
   /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
   unproven: (machine: string): string => `unproven/${machine}`,
   allUnproven: 'unproven/',
+  /** A holder that was asked to erase a record. */
+  redaction: (org: string, record: CID): string => `redaction/${org}/${hex(record)}`,
+  redactions: 'redaction/',
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,

@@ -49,6 +49,16 @@ const NOTHING = new Uint8Array(0)
 
 type Get = (key: string) => Uint8Array | undefined
 
+/** A head that was read back and waits for promises; in memory only: after a restart it is read back anew. */
+export interface DraftHead {
+  tail: LogTail
+  /** Members that hold it, or an extension of it. */
+  given: string[]
+  /** Who was asked again since the timer, from the size that it said it holds. */
+  again: string[]
+  sent: number
+}
+
 export interface Ledger {
   tail: LogTail
   /** The tail as the store holds it: no other writer may have moved it (RULES A2). */
@@ -63,6 +73,7 @@ export interface Ledger {
   stated: number
   /** A head is being made up to this size: its leaves are being read back, and have been up to this tail. */
   reading?: { to: number; tail: LogTail }
+  draft?: DraftHead
   /** When a head is due, and when the last one was made; monotonic ms. */
   dueMs: number
   madeMs: number

@@ -79,6 +79,8 @@ export const HEAD_DEMAND_MS = 250
 export const PAD_ENTRIES = 64
 /** Partners are shown the newest head this often, if there is a new one. */
 export const GOSSIP_MS = 10_000
+/** Promises that a member keeps beyond what it cosigned: of each it cosigns the head when that is signed. */
+export const MAX_PROMISES = 8
 /** Entries read back for one head: 4 MiB at the usual size. */
 export const MAX_LEAVES = 16_384
 

@@ -53,8 +53,8 @@ export const originOf = (org: CID, identity: Identity): string =>
 /** How what is kept of a log is found: its origin can be any text. */
 export const originHash = (origin: string): string => toHex(sha256(utf8(origin)))
 
-/** Kinds of entry: 0 commits to a record, or pads; 8 opens the log and names it in `x`; 9 says what holds at a head. */
-export const KIND = { record: 0, genesis: 8, state: 9 } as const
+/** Kinds of entry: 0 commits to a record, or pads; 8 opens the log, 9 says what holds at a head, 10 names a committee. */
+export const KIND = { record: 0, genesis: 8, state: 9, committee: 10 } as const
 
 export const entryShape = object({
   v: uint,

@@ -57,6 +57,8 @@ export interface Context {
   mirrors: CID[]
   /** Own addresses, to be told to partners. */
   addresses: string[]
+  /** Takes the seats that partners offer without asking a person. */
+  sits: boolean
   /** The size of each own head is a multiple of this. */
   pad: number
 }

@@ -31,6 +31,7 @@ import {
   link,
   list,
   object,
+  oneOf,
   optional,
   type Shape,
   text,
@@ -104,6 +105,14 @@ export const MESSAGES = {
   'delivery/rejected': object({ t: tag, receipt: record }),
   'delivery/done': object({ t: tag, agreement: link, packet: link }),
   'delivery/refused': object({ t: tag, agreement: link, packet: link, refusal }),
+  // Redaction: whoever holds the record is asked to erase it too.
+  'redaction/ask': object({ t: tag, redaction: record }),
+  'redaction/answer': object({
+    t: tag,
+    record: link,
+    outcome: oneOf('erased', 'kept', 'missing'),
+    text: sentence,
+  }),
   // Heads: what I hold of my own log, and the proof that it extends what you saw.
   'head/show': object({ t: tag, note }),
   'head/ask': object({ t: tag, size: uint }),
@@ -111,10 +120,22 @@ export const MESSAGES = {
   // Gossip: a head of another log that both may know, and the proof that one was forked.
   'gossip/head': object({ t: tag, note }),
   'gossip/fork': object({ t: tag, proof: blob(MAX_FORK_BYTES) }),
+  // A committee: every seat signs the record that names it.
+  'committee/ask': object({
+    t: tag,
+    committee: record,
+    identities: list(object({ identity: record, events }), MAX_WITNESSES),
+  }),
+  'committee/signed': object({ t: tag, committee: record }),
+  'committee/refused': object({ t: tag, committee: link, refusal }),
+  // Promises: members hold an extension before the log signs it.
+  'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
+  'promise/given': object({ t: tag, size: uint, root: bytes(32) }),
+  'promise/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
   // Witnessing: a partner cosigns a proven extension.
   'witness/add': object({ t: tag, old: uint, note, path }),
   'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
-  'witness/refused': object({ t: tag, size: uint, status: uint, text: sentence }),
+  'witness/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
   // Mirroring: a partner keeps the entries, and gives them back.
   'mirror/head': object({ t: tag, note }),
   'mirror/ask': object({ t: tag, log: link, from: uint }),
@@ -132,7 +153,12 @@ export const MESSAGES = {
     t: tag,
     id,
     note: optional(note),
-    entries: list(object({ record: link, entry: blob(4_096), salt: bytes(32), path }), MAX_PROOFS),
+    /** Without a salt where the record was redacted; the entry of the redaction stands here as well. */
+    entries: list(
+      object({ record: link, entry: blob(4_096), salt: optional(bytes(32)), path }),
+      2 * MAX_PROOFS,
+    ),
+    redactions: optional(list(record, MAX_PROOFS)),
     states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),

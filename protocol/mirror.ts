@@ -15,7 +15,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { rootOf, verifyConsistency } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
 import { close, type Fork, isClosed, proveFork, readFork } from './fork.ts'
-import { bestHead, resigned } from './heads.ts'
+import { publicHead, resigned } from './heads.ts'
 import { BUNDLE_ENTRIES, readEntries } from './kept.ts'
 import { KEY } from './layout.ts'
 import { adopt, type Ledger, loadLedger, proveExtension } from './ledger.ts'
@@ -48,7 +48,7 @@ export const mirrorGet =
 
 /** What a mirror of the own log is told when it connects, and when the log has grown. */
 export function announce(org: string, context: Context): Output['sends'] {
-  const head = context.mirrors.some(each => each.toString() === org) && bestHead(context, 0)
+  const head = context.mirrors.some(each => each.toString() === org) && publicHead(context.get)
   return head ? [{ to: org, message: { t: 'mirror/head', note: resigned(head.note, context) } }] : []
 }
 
@@ -180,7 +180,7 @@ function sourceOf(
   const { get, mirrors, self } = context
   if (log.equals(self.id)) {
     if (!mirrors.some(each => each.toString() === from)) return undefined
-    const head = bestHead(context, 0)
+    const head = publicHead(context.get)
     return { get, ledger, head: head && { ...head, note: resigned(head.note, context) } }
   }
   const held = log.toString() === from ? mirrored(get, from) : undefined

@@ -5,13 +5,16 @@
  */
 import { equal, fromHex } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
 import type { Packet } from './asset.ts'
 import * as beat from './beat.ts'
+import { isBehind } from './behind.ts'
 import * as catalog from './catalog.ts'
 import { type Answer, type Command, command } from './command.ts'
+import * as committees from './committee.ts'
 import { contextOf, type Env, type KnownPartners, over } from './context.ts'
 import * as delivery from './delivery.ts'
+import * as erasure from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
@@ -21,12 +24,14 @@ import { keepSeen } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, loadLedger, record } from './ledger.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS, HEAD_DELAY_MS, HEAD_DEMAND_MS } from './limits.ts'
+import { KIND } from './log.ts'
 import { type Context, decodeState, encodeState, type Step, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf, MessageType, Refusal } from './message.ts'
 import * as mirror from './mirror.ts'
 import * as negotiation from './negotiation.ts'
 import { join, type Now, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import * as promises from './promise.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
 import * as transfer from './transfer.ts'
@@ -85,7 +90,8 @@ export function step(state: PeerState, input: Input, now: Now, env: Env): PeerSt
   const context = contextOf(state.partners, input.seed, now, env)
   context.staple = () => makeStaple(state.ledger, context)
   const behind = isClockOff(state, now)
-  if (behind && isDecision(input)) return refuseBehind(state, input)
+  if (behind && isDecision(input)) return refuse(state, input, 'CLOCK_BEHIND', CLOCK_TEXT)
+  if (isBehind(env.get) && !isRead(input)) return refuse(state, input, 'RESTORED_BEHIND', BEHIND_TEXT)
   const next = route(state, input, context)
   for (const event of next.output.events)
     if (event.type === 'cosigned')
@@ -122,6 +128,10 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'opened':
     case 'judged':
       return deliver(state, input.machine, input, context)
+    case 'committee':
+      return seating(state, s => committees.propose(s, input, context), context)
+    case 'seat':
+      return { state, output: seated(input.org, seat => committees.agree(seat, input.org, context), context) }
     default: {
       const { machines, answer, reading, entry, chain, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
@@ -159,6 +169,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'delivery':
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
+    case 'redaction':
+      return redactionOf(state, from, message as MessageOf<'redaction/ask' | 'redaction/answer'>, context)
+    case 'committee':
+      return committeeOf(state, from, message as CommitteeMessage, context)
+    case 'promise':
+      return promiseOf(state, from, message as PromiseMessage, context)
     case 'witness':
       return witnessOf(state, from, message, context)
     case 'mirror':
@@ -217,30 +233,130 @@ function catalogOf(
   return { state, output: step.output }
 }
 
+function redactionOf(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'redaction/ask' | 'redaction/answer'>,
+  context: Context,
+): PeerStep {
+  if (message.t === 'redaction/ask') return logged(state, erasure.asked(from, message, context), context)
+  const key = KEY.redaction(from, message.record)
+  const stored = context.get(key)
+  const step = erasure.answered(stored && decodeState(stored), from, message)
+  return logged(state, saved(key, stored, step, erasure.isAnswered), context)
+}
+
+type CommitteeMessage = MessageOf<'committee/ask' | 'committee/signed' | 'committee/refused'>
+type PromiseMessage = MessageOf<'promise/ask' | 'promise/given' | 'promise/refused'>
+
+function committeeOf(state: PeerState, from: string, message: CommitteeMessage, context: Context): PeerStep {
+  const index = state.ledger.tail.range.size
+  if (message.t !== 'committee/ask')
+    return seating(state, s => committees.answered(s, from, message, index, context), context)
+  return { state, output: seated(from, seat => committees.asked(seat, from, message, context), context) }
+}
+
+/** The own committee: its record is named by an entry when every seat has signed. */
+function seating(
+  state: PeerState,
+  run: (s: committees.Seating) => Step<committees.Seating>,
+  context: Context,
+): PeerStep {
+  const stored = context.get(KEY.seating)
+  const step = run(stored ? decodeState(stored) : {})
+  const [record] = step.records
+  const entry = record && { kind: KIND.committee, control: [digestOf(record.id)] }
+  return logged(
+    state,
+    saved(KEY.seating, stored, step, s => s.asked === undefined),
+    context,
+    entry,
+  )
+}
+
+/** Our seat in the committee of a partner's log, stored when it changed. */
+function seated(
+  org: string,
+  run: (seat: committees.Seat | undefined) => Step<committees.Seat>,
+  context: Context,
+): Output {
+  const key = KEY.seat(org)
+  const stored = context.get(key)
+  const { state, output } = run(stored && decodeState(stored))
+  // The condition makes check-and-store one act, whatever else is queued (RULES A2).
+  const write = state && {
+    key,
+    value: encodeState(state),
+    if: stored ? { equals: stored } : ('absent' as const),
+  }
+  return write ? { ...output, writes: [...output.writes, write] } : output
+}
+
+function promiseOf(state: PeerState, from: string, message: PromiseMessage, context: Context): PeerStep {
+  if (message.t === 'promise/ask') {
+    const stored = context.get(KEY.cosigned(from))
+    const step = promises.promise(stored && decodeState(stored), from, message, context)
+    return { state, output: held(from, stored, step) }
+  }
+  const { draft, output } = promises.answered(state.ledger.draft, from, message, state.ledger, context)
+  const ledger = draft ? { ...state.ledger, draft } : state.ledger
+  return signed({ state: { ...state, ledger }, output }, context)
+}
+
+/** What this node holds of a partner's log: the condition makes check-and-store one act (RULES A2). */
+function held(
+  org: string,
+  stored: Uint8Array | undefined,
+  { state, output }: Step<witnessing.Cosigned>,
+): Output {
+  const value = state && encodeState(state)
+  if (!value || (stored && equal(stored, value))) return output
+  const write = { key: KEY.cosigned(org), value, if: stored ? { equals: stored } : ('absent' as const) }
+  return { ...output, writes: [...output.writes, write] }
+}
+
 function witnessOf(state: PeerState, from: string, message: Message, context: Context): PeerStep {
   if (message.t === 'witness/add') {
-    const held = context.get(KEY.cosigned(from))
-    const step = witnessing.witness(held && decodeState(held), from, message, context)
+    const stored = context.get(KEY.cosigned(from))
+    const step = witnessing.witness(stored && decodeState(stored), from, message, context)
     const [reply] = step.output.sends
     if (!step.state || reply?.message.t !== 'witness/cosigned') {
       const unproven = reply?.message.t === 'witness/refused' && reply.message.status === 422
       const found = unproven ? watched(from, heads.refused(from, message.note, context), context) : nothing()
       return { state, output: join(step.output, found) }
     }
-    // The condition makes check-and-store one act, whatever else is queued (RULES A2).
-    const value = encodeState(step.state)
-    step.output.writes.push({ key: KEY.cosigned(from), value, if: held ? { equals: held } : 'absent' })
-    return { state, output: step.output }
+    return { state, output: held(from, stored, step) }
   }
-  return submission(state, from, { type: 'message', from, message }, context)
+  const done = submission(state, from, { type: 'message', from, message }, context)
+  return message.t === 'witness/cosigned' ? mirroredOn(settled(done, message.size, context), context) : done
+}
+
+/** A cosignature may have made a head final, and a committee count: then the next one is wished for. */
+function settled(done: PeerStep, size: number, context: Context): PeerStep {
+  const seen = over(context, done.output)
+  const note = seen.get(KEY.head(size))
+  if (!note || !seen.get(KEY.seating)) return done
+  const then1 = then(done, context, (next, now) =>
+    seating(next, s => committees.settle(s, size, note, now.get), now),
+  )
+  const then2 = then(then1, context, (next, now) => seating(next, s => committees.follow(s, now), now))
+  const shown = then(then2, context, (next, now) => ({
+    state: next,
+    output: stock.head('head', next.ledger, now),
+  }))
+  return signed(shown, context)
 }
 
 /** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
 function met(state: PeerState, org: string, context: Context): PeerStep {
-  const done: PeerStep = { state, output: introduction.introduce(org, context) }
-  const isWitness = context.witnesses.some(each => each.toString() === org) && context.partner(org)
-  if (!isWitness) return done
-  return then(done, context, (next, seen) => submission(next, org, { type: 'met', org }, seen))
+  const { draft } = state.ledger
+  const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
+  const done: PeerStep = { state, output: join(introduction.introduce(org, context), asks) }
+  const isWitness = committees.cosigners(context).includes(org) && context.partner(org)
+  const sent = isWitness
+    ? then(done, context, (next, seen) => submission(next, org, { type: 'head', org, met: true }, seen))
+    : done
+  return then(sent, context, (next, seen) => seating(next, s => committees.follow(s, seen, org), seen))
 }
 
 // Machines that live in the store.
@@ -250,8 +366,12 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   const [kind, org] = machine.split('/') as [string, string]
   if (kind === 'log') {
     const { ledger, output } = beat.beat(state.ledger, context)
-    return { state: { ...state, ledger }, output }
+    const done: PeerStep = { state: { ...state, ledger }, output }
+    if (type === 'tick') return done
+    return then(done, context, (next, seen) => seating(next, s => committees.follow(s, seen), seen))
   }
+  if (kind === KEY.seating) return seating(state, s => committees.again(s, type, context), context)
+  if (kind === promises.PROMISE) return asking(state, context)
   if (kind === 'witness') return submission(state, org, { type }, context)
   if (kind === 'stock') {
     const { ledger } = state
@@ -263,7 +383,7 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   return runMachine(state, machine, { type }, context)
 }
 
-type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput
+type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput | erasure.AskingInput
 
 /** Runs a negotiation or a transfer: loads its state, steps, stores what it became, and logs what it recorded. */
 function runMachine(state: PeerState, key: string, input: DialogueInput, context: Context): PeerStep {
@@ -272,6 +392,11 @@ function runMachine(state: PeerState, key: string, input: DialogueInput, context
     const before = stored && decodeState<negotiation.Negotiation>(stored)
     const step = negotiation.step(before, input as negotiation.NegotiationInput, context)
     return logged(state, saved(key, stored, step, negotiation.isOver), context)
+  }
+  if (key.startsWith(KEY.redactions)) {
+    const before = stored && decodeState<erasure.Asking>(stored)
+    const step = erasure.step(before, input as erasure.AskingInput, context)
+    return logged(state, saved(key, stored, step, erasure.isAnswered), context)
   }
   const before = stored && decodeState<transfer.Transfer>(stored)
   const step = transfer.step(before, input as transfer.TransferInput, context)
@@ -329,15 +454,14 @@ function submission(
   const key = KEY.witness(org)
   const stored = context.get(key)
   const step = witnessing.submit(stored && decodeState(stored), input, state.ledger, context)
-  const done = logged(
+  return logged(
     state,
     saved(key, stored, step, s => s.sentSize === undefined),
     context,
   )
-  return step.output.events.some(({ type }) => type === 'cosigned') ? mirroredOn(done, context) : done
 }
 
-/** Mirrors follow the head that is worth most: they are told when there is another. */
+/** Mirrors follow the newest head that anybody may see, and are told of each cosignature of it. */
 function mirroredOn(done: PeerStep, context: Context): PeerStep {
   return then(done, context, (state, seen) => {
     const sends = seen.mirrors.flatMap(each => mirror.announce(each.toString(), seen))
@@ -399,19 +523,37 @@ function demanded(state: PeerState, gapMs: number, context: Context): PeerStep {
 }
 
 function headOf(state: PeerState, input: Extract<Input, { type: 'leaves' }>, context: Context): PeerStep {
-  const made = beat.makeHead(state.ledger, input, context)
+  const made = beat.draftHead(state.ledger, input, context)
   if ('damaged' in made) return { state, output: nothing(), damaged: made.damaged }
-  let done: PeerStep = { state: { ...state, ledger: made.ledger }, output: made.output }
-  if (!made.head) return done
-  for (const id of context.witnesses) {
-    const org = id.toString()
+  const next = { ...state, ledger: made.ledger }
+  if (!made.ledger.draft) return { state: next, output: made.output }
+  return promises.isPromised(made.ledger.draft, context)
+    ? signed({ state: next, output: made.output }, context)
+    : asking(next, context)
+}
+
+/** Asks the members for their promise; no head is signed before it has come (RULES D1). */
+function asking(state: PeerState, context: Context): PeerStep {
+  const { ledger } = state
+  if (!ledger.draft) return { state, output: nothing() }
+  const { draft, output } = promises.ask(ledger.draft, ledger, context)
+  return { state: { ...state, ledger: { ...ledger, draft } }, output }
+}
+
+/** Signs the draft once it is promised, and has it cosigned. */
+function signed(done: PeerStep, context: Context): PeerStep {
+  const { draft } = done.state.ledger
+  if (!draft || !promises.isPromised(draft, over(context, done.output))) return done
+  const { ledger, output } = beat.signHead(done.state.ledger, draft, context)
+  output.deadlines.push({ machine: promises.PROMISE, atMs: Number.POSITIVE_INFINITY })
+  let next: PeerStep = { ...done, state: { ...done.state, ledger }, output: join(done.output, output) }
+  for (const org of committees.cosigners(over(context, next.output)))
     if (context.partner(org))
-      done = then(done, context, (next, seen) => submission(next, org, { type: 'head', org }, seen))
-  }
-  done = then(done, context, (next, seen) => ({ state: next, output: stock.head('head', next.ledger, seen) }))
-  if (context.witnesses.length === 0) done = mirroredOn(done, context)
-  const next = beat.due(done.state.ledger, context)
-  return { state: { ...done.state, ledger: next.ledger }, output: join(done.output, next.output) }
+      next = then(next, context, (state, seen) => submission(state, org, { type: 'head', org }, seen))
+  next = then(next, context, (state, seen) => ({ state, output: stock.head('head', state.ledger, seen) }))
+  if (committees.cosigners(context).length === 0) next = mirroredOn(next, context)
+  const due = beat.due(next.state.ledger, context)
+  return { ...next, state: { ...next.state, ledger: due.ledger }, output: join(next.output, due.output) }
 }
 
 // What the driver read.
@@ -438,21 +580,55 @@ const DATED = new Set<MessageType>([
   'delivery/received',
   'witness/add',
 ])
-const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join', 'checkpoint'])
+const COMMANDS = new Set<Input['type']>([
+  'request',
+  'decide',
+  'offer',
+  'hello',
+  'join',
+  'checkpoint',
+  'redact',
+])
 
 const CLOCK_TEXT =
   'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'
 
-function refuseBehind(state: PeerState, input: Input): PeerStep {
-  const text = CLOCK_TEXT
-  if (input.type === 'message')
-    return { state, output: violation(input.from, input.message.t, 'CLOCK_BEHIND', text).output }
-  if (input.type === 'hello') {
-    const hello: HelloMessage = { t: 'hello/refused', code: 'CLOCK_BEHIND', text }
-    return { state, output: nothing(), answer: { type: 'hello', hello } }
-  }
-  throw new ProtocolError('CLOCK_BEHIND', text)
+/** What a node whose store is behind still does: it shows what it has. */
+function isRead(input: Input): boolean {
+  return input.type === 'message' ? SHOWN.has(input.message.t.split('/')[0]!) : READS.has(input.type)
 }
+const SHOWN = new Set(['hello', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
+const READS = new Set<Input['type']>(['catalog', 'gossip', 'proofs', 'latest', 'page'])
+
+const BEHIND_TEXT =
+  'the members of the committee hold a newer log than this store: it was put back or copied, and nothing is signed with it'
+
+function refuse(
+  state: PeerState,
+  input: Input,
+  code: 'CLOCK_BEHIND' | 'RESTORED_BEHIND',
+  text: string,
+): PeerStep {
+  const done: PeerStep = { state, output: nothing() }
+  if (input.type === 'message')
+    return { state, output: violation(input.from, input.message.t, code, text).output }
+  if (input.type === 'hello')
+    return { ...done, answer: { type: 'hello', hello: { t: 'hello/refused', code, text } } }
+  if (SILENT.has(input.type)) return done
+  throw new ProtocolError(code, text)
+}
+/** Nobody waits for these to be refused. */
+const SILENT = new Set<Input['type']>([
+  'connected',
+  'head',
+  'posted',
+  'tick',
+  'start',
+  'leaves',
+  'fetched',
+  'opened',
+  'judged',
+])
 
 /**
  * Whether the clock is behind the highest time seen, or off the median of the witnesses' fresh cosignatures, by more than

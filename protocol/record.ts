@@ -23,6 +23,8 @@ export type KeyRole = 'root' | 'admin' | 'log' | 'operation' | 'witness' | 'node
 export interface Signer {
   org: string
   key: KeyRole
+  /** The field lists organisations: each of them signs, in its order. */
+  each?: true
 }
 
 export interface RecordType<P = Payload> {
@@ -109,18 +111,27 @@ export function verifySignatures<P>(
   keys: KeyResolver,
   roles: string[] = Object.keys(type.signers),
 ): Verdict {
+  const due = roles.flatMap(role => signersOf(type, stored.payload, role))
   const found = stored.signatures.map(signature => signature.r)
-  if (found.join() !== roles.join())
-    return invalid(`signed as ${found.join(', ') || 'nobody'}, not as ${roles.join(', ')}`)
+  const wanted = due.map(({ role }) => role)
+  if (found.join() !== wanted.join())
+    return invalid(`signed as ${found.join(', ') || 'nobody'}, not as ${wanted.join(', ')}`)
   const payload = payloadPart(stored.bytes)
-  for (const signature of stored.signatures) {
+  for (const [i, signature] of stored.signatures.entries()) {
     if (signature.a !== 1) return unknown(`algorithm ${signature.a} is not known to this version`)
-    const signer = type.signers[signature.r]!
-    const org = (stored.payload as Record<string, Value>)[signer.org] as CID
-    const key = keys(org, signer.key, signature.k)
-    if (!key) return unknown(`the ${signer.key} key of ${org} is not known`)
+    const { org, role } = due[i]!
+    const kind = type.signers[role]!.key
+    const key = keys(org, kind, signature.k)
+    if (!key) return unknown(`the ${kind} key of ${org} is not known`)
     if (!verifySignature(type.t, payload, signature, key))
       return invalid(`the signature of ${signature.r} does not verify`)
   }
   return valid
+}
+
+/** The organisations that sign in a role, as the payload names them. */
+function signersOf<P>(type: RecordType<P>, payload: P, role: string): { role: string; org: CID }[] {
+  const { org, each } = type.signers[role]!
+  const named = (payload as Record<string, Value>)[org]
+  return (each ? (named as unknown as CID[]) : [named as CID]).map(id => ({ role, org: id }))
 }

@@ -4,8 +4,9 @@
  */
 import { u64 } from '../crypto/bytes.ts'
 import { digestOf } from '../crypto/cid.ts'
+import { committeeDigest } from './committee.ts'
 import { readEntries } from './kept.ts'
-import { type Entry, KIND, ZERO_HASH } from './log.ts'
+import { type Entry, KIND } from './log.ts'
 import type { Context } from './machine.ts'
 
 export interface State {
@@ -23,9 +24,9 @@ const LEADING_ZEROS = 24
 const FIELDS = 3
 
 /** What holds now, as the own store has it. */
-export const stateNow = (context: Pick<Context, 'self'>): Pick<State, 'identity' | 'committee'> => ({
+export const stateNow = (context: Pick<Context, 'self' | 'get'>): Pick<State, 'identity' | 'committee'> => ({
   identity: digestOf(context.self.chain.last),
-  committee: ZERO_HASH,
+  committee: committeeDigest(context.get),
 })
 
 /** Control data of a state entry. */

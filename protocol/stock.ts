@@ -23,7 +23,7 @@ import {
   type VerifierKey,
 } from '../crypto/note.ts'
 import { ProtocolError } from './error.ts'
-import { newestHead } from './heads.ts'
+import { publicHead } from './heads.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_STOCK_WITNESSES } from './limits.ts'
@@ -182,7 +182,7 @@ function stepped(machine: string, step: (s: StockWitness) => Stepped, context: C
 const rested = ({ sentSize: _, ...s }: StockWitness): StockWitness => s
 
 function next(s: StockWitness, ledger: Ledger, context: Context): Stepped {
-  const newest = newestHead(context.get)
+  const newest = publicHead(context.get)
   if (!newest || newest.size <= s.size) return unmoved(s)
   const path = proveExtension(ledger, context.get, s.held, newest.size)
   const own = onlyOwn(text(newest.note))

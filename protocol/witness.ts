@@ -5,19 +5,23 @@
  *     log's owner                                   witness
  *                -- add {old, note, path} -->       checks, stores, cosigns
  *                <-- cosigned {size, line} --
- *                <-- refused {size, status} --      403 signature · 400 old > new · 409 another size · 422 proof
+ *                <-- refused {size, root, status} --   403 signature · 400 old > new · 409 another size · 422 proof
+ *
+ * A member of the log's committee has promised the head before (promise.ts): it cosigns what it promised, or what extends it.
  */
 import { equal, text, utf8 } from '../crypto/bytes.ts'
 import { type Checkpoint, cosign, verifyCosignature } from '../crypto/checkpoint.ts'
 import { EMPTY_ROOT, verifyConsistency } from '../crypto/merkle.ts'
 import { formatLine, formatNote, parseLines, parseNote } from '../crypto/note.ts'
+import { claim, isOurs } from './behind.ts'
+import { isFinal, isMember } from './committee.ts'
 import { isClosed } from './fork.ts'
 import { newestHead, resigned } from './heads.ts'
 import { cosignerOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
-import { readHead } from './log.ts'
-import { type Context, resendAt, type Step, sentence, stay, violation } from './machine.ts'
+import { type Head, readHead } from './log.ts'
+import { type Context, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
 
@@ -29,21 +33,28 @@ export interface Submission {
   /** Size of the head that was sent and not answered; absent when nothing is under way. */
   sentSize?: number
   sent: number
+  /** What the witness holds beyond that: a head that it promised. */
+  held?: number
   /** The witness holds a head that this log never signed, or refuses it: a person must look. */
   stuck?: string
 }
 
-/** The witness's promise about one log: the newest head it has cosigned. */
+/** What a witness holds of one log: the newest head it has cosigned, and those it has promised since, oldest first. */
 export interface Cosigned {
   size: number
-  root: Uint8Array
+  /** Absent before the first. */
+  root?: Uint8Array
+  promised?: { size: number; root: Uint8Array }[]
 }
+
+/** The tree that everything further must extend: of the last promise, or of the last cosignature. */
+export const held = (state: Cosigned | undefined): { size: number; root: Uint8Array | undefined } =>
+  state?.promised?.at(-1) ?? { size: state?.size ?? 0, root: state?.root }
 
 export type SubmissionInput =
   | { type: 'message'; from: string; message: Message }
-  | { type: 'head'; org: string }
-  /** A connection: whom it did not know before, the witness may know now. */
-  | { type: 'met'; org: string }
+  /** `met`: the witness is here again, so what it refused before is tried once more. */
+  | { type: 'head'; org: string; met?: true }
   | { type: 'tick' }
   | { type: 'start' }
 
@@ -57,11 +68,9 @@ export function submit(
 ): Step<Submission> {
   switch (input.type) {
     case 'head':
-      return next(state ?? { org: input.org, size: 0, sent: 0 }, ledger, context)
-    case 'met':
-      return next(forgiven(state) ?? { org: input.org, size: 0, sent: 0 }, ledger, context)
+      return next(begun(state, input), ledger, context)
     case 'tick':
-      return state ? send(state, ledger, context) : stay()
+      return state ? send(newest(state, context), ledger, context) : stay()
     case 'start':
       return state ? send({ ...state, sent: 0 }, ledger, context) : stay()
     case 'message':
@@ -72,11 +81,16 @@ export function submit(
   }
 }
 
-/** A signature that did not verify may have been by a key that the witness had not been told of. */
-function forgiven(s: Submission | undefined): Submission | undefined {
-  if (!s?.stuck?.startsWith('403')) return s
-  const { stuck: _, ...rest } = s
-  return rest
+function begun(state: Submission | undefined, { org, met }: { org: string; met?: true }): Submission {
+  if (!state) return { org, size: 0, sent: 0 }
+  const { stuck, ...rest } = state
+  return met || !stuck ? rest : state
+}
+
+/** What was not answered may be behind by now: a final head is taken where an earlier one was not. */
+function newest(s: Submission, { get }: Context): Submission {
+  const head = newestHead(get)
+  return head && s.sentSize !== undefined && head.size > s.sentSize ? { ...s, sentSize: head.size } : s
 }
 
 /** Submits the newest head unless one is under way. */
@@ -90,12 +104,11 @@ function next(s: Submission, ledger: Ledger, context: Context): Step<Submission>
 function send(s: Submission, ledger: Ledger, context: Context): Step<Submission> {
   const note = s.sentSize === undefined ? undefined : context.get(KEY.head(s.sentSize))
   if (!note) return rest(s)
-  const path = proveExtension(ledger, context.get, s.size, s.sentSize!)
+  const old = Math.min(s.held ?? s.size, s.sentSize!)
+  const path = proveExtension(ledger, context.get, old, s.sentSize!)
   const output = nothing()
-  output.sends.push({
-    to: s.org,
-    message: { t: 'witness/add', old: s.size, note: resigned(note, context), path },
-  })
+  const message = { t: 'witness/add', old, note: resigned(note, context), path } as const
+  output.sends.push({ to: s.org, message })
   output.deadlines.push({ machine: KEY.witness(s.org), atMs: resendAt(context.now, s.sent) })
   return { state: { ...s, sent: s.sent + 1 }, output, records: [] }
 }
@@ -116,7 +129,9 @@ function cosigned(
   const valid = line && cosigner && verifyCosignature(note.body, line, cosigner.name, cosigner.key)
   if (!valid) return violation(s.org, message.t, 'SIGNATURE_INVALID', 'the cosignature does not verify')
   const lines = [...note.lines.filter(each => !each.name.startsWith(`${s.org}/`)), line]
-  const done = idle({ ...s, size: message.size })
+  const { held, ...rest } = s
+  const more = held !== undefined && held > message.size ? { held } : {}
+  const done = idle({ ...rest, ...more, size: message.size })
   const step = next(done, ledger, context)
   step.output.writes.push({
     key: KEY.head(message.size),
@@ -133,10 +148,15 @@ function refused(
   context: Context,
 ): Step<Submission> {
   if (s.sentSize === undefined) return stay(s)
+  if (!isOurs(message, ledger, context.get) && isMember(s.org, context.get))
+    return { ...stay(s), output: claim(s.org, message, context) }
+  const beyond = message.status === 409 && message.size > s.sentSize
+  if (beyond && isMember(s.org, context.get))
+    return ahead({ ...idle(s), held: message.size }, ledger, context)
   // The size that this side counts on already: the late answer to a copy of an earlier message. The timer sends again.
-  if (message.status === 409 && message.size === s.size) return stay(s)
+  if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
-    return send({ ...s, size: message.size, sent: 0 }, ledger, context)
+    return send({ ...s, held: message.size, sent: 0 }, ledger, context)
   const stuck = sentence(`${message.status} at size ${message.size}: ${message.text}`)
   const step = rest({ ...idle(s), stuck })
   step.output.events.push({
@@ -146,6 +166,12 @@ function refused(
     text: `the witness refuses: ${stuck}`,
   })
   return step
+}
+
+/** A member has promised more than the head that was sent: it cosigns one that is as large, once that is signed. */
+function ahead(s: Submission, ledger: Ledger, context: Context): Step<Submission> {
+  const head = newestHead(context.get)
+  return head && head.size >= s.held! ? next(s, ledger, context) : rest(s)
 }
 
 const idle = ({ sentSize: _, ...s }: Submission): Submission => ({ ...s, sent: 0 })
@@ -176,13 +202,11 @@ export function witness(
 ): Step<Cosigned> {
   const partner = context.partner(from)!
   const head = readHead(message.note, partner.chain)
-  const held = state?.size ?? 0
-  if (isClosed(from, context)) return refuse(state, from, held, 403, 'this log is closed: it was forked')
-  if ('reason' in head) return refuse(state, from, held, 403, head.reason)
-  if (head.signer.ended !== undefined)
-    return refuse(state, from, held, 403, 'the log key that signed it has ended')
-  const wrong = extension({ size: held, root: state?.root }, message.old, head, message.path)
-  if (wrong) return refuse(state, from, held, wrong.status, wrong.why)
+  if (isClosed(from, context)) return refuse(state, from, 403, 'this log is closed: it was forked')
+  if ('reason' in head) return refuse(state, from, 403, head.reason)
+  if (head.signer.ended !== undefined) return refuse(state, from, 403, 'the log key that signed it has ended')
+  const wrong = mayCosign(state, from, message, head, context)
+  if (wrong) return refuse(state, from, wrong.status, wrong.why)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
@@ -194,7 +218,30 @@ export function witness(
     to: from,
     message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
   })
-  return { state: { size: head.size, root: head.root }, output, records: [] }
+  const promised = state?.promised?.filter(each => each.size > head.size) ?? []
+  const { size, root } = head
+  return { state: { size, root, ...(promised.length > 0 ? { promised } : {}) }, output, records: [] }
+}
+
+/**
+ * A head that was promised, or one that extends what is held. Otherwise only one that is final makes a promise yield, and
+ * only if it is not older: then the promise was for a branch that never got its quorum (RULES D1).
+ */
+function mayCosign(
+  state: Cosigned | undefined,
+  from: string,
+  { old, path }: MessageOf<'witness/add'>,
+  head: Head,
+  context: Context,
+): { status: number; why: string } | undefined {
+  const isPromised = state?.promised?.some(each => each.size === head.size && equal(each.root, head.root))
+  if (isPromised && old <= head.size && (old < head.size || path.length === 0)) return undefined
+  const isAgain = state?.root && state.size === head.size
+  if (isAgain && !extension(state, old, head, path)) return undefined
+  const wrong = extension(held(state), old, head, path)
+  if (!wrong || !state?.promised || head.size < held(state).size) return wrong
+  const yields = !extension(state, old, head, path) && isFinal(from, head.note, context)
+  return yields ? undefined : wrong
 }
 
 /**
@@ -202,9 +249,9 @@ export function witness(
  * it does. The same head again is cosigned with a new time. The empty tree has one root, and nothing is proven from it.
  */
 export function extension(
-  held: { size: number; root: Uint8Array | undefined },
+  held: { size: number; root?: Uint8Array | undefined },
   old: number,
-  head: Checkpoint,
+  head: Pick<Checkpoint, 'size' | 'root'>,
   path: Uint8Array[],
 ): { status: number; why: string } | undefined {
   if (old > head.size) return { status: 400, why: 'old is greater than the size of the head' }
@@ -219,14 +266,8 @@ export function extension(
   return verifyConsistency(proof) ? undefined : wrong
 }
 
-function refuse(
-  state: Cosigned | undefined,
-  to: string,
-  size: number,
-  status: number,
-  why: string,
-): Step<Cosigned> {
-  const step = stay(state)
-  step.output.sends.push({ to, message: { t: 'witness/refused', size, status, text: sentence(why) } })
-  return step
+function refuse(state: Cosigned | undefined, to: string, status: number, why: string): Step<Cosigned> {
+  const { size, root } = held(state)
+  const here = root ? { size, root } : { size }
+  return say(state, to, { t: 'witness/refused', ...here, status, text: sentence(why) })
 }

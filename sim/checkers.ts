@@ -25,17 +25,17 @@ import type { SimNode } from './node.ts'
 /** Organisations whose store was put back to an earlier state, as they become so. */
 export interface PutBack {
   /** All of them. */
-  known: ReadonlySet<string>
-  /** Those whose log may fork; its witnesses must not follow. */
-  excused: ReadonlySet<string>
+  known: Set<string>
+  /** Those whose store then knew no members: their log may fork, and its witnesses must not follow. */
+  alone: Set<string>
 }
 
 /** Puts all checkers into a cluster. */
-export function watchOver(cluster: Cluster, { known, excused }: PutBack): void {
+export function watchOver(cluster: Cluster, { known, alone }: PutBack): void {
   cluster.checkers.push(
     new ReleaseChecker(cluster),
     new DurabilityChecker(cluster),
-    new HistoryChecker(cluster, excused),
+    new HistoryChecker(cluster, alone),
     new CourtesyChecker(cluster, known),
     new MirrorChecker(cluster, known),
     { broke: (node, why) => cluster.report('a sound node', node.name, why) },
@@ -55,6 +55,8 @@ class CourtesyChecker implements Checker {
   event(node: SimNode, event: Event): void {
     if (event.type === 'forked' && !this.#putBack.has(event.org))
       this.#cluster.report('the protocol', node.name, `a sound log was closed: ${event.org}`)
+    if (event.type === 'behind' && !this.#putBack.has(node.org))
+      this.#cluster.report('the protocol', node.name, 'a sound store was held to be behind')
     if (event.type !== 'violation') return
     const { code, org, text: said } = event
     const isClock =

@@ -1,4 +1,6 @@
 /** What goes wrong besides the weather: crashes, cuts of the network, clocks that are set, a store put back from a backup. */
+import { readSeating } from '../protocol/committee.ts'
+import type { PutBack } from './checkers.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './node.ts'
 import type { Plan } from './plan.ts'
@@ -13,7 +15,7 @@ export interface Faults {
 }
 
 /** `putBack` gets the organisations whose store was put back to an earlier state. */
-export function faultsOf(cluster: Cluster, plan: Plan, putBack: Set<string>): Faults {
+export function faultsOf(cluster: Cluster, plan: Plan, putBack: PutBack): Faults {
   const prng = new Prng(plan.seed, 'faults')
   const { timeline, network, nodes } = cluster
   let over = false
@@ -52,7 +54,8 @@ export function faultsOf(cluster: Cluster, plan: Plan, putBack: Set<string>): Fa
     timeline.after(prng.between(5, 40) * S_US, () => {
       if (over) return
       if (node.up) node.crash()
-      putBack.add(node.org)
+      putBack.known.add(node.org)
+      if (!hasMembers(key => backup.get(key))) putBack.alone.add(node.org)
       cluster.restore(node, backup)
       restart(node)
     })
@@ -84,4 +87,10 @@ function crossings(nodes: SimNode[], part: SimNode[], oneWay: boolean): [number,
   const rest = nodes.filter(node => !part.includes(node))
   const out = part.flatMap(a => rest.map((b): [number, number] => [a.index, b.index]))
   return oneWay ? out : [...out, ...out.map(([a, b]): [number, number] => [b, a])]
+}
+
+/** Whether a store knows of members who hold what its log has signed. */
+function hasMembers(get: (key: string) => Uint8Array | undefined): boolean {
+  const { now, next } = readSeating(get)
+  return now !== undefined || next !== undefined
 }

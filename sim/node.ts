@@ -78,6 +78,8 @@ export class SimNode {
   readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   witnesses: CID[] = []
+  /** Takes the seats that others offer. */
+  sits = true
   mirrors: CID[] = []
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
@@ -112,6 +114,7 @@ export class SimNode {
       },
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
+      sits: () => this.sits,
       mirrors: () => this.mirrors,
       pad: PAD_ENTRIES,
     }

@@ -25,6 +25,8 @@ export interface Plan {
   spoilt: boolean
   /** One node comes back on a backup of its store: its log forks, and its witnesses must not follow. */
   restores: boolean
+  /** Partners take seats: logs get committees. Otherwise witnesses cosign, and nothing is promised. */
+  seated: boolean
 }
 
 /** Weather without faults: what a factory's line is on a good day. */
@@ -58,6 +60,7 @@ export function drawPlan(seed: number): Plan {
     requests: prng.between(1, 4),
     spoilt: prng.chance(300_000),
     restores: prng.chance(200_000),
+    seated: prng.chance(800_000),
   }
 }
 

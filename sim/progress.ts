@@ -3,6 +3,8 @@ import { equal, text, toHex } from '../crypto/bytes.ts'
 import { cidFromDigest } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
+import { isBehind } from '../protocol/behind.ts'
+import { committee, cosigners, isReached, quorums, readSeating } from '../protocol/committee.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch, type Watch } from '../protocol/heads.ts'
@@ -13,13 +15,19 @@ import { rootAt } from '../protocol/ledger.ts'
 import { commitment, type Entry, emptyTail, KIND, readBack, readEntry, readHead } from '../protocol/log.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
+import { isStored, readRecord } from '../protocol/record.ts'
 import { readState } from '../protocol/state.ts'
 import type { Transfer } from '../protocol/transfer.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './node.ts'
 
-/** `excused` are organisations whose log was put back to an earlier state: what they began with others may never end. */
-export function unfinished(cluster: Cluster, excused: ReadonlySet<string>): string[] {
+/**
+ * `putBack` are organisations whose store was put back to an earlier state, and that may have stopped for it: what they began
+ * with others may never end, and heads that need their promise are not signed.
+ */
+export function unfinished(cluster: Cluster, putBack: ReadonlySet<string>): string[] {
+  const stopped = cluster.nodes.filter(({ disk }) => isBehind(key => disk.get(key))).map(({ org }) => org)
+  const excused = new Set([...putBack, ...stopped])
   return cluster.nodes
     .filter(({ org }) => !excused.has(org))
     .flatMap(node =>
@@ -40,7 +48,9 @@ export function leftOpen(cluster: Cluster, putBack: ReadonlySet<string>): string
     const saw = sound.filter(
       node => owner.admitted.has(node.org) && !isOnLog(owner, readWatch(node.disk.get(KEY.watch(org)))),
     )
-    const open = saw.length > 0 ? sound.filter(node => !isClosed(node, org)) : []
+    // Its members saw to it that there is no second history.
+    const isStopped = isBehind(key => owner.disk.get(key))
+    const open = saw.length > 0 && !isStopped ? sound.filter(node => !isClosed(node, org)) : []
     return open.map(node => `${node.name} holds the log of ${owner.name} as open`)
   })
 }
@@ -62,8 +72,19 @@ function openMachines(node: SimNode, excused: ReadonlySet<string>): string[] {
   return node.disk
     .list(KEY.opens)
     .map(([key]) => key.slice(KEY.opens.length))
-    .filter(machine => !excused.has(partnerOf(node, machine)))
+    .filter(machine =>
+      machine === KEY.seating ? isAskedFor(node, excused) : !excused.has(partnerOf(node, machine)),
+    )
     .map(machine => `${machine} has not ended`)
+}
+
+/** Whether a committee is asked for that all who are asked would sit in. */
+function isAskedFor(node: SimNode, excused: ReadonlySet<string>): boolean {
+  const { asked } = readSeating(key => node.disk.get(key))
+  const read = asked && readRecord(committee, asked.record)
+  return (
+    node.sits && !!read && isStored(read) && !read.payload.seats.some(seat => excused.has(seat.toString()))
+  )
 }
 
 function partnerOf(node: SimNode, machine: string): string {
@@ -82,6 +103,7 @@ function logFaults(node: SimNode, excused: ReadonlySet<string>): string[] {
   )
   if ('reason' in tail) return [`the log does not read back: ${tail.reason}`]
   const newest = newestHead(key => node.disk.get(key))
+  if (newest?.size !== size && lacksMembers(node, size, excused)) return []
   if (newest?.size !== size) return [`the newest head covers ${newest?.size ?? 0} of ${size} entries`]
   const head = readHead(newest.note, node.env.self.chain)
   if ('reason' in head) return [head.reason]
@@ -106,6 +128,13 @@ function unstated(node: SimNode, kept: KeptEntry[]): string[] {
   return [`the last state entry is at ${next} of ${kept.length} entries`]
 }
 
+/** Whether so many members have stopped that the head of `size` cannot be signed (RULES D1). */
+function lacksMembers(node: SimNode, size: number, stopped: ReadonlySet<string>): boolean {
+  const due = quorums(key => node.disk.get(key), size)
+  const here = due.flatMap(({ seats }) => seats).filter(org => !stopped.has(org))
+  return !isReached(due, here)
+}
+
 /** Records that no entry commits to as they are stored. */
 function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
   const faults: string[] = []
@@ -124,8 +153,7 @@ function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
 
 function uncosigned(node: SimNode, note: Uint8Array, excused: ReadonlySet<string>): string[] {
   const names = new Set(parseNote(text(note)).lines.map(({ name }) => name))
-  return node.witnesses
-    .map(id => id.toString())
+  return cosigners({ get: key => node.disk.get(key), witnesses: node.witnesses })
     .filter(org => node.admitted.has(org) && !excused.has(org) && !names.has(cosignerName(org)))
     .map(org => `the newest head is not cosigned by ${org}`)
 }

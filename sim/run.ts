@@ -1,6 +1,7 @@
 /** One run of one seed: a time with faults, during which nothing may break, and a time without, in which all must end. */
+import { isBehind } from '../protocol/behind.ts'
 import { KEY } from '../protocol/layout.ts'
-import { watchOver } from './checkers.ts'
+import { type PutBack, watchOver } from './checkers.ts'
 import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import { calm, drawPlan, type Plan } from './plan.ts'
@@ -26,6 +27,8 @@ export interface Report {
   entries: number
   /** Times that a node found a log to be forked. */
   closed: number
+  /** Nodes that found their own store to be behind. */
+  behind: number
   starts: number
 }
 
@@ -44,36 +47,36 @@ export interface SimulateOptions {
   /** In place of what the seed says. */
   changes?: Partial<Plan>
   plant?: Plant
-  /** A log that was put back counts like any other: promise 8, which this version does not keep. */
-  strict?: boolean
 }
 
 /** Runs a seed. */
 export function simulate(seed: number, options: SimulateOptions = {}): Report {
-  const { changes = {}, plant = {}, strict = false } = options
+  const { changes = {}, plant = {} } = options
   const plan = { ...drawPlan(seed), ...changes }
   const cluster = new Cluster({ seed, weather: plan.weather, times: plan.times, plant })
   const nodes = NAMES.slice(0, plan.nodes).map(name => cluster.add(name))
-  const putBack = new Set<string>()
-  const excused = strict ? new Set<string>() : putBack
-  watchOver(cluster, { known: putBack, excused })
+  const putBack: PutBack = { known: new Set(), alone: new Set() }
+  watchOver(cluster, putBack)
   const workload = new Workload(cluster, plan)
   const faults = faultsOf(cluster, plan, putBack)
-  for (const node of nodes) node.start()
+  for (const node of nodes) {
+    node.sits = plan.seated
+    node.start()
+  }
   workload.begin()
   faults.begin()
   cluster.run(plan.faultyS * S_US)
   faults.end()
   cluster.network.weather = calm(plan.weather)
   workload.closing = true
-  for (const org of putBack) workload.outgrow(org)
+  for (const org of putBack.known) workload.outgrow(org)
   for (let look = 0; look < LOOKS && !cluster.violation; look++) {
     workload.look()
     cluster.run(cluster.timeline.nowUs + LOOK_S * S_US)
   }
   cluster.run((plan.faultyS + plan.calmS) * S_US)
   if (!cluster.violation) {
-    const [first, ...more] = [...unfinished(cluster, excused), ...leftOpen(cluster, putBack)]
+    const [first, ...more] = [...unfinished(cluster, putBack.known), ...leftOpen(cluster, putBack.alone)]
     if (first) cluster.report('progress', first, `${more.length} more`)
   }
   return report(cluster, plan, changes)
@@ -97,6 +100,7 @@ function report(cluster: Cluster, plan: Plan, changes: Partial<Plan>): Report {
     agreements: count(KEY.grants) / 2,
     deliveries: count(KEY.deliveries) / 2,
     closed: count('fork/'),
+    behind: nodes.filter(({ disk }) => isBehind(key => disk.get(key))).length,
     entries: nodes.reduce((sum, { state }) => sum + state.ledger.tail.range.size, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
     traceHash: cluster.traceHash(),

@@ -79,6 +79,8 @@ const CODES = {
   STORE_INCONSISTENT: badStore,
   WRONG_HOST: [notRunning, 'waybill status'],
   // Of the protocol.
+  LOG_CLOSED: [denied, 'waybill forks'],
+  RESTORED_BEHIND: [damaged, 'waybill status; stop this node and start the newer home'],
   FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
   QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],
@@ -99,6 +101,8 @@ const CODES = {
   AGREEMENT_UNKNOWN: [notFound, 'waybill receipts --consents'],
   AGREEMENT_MISMATCH: wrongRecord,
   AGREEMENT_ENDED: [denied, 'waybill offers'],
+  IN_FORCE: [denied, 'redact it when the agreement has ended'],
+  NOT_REDACTABLE: [denied, 'waybill log'],
   SIGNED_TOO_LATE: [denied, 'ask again'],
   WITHDRAWN: [denied, 'ask again'],
   TERMINATED: [denied, 'waybill requests'],

@@ -32,7 +32,9 @@ test('a sound log: every entry, every head, every cosignature', () => {
   assert.is(report.size, newest.size)
   assert.equal(report.heads, { checked: heads.length, beyond: 0 })
   assert.is(report.entries.state, heads.length)
-  assert.is(report.entries.genesis + report.entries.record + report.entries.state, newest.size)
+  const { genesis, record, state, committee } = report.entries
+  assert.is(genesis + record + state + committee, newest.size)
+  assert.is(committee, 1)
   assert.ok(report.cosignatures > 0 && report.cosignedSize > 0)
   assert.not.ok(audit.isForked)
   const [part] = audited(entries.slice(0, 100), heads)

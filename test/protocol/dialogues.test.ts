@@ -1,10 +1,14 @@
 import * as assert from 'uvu/assert'
+import { nameOf, type Seating } from '../../protocol/committee.ts'
+import type { Asking } from '../../protocol/erasure.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { readEntries } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
+import { decodeState } from '../../protocol/machine.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
 import { mirrorGet, mirrored as mirrorOf } from '../../protocol/mirror.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
+import type { Cosigned } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { DAY_MS, forgedHead, Story } from './story.ts'
 
@@ -30,6 +34,11 @@ const are =
     story.check()
   }
 const AGREED = 'FINALIZED FINALIZED'
+
+/** Acme erases the offer; Bolt has an agreement under it that is in force, and says so. */
+const redacted = (story: Story) => story.acme.redact(story.offer!, 'a mistake in the terms')
+const outcome = ({ acme, bolt, offer }: Story) =>
+  decodeState<Asking>(acme.store.get(KEY.redaction(bolt.org, offer!))!).outcome
 
 /** A run for every message; what a lost one leaves behind is what the dialogue's page says. */
 const CASES: Record<MessageType, Case> = {
@@ -59,6 +68,16 @@ const CASES: Record<MessageType, Case> = {
   },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },
+  'redaction/ask': {
+    play: story => redacted(story.play()),
+    ends: story => assert.is(outcome(story), 'kept'),
+    never: story => assert.is(outcome(story), undefined),
+  },
+  'redaction/answer': {
+    play: story => redacted(story.play()),
+    ends: story => assert.is(outcome(story), 'kept'),
+    never: story => assert.is(outcome(story), undefined),
+  },
   'negotiation/request': {
     never: story => {
       are('REQUESTED -', '- -', '- -')(story)
@@ -162,7 +181,38 @@ const CASES: Record<MessageType, Case> = {
     ends: story => assert.ok(story.cole.store.has(KEY.fork(story.acme.org))),
     never: story => assert.not.ok(story.cole.store.has(KEY.fork(story.acme.org))),
   },
-  'witness/add': { never: story => assert.not.ok(story.cole.store.has(KEY.cosigned(story.acme.org))) },
+  'committee/ask': { never: story => assert.is(seating(story).next, undefined) },
+  'committee/signed': { never: story => assert.is(seating(story).next, undefined) },
+  'committee/refused': {
+    play: story => {
+      story.play()
+      const { acme, cole, world } = story
+      // Of another log than that of who asks.
+      const { now } = decodeState<Seating>(story.bolt.store.get(KEY.seating)!)
+      world.send(acme, cole.org, { t: 'committee/ask', committee: now!, identities: [] })
+      world.run()
+    },
+  },
+  'promise/ask': {
+    never: story => assert.is(newestHead(story.acme.env.get)!.size, seating(story).next!.index),
+  },
+  'promise/given': {
+    never: story => assert.is(newestHead(story.acme.env.get)!.size, seating(story).next!.index),
+  },
+  'promise/refused': {
+    play: story => {
+      story.play()
+      const { acme, cole, world } = story
+      const committee = nameOf(seating(story).now!).id
+      const hash = new Uint8Array(32)
+      world.send(acme, cole.org, { t: 'promise/ask', committee, old: 77, size: 78, root: hash, path: [] })
+      world.run()
+    },
+  },
+  'witness/add': {
+    never: ({ acme, cole }) =>
+      assert.is(decodeState<Cosigned>(cole.store.get(KEY.cosigned(acme.org))!).size, 0),
+  },
   'witness/cosigned': {
     never: story => assert.not.ok(story.acme.events.some(({ type }) => type === 'cosigned')),
   },
@@ -171,6 +221,8 @@ const CASES: Record<MessageType, Case> = {
     play: story => {
       const { bend } = story.world
       let lost = false
+      // Of a log without a committee: what a member promised it cosigns, whatever size it is asked from.
+      story.cole.sits = false
       story.world.bend = (message, from, to) => {
         if (lost || message.t !== 'witness/cosigned') return bend(message, from, to)
         lost = true
@@ -187,6 +239,7 @@ const CASES: Record<MessageType, Case> = {
   'proof/reply': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
 }
 
+const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)
 function mirrored(story: Story): void {
   story.acme.mirrors = [story.bolt.env.self.id]
   story.play()

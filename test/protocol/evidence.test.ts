@@ -205,7 +205,7 @@ test('a third party gets no proofs of what does not concern it', () => {
 })
 
 test('entries go under the head that is worth most, not the newest', () => {
-  const busy = story({ text: 'busy' })
+  const busy = story({ text: 'busy', witnesses: ['Cole Logistics', 'Dunn Castings', 'Eder AG'] })
   const { acme, bolt, world, witnesses } = busy
   const cosigned = acme.state.ledger.signed.range.size
   witnesses[0]!.up = false
@@ -216,7 +216,7 @@ test('entries go under the head that is worth most, not the newest', () => {
   const collected = collect(bolt, acme, { agreement: busy.agreement, packet: busy.packet }, world.wallMs)
   const report = check(formatEvidence(collected), { ...busy, asOfMs: world.wallMs })
   assert.is(report.verdict, 'verified')
-  assert.match(detailOf(report, 'provider position')!, /^final, 1 of 1/)
+  assert.match(detailOf(report, 'provider position')!, /^final, 3 of 3/)
   assert.match(detailOf(report, 'provider head')!, `size ${cosigned}`)
   // An entry that no cosigned head covers goes under the newest, and is pending.
   const told2 = collect(acme, bolt, { agreement: busy.agreement, packet: busy.packet }, world.wallMs)

@@ -21,8 +21,9 @@ const newest = (member: Member) => newestHead(member.env.get)!
 test('a burst of entries gets one head, over what was read back', () => {
   const story = new Story()
   const heads = () => story.acme.events.filter(({ type }) => type === 'head').length
+  story.pair()
   const before = heads()
-  story.pair().publish()
+  story.publish()
   assert.is(heads(), before + 1)
   assert.is(story.acme.state.ledger.signed.range.size, story.acme.state.ledger.tail.range.size)
   story.check()

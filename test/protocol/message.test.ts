@@ -38,6 +38,9 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'delivery/refused': encodeMessage({ t: 'delivery/refused', agreement: offer!, packet: offer!, refusal }),
     'gossip/head': encodeMessage({ t: 'gossip/head', note: BYTES }),
     'gossip/fork': encodeMessage({ t: 'gossip/fork', proof: BYTES }),
+    'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, root: BYTES, status: 409, text: 'x' }),
+    'promise/refused': encodeMessage({ t: 'promise/refused', size: 1, root: BYTES, status: 409, text: 'x' }),
+    'committee/refused': encodeMessage({ t: 'committee/refused', committee: offer!, refusal }),
     'mirror/head': encodeMessage({ t: 'mirror/head', note: BYTES }),
     'mirror/ask': encodeMessage({ t: 'mirror/ask', log: offer!, from: 1 }),
     'mirror/entries': encodeMessage({
@@ -48,7 +51,6 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
       note: BYTES,
       path: [BYTES],
     }),
-    'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, status: 409, text: 'x' }),
     ...found,
   } as Record<MessageType, Uint8Array>
 })()

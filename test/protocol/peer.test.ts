@@ -197,6 +197,15 @@ function scrambled(value: Value, bit: number): Value {
   return value
 }
 
+/** A committee of one that lies can stop its log: with f = 0 it is safe only if nobody lies. */
+function playOn(story: Story): void {
+  try {
+    story.play()
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'RESTORED_BEHIND') throw error
+  }
+}
+
 test('no message of a partner makes the core throw, break its log, or give a key away', () => {
   const recorded = new Story({ approval: 'policy' }).play().world.wire.map(({ frame }) => frame)
   const rejecting = new Story({ approval: 'policy', spoil: 'block' })
@@ -235,7 +244,7 @@ test('no message of a partner makes the core throw, break its log, or give a key
         const now = sent++
         story.world.later(() => strike(now))
       }
-      story.play()
+      playOn(story)
       for (const member of members) {
         checkLog(member)
         member.restart()

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { toHex } from '../../crypto/bytes.ts'
 import { agreement, offer, withdraw } from '../../protocol/agreement.ts'
 import { asset, packet } from '../../protocol/asset.ts'
+import { committee } from '../../protocol/committee.ts'
 import { PARTS } from '../../protocol/evidence.ts'
 import { identityGenesis } from '../../protocol/identity.ts'
 import { delegate, rotate } from '../../protocol/identity-chain.ts'
@@ -29,6 +30,7 @@ test('records and their fields', () => {
     rotate,
     delegate,
     logGenesis,
+    committee,
     asset,
     packet,
     offer,

@@ -15,7 +15,6 @@ interface Mistake {
   plant: Plant
   /** What it takes for the mistake to show. */
   changes?: Partial<Plan>
-  strict?: true
   /** How the violation begins. */
   breaks: RegExp
 }
@@ -31,12 +30,19 @@ const withWrites = (next: PeerStep, writes: Write[]): PeerStep => ({
   output: { ...next.output, writes },
 })
 
+/** The log's owner signs what it read back as if it had no committee. */
+function hasty(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
+  if (input.type !== 'leaves') return step(state, input, now, env)
+  return step(state, input, now, { ...env, get: key => (key === KEY.seating ? undefined : env.get(key)) })
+}
+
 /** The witness sees no earlier head of this log, and the log's owner is believed. */
 function blind(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
-  if (input.type !== 'message' || input.message.t !== 'witness/add') return step(state, input, now, env)
-  const { from } = input
+  if (input.type !== 'message') return step(state, input, now, env)
+  const { from, message } = input
+  if (message.t !== 'witness/add' && message.t !== 'promise/ask') return step(state, input, now, env)
   const forgets: Env = { ...env, get: key => (key === KEY.cosigned(from) ? undefined : env.get(key)) }
-  const trusting = { ...input, message: { ...input.message, old: 0, path: [] } }
+  const trusting = { ...input, message: { ...message, old: 0, path: [] } }
   const next = step(state, trusting, now, forgets)
   return withWrites(
     next,
@@ -98,7 +104,7 @@ export const MISTAKES: Record<string, Mistake> = {
     changes: { restores: true },
     breaks: /^promise 3/,
   },
-  'forgets what it cosigned': {
+  'forgets what it promised and cosigned': {
     plant: {
       step: after(next =>
         withWrites(
@@ -136,13 +142,12 @@ export const MISTAKES: Record<string, Mistake> = {
         ),
       ),
     },
-    changes: { restores: true },
+    changes: { restores: true, seated: false },
     breaks: /^progress .* as open/,
   },
-  'signs on after its store was put back to an earlier state': {
-    plant: {},
-    changes: { restores: true },
-    strict: true,
-    breaks: /^promise 3/,
+  'signs a head before it is promised': {
+    plant: { step: hasty },
+    changes: { restores: true, seated: true },
+    breaks: /^promise 3 .*contradicts/,
   },
 }
