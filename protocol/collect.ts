@@ -115,7 +115,7 @@ export function collectProofs(home: Reading, ledger: Ledger, records: CID[], sho
     const body = isShown ? keptRecord(home, record) : undefined
     if (isShown && !body) throw new ProtocolError('NOT_FOUND', `the body of ${record} is not here any more`)
     const about = { owner: identified(chain), witnesses, entry, ...(body ? { body, salt } : {}) }
-    return formatProof({ extra: makeExtra(about), index, path, note: head.note })
+    return formatProof({ extra: makeExtra(about), index, path: path!, note: head.note })
   })
 }
 
@@ -170,13 +170,13 @@ function gather(
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
   const mine = proveOwn(home, ledger, ids)
   const all = { ...parts }
-  put(all, `${own}Head`, mine?.note)
+  put(all, `${own}Head`, mine.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
-    ...(mine?.entries ?? []).map(each => entryPart(ownId, each, ids)),
-    ...(mine?.states ?? []).map(each => statePart(ownId, each)),
-    ...(theirs?.note === undefined ? [] : theirs.entries.map(each => entryPart(otherId, each, ids))),
-    ...(theirs?.note === undefined ? [] : theirs.states.map(each => statePart(otherId, each))),
+    ...mine.entries.map(each => entryPart(ownId, each, ids)),
+    ...mine.states.map(each => statePart(ownId, each)),
+    ...(theirs?.entries ?? []).map(each => entryPart(otherId, each, ids)),
+    ...(theirs?.states ?? []).map(each => statePart(otherId, each)),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
   const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
@@ -199,7 +199,7 @@ function gather(
   }
 }
 
-/** The own entries that commit to these records, under the head that is worth most. */
+/** The own entries that commit to these records, under the head that is worth most as far as one covers them. */
 function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
   const found = Object.values(ids).flatMap(record => {
     const index = indexOf(home.get, record)
@@ -207,13 +207,12 @@ function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
   })
   const covered = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
   const head = covered ?? bestHead(home, 0)
-  if (!head) return undefined
-  const under = found.filter(each => each.index < head.size)
-  const indexes = under.map(each => each.index)
+  const size = head?.size ?? 0
+  const indexes = found.map(each => each.index).filter(index => index < size)
   return {
-    note: head.note,
-    entries: under.map(each => proveRecord(each, head.size, ledger, home)),
-    states: proveStates(indexes, head.size, ledger, home.get),
+    note: head?.note,
+    entries: found.map(each => proveRecord(each, size, ledger, home)),
+    states: proveStates(indexes, size, ledger, home.get),
   }
 }
 
@@ -223,7 +222,7 @@ function entryPart(
   ids: Subject['ids'],
 ): EntryPart | undefined {
   const [of] = Object.entries(ids).find(([, id]) => id.equals(record)) ?? []
-  return of === undefined ? undefined : { org, of: of as Logged, entry, salt, path }
+  return of === undefined ? undefined : { org, of: of as Logged, entry, salt, ...(path ? { path } : {}) }
 }
 
 const statePart = (org: CID, { entry, path }: ProofReply['states'][number]): EntryPart => ({

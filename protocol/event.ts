@@ -84,7 +84,8 @@ export type Role = 'provider' | 'consumer'
 /** Proofs of entries of one log, under one head. */
 export interface ProofReply {
   note?: string
-  entries: { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] }[]
+  /** Without a path where no head that may be shown covers the entry yet. */
+  entries: { record: CID; entry: Uint8Array; salt: Uint8Array; path?: Uint8Array[] }[]
   /** The first state entry after each of them. */
   states: { entry: Uint8Array; path: Uint8Array[] }[]
   /** Identity geneses of the witnesses that the log's owner names, as signed records. */

@@ -100,7 +100,8 @@ export const entryPart = object({
   of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'state'),
   entry: blob(MAX_ENTRY_BYTES),
   salt: bytes(32),
-  path: list(bytes(32), MAX_PATH),
+  /** Absent while no head covers the entry. */
+  path: optional(list(bytes(32), MAX_PATH)),
 })
 export type EntryPart = Infer<typeof entryPart>
 

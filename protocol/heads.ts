@@ -303,20 +303,21 @@ function proofs(
   ledger: Ledger,
   context: Context,
 ): Step<Watch> {
-  const signedSize = publicHead(context.get)?.size ?? 0
+  const shown = publicHead(context.get)
   const found: { record: CID; index: number }[] = []
-  let pending = false
-  for (const record of message.records.filter(each => concerns(from, each, message.records, context))) {
+  const concerned = message.records.filter(each => concerns(from, each, message.records, context))
+  for (const record of concerned) {
     const index = indexOf(context.get, record)
-    if (index !== undefined && index < signedSize) found.push({ record, index })
-    else pending = true
+    if (index !== undefined) found.push({ record, index })
   }
-  const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
-  const head = best && best.size <= signedSize ? best : publicHead(context.get)
-  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
+  const covered = found.filter(({ index }) => shown && index < shown.size)
+  const best = bestHead(context, Math.max(0, ...covered.map(each => each.index + 1)))
+  const head = best && shown && best.size <= shown.size ? best : shown
+  const entries = found.map(each => proveRecord(each, head?.size ?? 0, ledger, context))
+  const pending = covered.length < concerned.length
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
-  const indexes = found.map(each => each.index)
+  const indexes = covered.map(each => each.index)
   step.output.sends.push({
     to: from,
     message: {
@@ -360,15 +361,16 @@ function eventsToTell(chains: Chain[]): Uint8Array[] {
   return told
 }
 
-/** The entry that commits to a record, its salt, and its way to the head of `size`. */
+/** The entry that commits to a record, its salt, and its way to the head of `size` if that covers it. */
 export function proveRecord(
   { record, index }: { record: CID; index: number },
   size: number,
   ledger: Ledger,
   { get, slots }: Kept,
-): { record: CID; entry: Uint8Array; salt: Uint8Array; path: Uint8Array[] } {
+): ProofReply['entries'][number] {
   const { slot, entry } = readEntryAt(get, index)!
-  return { record, entry, salt: slots.salt(slot)!, path: provePresence(ledger, get, index, size) }
+  const path = index < size ? { path: provePresence(ledger, get, index, size) } : {}
+  return { record, entry, salt: slots.salt(slot)!, ...path }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */

@@ -144,7 +144,10 @@ export const MESSAGES = {
     t: tag,
     id,
     note: optional(note),
-    entries: list(object({ record: link, entry: blob(4_096), salt: bytes(32), path }), MAX_PROOFS),
+    entries: list(
+      object({ record: link, entry: blob(4_096), salt: bytes(32), path: optional(path) }),
+      MAX_PROOFS,
+    ),
     states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),

@@ -6,7 +6,7 @@ import type { Claim, EntryPart, PartName } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { type Committee, positionWords } from './trust.ts'
+import { type Committee, committeeOf, positionWords, witnessesOf } from './trust.ts'
 import { type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
@@ -75,13 +75,26 @@ export class Logs {
       if (each.of === 'state') this.#state(side, each, head, shown)
       else {
         const index = this.#steps.judge(`${side} entry: ${each.of}`, () => this.#entry(each, head))
-        if (index !== undefined) shown.held.set(each.of, index)
+        if (index !== undefined && each.path) shown.held.set(each.of, index)
       }
     }
+    const waiting = own.filter(each => each.of !== 'state' && !each.path).length
+    if (waiting > 0) this.#waiting(side, org, waiting)
     if (!head) return
     shown.head = head
     const cosigned = this.#position(side, org, head)
     if (cosigned) shown.cosigned = cosigned
+  }
+
+  /** Entries that no head covers yet stand on the word of the log's owner (RULES D3). */
+  #waiting(side: Side, org: CID, count: number): void {
+    const committee = committeeOf(witnessesOf(this.#question.trust, org).length)
+    const detail = `${positionWords(committee, []).words}; no head covers ${count} of the entries yet`
+    this.#steps.judge(`${side} pending`, () =>
+      this.#question.options.requireFinal
+        ? { inconclusive: `not final: ${detail}` }
+        : { value: true, detail },
+    )
   }
 
   /** Whether the keys that signed still counted, once both logs have shown what they have. */
@@ -94,10 +107,13 @@ export class Logs {
 
   #head(side: Side, org: CID, chain: Chain | undefined): Head | undefined {
     const found = this.#question.evidence.part(`${side}Head`)
-    const isOptional =
-      this.#question.evidence.claim.type === 'consent' && !this.#question.options.requireFinal
+    const { claim, entries } = this.#question.evidence
+    const own = entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
+    const isWaiting = own.length > 0 && own.every(each => !each.path)
+    const isOptional = (claim.type === 'consent' && !this.#question.options.requireFinal) || isWaiting
     if (isOptional && found.is === 'missing') {
-      this.#steps.skip(`${side} head`, 'not in the evidence: the agreement rests on its signatures')
+      const why = isWaiting ? 'none covers the entries yet' : 'the agreement rests on its signatures'
+      this.#steps.skip(`${side} head`, `not in the evidence: ${why}`)
       return undefined
     }
     return this.#steps.judge(`${side} head`, () => {
@@ -122,6 +138,7 @@ export class Logs {
       if ('reason' in state) return { failed: state.reason }
       if (part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
       const { n } = entry
+      if (!part.path) return { failed: 'a state entry is shown under a head' }
       const under = isUnder(part, n, head)
       if (!('value' in under)) return under
       shown.states.push({ index: n, next: state.next, identity: state.identity })
@@ -144,7 +161,7 @@ export class Logs {
       return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
     return {
       value: entry.n,
-      detail: `entry ${entry.n} commits to these signed bytes, ${part.path.length} hashes to the head`,
+      detail: `entry ${entry.n} commits to these signed bytes, ${part.path ? `${part.path.length} hashes to the head` : 'not under a head yet'}`,
     }
   }
 
@@ -167,6 +184,8 @@ export class Logs {
 }
 
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
+  if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }
+  if (!path) return { value: true, detail: '' }
   if (!head) return { inconclusive: 'the head that covers it is not established' }
   const { size, root } = head
   return verifyInclusion({ leaf: leafHash(entry), index, size, path, root })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
+import { type Committee, inForce } from '../../protocol/committee.ts'
 import type { Delivery } from '../../protocol/delivery.ts'
 import { forksKnown } from '../../protocol/fork.ts'
 import { newestHead } from '../../protocol/heads.ts'
@@ -40,7 +41,7 @@ function firstAnswer(story: Story, by: Member, from = 0): string | undefined {
   for (const { message, from: sender } of story.world.wire.slice(from)) {
     if (sender !== by) continue
     if (message.t === 'error') return message.code
-    if (message.t === 'witness/refused') return String(message.status)
+    if (message.t === 'witness/refused' || message.t === 'promise/refused') return String(message.status)
     if ('refusal' in message) return message.refusal.code
   }
   return undefined
@@ -75,6 +76,14 @@ const operation = (member: Member) => member.env.keys.operation
 // How far a story has come.
 
 const paired = () => new Story({ approval: 'policy' }).pair()
+/** Everybody has seen the newest head. */
+function shown(): Story {
+  const story = paired()
+  const { acme, bolt, cole, world } = story
+  acme.input({ type: 'gossip', orgs: [bolt.org, cole.org], about: [] })
+  world.run(1_000)
+  return story
+}
 function offered(options: ConstructorParameters<typeof Story>[0] = {}): Story {
   const story = new Story({ approval: 'policy', ...options })
   story.pair().publish()
@@ -149,6 +158,40 @@ function added(
   const story = paired()
   const newest = newestHead(story.acme.env.get)!
   return send(story, story.acme, story.cole, { t: 'witness/add', ...make(story, newest) })
+}
+
+/** Acme asks Cole, who sits in its committee, for another one. */
+function proposed(
+  change: (payload: Committee, story: Story) => Partial<Committee>,
+  before: (story: Story) => void = () => {},
+): string | undefined {
+  const story = shown()
+  before(story)
+  story.world.run(1_000)
+  const { payload } = inForce(story.acme.env.get)!
+  const changed = encodeSigned({ p: { ...payload, ...change(payload, story) }, s: [] })
+  return send(story, story.acme, story.cole, { t: 'committee/ask', committee: changed, identities: [] })
+}
+
+/** Acme asks Cole to promise the head after the newest. */
+function promised(
+  change: (story: Story, newest: { size: number }) => Partial<MessageOf<'promise/ask'>>,
+  before: (story: Story) => void = () => {},
+): string | undefined {
+  const story = shown()
+  before(story)
+  story.world.run(1_000)
+  const { size } = newestOf(story)
+  const committee = inForce(story.acme.env.get)!.id
+  const ask = {
+    t: 'promise/ask',
+    committee,
+    old: size,
+    size: size + 1,
+    root: HASH,
+    path: [] as Uint8Array[],
+  } as const
+  return send(story, story.acme, story.cole, { ...ask, ...change(story, { size }) })
 }
 
 /** Mirrored by Bolt. */
@@ -519,7 +562,7 @@ const CASES: Record<string, Case> = {
     return send(story, story.acme, story.bolt, { t: 'head/proof', size: 1, root: HASH, note, path: [] })
   },
   'head/proof · a path that proves nothing': () => {
-    const story = paired()
+    const story = shown()
     const { size } = newestOf(story)
     const note = forgedHead(story.acme, size + 1)
     return send(story, story.acme, story.bolt, { t: 'head/proof', size, root: HASH, note, path: [HASH] })
@@ -533,7 +576,7 @@ const CASES: Record<string, Case> = {
     return send(story, cole, story.bolt, { t: 'gossip/head', note })
   },
   'gossip/fork · a proof that convicts nobody': () => {
-    const story = paired()
+    const story = shown()
     const { acme, bolt, cole, world } = story
     const { size } = newestOf(story)
     world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, size) })
@@ -550,7 +593,7 @@ const CASES: Record<string, Case> = {
   'witness/add · a proof that does not hold': () =>
     added(({ acme }, { size }) => ({ old: size, note: forgedHead(acme, size + 1), path: [HASH] })),
   'witness/add · of a log that is closed': () => {
-    const story = paired()
+    const story = shown()
     const { acme, cole } = story
     const { size, note } = newestOf(story)
     send(story, acme, cole, { t: 'head/show', note: forgedHead(acme, size) })
@@ -578,6 +621,43 @@ const CASES: Record<string, Case> = {
     const story = paired()
     return send(story, story.bolt, story.acme, { t: 'witness/refused', size: 5, status: 409, text: 'x' })
   },
+
+  'committee/ask · a record that is none': () => proposed(({ seats }) => ({ seats, q: 0 })),
+  'committee/ask · of the log of another': () => proposed((_, { bolt }) => ({ org: bolt.env.self.id })),
+  'committee/ask · another of the number in use': () => proposed(() => ({ made: 9 })),
+  'committee/ask · of a log that is closed': () =>
+    proposed(
+      () => ({}),
+      ({ acme, cole, world }) =>
+        world.send(acme, cole.org, {
+          t: 'head/show',
+          note: forgedHead(acme, newestHead(acme.env.get)!.size),
+        }),
+    ),
+  'committee/signed · by another key': () =>
+    altered(
+      new Story(),
+      'committee/signed',
+      acmeOf,
+      (message, { bolt }) => ({
+        committee: resign(message.committee, {}, ['seat', bolt.env.keys.witness]),
+      }),
+      each => each.pair(),
+    ),
+  'promise/ask · under a committee that was not signed here': () =>
+    promised(({ bolt }) => ({ committee: bolt.env.self.id })),
+  'promise/ask · old greater than the head': () => promised((_, { size }) => ({ old: size + 1, size })),
+  'promise/ask · old that is not what is held': () => promised(() => ({ old: 0 })),
+  'promise/ask · a proof that does not hold': () => promised(() => ({ path: [HASH] })),
+  'promise/ask · of a log that is closed': () =>
+    promised(
+      () => ({}),
+      ({ acme, cole, world }) =>
+        world.send(acme, cole.org, {
+          t: 'head/show',
+          note: forgedHead(acme, newestHead(acme.env.get)!.size),
+        }),
+    ),
 
   'mirror/head · a head of another log': () => {
     const story = mirrored().pair()
@@ -647,6 +727,9 @@ const NEVER = new Set<MessageType>([
   'error',
   'transfer/terminate',
   'delivery/refused',
+  'committee/refused',
+  'promise/given',
+  'promise/refused',
   'proof/request',
 ])
 
