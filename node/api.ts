@@ -26,6 +26,7 @@ import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
+import { recordView, redact } from './redact.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -50,6 +51,8 @@ const STATUS: Record<string, number> = {
   CONFLICT: 409,
   CLOCK_BEHIND: 409,
   QUOTA_EXCEEDED: 409,
+  IN_FORCE: 409,
+  NOT_REDACTABLE: 409,
   RESTORED_BEHIND: 409,
   LOG_CLOSED: 403,
   EVENT_REPLAYED: 409,
@@ -261,6 +264,11 @@ function routes(app: FastifyInstance, node: Node): void {
         })
       return views.requestView(machine)
     })
+
+  app.get('/v1/records/:id', request => recordView(node, params(request).id!))
+  app.post('/v1/records/:id/redact', request =>
+    redact(node, params(request).id!, schema.redactRequest.parse(request.body).reason),
+  )
 
   app.post('/v1/transfers', async request => {
     const { org, stored } = await views.grant(schema.transferRequest.parse(request.body).agreement)

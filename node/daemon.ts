@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import pino, { type Logger } from 'pino'
-import { equal, text } from '../crypto/bytes.ts'
-import { type CID, parseCid } from '../crypto/cid.ts'
+import { equal, text, toHex } from '../crypto/bytes.ts'
+import { type CID, digestOf, parseCid } from '../crypto/cid.ts'
 import { seal } from '../crypto/seal.ts'
 import { selfTest } from '../crypto/selftest.ts'
 import { type Env, ownChain } from '../protocol/context.ts'
@@ -41,6 +41,7 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { redactFor } from './redact.ts'
 import { SealedStore } from './sealed-store.ts'
 import { StockWitnesses } from './stock-witness.ts'
 import { openStore } from './store.ts'
@@ -556,6 +557,10 @@ export class Node {
 
   #note(event: Event): void {
     if (event.type === 'seen') this.#seen.add(event.org)
+    else if (event.type === 'redacted') {
+      if (event.root) this.#background(this.content.remove(toHex(digestOf(event.root))))
+    } else if (event.type === 'ask-redact')
+      this.#background(redactFor(this, event.org, event.record, event.reason))
     else if (event.type === 'paired') {
       const partner = this.views.partner(event.org)!
       this.log.info({ partner: event.org, name: event.name }, 'paired')

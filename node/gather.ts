@@ -7,11 +7,12 @@ import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { type CID, cidOf, parseCid } from '../crypto/cid.ts'
 import { parseNote } from '../crypto/note.ts'
 import { collectConsent, collectDelivery, collectProofs, recordsOf } from '../protocol/collect.ts'
+import { strip } from '../protocol/erasure.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
 import { formatEvidence } from '../protocol/evidence.ts'
 import { bestHead } from '../protocol/heads.ts'
-import { indexOf } from '../protocol/kept.ts'
+import { indexOf, redactedOf } from '../protocol/kept.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { HEAD_BEAT_MS } from '../protocol/limits.ts'
 import { committeeOf } from '../protocol/trust.ts'
@@ -30,11 +31,12 @@ export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID
   const { org, root } = node.views.delivery(agreementId, packetId)
   const handle = HANDLE.content(root)
   const sealed = node.store.get(KEY.secret(handle))
-  if (!sealed) throw Object.assign(new Error('the packet was not opened yet'), { code: 'OUT_OF_ORDER' })
-  const salt = node.openSecret(handle, sealed).slice(32)
+  if (!sealed && !redactedOf(node.env.get, packetId))
+    throw Object.assign(new Error('the packet was not opened yet'), { code: 'OUT_OF_ORDER' })
+  const salt = sealed ? { salt: node.openSecret(handle, sealed).slice(32) } : {}
   const about = { agreement: agreementId, packet: packetId }
   const theirs = await gathered(node, org, recordsOf(node.reading(), about))
-  const given = { ...theirs, salt, asOfMs: Date.now() }
+  const given = { ...theirs, ...salt, asOfMs: Date.now() }
   return formatEvidence(collectDelivery(node.reading(), node.driver.state.ledger, about, given))
 }
 
@@ -105,7 +107,9 @@ function keptProofs(node: Node, key: string): ProofReply | undefined {
 function keepProofs(node: Node, key: string, reply: ProofReply): void {
   const kept = keptProofs(node, key)
   if (kept && isWhole(kept) && kept.witnesses.length >= reply.witnesses.length) return
-  node.store.commit([{ key, value: encode(reply as unknown as Value) }], () => {})
+  // The salt of what was erased here does not come back with the proofs of others.
+  const stripped = strip(reply, record => redactedOf(node.env.get, record) !== undefined)
+  node.store.commit([{ key, value: encode(stripped as unknown as Value) }], () => {})
 }
 
 /**
@@ -163,6 +167,7 @@ export class Gatherer {
   }
 
   async #gather(machine: string, org: string): Promise<boolean> {
+    if (!this.#node.store.get(machine)) return true // it was redacted
     const delivery = this.#node.driver.delivery(machine)
     const [agreement, packet] = [parseCid(delivery.agreement), parseCid(delivery.packet)]
     for (const records of [[agreement], recordsOf(this.#node.reading(), { agreement, packet })]) {

@@ -271,6 +271,25 @@ export const request = z.object({
 export type Request = z.infer<typeof request>
 export const decision = z.strictObject({ reason: name.optional() })
 
+export const redactRequest = z.strictObject({ reason: z.string().min(1).max(512) })
+/** A record as it stands here, and who was asked to erase it too. */
+export const record = z.object({
+  id,
+  state: z.enum(['present', 'redacted', 'missing']),
+  type: z.string().optional(),
+  atMs: count.optional(),
+  reason: z.string().optional(),
+  holders: z.array(
+    z.object({
+      id,
+      name,
+      outcome: z.enum(['asked', 'erased', 'kept', 'missing']),
+      text: z.string().optional(),
+    }),
+  ),
+})
+export type RecordView = z.infer<typeof record>
+
 export const transferQuery = z.strictObject({ waitMs })
 export const transferRequest = z.strictObject({ agreement: id })
 export const transfer = z.object({

@@ -9,7 +9,7 @@ import { readU64, toHex, u64 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import { offer } from './agreement.ts'
 import { asset } from './asset.ts'
-import { keepSeen, keptRecord } from './kept.ts'
+import { keepSeen, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, type Step, stay, violation } from './machine.ts'
@@ -120,6 +120,7 @@ export function received(
       verifySignatures(offer, read, context.keys).ok === true &&
       verifySignatures(asset, described, context.keys).ok === true
     if (!fits) return violation(from, message.t, 'RECORD_INVALID', 'an offer of the catalog does not verify')
+    if (redactedOf(context.get, read.id)) continue // what was erased here does not come back by itself
     step.output.writes.push(
       { key: KEY.seenOffer(from, read.id), value: item.offer },
       ...keepSeen(context, read.id, item.offer),

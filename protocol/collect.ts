@@ -14,7 +14,7 @@ import type { ProofReply } from './event.ts'
 import type { EntryPart, Evidence, PartName, StaplePart } from './evidence.ts'
 import { bestHead, proveRecord, proveStates } from './heads.ts'
 import { type Chain, eventsOf } from './identity-chain.ts'
-import { indexOf, keptRecord } from './kept.ts'
+import { indexOf, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import type { Ledger } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
@@ -23,6 +23,7 @@ import type { Negotiation } from './negotiation.ts'
 import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { redaction } from './redaction.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -40,6 +41,8 @@ interface Subject {
   parts: Parts
   /** Ids of the records among the parts that a log commits to. */
   ids: Partial<Record<Logged, CID>>
+  /** Words by which records of the subject were redacted here. */
+  redacted: CID[]
 }
 
 /**
@@ -129,18 +132,20 @@ function consentOf(home: Reading, agreementId: CID): Subject {
   put(parts, 'asset', keptRecord(home, asset))
   put(parts, 'provider', identityOf(provider, home))
   put(parts, 'consumer', identityOf(consumer, home))
-  return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId } }
+  const redacted = wordsFor([offer, asset], home)
+  return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId }, redacted }
 }
 
 function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subject {
-  const { provider, consumer, negotiation, parts, ids } = consentOf(home, about.agreement)
+  const { provider, consumer, negotiation, parts, ids, redacted } = consentOf(home, about.agreement)
+  redacted.push(...wordsFor([about.packet], home))
   const kept = home.get(KEY.delivery(about.agreement, about.packet))
   const described = stored(packet, about.packet, home)
-  if (!kept || !described)
+  if (!kept || (!described && !redactedOf(home.get, about.packet)))
     throw new ProtocolError('NOT_FOUND', `packet ${about.packet} was not delivered under this agreement here`)
   const { receipt, release, second } = decodeState<Delivery>(kept)
-  parts.packet = described.bytes
-  put(parts, 'root', home.get(KEY.root(described.payload.root)))
+  put(parts, 'packet', described?.bytes)
+  put(parts, 'root', described && home.get(KEY.root(described.payload.root)))
   put(parts, 'received', receipt)
   put(parts, 'release', release)
   if (!second || !isStored(readRecord(opened, second)))
@@ -155,6 +160,7 @@ function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subj
     negotiation,
     parts,
     ids: { ...ids, packet: about.packet, ...Object.fromEntries(receipts) },
+    redacted,
   }
 }
 
@@ -162,20 +168,20 @@ function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subj
 function gather(
   home: Reading,
   ledger: Ledger,
-  { provider, consumer, negotiation, parts, ids }: Subject,
+  { provider, consumer, negotiation, parts, ids, redacted }: Subject,
   theirs: ProofReply | undefined,
 ): Omit<Evidence, 'claim'> {
   const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
   const other = own === 'provider' ? 'consumer' : 'provider'
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
-  const mine = proveOwn(home, ledger, ids)
+  const mine = proveOwn(home, ledger, [...Object.values(ids), ...redacted])
   const all = { ...parts }
   put(all, `${own}Head`, mine.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
-    ...mine.entries.map(each => entryPart(ownId, each, ids)),
+    ...mine.entries.map(each => entryPart(ownId, each, ids, redacted)),
     ...mine.states.map(each => statePart(ownId, each)),
-    ...(theirs?.entries ?? []).map(each => entryPart(otherId, each, ids)),
+    ...(theirs?.entries ?? []).map(each => entryPart(otherId, each, ids, idsOf(theirs?.redactions ?? []))),
     ...(theirs?.states ?? []).map(each => statePart(otherId, each)),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
@@ -190,18 +196,20 @@ function gather(
   const events = new Map<string, Uint8Array>()
   for (const each of [...chains.flatMap(eventsOf), ...(theirs?.events ?? [])])
     events.set(toHex(sha256(each)), each)
+  const words = [...redacted.flatMap(id => keptRecord(home, id) ?? []), ...(theirs?.redactions ?? [])]
   return {
     parts: all,
     witnesses: [...witnesses.values()],
     events: [...events.values()],
     entries,
     staples: staplesOf(home, negotiation, ownId, otherId),
+    ...(words.length > 0 ? { redactions: words } : {}),
   }
 }
 
 /** The own entries that commit to these records, under the head that is worth most as far as one covers them. */
-function proveOwn(home: Reading, ledger: Ledger, ids: Subject['ids']) {
-  const found = Object.values(ids).flatMap(record => {
+function proveOwn(home: Reading, ledger: Ledger, ids: CID[]) {
+  const found = ids.flatMap(record => {
     const index = indexOf(home.get, record)
     return index === undefined ? [] : [{ record, index }]
   })
@@ -220,11 +228,24 @@ function entryPart(
   org: CID,
   { record, entry, salt, path }: ProofReply['entries'][number],
   ids: Subject['ids'],
+  redacted: CID[],
 ): EntryPart | undefined {
+  const proof = { org, entry, ...(path ? { path } : {}), ...(salt ? { salt } : {}) }
+  if (redacted.some(id => id.equals(record))) return { ...proof, of: 'redaction', redaction: record }
   const [of] = Object.entries(ids).find(([, id]) => id.equals(record)) ?? []
-  return of === undefined ? undefined : { org, of: of as Logged, entry, salt, ...(path ? { path } : {}) }
+  return of === undefined ? undefined : { ...proof, of: of as Logged }
 }
 
+/** Ids of the words by which these records were redacted here. */
+const wordsFor = (ids: CID[], home: Reading): CID[] =>
+  ids.flatMap(id => redactedOf(home.get, id)?.redaction ?? [])
+
+/** Ids of signed records; what cannot be read has none, and the verifier says so. */
+const idsOf = (records: Uint8Array[]): CID[] =>
+  records.flatMap(bytes => {
+    const read = readRecord(redaction, bytes)
+    return isStored(read) ? read.id : []
+  })
 const statePart = (org: CID, { entry, path }: ProofReply['states'][number]): EntryPart => ({
   org,
   of: 'state',

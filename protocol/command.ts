@@ -7,6 +7,7 @@ import { type Offer, offer } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import * as catalog from './catalog.ts'
 import { decideOffer } from './decision.ts'
+import { type AskingInput, type Outcome, type Redact, redact } from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import { found } from './fork.ts'
 import * as heads from './heads.ts'
@@ -69,6 +70,7 @@ export type Command =
   | { type: 'decide'; machine: string; approve: boolean; reason?: string }
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
+  | ({ type: 'redact' } & Redact)
   | { type: 'catalog'; org: string }
   | { type: 'proofs'; org: string; records: CID[] }
   /** Shows the newest head of the own log to these partners. */
@@ -103,6 +105,7 @@ export type Answer =
   | { type: 'machine'; machine: string }
   | { type: 'reading'; id: string }
   | { type: 'ticket'; ticket: string }
+  | { type: 'redacted'; redaction?: CID; outcome: Outcome }
   | { type: 'joined'; org: string; name: string }
   | { type: 'accepted'; log: tlog.ForeignLog }
   | { type: 'reply'; reply: tlog.Reply }
@@ -110,7 +113,7 @@ export type Answer =
 interface Done extends Step<never> {
   answer?: Answer
   /** Machines that the command sets going, with the input for each. */
-  machines?: { key: string; input: NegotiationInput | TransferInput }[]
+  machines?: { key: string; input: NegotiationInput | TransferInput | AskingInput }[]
   reading?: { org: string; step: catalog.CatalogStep }
   /** The own identity went on to this: the log is to say so. */
   chain?: Chain
@@ -135,6 +138,8 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
       return toMachine(input.machine, { type: 'withdraw', reason: input.reason }, 'AGREED', context)
     case 'transfer':
       return beginTransfer(input, context)
+    case 'redact':
+      return redact(input, context)
     case 'catalog': {
       known(input.org, context)
       const id = context.random('catalog', 16)

@@ -31,6 +31,10 @@ export type Event =
   | { type: 'forked'; org: string; size: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
   | { type: 'proofs'; org: string; id: string; reply: ProofReply }
+  /** A record was redacted; of a packet, the content under `root` goes too. */
+  | { type: 'redacted'; record: CID; root?: CID }
+  /** A holder that was asked to erase a record has answered. */
+  | { type: 'holder'; org: string; record: CID; outcome: 'erased' | 'kept' | 'missing' }
   /** A peer broke a rule; the driver logs it and may close the connection. */
   | { type: 'violation'; org: string; code: ProtocolCode; text: string }
   | Ask
@@ -64,6 +68,8 @@ export type Ask =
       root: CID
       digest: Uint8Array
     }
+  /** A partner asks for a record to be erased: look for what rests on it, and hand in the command `redact`. */
+  | { type: 'ask-redact'; org: string; record: CID; reason: string }
   /** Check what a rejection says by opening the release with the key that it discloses, then hand in `judged`. */
   | {
       type: 'ask-judge'
@@ -85,7 +91,9 @@ export type Role = 'provider' | 'consumer'
 export interface ProofReply {
   note?: string
   /** Without a path where no head that may be shown covers the entry yet. */
-  entries: { record: CID; entry: Uint8Array; salt: Uint8Array; path?: Uint8Array[] }[]
+  entries: { record: CID; entry: Uint8Array; salt?: Uint8Array; path?: Uint8Array[] }[]
+  /** The words by which records among them were redacted. */
+  redactions?: Uint8Array[]
   /** The first state entry after each of them. */
   states: { entry: Uint8Array; path: Uint8Array[] }[]
   /** Identity geneses of the witnesses that the log's owner names, as signed records. */

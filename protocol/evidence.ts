@@ -79,6 +79,8 @@ export const rootShape = object({
   witnesses: list(link, MAX_EVIDENCE_WITNESSES),
   events: list(link, MAX_EVIDENCE_EVENTS),
   entries: list(link, MAX_EVIDENCE_ENTRIES),
+  /** The words by which records were redacted, where parts or salts are missing for it. */
+  redactions: optional(list(link, MAX_EVIDENCE_ENTRIES)),
   staples: list(link, MAX_STAPLES),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
@@ -90,6 +92,7 @@ interface EvidenceRoot {
   witnesses: CID[]
   events: CID[]
   entries: CID[]
+  redactions?: CID[]
   staples: CID[]
   history?: { state: string; at: number }[]
 }
@@ -97,9 +100,12 @@ interface EvidenceRoot {
 export const entryPart = object({
   org: link,
   /** Name of the part that the entry commits to; a state entry commits to none. */
-  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'state'),
+  of: oneOf('packet', 'offer', 'agreement', 'received', 'release', 'opened', 'state', 'redaction'),
+  /** Id of the redaction that it commits to. */
+  redaction: optional(link),
   entry: blob(MAX_ENTRY_BYTES),
-  salt: bytes(32),
+  /** It went with the record, where that was redacted. */
+  salt: optional(bytes(32)),
   /** Absent while no head covers the entry. */
   path: optional(list(bytes(32), MAX_PATH)),
 })
@@ -120,6 +126,7 @@ export interface Evidence {
   witnesses: Uint8Array[]
   events: Uint8Array[]
   entries: EntryPart[]
+  redactions?: Uint8Array[]
   staples: StaplePart[]
   history?: { state: string; at: number }[]
 }
@@ -147,6 +154,7 @@ export function formatEvidence(evidence: Evidence): Uint8Array {
     witnesses: evidence.witnesses.map(each => add(each, 'dag-cbor')),
     events: evidence.events.map(each => add(each, 'dag-cbor')),
     entries: evidence.entries.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
+    ...(evidence.redactions ? { redactions: evidence.redactions.map(each => add(each, 'dag-cbor')) } : {}),
     staples: evidence.staples.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
     ...(evidence.history ? { history: evidence.history } : {}),
   }
@@ -180,6 +188,7 @@ export interface ReadEvidence {
   events: Found[]
   entries: Listed<EntryPart>[]
   staples: Listed<StaplePart>[]
+  redactions: Found[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
   stray: string[]
@@ -209,6 +218,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     witnesses,
     events,
     entries,
+    redactions: (value.redactions ?? []).map(cid => blocks.find(cid, 'dag-cbor')),
     staples,
     history: value.history ?? [],
     stray: blocks.stray(),
@@ -256,9 +266,9 @@ interface Section {
 
 const CID_BYTES = 36
 const CODE: Record<Codec, number> = { 'dag-cbor': 0x71, raw: 0x55 }
-/** A root, the parts, the witnesses, the events, the entries and the staples. */
+/** A root, the parts, the witnesses, the events, the entries, the redactions and the staples. */
 const MAX_BLOCKS =
-  1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_EVENTS + MAX_EVIDENCE_ENTRIES + MAX_STAPLES
+  1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_EVENTS + 2 * MAX_EVIDENCE_ENTRIES + MAX_STAPLES
 
 /**
  * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36

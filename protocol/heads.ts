@@ -15,12 +15,12 @@ import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
-import { decodeSigned } from '../crypto/statement.ts'
+import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
-import { indexOf, type Kept, keptRecord, readEntryAt } from './kept.ts'
+import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
@@ -306,7 +306,9 @@ function proofs(
   const shown = publicHead(context.get)
   const found: { record: CID; index: number }[] = []
   const concerned = message.records.filter(each => concerns(from, each, message.records, context))
-  for (const record of concerned) {
+  // Where a record was redacted, the word for it is proven beside it.
+  const words = concerned.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
+  for (const record of [...concerned, ...words]) {
     const index = indexOf(context.get, record)
     if (index !== undefined) found.push({ record, index })
   }
@@ -314,7 +316,7 @@ function proofs(
   const best = bestHead(context, Math.max(0, ...covered.map(each => each.index + 1)))
   const head = best && shown && best.size <= shown.size ? best : shown
   const entries = found.map(each => proveRecord(each, head?.size ?? 0, ledger, context))
-  const pending = covered.length < concerned.length
+  const pending = covered.length < concerned.length + words.length
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
   const indexes = covered.map(each => each.index)
@@ -329,6 +331,7 @@ function proofs(
       events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
+      ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
     },
   })
   return step
@@ -369,20 +372,21 @@ export function proveRecord(
   { get, slots }: Kept,
 ): ProofReply['entries'][number] {
   const { slot, entry } = readEntryAt(get, index)!
+  const salt = redactedOf(get, record) ? undefined : slots.salt(slot)
   const path = index < size ? { path: provePresence(ledger, get, index, size) } : {}
-  return { record, entry, salt: slots.salt(slot)!, ...path }
+  return { record, entry, ...(salt ? { salt } : {}), ...path }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
 function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
+  const gone = redactedOf(context.get, id)
   const stored = keptRecord(context, id)
-  if (!stored) return false
-  const { p } = decodeSigned(stored)
-  const party = ['assigner', 'assignee', 'consumer', 'provider'].some(
-    role => asCid(p[role])?.toString() === from,
-  )
-  if (party) return true
-  const asset = asCid(p.asset)
+  if (!gone && !stored) return false
+  const p: Partial<Payload> = stored ? decodeSigned(stored).p : {}
+  const parties =
+    gone?.parties ?? ['assigner', 'assignee', 'consumer', 'provider'].map(role => asCid(p[role]))
+  if (parties.some(each => each?.toString() === from)) return true
+  const asset = gone ? gone.asset : asCid(p.asset)
   return (
     asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
   )
@@ -391,13 +395,21 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, pending } = message
+  const { entries, states, witnesses, events, note, pending, redactions } = message
   const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,
     id: toHex(message.id),
-    reply: { entries, states, witnesses, events, pending, ...(note ? { note: text(note) } : {}) },
+    reply: {
+      entries,
+      states,
+      witnesses,
+      events,
+      pending,
+      ...(note ? { note: text(note) } : {}),
+      ...(redactions ? { redactions } : {}),
+    },
   })
   return step
 }

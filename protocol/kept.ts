@@ -7,10 +7,11 @@
  * anyway. A full bundle gets a list of its runs, so that any entry of it is two reads away.
  */
 import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { KEY } from './layout.ts'
 import type { Write } from './output.ts'
-import type { Slots } from './slots.ts'
+import { NO_SLOT, type Slots } from './slots.ts'
 
 type Get = (key: string) => Uint8Array | undefined
 /** A store and the keys of the bodies in it. */
@@ -53,13 +54,36 @@ export function keepRecord(
 
 /** A record that came from elsewhere and has no entry here; nothing is written when it is kept already. */
 export const keepSeen = (kept: Kept, id: CID, bytes: Uint8Array): Write[] =>
-  keptRecord(kept, id) ? [] : [{ key: KEY.kept(id), value: keepRecord(kept.slots, bytes).value }]
+  keptRecord(kept, id) || redactedOf(kept.get, id)
+    ? []
+    : [{ key: KEY.kept(id), value: keepRecord(kept.slots, bytes).value }]
 
 /** The signed bytes of a record. */
 export function keptRecord({ get, slots }: Kept, id: CID): Uint8Array | undefined {
   const value = get(KEY.kept(id))
-  return value && slots.open(readU64(value, INDEX_BYTES)!, value.subarray(HEAD_BYTES))
+  return value && slots.open(slotIn(value), value.subarray(HEAD_BYTES))
 }
+
+/** What is kept of a record that was redacted: by which word, whom it concerned, and of which asset it was. */
+export interface Redacted {
+  redaction: CID
+  parties: CID[]
+  asset?: CID
+}
+
+/** The value in the place of a redacted record. */
+export const keepRedacted = (index: number | undefined, redacted: Redacted): Uint8Array =>
+  concat(u64(index === undefined ? 0 : index + 1), u64(NO_SLOT), encode(redacted as unknown as Value))
+
+export function redactedOf(get: Get, id: CID): Redacted | undefined {
+  const value = get(KEY.kept(id))
+  return value && slotIn(value) === NO_SLOT
+    ? (decode(value.subarray(HEAD_BYTES)) as unknown as Redacted)
+    : undefined
+}
+
+/** The slot of a stored record. */
+export const slotIn = (value: Uint8Array): number => readU64(value, INDEX_BYTES)!
 
 /** The index of the newest entry that commits to a record. */
 export function indexOf(get: Get, id: CID): number | undefined {

@@ -72,6 +72,9 @@ export const KEY = {
   /** A delivery that is over and not proven by the other side's log yet; the value is the partner. */
   unproven: (machine: string): string => `unproven/${machine}`,
   allUnproven: 'unproven/',
+  /** A holder that was asked to erase a record. */
+  redaction: (org: string, record: CID): string => `redaction/${org}/${hex(record)}`,
+  redactions: 'redaction/',
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,

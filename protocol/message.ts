@@ -31,6 +31,7 @@ import {
   link,
   list,
   object,
+  oneOf,
   optional,
   type Shape,
   text,
@@ -104,6 +105,14 @@ export const MESSAGES = {
   'delivery/rejected': object({ t: tag, receipt: record }),
   'delivery/done': object({ t: tag, agreement: link, packet: link }),
   'delivery/refused': object({ t: tag, agreement: link, packet: link, refusal }),
+  // Redaction: whoever holds the record is asked to erase it too.
+  'redaction/ask': object({ t: tag, redaction: record }),
+  'redaction/answer': object({
+    t: tag,
+    record: link,
+    outcome: oneOf('erased', 'kept', 'missing'),
+    text: sentence,
+  }),
   // Heads: what I hold of my own log, and the proof that it extends what you saw.
   'head/show': object({ t: tag, note }),
   'head/ask': object({ t: tag, size: uint }),
@@ -144,10 +153,12 @@ export const MESSAGES = {
     t: tag,
     id,
     note: optional(note),
+    /** Without a salt where the record was redacted; the entry of the redaction stands here as well. */
     entries: list(
-      object({ record: link, entry: blob(4_096), salt: bytes(32), path: optional(path) }),
-      MAX_PROOFS,
+      object({ record: link, entry: blob(4_096), salt: optional(bytes(32)), path: optional(path) }),
+      2 * MAX_PROOFS,
     ),
+    redactions: optional(list(record, MAX_PROOFS)),
     states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),

@@ -14,6 +14,7 @@ import { type Answer, type Command, command } from './command.ts'
 import * as committees from './committee.ts'
 import { contextOf, type Env, type KnownPartners, over } from './context.ts'
 import * as delivery from './delivery.ts'
+import * as erasure from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
@@ -168,6 +169,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'delivery':
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
+    case 'redaction':
+      return redactionOf(state, from, message as MessageOf<'redaction/ask' | 'redaction/answer'>, context)
     case 'committee':
       return committeeOf(state, from, message as CommitteeMessage, context)
     case 'promise':
@@ -228,6 +231,19 @@ function catalogOf(
   const step = catalog.received(state.catalogs.get(from), from, message, context)
   if (step.state) state.catalogs.set(from, step.state)
   return { state, output: step.output }
+}
+
+function redactionOf(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'redaction/ask' | 'redaction/answer'>,
+  context: Context,
+): PeerStep {
+  if (message.t === 'redaction/ask') return logged(state, erasure.asked(from, message, context), context)
+  const key = KEY.redaction(from, message.record)
+  const stored = context.get(key)
+  const step = erasure.answered(stored && decodeState(stored), from, message)
+  return logged(state, saved(key, stored, step, erasure.isAnswered), context)
 }
 
 type CommitteeMessage = MessageOf<'committee/ask' | 'committee/signed' | 'committee/refused'>
@@ -367,7 +383,7 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   return runMachine(state, machine, { type }, context)
 }
 
-type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput
+type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput | erasure.AskingInput
 
 /** Runs a negotiation or a transfer: loads its state, steps, stores what it became, and logs what it recorded. */
 function runMachine(state: PeerState, key: string, input: DialogueInput, context: Context): PeerStep {
@@ -376,6 +392,11 @@ function runMachine(state: PeerState, key: string, input: DialogueInput, context
     const before = stored && decodeState<negotiation.Negotiation>(stored)
     const step = negotiation.step(before, input as negotiation.NegotiationInput, context)
     return logged(state, saved(key, stored, step, negotiation.isOver), context)
+  }
+  if (key.startsWith(KEY.redactions)) {
+    const before = stored && decodeState<erasure.Asking>(stored)
+    const step = erasure.step(before, input as erasure.AskingInput, context)
+    return logged(state, saved(key, stored, step, erasure.isAnswered), context)
   }
   const before = stored && decodeState<transfer.Transfer>(stored)
   const step = transfer.step(before, input as transfer.TransferInput, context)
@@ -559,7 +580,15 @@ const DATED = new Set<MessageType>([
   'delivery/received',
   'witness/add',
 ])
-const COMMANDS = new Set<Input['type']>(['request', 'decide', 'offer', 'hello', 'join', 'checkpoint'])
+const COMMANDS = new Set<Input['type']>([
+  'request',
+  'decide',
+  'offer',
+  'hello',
+  'join',
+  'checkpoint',
+  'redact',
+])
 
 const CLOCK_TEXT =
   'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'

@@ -16,7 +16,7 @@ import { type Agreement, agreement } from './agreement.ts'
 import { type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
 import type { Role } from './event.ts'
-import { keptRecord } from './kept.ts'
+import { keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violation } from './machine.ts'
@@ -233,7 +233,8 @@ function started(t: Transfer, message: MessageOf<'transfer/start'>, context: Con
     const checked = check(item, granted.payload, context)
     if ('code' in checked) return terminate(t, checked)
     const { id } = checked.stored
-    if (!begun.some(each => each.stored.id.equals(id)) && isDue(t.agreement, id, context)) begun.push(checked)
+    const isWanted = isDue(t.agreement, id, context) && !redactedOf(context.get, id)
+    if (isWanted && !begun.some(each => each.stored.id.equals(id))) begun.push(checked)
   }
   const sum = begun.reduce((bytes, { stored }) => bytes + stored.payload.size, t.bytes)
   const bytes = Math.min(sum, Number.MAX_SAFE_INTEGER)

@@ -127,7 +127,7 @@ export class KeyStates {
 
   /** The operation key that made a side's signature on a record, whatever became of it. */
   #signerOf(side: Side, of: EntryPart['of'], chain: Chain): { of: EntryPart['of']; standing: Standing }[] {
-    const found = of === 'state' ? undefined : this.#question.evidence.part(of)
+    const found = of === 'state' || of === 'redaction' ? undefined : this.#question.evidence.part(of)
     if (found?.is !== 'here') return []
     const { s } = readable(found.bytes)
     const made = of === 'agreement' ? s.find(each => each.r === ROLE[side]) : s[0]

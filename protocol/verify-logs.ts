@@ -10,6 +10,7 @@ import { type Committee, committeeOf, positionWords, witnessesOf } from './trust
 import { type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
+import type { Redactions } from './verify-redactions.ts'
 import { iso, type Outcome, type Question, type Side, type Steps } from './verify-steps.ts'
 
 /** Records that each side signs, by claim: its own log must show them. Of a consent, if it shows anything. */
@@ -23,15 +24,17 @@ export class Logs {
   readonly #question: Question
   readonly #steps: Steps
   readonly #parties: Parties
+  readonly #redactions: Redactions
   readonly #shown: Record<Side, Shown> = {
     provider: { held: new Map(), states: [] },
     consumer: { held: new Map(), states: [] },
   }
 
-  constructor(question: Question, steps: Steps, parties: Parties) {
+  constructor(question: Question, steps: Steps, parties: Parties, redactions: Redactions) {
     this.#question = question
     this.#steps = steps
     this.#parties = parties
+    this.#redactions = redactions
   }
 
   /** Every entry of the list is there, of one of the two logs, and the only one of its part in its log. */
@@ -45,11 +48,14 @@ export class Logs {
         missing ??= `entry ${i} of the list is not in the evidence`
         continue
       }
-      const { org, of } = each
+      const { org, of, redaction } = each
+      if ((of === 'redaction') !== (redaction !== undefined))
+        return { failed: `entry ${i} of the list does not name what it commits to` }
       if (!org.equals(claim.provider) && !org.equals(claim.consumer))
         return { failed: `entry ${i} of the list is of neither party's log` }
-      // State entries are many, each once.
-      const name = of === 'state' ? `${org}/${of}/${toHex(each.entry)}` : `${org}/${of}`
+      // State entries are many, each once; redactions one for each record.
+      const what = of === 'state' ? toHex(each.entry) : (redaction ?? '')
+      const name = `${org}/${of}/${what}`
       if (seen.has(name)) return { failed: `entry ${i} of the list is the second for ${of} in one log` }
       seen.add(name)
     }
@@ -71,6 +77,10 @@ export class Logs {
     for (const of of required)
       if (!own.some(each => each.of === of))
         this.#steps.judge(`${side} entry: ${of}`, () => ({ inconclusive: 'it is not in the evidence' }))
+    // A word that stands in no log could have been made for this evidence.
+    for (const { id } of this.#redactions.by(org))
+      if (!own.some(each => each.redaction?.equals(id)))
+        this.#steps.judge(`${side} entry: redaction`, () => ({ inconclusive: 'it is not in the evidence' }))
     for (const each of own) {
       if (each.of === 'state') this.#state(side, each, head, shown)
       else {
@@ -101,8 +111,11 @@ export class Logs {
   keyStates(): void {
     const keys = new KeyStates(this.#question, this.#steps, this.#parties, this.#shown)
     keys.staples()
+    // By which key a record was signed that was redacted went with it.
+    const isHere = (of: EntryPart['of']) =>
+      this.#question.evidence.part(of as PartName).is !== 'missing' || !this.#redactions.of(of)
     for (const side of ['provider', 'consumer'] as const)
-      keys.side(side, SIGNS[this.#question.evidence.claim.type][side])
+      keys.side(side, SIGNS[this.#question.evidence.claim.type][side].filter(isHere))
   }
 
   #head(side: Side, org: CID, chain: Chain | undefined): Head | undefined {
@@ -136,7 +149,7 @@ export class Logs {
       if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
       const state = readState(entry)
       if ('reason' in state) return { failed: state.reason }
-      if (part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
+      if (!part.salt || part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
       const { n } = entry
       if (!part.path) return { failed: 'a state entry is shown under a head' }
       const under = isUnder(part, n, head)
@@ -147,11 +160,15 @@ export class Logs {
   }
 
   #entry(part: EntryPart, head: Head | undefined): Outcome<number> {
-    const committed = this.#question.evidence.part(part.of as PartName)
-    if (committed.is !== 'here') return { inconclusive: 'what it commits to is not there' }
+    const committed = this.#committed(part)
+    // Its salt went with the record at its own party; the record itself may be missing by the word of either.
+    const gone = this.#redactions.of(part.of, part.salt ? undefined : part.org)
+    if (!committed && !gone) return { inconclusive: 'what it commits to is not there' }
+    if (!part.salt && !gone) return { inconclusive: 'its salt is not there' }
     const entry = readEntry(part.entry)
     if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
-    if (!equal(entry.c, commitment(part.salt, committed.bytes)))
+    const isShown = committed && part.salt
+    if (isShown && !equal(entry.c, commitment(part.salt!, committed)))
       return { failed: 'it commits to other bytes' }
     const under = isUnder(part, entry.n, head)
     if (!('value' in under)) return under
@@ -159,10 +176,18 @@ export class Logs {
       return { failed: `entry ${entry.n} is of kind ${entry.k}, which commits to no record of a claim` }
     if (entry.k !== KIND.record)
       return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
-    return {
-      value: entry.n,
-      detail: `entry ${entry.n} commits to these signed bytes, ${part.path ? `${part.path.length} hashes to the head` : 'not under a head yet'}`,
-    }
+    if (!isShown && !part.path)
+      return { inconclusive: 'no head covers it, and what it commits to is not there' }
+    const where = part.path ? `${part.path.length} hashes to the head` : 'not under a head yet'
+    const what = isShown ? 'commits to these signed bytes' : `is under the head; ${gone}`
+    return { value: entry.n, detail: `entry ${entry.n} ${what}, ${where}` }
+  }
+
+  /** The bytes that an entry should commit to, as far as they are there. */
+  #committed({ of, org, redaction }: EntryPart): Uint8Array | undefined {
+    if (of === 'redaction') return this.#redactions.by(org).find(each => redaction?.equals(each.id))?.bytes
+    const found = this.#question.evidence.part(of as PartName)
+    return found.is === 'here' ? found.bytes : undefined
   }
 
   /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */

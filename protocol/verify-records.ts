@@ -1,16 +1,17 @@
 /** What the parties signed: each record of its type, linked as the claim needs it, signed by whom it must be. */
 import { equal } from '../crypto/bytes.ts'
 import type { Value } from '../crypto/cbor.ts'
-import { cidOf, digestOf } from '../crypto/cid.ts'
+import { type CID, cidOf, digestOf } from '../crypto/cid.ts'
 import { type Agreement, agreement, draft, type Offer, offer, samePayload } from './agreement.ts'
 import { type Asset, asset, type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
-import type { PartName } from './evidence.ts'
+import type { Found, PartName } from './evidence.ts'
 import { chainAt } from './identity-chain.ts'
 import { evaluate } from './policy.ts'
 import { type Opened, opened, type Received, type Release, received, release } from './receipt.ts'
 import { type RecordType, type Stored, verifySignatures } from './record.ts'
 import type { Parties } from './verify-parties.ts'
+import type { Redactions } from './verify-redactions.ts'
 import { iso, type Outcome, openPart, type Question, type Side, type Steps, worse } from './verify-steps.ts'
 
 /** The records of one claim. Each step sees what the steps before it established. */
@@ -18,11 +19,15 @@ export class Records {
   readonly #question: Question
   readonly #steps: Steps
   readonly #parties: Parties
+  readonly #redactions: Redactions
+  /** Parts that are missing because they were redacted. */
+  readonly #gone = new Set<PartName>()
 
-  constructor(question: Question, steps: Steps, parties: Parties) {
+  constructor(question: Question, steps: Steps, parties: Parties, redactions: Redactions) {
     this.#question = question
     this.#steps = steps
     this.#parties = parties
+    this.#redactions = redactions
   }
 
   /** All records of the claim; the packet, if one is claimed and holds. */
@@ -40,8 +45,15 @@ export class Records {
     type: RecordType<P>,
     rest: (stored: Stored<P>) => Outcome<unknown>,
   ): Stored<P> | undefined {
+    const found = this.#question.evidence.part(name)
+    const gone = found.is === 'missing' ? this.#redactions.of(name) : undefined
+    if (gone) {
+      this.#gone.add(name)
+      this.#steps.skip(name, gone)
+      return undefined
+    }
     return this.#steps.judge(name, () => {
-      const stored = openPart(this.#question.evidence.part(name), type)
+      const stored = openPart(found, type)
       if (!('value' in stored)) return stored
       // Links first: a record of somebody else is false here, whether or not their key is known.
       const linked = rest(stored.value)
@@ -62,9 +74,9 @@ export class Records {
   #offer({ payload }: Stored<Offer>, described: Stored<Asset> | undefined): Outcome<true> {
     if (!payload.org.equals(this.#question.evidence.claim.provider))
       return { failed: 'the offer is not the provider’s' }
-    if (!described) return { inconclusive: 'the asset that it names is not established' }
-    if (!payload.asset.equals(described.id)) return { failed: 'the offer is of another asset' }
-    if (payload.ownerVersion !== described.payload.ownerVersion)
+    const wrong = this.#ofAsset(payload.asset, described, 'the offer is of another asset')
+    if (wrong) return wrong
+    if (described && payload.ownerVersion !== described.payload.ownerVersion)
       return { failed: 'the offer is of another owner version than the asset' }
     return { value: true, detail: `signed by the provider, of this asset, until ${iso(payload.until)}` }
   }
@@ -80,11 +92,12 @@ export class Records {
       return { failed: 'its parties are not those of the claim' }
     const unknown = (['provider', 'consumer'] as const).find(side => !this.#knowsState(side, payload))
     if (unknown) return { inconclusive: `it names a key state of the ${unknown} that is not in the evidence` }
-    if (!offered || !described)
+    if ((!offered && !this.#gone.has('offer')) || (!described && !this.#gone.has('asset')))
       return { inconclusive: 'the offer or the asset it rests on is not established' }
-    if (!payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
-    if (!copiesOffer(payload, offered.payload)) return { failed: 'its terms are not those of the offer' }
-    if (payload.from < offered.payload.from) return { failed: 'it begins before the offer' }
+    if (offered && !payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
+    if (offered && !copiesOffer(payload, offered.payload))
+      return { failed: 'its terms are not those of the offer' }
+    if (offered && payload.from < offered.payload.from) return { failed: 'it begins before the offer' }
     const request = {
       action: payload.action,
       purpose: payload.purpose,
@@ -119,8 +132,8 @@ export class Records {
     const delivered = this.#record('packet', packet, ({ id, payload }) => {
       if (!claim.packet?.equals(id)) return { failed: 'it is not the packet that the claim names' }
       if (!payload.org.equals(claim.provider)) return { failed: 'it is not the provider’s' }
-      if (!described) return { inconclusive: 'the asset that it names is not established' }
-      if (!payload.asset.equals(described.id)) return { failed: 'it is of another asset than the agreement' }
+      const wrong = this.#ofAsset(payload.asset, described, 'it is of another asset than the agreement')
+      if (wrong) return wrong
       return {
         value: true,
         detail: `"${payload.name}", ${payload.size} bytes, signed by its publisher, of this asset`,
@@ -141,7 +154,22 @@ export class Records {
     return delivered
   }
 
+  /** Why what names an asset does not name the one of the claim. */
+  #ofAsset(
+    named: CID,
+    described: Stored<Asset> | undefined,
+    other: string,
+  ): { failed: string } | { inconclusive: string } | undefined {
+    const id = described?.id ?? (this.#gone.has('asset') ? this.#redactions.id('asset') : undefined)
+    if (!id) return { inconclusive: 'the asset that it names is not established' }
+    return named.equals(id) ? undefined : { failed: other }
+  }
+
   #root(of: Stored<Packet> | undefined): void {
+    if (this.#gone.has('packet')) {
+      this.#steps.skip('root', 'the packet that names it was redacted')
+      return
+    }
     this.#steps.judge('root', () => {
       const found = this.#question.evidence.part('root')
       if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
@@ -174,7 +202,8 @@ export class Records {
         return { failed: 'its parties are not those of the claim' }
       if (!payload.agreement.equals(claim.agreement)) return { failed: 'it is under another agreement' }
       if (!claim.packet?.equals(payload.packet)) return { failed: 'it is for another packet' }
-      if (!agreed || !of) return { inconclusive: 'the agreement or the packet is not established' }
+      if (!agreed || (!of && !this.#gone.has('packet')))
+        return { inconclusive: 'the agreement or the packet is not established' }
       const by = name === 'release' ? 'provider' : 'consumer'
       return (
         rest(stored) ?? { value: true, detail: `signed by the ${by} at ${iso(payload.made)} (its own time)` }
@@ -185,16 +214,8 @@ export class Records {
   #content(of: Stored<Packet> | undefined): void {
     const { content } = this.#question.options
     const salt = this.#question.evidence.part('salt')
-    this.#steps.judge('salt', () => {
-      if (salt.is === 'missing')
-        return { inconclusive: 'the salt of the content’s digest is not in the evidence' }
-      if (salt.is === 'broken') return { failed: salt.reason }
-      if (salt.bytes.length !== 32) return { failed: 'it is not a salt' }
-      return {
-        value: true,
-        detail: 'only the content can show that it is right; with it, guesses of the content can be tested',
-      }
-    })
+    if (salt.is === 'missing' && this.#gone.has('packet')) this.#steps.skip('salt', 'it went with the packet')
+    else this.#judgeSalt(salt)
     if (!content) {
       this.#steps.skip('content', 'content not checked')
       return
@@ -206,6 +227,19 @@ export class Records {
       return equal(content.digest, of.payload.digest)
         ? { value: true, detail: `its salted digest is the one the publisher signed` }
         : { failed: 'it is not what the publisher signed: its salted digest differs' }
+    })
+  }
+
+  #judgeSalt(salt: Found): void {
+    this.#steps.judge('salt', () => {
+      if (salt.is === 'missing')
+        return { inconclusive: 'the salt of the content’s digest is not in the evidence' }
+      if (salt.is === 'broken') return { failed: salt.reason }
+      if (salt.bytes.length !== 32) return { failed: 'it is not a salt' }
+      return {
+        value: true,
+        detail: 'only the content can show that it is right; with it, guesses of the content can be tested',
+      }
     })
   }
 }

@@ -7,6 +7,7 @@ import type { Trust } from './trust.ts'
 import { Logs } from './verify-logs.ts'
 import { Parties } from './verify-parties.ts'
 import { Records } from './verify-records.ts'
+import { Redactions } from './verify-redactions.ts'
 import {
   iso,
   type Outcome,
@@ -77,8 +78,9 @@ function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
   const parties = new Parties(question, steps)
   for (const side of ['provider', 'consumer'] as const) parties.party(side)
   steps.judge('identities', () => parties.witnesses())
-  const packet = new Records(question, steps, parties).walk()
-  const logs = new Logs(question, steps, parties)
+  const redactions = new Redactions(question, steps, parties)
+  const packet = new Records(question, steps, parties, redactions).walk()
+  const logs = new Logs(question, steps, parties, redactions)
   steps.judge('entries', () => logs.listed())
   for (const side of ['provider', 'consumer'] as const) logs.log(side)
   logs.keyStates()

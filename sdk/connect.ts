@@ -41,6 +41,7 @@ export class Waybill implements AsyncDisposable {
   readonly assets: ReturnType<typeof resources.assets>
   readonly offers: ReturnType<typeof resources.offersOf>
   readonly requests: ReturnType<typeof resources.requests>
+  readonly records: ReturnType<typeof resources.records>
   readonly transfers: ReturnType<typeof resources.transfers>
   readonly agreements: ReturnType<typeof resources.agreements>
   readonly consents: ReturnType<typeof resources.consents>
@@ -56,6 +57,7 @@ export class Waybill implements AsyncDisposable {
     this.assets = resources.assets(http)
     this.offers = resources.offersOf(http)
     this.requests = resources.requests(http)
+    this.records = resources.records(http)
     this.transfers = resources.transfers(http)
     this.agreements = resources.agreements(http)
     this.consents = resources.consents(http)

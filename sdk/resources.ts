@@ -18,6 +18,7 @@ import type {
   Proofs,
   Published,
   PublishRequest,
+  RecordView,
   Request,
   RevokeRequest,
   RotateRequest,
@@ -153,6 +154,14 @@ export const requests = (http: Http) => ({
       onNews: onState,
       signal: options.signal,
     }),
+})
+
+export const records = (http: Http) => ({
+  /** Whether a record is here, was redacted (when and why), or is missing. */
+  get: (id: string, options?: CallOptions) => http.get<RecordView>(at('records', id), options),
+  /** Destroys what the record says, with a logged reason; holders are asked to do the same. It cannot be undone. */
+  redact: (id: string, reason: string, options?: CallOptions) =>
+    http.post<RecordView>(at('records', id, 'redact'), { reason }, options),
 })
 
 export const transfers = (http: Http) => ({

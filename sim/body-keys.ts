@@ -16,6 +16,10 @@ export class SimBodyKeys {
     return this.#taken
   }
 
+  destroy(slot: number): void {
+    this.#destroyed.add(slot)
+  }
+
   key(slot: number): Uint8Array | undefined {
     return this.#destroyed.has(slot) ? undefined : hmac(this.#seed, u64(slot))
   }

@@ -101,6 +101,8 @@ const CODES = {
   AGREEMENT_UNKNOWN: [notFound, 'waybill receipts --consents'],
   AGREEMENT_MISMATCH: wrongRecord,
   AGREEMENT_ENDED: [denied, 'waybill offers'],
+  IN_FORCE: [denied, 'redact it when the agreement has ended'],
+  NOT_REDACTABLE: [denied, 'waybill log'],
   SIGNED_TOO_LATE: [denied, 'ask again'],
   WITHDRAWN: [denied, 'ask again'],
   TERMINATED: [denied, 'waybill requests'],

@@ -258,6 +258,13 @@ function shareCommands(program: Command, run: Run): void {
     .description('take an approval back, as long as the partner has not signed')
     .option('--reason <text>', 'what the partner is told')
     .action(run(async () => (await import('./requests.ts')).withdraw))
+  program
+    .command('redact')
+    .argument('<record>')
+    .helpGroup(group)
+    .description('destroy what a record says, for ever; its log entry stays provable')
+    .requiredOption('--reason <text>', 'why: it is logged and shown wherever the record is missing')
+    .action(run(async () => (await import('./redact.ts')).redact))
 }
 
 function receiveCommands(program: Command, run: Run): void {

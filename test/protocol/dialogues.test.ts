@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import { nameOf, type Seating } from '../../protocol/committee.ts'
+import type { Asking } from '../../protocol/erasure.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { readEntries } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
@@ -34,6 +35,11 @@ const are =
   }
 const AGREED = 'FINALIZED FINALIZED'
 
+/** Acme erases the offer; Bolt has an agreement under it that is in force, and says so. */
+const redacted = (story: Story) => story.acme.redact(story.offer!, 'a mistake in the terms')
+const outcome = ({ acme, bolt, offer }: Story) =>
+  decodeState<Asking>(acme.store.get(KEY.redaction(bolt.org, offer!))!).outcome
+
 /** A run for every message; what a lost one leaves behind is what the dialogue's page says. */
 const CASES: Record<MessageType, Case> = {
   hello: {},
@@ -62,6 +68,16 @@ const CASES: Record<MessageType, Case> = {
   },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },
+  'redaction/ask': {
+    play: story => redacted(story.play()),
+    ends: story => assert.is(outcome(story), 'kept'),
+    never: story => assert.is(outcome(story), undefined),
+  },
+  'redaction/answer': {
+    play: story => redacted(story.play()),
+    ends: story => assert.is(outcome(story), 'kept'),
+    never: story => assert.is(outcome(story), undefined),
+  },
   'negotiation/request': {
     never: story => {
       are('REQUESTED -', '- -', '- -')(story)

@@ -158,8 +158,9 @@ export function collect(
   const context = contextOf(own)
   const theirs = ask(own, other, recordsOf(context, about))
   const root = decodeState<{ root: CID }>(own.store.get(KEY.delivery(about.agreement, about.packet))!).root
-  const salt = own.secrets.get(HANDLE.content(root))!.slice(32)
-  return collectDelivery(context, own.state.ledger, about, { theirs, salt, asOfMs })
+  const secret = own.secrets.get(HANDLE.content(root)) // it goes with a packet that is redacted
+  const given = { theirs, asOfMs, ...(secret ? { salt: secret.slice(32) } : {}) }
+  return collectDelivery(context, own.state.ledger, about, given)
 }
 
 export function consentOf(own: Member, other: Member, agreement: CID, asOfMs: number): Evidence {

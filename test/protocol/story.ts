@@ -13,9 +13,10 @@ import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.t
 import type { Answer, Command } from '../../protocol/command.ts'
 import type { Seating } from '../../protocol/committee.ts'
 import * as delivery from '../../protocol/delivery.ts'
+import { isAnswered } from '../../protocol/erasure.ts'
 import type { ProtocolCode } from '../../protocol/error.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
-import { indexOf, keptRecord, readEntryAt } from '../../protocol/kept.ts'
+import { indexOf, keptRecord, readEntryAt, redactedOf } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import {
   commitment,
@@ -294,6 +295,8 @@ export function checkLog(member: Member): void {
       assert.is('next' in state && state.next, stated, 'it names the one before')
       stated = index + 1
       assert.is(stated % member.env.pad, 0)
+    } else if (redactedOf(member.env.get, idOf(of))) {
+      assert.is(member.env.slots.salt(slot), undefined, 'the salt went with the record')
     } else if (!equal(of, ZERO_HASH)) {
       assert.is(indexOf(member.env.get, idOf(of)), index, 'one entry for each record')
       const record = keptRecord(member.env, idOf(of))!
@@ -331,6 +334,7 @@ export function checkMachines(member: Member): void {
     [KEY.negotiations, stored => negotiation.isOver(decodeState(stored))],
     [KEY.transfers, stored => transfer.isOver(decodeState(stored))],
     [KEY.deliveries, stored => delivery.isOver(decodeState(stored))],
+    [KEY.redactions, stored => isAnswered(decodeState(stored))],
     [KEY.seating, stored => decodeState<Seating>(stored).asked === undefined],
     ['witness/', stored => decodeState<Submission>(stored).sentSize === undefined],
   ]

@@ -401,7 +401,7 @@ test('entries: of a third log, twice, of another kind', () => {
     failedSteps(check(formatEvidence({ ...copy(evidence), entries: [...evidence.entries, third] }), told)),
     ['entries'],
   )
-  const again = { ...first!, salt: first!.salt.map(byte => byte ^ 1) }
+  const again = { ...first!, salt: first!.salt!.map(byte => byte ^ 1) }
   const twice = check(formatEvidence({ ...copy(evidence), entries: [...evidence.entries, again] }), told)
   assert.ok(failedSteps(twice).includes('entries'))
 })

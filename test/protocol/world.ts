@@ -11,11 +11,12 @@ import type { Answer, PacketDraft } from '../../protocol/command.ts'
 import { decodeRoot } from '../../protocol/content.ts'
 import { type Env, ownChain, privateKey } from '../../protocol/context.ts'
 import type { Opening } from '../../protocol/delivery.ts'
+import { type Found, find } from '../../protocol/erasure.ts'
 import type { Event } from '../../protocol/event.ts'
 import { type Delegated, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
 import { beginChain, type Chain, makeDelegate } from '../../protocol/identity-chain.ts'
 import { readEntries } from '../../protocol/kept.ts'
-import { HANDLE, KEY } from '../../protocol/layout.ts'
+import { HANDLE, KEY, slotOf } from '../../protocol/layout.ts'
 import { DELEGATION_MS } from '../../protocol/limits.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../protocol/message.ts'
 import type { Output } from '../../protocol/output.ts'
@@ -42,6 +43,7 @@ export class Member {
   readonly events: Event[] = []
   /** Ciphertext blocks by root, and the asks that no test has answered yet. */
   readonly content = new Map<string, Uint8Array[]>()
+  readonly bodyKeys: SimBodyKeys
   readonly env: Env
   readonly seeds: IdentitySeeds
   readonly world: World
@@ -56,6 +58,7 @@ export class Member {
   constructor(world: World, name: string, untilMs: number = START_MS + DELEGATION_MS) {
     this.world = world
     const seed = sha256(new TextEncoder().encode(name))
+    this.bodyKeys = new SimBodyKeys(seed)
     const roles = ['root', 'rootNext', 'admin', 'adminNext', 'log', 'operation', 'witness', 'node'] as const
     this.seeds = Object.fromEntries(roles.map(role => [role, expand(seed, role)])) as unknown as IdentitySeeds
     const made = makeIdentity(this.seeds, {
@@ -71,7 +74,7 @@ export class Member {
     this.env = {
       self: { id, org: id.toString(), identity, identityBytes, chain },
       get: key => this.store.get(key),
-      slots: slotsOver(new SimBodyKeys(seed)),
+      slots: slotsOver(this.bodyKeys),
       keys: Object.fromEntries(
         (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
           role,
@@ -162,7 +165,14 @@ export class Member {
       const holds = !condition || (condition === 'absent' ? !held : held && equal(held, condition.equals))
       if (!holds) throw new Error(`condition failed at ${key}`)
     }
-    for (const { key, value } of writes) value ? this.store.set(key, value) : this.store.delete(key)
+    for (const { key, value } of writes) {
+      if (value) this.store.set(key, value)
+      else this.store.delete(key)
+      if (key.startsWith(KEY.secrets) && !value) this.secrets.delete(key.slice(KEY.secrets.length))
+      if (!key.startsWith(KEY.forgets)) continue
+      this.bodyKeys.destroy(slotOf(key))
+      this.store.delete(key)
+    }
     for (const { handle, bytes } of secrets) this.secrets.set(handle, bytes)
     if (!this.leaves) return
     for (const { to, message } of sends) this.world.send(this, to, message)
@@ -210,6 +220,12 @@ export class Member {
         this.input({ type: 'opened', machine: event.machine, opening })
         return
       }
+      case 'ask-redact': {
+        const { org, record, reason } = event
+        const found = { ...this.found(record), holders: [] }
+        this.input({ type: 'redact', record, reason, ...found, asker: org })
+        return
+      }
       case 'ask-judge': {
         const opening = this.#open(event.oneTimePrivate, event)
         this.input({ type: 'judged', machine: event.machine, proven: !opening.ok, receipt: event.receipt })
@@ -223,6 +239,19 @@ export class Member {
     const { opening, secret } = openRelease(oneTimePrivate, ask, root, this.content.get(ask.root.toString())!)
     if (secret) this.secrets.set(HANDLE.content(ask.root), secret)
     return opening
+  }
+
+  /** What only a search of the store finds for a redaction. */
+  found(record: CID): Found {
+    const rows = (prefix: string) => [...this.store].filter(([key]) => key.startsWith(prefix))
+    const [grants, proofs, negotiations] = [KEY.grants, KEY.allProofs, KEY.negotiations].map(rows)
+    const partners = rows(KEY.partners).map(([key]) => key.slice(KEY.partners.length))
+    return find(record, { grants: grants!, proofs: proofs!, negotiations: negotiations!, partners }, this.env)
+  }
+
+  redact(record: CID, reason: string): void {
+    this.input({ type: 'redact', record, reason, ...this.found(record) })
+    this.world.run()
   }
 
   /** Seals content as an import does, and returns the draft of its packet. `spoilt` makes it wrong after the fact. */
