@@ -149,7 +149,8 @@ export class Logs {
       if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
       const state = readState(entry)
       if ('reason' in state) return { failed: state.reason }
-      if (!part.salt || part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
+      if (!part.salt) return { inconclusive: 'its salt is not there' }
+      if (part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
       const { n } = entry
       if (!part.path) return { failed: 'a state entry is shown under a head' }
       const under = isUnder(part, n, head)
