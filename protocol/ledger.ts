@@ -38,8 +38,13 @@ import { type State, stateControl } from './state.ts'
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
 export const TILE_HASHES = 256
 const TILE_LEVELS = 8
-/** A full tile is stored with its root behind it: to make one takes 255 hashes, and a start needs many. */
-const ROOT_AT = TILE_HASHES * 32
+/**
+ * Behind its hashes a full tile has the 16 hashes four levels up, so that a proof takes 22 hashes a tile and not 247; and its
+ * root, which a start needs of many.
+ */
+const ROW = 16
+const ROW_AT = TILE_HASHES * 32
+const ROOT_AT = ROW_AT + (TILE_HASHES / ROW) * 32
 const NOTHING = new Uint8Array(0)
 
 type Get = (key: string) => Uint8Array | undefined
@@ -257,7 +262,9 @@ function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
     if (level % TILE_LEVELS !== 0) return
     const tile = level / TILE_LEVELS
     if (tile > 0) {
-      writes.push({ key: KEY.tile(tile - 1, index), value: concat(...open[tile - 1]!, hash) })
+      const hashes = concat(...open[tile - 1]!)
+      const row = Array.from({ length: TILE_HASHES / ROW }, (_, i) => rootOver(hashes, i * ROW * 32, ROW))
+      writes.push({ key: KEY.tile(tile - 1, index), value: concat(hashes, ...row, hash) })
       open[tile - 1] = []
     }
     open[tile] ??= []
@@ -265,12 +272,16 @@ function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
   }
 }
 
-/** Root over `count` hashes of a tile from `from`; `count` is a power of two. */
-function tileRoot(tile: Uint8Array, from: number, count: number): Uint8Array {
-  if (count === 1) return tile.slice(from * 32, from * 32 + 32)
+/** Root over `count` hashes, a power of two, that stand at `at`. */
+function rootOver(hashes: Uint8Array, at: number, count: number): Uint8Array {
+  if (count === 1) return hashes.slice(at, at + 32)
   const half = count / 2
-  return nodeHash(tileRoot(tile, from, half), tileRoot(tile, from + half, half))
+  return nodeHash(rootOver(hashes, at, half), rootOver(hashes, at + half * 32, half))
 }
+
+/** Root over `count` hashes of a full tile from `from`. */
+const tileRoot = (tile: Uint8Array, from: number, count: number): Uint8Array =>
+  count < ROW ? rootOver(tile, from * 32, count) : rootOver(tile, ROW_AT + (from / ROW) * 32, count / ROW)
 
 /** A hash of the tree: the perfect subtree of 2^level leaves at `index`. */
 function node(ledger: Pick<Ledger, 'open'>, get: Get, level: number, index: number): Uint8Array {
@@ -295,10 +306,20 @@ export function hashesOf(ledger: Ledger, get: Get, level: number, index: number)
 export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
   rootOf(rangeAt(size, ledger, get))
 
+/** The nodes of the tree for one proof, which reads a tile for several of them: once. */
+function nodes(ledger: Ledger, get: Get): (level: number, index: number) => Uint8Array {
+  const read = new Map<string, Uint8Array | undefined>()
+  const once: Get = key => {
+    if (!read.has(key)) read.set(key, get(key))
+    return read.get(key)
+  }
+  return (level, index) => node(ledger, once, level, index)
+}
+
 /** Proof that entry `index` stands under the head of `size`. */
 export const provePresence = (ledger: Ledger, get: Get, index: number, size: number): Uint8Array[] =>
-  inclusionPath(index, size, (level, at) => node(ledger, get, level, at))
+  inclusionPath(index, size, nodes(ledger, get))
 
 /** Proof that the head of `size` extends the one of `old`; empty for a first one. */
 export const proveExtension = (ledger: Ledger, get: Get, old: number, size: number): Uint8Array[] =>
-  old === 0 || old === size ? [] : consistencyPath(old, size, (level, at) => node(ledger, get, level, at))
+  old === 0 || old === size ? [] : consistencyPath(old, size, nodes(ledger, get))

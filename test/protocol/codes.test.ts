@@ -5,12 +5,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
+import { type CID, cidOf } from '../../crypto/cid.ts'
+import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
-import { type Committee, inForce } from '../../protocol/committee.ts'
+import { nameOf, type Seating } from '../../protocol/committee.ts'
 import type { Delivery } from '../../protocol/delivery.ts'
 import { forksKnown } from '../../protocol/fork.ts'
-import { newestHead } from '../../protocol/heads.ts'
+import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_MIRRORED, SIGN_BY_MS } from '../../protocol/limits.ts'
@@ -76,14 +77,6 @@ const operation = (member: Member) => member.env.keys.operation
 // How far a story has come.
 
 const paired = () => new Story({ approval: 'policy' }).pair()
-/** Everybody has seen the newest head. */
-function shown(): Story {
-  const story = paired()
-  const { acme, bolt, cole, world } = story
-  acme.input({ type: 'gossip', orgs: [bolt.org, cole.org], about: [] })
-  world.run(1_000)
-  return story
-}
 function offered(options: ConstructorParameters<typeof Story>[0] = {}): Story {
   const story = new Story({ approval: 'policy', ...options })
   story.pair().publish()
@@ -160,39 +153,24 @@ function added(
   return send(story, story.acme, story.cole, { t: 'witness/add', ...make(story, newest) })
 }
 
-/** Acme asks Cole, who sits in its committee, for another one. */
-function proposed(
-  change: (payload: Committee, story: Story) => Partial<Committee>,
-  before: (story: Story) => void = () => {},
+const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)
+
+/** How Cole, the member, answers a question for a promise. */
+function promised(
+  make: (committee: CID, size: number, story: Story) => Omit<MessageOf<'promise/ask'>, 't' | 'root'>,
 ): string | undefined {
-  const story = shown()
-  before(story)
-  story.world.run(1_000)
-  const { payload } = inForce(story.acme.env.get)!
-  const changed = encodeSigned({ p: { ...payload, ...change(payload, story) }, s: [] })
-  return send(story, story.acme, story.cole, { t: 'committee/ask', committee: changed, identities: [] })
+  const story = paired()
+  const about = make(nameOf(seating(story).now!).id, newestOf(story).size, story)
+  return send(story, story.acme, story.cole, { t: 'promise/ask', root: HASH, ...about })
 }
 
-/** Acme asks Cole to promise the head after the newest. */
-function promised(
-  change: (story: Story, newest: { size: number }) => Partial<MessageOf<'promise/ask'>>,
-  before: (story: Story) => void = () => {},
-): string | undefined {
-  const story = shown()
-  before(story)
-  story.world.run(1_000)
-  const { size } = newestOf(story)
-  const committee = inForce(story.acme.env.get)!.id
-  const ask = {
-    t: 'promise/ask',
-    committee,
-    old: size,
-    size: size + 1,
-    root: HASH,
-    path: [] as Uint8Array[],
-  } as const
-  return send(story, story.acme, story.cole, { ...ask, ...change(story, { size }) })
+/** Shows another head of the size that is seen: the log is closed there. */
+function fork(story: Story, at: Member): void {
+  const { size } = seenBy(story, at)
+  send(story, story.acme, at, { t: 'head/show', note: forgedHead(story.acme, size) })
+  assert.ok(at.store.has(KEY.fork(story.acme.org)), 'the log is closed')
 }
+const seenBy = ({ acme }: Story, at: Member) => readWatch(at.store.get(KEY.watch(acme.org)))!
 
 /** Mirrored by Bolt. */
 function mirrored(): Story {
@@ -537,6 +515,25 @@ const CASES: Record<string, Case> = {
     return send(story, story.acme, story.bolt, { t: 'delivery/done', agreement, packet })
   },
 
+  'redaction/ask · no record': () => {
+    const story = agreed()
+    return send(story, story.acme, story.bolt, { t: 'redaction/ask', redaction: ID })
+  },
+  'redaction/ask · signed by another': () => {
+    const story = agreed()
+    const { acme, cole, world } = story
+    const { id: org } = acme.env.self
+    const about = { record: story.asset!, type: 'asset/1', reason: 'x', made: world.wallMs, nonce: ID }
+    const payload = { t: 'redaction/1', org, ...about }
+    const redaction = encodeSigned({ p: payload, s: [signRecord(payload, 'keeper', operation(cole))] })
+    return send(story, acme, story.bolt, { t: 'redaction/ask', redaction })
+  },
+  'redaction/answer · to no question': () => {
+    const story = agreed()
+    const about = { record: story.asset!, outcome: 'erased', text: 'x' } as const
+    return send(story, story.bolt, story.acme, { t: 'redaction/answer', ...about })
+  },
+
   'head/show · a head of another log': () => {
     const story = paired()
     return send(story, story.acme, story.bolt, { t: 'head/show', note: forgedHead(story.cole, 5) })
@@ -562,8 +559,8 @@ const CASES: Record<string, Case> = {
     return send(story, story.acme, story.bolt, { t: 'head/proof', size: 1, root: HASH, note, path: [] })
   },
   'head/proof · a path that proves nothing': () => {
-    const story = shown()
-    const { size } = newestOf(story)
+    const story = paired()
+    const { size } = seenBy(story, story.bolt)
     const note = forgedHead(story.acme, size + 1)
     return send(story, story.acme, story.bolt, { t: 'head/proof', size, root: HASH, note, path: [HASH] })
   },
@@ -576,14 +573,43 @@ const CASES: Record<string, Case> = {
     return send(story, cole, story.bolt, { t: 'gossip/head', note })
   },
   'gossip/fork · a proof that convicts nobody': () => {
-    const story = shown()
-    const { acme, bolt, cole, world } = story
-    const { size } = newestOf(story)
-    world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, size) })
-    world.run(1_000)
+    const story = paired()
+    const { bolt, cole } = story
+    fork(story, bolt)
     const [proof] = forksKnown(bolt.env)
     return send(story, bolt, cole, { t: 'gossip/fork', proof: spoilt(proof!) })
   },
+
+  'committee/ask · no record': () => {
+    const story = paired()
+    return send(story, story.acme, story.cole, { t: 'committee/ask', committee: ID, identities: [] })
+  },
+  'committee/ask · for the log of another': () => {
+    const story = paired()
+    const { now } = seating(story)
+    return send(story, story.bolt, story.cole, { t: 'committee/ask', committee: now!, identities: [] })
+  },
+  'committee/signed · signed by another key': () =>
+    altered(
+      new Story(),
+      'committee/signed',
+      acmeOf,
+      ({ committee }, { bolt }) => ({ committee: resign(committee, {}, ['seat', bolt.env.keys.witness]) }),
+      each => each.pair(),
+    ),
+  'promise/ask · under a committee that is not known': () =>
+    promised((_, size) => ({ committee: cidOf(ID, 'dag-cbor'), old: size, size: size + 1, path: [HASH] })),
+  'promise/ask · old greater than the head': () =>
+    promised((committee, size) => ({ committee, old: size + 2, size: size + 1, path: [] })),
+  'promise/ask · old that is not what is held': () =>
+    promised((committee, size) => ({ committee, old: size - 1, size: size + 1, path: [HASH] })),
+  'promise/ask · a proof that does not hold': () =>
+    promised((committee, size) => ({ committee, old: size, size: size + 1, path: [HASH] })),
+  'promise/ask · of a log that is closed': () =>
+    promised((committee, size, story) => {
+      fork(story, story.cole)
+      return { committee, old: size, size: size + 1, path: [HASH] }
+    }),
 
   'witness/add · signed by another key': () =>
     added(({ cole }) => ({ old: 0, note: forgedHead(cole, 9), path: [] })),
@@ -593,10 +619,10 @@ const CASES: Record<string, Case> = {
   'witness/add · a proof that does not hold': () =>
     added(({ acme }, { size }) => ({ old: size, note: forgedHead(acme, size + 1), path: [HASH] })),
   'witness/add · of a log that is closed': () => {
-    const story = shown()
+    const story = paired()
     const { acme, cole } = story
     const { size, note } = newestOf(story)
-    send(story, acme, cole, { t: 'head/show', note: forgedHead(acme, size) })
+    fork(story, cole)
     return send(story, acme, cole, { t: 'witness/add', old: size, note, path: [] })
   },
   'witness/add · while the clock of the witness is behind': () => {
@@ -621,43 +647,6 @@ const CASES: Record<string, Case> = {
     const story = paired()
     return send(story, story.bolt, story.acme, { t: 'witness/refused', size: 5, status: 409, text: 'x' })
   },
-
-  'committee/ask · a record that is none': () => proposed(({ seats }) => ({ seats, q: 0 })),
-  'committee/ask · of the log of another': () => proposed((_, { bolt }) => ({ org: bolt.env.self.id })),
-  'committee/ask · another of the number in use': () => proposed(() => ({ made: 9 })),
-  'committee/ask · of a log that is closed': () =>
-    proposed(
-      () => ({}),
-      ({ acme, cole, world }) =>
-        world.send(acme, cole.org, {
-          t: 'head/show',
-          note: forgedHead(acme, newestHead(acme.env.get)!.size),
-        }),
-    ),
-  'committee/signed · by another key': () =>
-    altered(
-      new Story(),
-      'committee/signed',
-      acmeOf,
-      (message, { bolt }) => ({
-        committee: resign(message.committee, {}, ['seat', bolt.env.keys.witness]),
-      }),
-      each => each.pair(),
-    ),
-  'promise/ask · under a committee that was not signed here': () =>
-    promised(({ bolt }) => ({ committee: bolt.env.self.id })),
-  'promise/ask · old greater than the head': () => promised((_, { size }) => ({ old: size + 1, size })),
-  'promise/ask · old that is not what is held': () => promised(() => ({ old: 0 })),
-  'promise/ask · a proof that does not hold': () => promised(() => ({ path: [HASH] })),
-  'promise/ask · of a log that is closed': () =>
-    promised(
-      () => ({}),
-      ({ acme, cole, world }) =>
-        world.send(acme, cole.org, {
-          t: 'head/show',
-          note: forgedHead(acme, newestHead(acme.env.get)!.size),
-        }),
-    ),
 
   'mirror/head · a head of another log': () => {
     const story = mirrored().pair()
@@ -727,10 +716,10 @@ const NEVER = new Set<MessageType>([
   'error',
   'transfer/terminate',
   'delivery/refused',
+  'proof/request',
   'committee/refused',
   'promise/given',
   'promise/refused',
-  'proof/request',
 ])
 
 // The table.
