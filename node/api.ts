@@ -27,6 +27,7 @@ import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
+import { renewEvidence } from './renew.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -315,6 +316,11 @@ function routes(app: FastifyInstance, node: Node): void {
   app.get('/v1/agreements/:id/evidence', async (request, reply) => {
     const { stored } = await views.grant(params(request).id!)
     return reply.type('application/vnd.ipld.car').send(Buffer.from(await gatherConsent(node, stored.id)))
+  })
+  app.post('/v1/evidence/renew', async request => {
+    const { evidence } = schema.renewRequest.parse(request.body)
+    const { file, sides } = await renewEvidence(node, new Uint8Array(Buffer.from(evidence, 'base64')))
+    return { evidence: Buffer.from(file).toString('base64'), sides }
   })
   app.get('/v1/consents', async () => ({ items: await views.consents(Date.now()) }))
 

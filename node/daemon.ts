@@ -42,6 +42,7 @@ import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
 import { redactFor } from './redact.ts'
+import { Renewer } from './renew.ts'
 import { SealedStore } from './sealed-store.ts'
 import { StockWitnesses } from './stock-witness.ts'
 import { openStore } from './store.ts'
@@ -150,6 +151,7 @@ export class Node {
   readonly ring: Keyring
   readonly #acquaintance: Acquaintance = new Acquaintance(this)
   readonly #gatherer: Gatherer = new Gatherer(this)
+  readonly #renewer: Renewer = new Renewer(this)
   readonly #stock: StockWitnesses
   /** What a person should look at, newest last. */
   readonly problems: { code: string; text: string }[] = []
@@ -258,6 +260,7 @@ export class Node {
     undo.defer(async () => {
       clearTimeout(node.#gossiping)
       node.#gatherer.stop()
+      node.#renewer.stop()
       node.#acquaintance.stop()
       node.#stock.stop()
       node.exchange.stop()
@@ -329,6 +332,7 @@ export class Node {
     for (const peerId of this.#orgs.keys()) this.greet(peerId)
     this.#acquaintance.start()
     await this.#gatherer.start()
+    this.#renewer.start()
     this.#gossipLater()
   }
 

@@ -85,6 +85,15 @@ export const listenAddress = z
 export const fork = z.object({ org: id, name, size: count, newerSize: count, proof: z.string() })
 export type ForkView = z.infer<typeof fork>
 
+/** An evidence file, in base64, whose cosigners' keys have ended or soon will. */
+export const renewRequest = z.strictObject({ evidence: z.base64() })
+export const renewed = z.object({
+  evidence: z.string(),
+  /** The two logs: whether a newer head of each is in the file now. */
+  sides: z.array(z.object({ org: id, renewed: z.boolean() })),
+})
+export type Renewed = z.infer<typeof renewed>
+
 /** Where to witness logs of other kinds; nothing ends it. */
 export const witnessingRequest = z.strictObject({ listen: listenAddress.optional() })
 export const acceptRequest = z.strictObject({ origin: z.string().max(1024), key: z.string().max(4096) })

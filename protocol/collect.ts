@@ -24,6 +24,7 @@ import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { redaction } from './redaction.ts'
+import { cosignersOf, endsSoon, renewal } from './renewal.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -60,7 +61,7 @@ export function collectDelivery(
   if (given.salt) subject.parts.salt = given.salt
   const { provider, consumer } = subject
   const claim = { type: 'delivery', ...about, provider, consumer, asOf: given.asOfMs } as const
-  return { claim, ...gather(home, ledger, subject, given.theirs) }
+  return { claim, ...gather(home, ledger, subject, given) }
 }
 
 /**
@@ -83,7 +84,7 @@ export function collectConsent(
     asOf: given.asOfMs,
   } as const
   const history = given.history ? { history: given.history } : {}
-  return { claim, ...gather(home, ledger, subject, given.theirs), ...history }
+  return { claim, ...gather(home, ledger, subject, given), ...history }
 }
 
 /** Ids to name in the request for the other side's proofs (command `proofs`): whose entries `collect…` would use. */
@@ -169,12 +170,12 @@ function gather(
   home: Reading,
   ledger: Ledger,
   { provider, consumer, negotiation, parts, ids, redacted }: Subject,
-  theirs: ProofReply | undefined,
+  { theirs, asOfMs }: { theirs?: ProofReply; asOfMs: number },
 ): Omit<Evidence, 'claim'> {
   const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
   const other = own === 'provider' ? 'consumer' : 'provider'
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
-  const mine = proveOwn(home, ledger, [...Object.values(ids), ...redacted])
+  const mine = proveOwn(home, ledger, [...Object.values(ids), ...redacted], asOfMs)
   const all = { ...parts }
   put(all, `${own}Head`, mine.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
@@ -203,12 +204,16 @@ function gather(
     events: [...events.values()],
     entries,
     staples: staplesOf(home, negotiation, ownId, otherId),
+    renewals: [
+      ...(mine.renewal ? [{ org: ownId, ...mine.renewal }] : []),
+      ...(theirs?.renewal ? [{ org: otherId, ...theirs.renewal }] : []),
+    ],
     ...(words.length > 0 ? { redactions: words } : {}),
   }
 }
 
 /** The own entries that commit to these records, under the head that is worth most as far as one covers them. */
-function proveOwn(home: Reading, ledger: Ledger, ids: CID[]) {
+function proveOwn(home: Reading, ledger: Ledger, ids: CID[], asOfMs: number) {
   const found = ids.flatMap(record => {
     const index = indexOf(home.get, record)
     return index === undefined ? [] : [{ record, index }]
@@ -221,6 +226,10 @@ function proveOwn(home: Reading, ledger: Ledger, ids: CID[]) {
     note: head?.note,
     entries: found.map(each => proveRecord(each, size, ledger, home)),
     states: proveStates(indexes, size, ledger, home.get),
+    renewal:
+      head && endsSoon(head.note, cosignersOf(home), asOfMs)
+        ? renewal(size, ledger, home, asOfMs)
+        : undefined,
   }
 }
 

@@ -72,7 +72,8 @@ export type Command =
   | { type: 'transfer'; org: string; agreement: CID }
   | ({ type: 'redact' } & Redact)
   | { type: 'catalog'; org: string }
-  | { type: 'proofs'; org: string; records: CID[] }
+  /** `head` is the size of a head of theirs that is to be renewed. */
+  | { type: 'proofs'; org: string; records: CID[]; head?: number }
   /** Shows the newest head of the own log to these partners. */
   | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
@@ -153,7 +154,15 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
         throw new ProtocolError('RECORD_INVALID', `more than ${MAX_PROOFS} records in one request`)
       const id = context.random('proofs', 16)
       const output = nothing()
-      output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
+      output.sends.push({
+        to: input.org,
+        message: {
+          t: 'proof/request',
+          id,
+          records: input.records,
+          ...(input.head ? { head: input.head } : {}),
+        },
+      })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
     case 'gossip': {

@@ -27,6 +27,7 @@ import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
+import { renewal } from './renewal.ts'
 import { firstState } from './state.ts'
 import { readGrant } from './transfer.ts'
 
@@ -320,6 +321,7 @@ function proofs(
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
   const indexes = covered.map(each => each.index)
+  const newer = message.head && renewal(message.head, ledger, context, context.now.wallMs)
   step.output.sends.push({
     to: from,
     message: {
@@ -331,6 +333,7 @@ function proofs(
       events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
+      ...(newer ? { renewal: newer } : {}),
       ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
     },
   })
@@ -395,7 +398,7 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   const head = message.note && headOf(from, message.note, context)
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, pending, redactions } = message
+  const { entries, states, witnesses, events, note, renewal, pending, redactions } = message
   const step = head && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
@@ -408,6 +411,7 @@ function reply(from: string, message: MessageOf<'proof/reply'>, context: Context
       events,
       pending,
       ...(note ? { note: text(note) } : {}),
+      ...(renewal ? { renewal } : {}),
       ...(redactions ? { redactions } : {}),
     },
   })

@@ -148,7 +148,7 @@ export const MESSAGES = {
     path,
   }),
   // Proofs of entries, for those the records concern.
-  'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS) }),
+  'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS), head: optional(uint) }),
   'proof/reply': object({
     t: tag,
     id,
@@ -162,6 +162,7 @@ export const MESSAGES = {
     states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
+    renewal: optional(object({ note, path })),
     pending: flag,
   }),
 } satisfies Record<string, Shape<unknown>>

@@ -153,7 +153,7 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'hello':
       return { state, output: introduction.introduced(from, message as MessageOf<'hello'>, context) }
     case 'identity':
-      return { state, output: introduction.told(from, message as MessageOf<'identity/events'>, context) }
+      return goesOn(state, from, message as MessageOf<'identity/events'>, context)
     case 'error': {
       const { re, code, text } = message as MessageOf<'error'>
       const said = `answered ${re} with ${code}: ${text}`
@@ -313,6 +313,20 @@ function held(
   if (!value || (stored && equal(stored, value))) return output
   const write = { key: KEY.cosigned(org), value, if: stored ? { equals: stored } : ('absent' as const) }
   return { ...output, writes: [...output.writes, write] }
+}
+
+/** A partner's identity goes on; a witness with another key is asked to cosign with it. */
+function goesOn(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'identity/events'>,
+  context: Context,
+): PeerStep {
+  const done: PeerStep = { state, output: introduction.told(from, message, context) }
+  const isWitness = done.output.writes.length > 0 && committees.cosigners(context).includes(from)
+  return isWitness
+    ? then(done, context, (next, seen) => submission(next, from, { type: 'again' }, seen))
+    : done
 }
 
 function witnessOf(state: PeerState, from: string, message: Message, context: Context): PeerStep {

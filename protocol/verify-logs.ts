@@ -1,8 +1,8 @@
 /** Where the records stand: their entries in the two logs, the heads over them, and what the cosignatures are worth. */
 import { equal, toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
-import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
-import type { Claim, EntryPart, PartName } from './evidence.ts'
+import { leafHash, verifyConsistency, verifyInclusion } from '../crypto/merkle.ts'
+import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
@@ -90,9 +90,10 @@ export class Logs {
     }
     const waiting = own.filter(each => each.of !== 'state' && !each.path).length
     if (waiting > 0) this.#waiting(side, org, waiting)
+    const renewed = this.#renewal(side, org, head)
     if (!head) return
     shown.head = head
-    const cosigned = this.#position(side, org, head)
+    const cosigned = this.#position(side, org, head, renewed)
     if (cosigned) shown.cosigned = cosigned
   }
 
@@ -191,23 +192,83 @@ export class Logs {
     return found.is === 'here' ? found.bytes : undefined
   }
 
-  /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
-  #position(side: Side, org: CID, head: Head): Cosigned | undefined {
-    return this.#steps.judge(`${side} position`, () => {
-      const cosigned = cosignedBy(this.#question, this.#parties, org, head)
+  /**
+   * A newer head that extends the one shown and is final under keys that stand: what ended keys cosigned before it was no
+   * forgery of later (RULES D6).
+   */
+  #renewal(side: Side, org: CID, head: Head | undefined): Cosigned | undefined {
+    const own = this.#question.evidence.renewals.filter(each => 'org' in each && each.org.equals(org))
+    if (own.length === 0) return undefined
+    return this.#steps.judge(`${side} renewal`, () => {
+      if (own.length > 1) return { failed: 'there are two of one log' }
+      const chain = this.#parties.believed(side)
+      if (!head || !chain) return { inconclusive: 'the head that it renews is not established' }
+      const { note, path } = own[0] as RenewalPart
+      const newer = readHead(note, chain)
+      if ('reason' in newer)
+        return newer.unknown && !this.#parties.isWhole(org)
+          ? { inconclusive: newer.reason }
+          : { failed: newer.reason }
+      const { size } = newer
+      if (!extendsHead(head, newer, path)) return { failed: `the head of ${size} is not shown to extend it` }
+      const cosigned = cosignedBy(this.#question, this.#parties, org, newer)
       if (!('value' in cosigned)) return cosigned
-      const { committee, dated, leftOut, hasEnded } = cosigned.value
-      const { final, words } = positionWords(
-        committee,
-        dated.map(each => each.name),
-      )
-      const detail = [words, ...existedBy(committee, dated), ...leftOut].join('; ')
+      const { final, words } = wordsOf(cosigned.value)
+      const detail = `size ${size}: ${words}`
+      return {
+        value: final ? cosigned.value : undefined,
+        detail: final ? detail : `${detail}: it renews nothing`,
+      }
+    })
+  }
+
+  /** Every renewal is of one party's log. */
+  renewals(): Outcome<true> {
+    const { claim, renewals } = this.#question.evidence
+    for (const [i, each] of renewals.entries()) {
+      if ('broken' in each) return { failed: `renewal ${i} of the list: ${each.broken}` }
+      if ('missing' in each) return { inconclusive: `renewal ${i} of the list is not in the evidence` }
+      if (!each.org.equals(claim.provider) && !each.org.equals(claim.consumer))
+        return { failed: `renewal ${i} of the list is of neither party's log` }
+    }
+    return { value: true, detail: `${renewals.length} of the list` }
+  }
+
+  /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
+  #position(side: Side, org: CID, head: Head, renewed: Cosigned | undefined): Cosigned | undefined {
+    return this.#steps.judge(`${side} position`, () => {
+      const own = cosignedBy(this.#question, this.#parties, org, head, renewed !== undefined)
+      if (!('value' in own)) return own
+      const stands = wordsOf(own.value).final || !renewed
+      const cosigned = stands ? own.value : renewed
+      const { final, words } = wordsOf(cosigned)
+      const { committee, dated, hasEnded } = cosigned
+      const later = stands ? [] : ['by the later head']
+      const detail = [words, ...later, ...existedBy(committee, dated), ...own.value.leftOut].join('; ')
       if (!final && hasEnded) return { inconclusive: detail }
       if (this.#question.options.requireFinal && !final) return { inconclusive: `not final: ${detail}` }
-      return { value: cosigned.value, detail }
+      return { value: cosigned, detail }
     })
   }
 }
+
+const wordsOf = ({ committee, dated }: Cosigned): ReturnType<typeof positionWords> =>
+  positionWords(
+    committee,
+    dated.map(each => each.name),
+  )
+
+const extendsHead = (older: Head, newer: Head, path: Uint8Array[]): boolean =>
+  newer.size === older.size
+    ? path.length === 0 && equal(newer.root, older.root)
+    : newer.size > older.size &&
+      verifyConsistency({
+        oldSize: older.size,
+        oldRoot: older.root,
+        size: newer.size,
+        root: newer.root,
+        path,
+      })
 
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
   if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }

@@ -310,6 +310,16 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('-o, --output <file>', 'write the proof of a fork there')
     .action(run(async () => (await import('./audit.ts')).audit))
   program
+    .command('evidence')
+    .helpGroup(group)
+    .description('keep what evidence proves')
+    .command('renew')
+    .argument('<file>')
+    .description('put newer heads into it, before or after the keys under it end')
+    .requiredOption('-o, --output <file>', 'where to write the renewed evidence')
+    .option('-f, --force', 'overwrite a file that exists')
+    .action(run(async () => (await import('./renew.ts')).renew))
+  program
     .command('receipts')
     .helpGroup(group)
     .description('list usage consents and deliveries')

@@ -9,11 +9,11 @@ import { formatNote, type NoteLine, parseNote } from '../../crypto/note.ts'
 import {
   type EntryPart,
   type Evidence,
-  formatEvidence,
   PARTS,
   type PartName,
   type StaplePart,
 } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import type { Verdict } from '../../protocol/verify.ts'
 import { blocksOf, car, map, replaceRecord, withRoot } from './bundle.ts'
 import { collect, deliver, type Story, story } from './evidence-story.ts'

@@ -8,13 +8,8 @@ import { expand, sha256 } from '../../crypto/hash.ts'
 import { inclusionPath, treeRoot } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
-import {
-  type EntryPart,
-  type Evidence,
-  formatEvidence,
-  PARTS,
-  type PartName,
-} from '../../protocol/evidence.ts'
+import { type EntryPart, type Evidence, PARTS, type PartName } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
 import { append, checkpointOf, commitment, emptyTail, originOf } from '../../protocol/log.ts'
 import { committeeOf, positionWords, readTrust, witnessesOf } from '../../protocol/trust.ts'
