@@ -73,7 +73,7 @@ async function gathered(node: Node, org: string, records: CID[]): Promise<{ thei
   let theirs = keptProofs(node, key)
   for (;;) {
     const reply = await proofsOf(node, org, records)
-    if (reply?.note && (isWhole(reply) || !theirs || !isWhole(theirs))) {
+    if (reply && (isWhole(reply) || !theirs || !isWhole(theirs))) {
       theirs = reply
       keepProofs(node, key, reply)
     }

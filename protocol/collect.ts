@@ -119,7 +119,7 @@ export function collectProofs(home: Reading, ledger: Ledger, records: CID[], sho
     const body = isShown ? keptRecord(home, record) : undefined
     if (isShown && !body) throw new ProtocolError('NOT_FOUND', `the body of ${record} is not here any more`)
     const about = { owner: identified(chain), witnesses, entry, ...(body ? { body, salt } : {}) }
-    return formatProof({ extra: makeExtra(about), index, path, note: head.note })
+    return formatProof({ extra: makeExtra(about), index, path: path!, note: head.note })
   })
 }
 
@@ -177,15 +177,13 @@ function gather(
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
   const mine = proveOwn(home, ledger, [...Object.values(ids), ...redacted], asOfMs)
   const all = { ...parts }
-  put(all, `${own}Head`, mine?.note)
+  put(all, `${own}Head`, mine.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
-    ...(mine?.entries ?? []).map(each => entryPart(ownId, each, ids, redacted)),
-    ...(mine?.states ?? []).map(each => statePart(ownId, each)),
-    ...(theirs?.note === undefined
-      ? []
-      : theirs.entries.map(each => entryPart(otherId, each, ids, idsOf(theirs.redactions ?? [])))),
-    ...(theirs?.note === undefined ? [] : theirs.states.map(each => statePart(otherId, each))),
+    ...mine.entries.map(each => entryPart(ownId, each, ids, redacted)),
+    ...mine.states.map(each => statePart(ownId, each)),
+    ...(theirs?.entries ?? []).map(each => entryPart(otherId, each, ids, idsOf(theirs?.redactions ?? []))),
+    ...(theirs?.states ?? []).map(each => statePart(otherId, each)),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
   const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
@@ -207,14 +205,14 @@ function gather(
     entries,
     staples: staplesOf(home, negotiation, ownId, otherId),
     renewals: [
-      ...(mine?.renewal ? [{ org: ownId, ...mine.renewal }] : []),
+      ...(mine.renewal ? [{ org: ownId, ...mine.renewal }] : []),
       ...(theirs?.renewal ? [{ org: otherId, ...theirs.renewal }] : []),
     ],
     ...(words.length > 0 ? { redactions: words } : {}),
   }
 }
 
-/** The own entries that commit to these records, under the head that is worth most. */
+/** The own entries that commit to these records, under the head that is worth most as far as one covers them. */
 function proveOwn(here: Reading, active: Ledger, ids: CID[], asOfMs: number) {
   const { ledger, context: home } = logWith(ids, active, here)
   const found = ids.flatMap(record => {
@@ -223,16 +221,16 @@ function proveOwn(here: Reading, active: Ledger, ids: CID[], asOfMs: number) {
   })
   const covered = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
   const head = covered ?? bestHead(home, 0)
-  if (!head) return undefined
-  const under = found.filter(each => each.index < head.size)
-  const indexes = under.map(each => each.index)
+  const size = head?.size ?? 0
+  const indexes = found.map(each => each.index).filter(index => index < size)
   return {
-    note: head.note,
-    entries: under.map(each => proveRecord(each, head.size, ledger, home)),
-    states: proveStates(indexes, head.size, ledger, home.get),
-    renewal: endsSoon(head.note, cosignersOf(home), asOfMs)
-      ? renewal(head.size, ledger, home, asOfMs)
-      : undefined,
+    note: head?.note,
+    entries: found.map(each => proveRecord(each, size, ledger, home)),
+    states: proveStates(indexes, size, ledger, home.get),
+    renewal:
+      head && endsSoon(head.note, cosignersOf(home), asOfMs)
+        ? renewal(size, ledger, home, asOfMs)
+        : undefined,
   }
 }
 
@@ -242,7 +240,7 @@ function entryPart(
   ids: Subject['ids'],
   redacted: CID[],
 ): EntryPart | undefined {
-  const proof = { org, entry, path, ...(salt ? { salt } : {}) }
+  const proof = { org, entry, ...(path ? { path } : {}), ...(salt ? { salt } : {}) }
   if (redacted.some(id => id.equals(record))) return { ...proof, of: 'redaction', redaction: record }
   const [of] = Object.entries(ids).find(([, id]) => id.equals(record)) ?? []
   return of === undefined ? undefined : { ...proof, of: of as Logged }

@@ -91,7 +91,8 @@ export type Role = 'provider' | 'consumer'
 /** Proofs of entries of one log, under one head. */
 export interface ProofReply {
   note?: string
-  entries: { record: CID; entry: Uint8Array; salt?: Uint8Array; path: Uint8Array[] }[]
+  /** Without a path where no head that may be shown covers the entry yet. */
+  entries: { record: CID; entry: Uint8Array; salt?: Uint8Array; path?: Uint8Array[] }[]
   /** The words by which records among them were redacted. */
   redactions?: Uint8Array[]
   /** The first state entry after each of them. */

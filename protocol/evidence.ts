@@ -109,7 +109,8 @@ export const entryPart = object({
   entry: blob(MAX_ENTRY_BYTES),
   /** It went with the record, where that was redacted. */
   salt: optional(bytes(32)),
-  path: list(bytes(32), MAX_PATH),
+  /** Absent while no head covers the entry. */
+  path: optional(list(bytes(32), MAX_PATH)),
 })
 export type EntryPart = Infer<typeof entryPart>
 

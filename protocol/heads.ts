@@ -304,23 +304,23 @@ function proofs(
   now: Context,
 ): Step<Watch> {
   const { ledger, context } = logWith(message.records, active, now)
-  const signedSize = publicHead(context.get)?.size ?? 0
+  const shown = publicHead(context.get)
   const found: { record: CID; index: number }[] = []
-  let pending = false
-  const asked = message.records.filter(each => concerns(from, each, message.records, context))
+  const concerned = message.records.filter(each => concerns(from, each, message.records, context))
   // Where a record was redacted, the word for it is proven beside it.
-  const words = asked.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
-  for (const record of [...asked, ...words]) {
+  const words = concerned.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
+  for (const record of [...concerned, ...words]) {
     const index = indexOf(context.get, record)
-    if (index !== undefined && index < signedSize) found.push({ record, index })
-    else pending = true
+    if (index !== undefined) found.push({ record, index })
   }
-  const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
-  const head = best && best.size <= signedSize ? best : publicHead(context.get)
-  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
+  const covered = found.filter(({ index }) => shown && index < shown.size)
+  const best = bestHead(context, Math.max(0, ...covered.map(each => each.index + 1)))
+  const head = best && shown && best.size <= shown.size ? best : shown
+  const entries = found.map(each => proveRecord(each, head?.size ?? 0, ledger, context))
+  const pending = covered.length < concerned.length + words.length
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
-  const indexes = found.map(each => each.index)
+  const indexes = covered.map(each => each.index)
   const newer = message.head && renewal(message.head, ledger, context, context.now.wallMs)
   step.output.sends.push({
     to: from,
@@ -367,7 +367,7 @@ function eventsToTell(chains: Chain[]): Uint8Array[] {
   return told
 }
 
-/** The entry that commits to a record, its salt, and its way to the head of `size`. */
+/** The entry that commits to a record, its salt, and its way to the head of `size` if that covers it. */
 export function proveRecord(
   { record, index }: { record: CID; index: number },
   size: number,
@@ -376,7 +376,8 @@ export function proveRecord(
 ): ProofReply['entries'][number] {
   const { slot, entry } = readEntryAt(get, index)!
   const salt = redactedOf(get, record) ? undefined : slots.salt(slot)
-  return { record, entry, ...(salt ? { salt } : {}), path: provePresence(ledger, get, index, size) }
+  const path = index < size ? { path: provePresence(ledger, get, index, size) } : {}
+  return { record, entry, ...(salt ? { salt } : {}), ...path }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */

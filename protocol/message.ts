@@ -155,7 +155,7 @@ export const MESSAGES = {
     note: optional(note),
     /** Without a salt where the record was redacted; the entry of the redaction stands here as well. */
     entries: list(
-      object({ record: link, entry: blob(4_096), salt: optional(bytes(32)), path }),
+      object({ record: link, entry: blob(4_096), salt: optional(bytes(32)), path: optional(path) }),
       2 * MAX_PROOFS,
     ),
     redactions: optional(list(record, MAX_PROOFS)),

@@ -6,7 +6,7 @@ import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { type Committee, positionWords } from './trust.ts'
+import { type Committee, committeeOf, positionWords, witnessesOf } from './trust.ts'
 import { type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
@@ -85,14 +85,27 @@ export class Logs {
       if (each.of === 'state') this.#state(side, each, head, shown)
       else {
         const index = this.#steps.judge(`${side} entry: ${each.of}`, () => this.#entry(each, head))
-        if (index !== undefined) shown.held.set(each.of, index)
+        if (index !== undefined && each.path) shown.held.set(each.of, index)
       }
     }
+    const waiting = own.filter(each => each.of !== 'state' && !each.path).length
+    if (waiting > 0) this.#waiting(side, org, waiting)
     const renewed = this.#renewal(side, org, head)
     if (!head) return
     shown.head = head
     const cosigned = this.#position(side, org, head, renewed)
     if (cosigned) shown.cosigned = cosigned
+  }
+
+  /** Entries that no head covers yet stand on the word of the log's owner (RULES D3). */
+  #waiting(side: Side, org: CID, count: number): void {
+    const committee = committeeOf(witnessesOf(this.#question.trust, org).length)
+    const detail = `${positionWords(committee, []).words}; no head covers ${count} of the entries yet`
+    this.#steps.judge(`${side} pending`, () =>
+      this.#question.options.requireFinal
+        ? { inconclusive: `not final: ${detail}` }
+        : { value: true, detail },
+    )
   }
 
   /** Whether the keys that signed still counted, once both logs have shown what they have. */
@@ -108,10 +121,13 @@ export class Logs {
 
   #head(side: Side, org: CID, chain: Chain | undefined): Head | undefined {
     const found = this.#question.evidence.part(`${side}Head`)
-    const isOptional =
-      this.#question.evidence.claim.type === 'consent' && !this.#question.options.requireFinal
+    const { claim, entries } = this.#question.evidence
+    const own = entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
+    const isWaiting = own.length > 0 && own.every(each => !each.path)
+    const isOptional = (claim.type === 'consent' && !this.#question.options.requireFinal) || isWaiting
     if (isOptional && found.is === 'missing') {
-      this.#steps.skip(`${side} head`, 'not in the evidence: the agreement rests on its signatures')
+      const why = isWaiting ? 'none covers the entries yet' : 'the agreement rests on its signatures'
+      this.#steps.skip(`${side} head`, `not in the evidence: ${why}`)
       return undefined
     }
     return this.#steps.judge(`${side} head`, () => {
@@ -134,8 +150,10 @@ export class Logs {
       if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
       const state = readState(entry)
       if ('reason' in state) return { failed: state.reason }
-      if (part.salt?.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
+      if (!part.salt) return { inconclusive: 'its salt is not there' }
+      if (part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
       const { n } = entry
+      if (!part.path) return { failed: 'a state entry is shown under a head' }
       const under = isUnder(part, n, head)
       if (!('value' in under)) return under
       shown.states.push({ index: n, next: state.next, identity: state.identity })
@@ -160,8 +178,11 @@ export class Logs {
       return { failed: `entry ${entry.n} is of kind ${entry.k}, which commits to no record of a claim` }
     if (entry.k !== KIND.record)
       return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
+    if (!isShown && !part.path)
+      return { inconclusive: 'no head covers it, and what it commits to is not there' }
+    const where = part.path ? `${part.path.length} hashes to the head` : 'not under a head yet'
     const what = isShown ? 'commits to these signed bytes' : `is under the head; ${gone}`
-    return { value: entry.n, detail: `entry ${entry.n} ${what}, ${part.path.length} hashes to the head` }
+    return { value: entry.n, detail: `entry ${entry.n} ${what}, ${where}` }
   }
 
   /** The bytes that an entry should commit to, as far as they are there. */
@@ -250,6 +271,8 @@ const extendsHead = (older: Head, newer: Head, path: Uint8Array[]): boolean =>
       })
 
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
+  if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }
+  if (!path) return { value: true, detail: '' }
   if (!head) return { inconclusive: 'the head that covers it is not established' }
   const { size, root } = head
   return verifyInclusion({ leaf: leafHash(entry), index, size, path, root })

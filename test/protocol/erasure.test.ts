@@ -317,7 +317,7 @@ test('a redaction that is changed, foreign, unlogged or left out does not excuse
       'an entry that is not under the head',
       {
         entries: evidence.entries.map(each =>
-          each.of === 'packet' ? { ...each, path: each.path.toReversed() } : each,
+          each.of === 'packet' ? { ...each, path: each.path!.toReversed() } : each,
         ),
       },
       /^failed: provider entry: packet/,
