@@ -26,9 +26,10 @@ import { backup } from './backup.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
-import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
+import { delegate, endingKeys, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
+import { renewEvidence } from './renew.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 
@@ -229,6 +230,7 @@ function routes(app: FastifyInstance, node: Node): void {
   })
 
   app.get('/v1/keys', () => keysView(node))
+  app.post('/v1/log/succeed', () => succeed(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
   app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
   app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
@@ -325,6 +327,11 @@ function routes(app: FastifyInstance, node: Node): void {
   app.get('/v1/agreements/:id/evidence', async (request, reply) => {
     const { stored } = await views.grant(params(request).id!)
     return reply.type('application/vnd.ipld.car').send(Buffer.from(await gatherConsent(node, stored.id)))
+  })
+  app.post('/v1/evidence/renew', async request => {
+    const { evidence } = schema.renewRequest.parse(request.body)
+    const { file, sides } = await renewEvidence(node, new Uint8Array(Buffer.from(evidence, 'base64')))
+    return { evidence: Buffer.from(file).toString('base64'), sides }
   })
   app.get('/v1/consents', async () => ({ items: await views.consents(Date.now()) }))
 
@@ -442,11 +449,15 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
-  const forked = node.views.forks().map(({ name, org, size }) => ({
-    code: 'LOG_FORKED',
-    text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
-    hint: 'waybill forks',
-  }))
+  const forked = node.views.forks().flatMap(({ name, org, size, succeeded }) =>
+    succeeded
+      ? []
+      : {
+          code: 'LOG_FORKED',
+          text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
+          hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
+        },
+  )
   return [
     ...behindOf(node),
     ...restoredOf(node),
@@ -476,7 +487,7 @@ function restoredOf(node: Node): schema.Status['problems'] {
     {
       code: 'RESTORED_UNWITNESSED',
       text: `${text}; no members hold this log, so it never goes on in this store: it only reads`,
-      hint: 'start the home that this is a copy of; if it was only moved: waybill restore --moved',
+      hint: 'waybill log succeed; or start the home that this is a copy of; if it was only moved: waybill restore --moved',
     },
   ]
 }

@@ -16,6 +16,7 @@ import { newestHead } from '../protocol/heads.ts'
 import { everStood } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
 import { GOSSIP_MS, MAX_MIRRORS, MAX_RUMOURS } from '../protocol/limits.ts'
+import { logNumber } from '../protocol/log-number.ts'
 import type { Context, Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
@@ -43,8 +44,10 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { NumberedStore } from './numbered-store.ts'
 import { Place } from './place.ts'
 import { redactFor, search } from './redact.ts'
+import { Renewer } from './renew.ts'
 import { SealedStore } from './sealed-store.ts'
 import { StockWitnesses } from './stock-witness.ts'
 import { openStore } from './store.ts'
@@ -154,6 +157,7 @@ export class Node {
   readonly ring: Keyring
   readonly #acquaintance: Acquaintance = new Acquaintance(this)
   readonly #gatherer: Gatherer = new Gatherer(this)
+  readonly #renewer: Renewer = new Renewer(this)
   readonly #stock: StockWitnesses
   /** What a person should look at, newest last. */
   readonly problems: { code: string; text: string }[] = []
@@ -236,8 +240,9 @@ export class Node {
       onFailure: error => fatal(error),
     })
     undo.defer(() => database.close())
-    checkSlots(key => database.get(key), bodyKeys)
-    const store = await SealedStore.open(database, slots, bodyKeys)
+    const numbered = new NumberedStore(database)
+    checkSlots(key => numbered.get(key), bodyKeys)
+    const store = await SealedStore.open(numbered, slots, bodyKeys)
     undo.defer(() => store.close())
     const content = await openContentFiles(home)
     undo.use(content)
@@ -263,6 +268,7 @@ export class Node {
     undo.defer(async () => {
       clearTimeout(node.#gossiping)
       node.#gatherer.stop()
+      node.#renewer.stop()
       node.#acquaintance.stop()
       node.#stock.stop()
       node.exchange.stop()
@@ -293,8 +299,8 @@ export class Node {
 
   /** Before anything leaves: is this the store that ran here last, and as new as it was (RULES D1)? */
   async #placed(begun: boolean): Promise<void> {
-    const size = this.driver.state.ledger.tail.range.size
-    const why = this.place.doubt(size, begun)
+    const extent = () => ({ log: logNumber(this.env.get), size: this.driver.state.ledger.tail.range.size })
+    const why = this.place.doubt(extent(), begun)
     if (why) {
       this.log.warn({ why }, 'the store was put back or copied')
       const tickets = (await this.store.list(KEY.tickets)).map(([key]) => key)
@@ -307,9 +313,9 @@ export class Node {
       await this.driver.submit({ type: 'restored', why, tickets, redactions })
       await this.store.destroyNow()
     }
-    this.place.settle(size)
+    this.place.settle(extent())
     this.driver.on('event', event => {
-      if (event.type === 'head') this.place.grown(event.size)
+      if (event.type === 'head') this.place.grown({ log: logNumber(this.env.get), size: event.size })
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }
@@ -358,6 +364,7 @@ export class Node {
     for (const peerId of this.#orgs.keys()) this.greet(peerId)
     this.#acquaintance.start()
     await this.#gatherer.start()
+    this.#renewer.start()
     this.#gossipLater()
   }
 

@@ -10,7 +10,7 @@ import { collectConsent, collectDelivery, collectProofs, recordsOf } from '../pr
 import { strip } from '../protocol/erasure.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
-import { formatEvidence } from '../protocol/evidence.ts'
+import { formatEvidence } from '../protocol/evidence-file.ts'
 import { bestHead } from '../protocol/heads.ts'
 import { indexOf, redactedOf } from '../protocol/kept.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
@@ -73,7 +73,7 @@ async function gathered(node: Node, org: string, records: CID[]): Promise<{ thei
   let theirs = keptProofs(node, key)
   for (;;) {
     const reply = await proofsOf(node, org, records)
-    if (reply?.note && (isWhole(reply) || !theirs || !isWhole(theirs))) {
+    if (reply && (isWhole(reply) || !theirs || !isWhole(theirs))) {
       theirs = reply
       keepProofs(node, key, reply)
     }
@@ -205,7 +205,13 @@ function isCosigned({ note, witnesses }: { note?: string; witnesses: unknown[] }
   return parseNote(note).lines.length - 1 >= q
 }
 
-async function proofsOf(node: Node, org: string, records: CID[]): Promise<ProofReply | undefined> {
+/** What a partner proves of these records, and of a newer head than the one of size `head`. */
+export async function proofsOf(
+  node: Node,
+  org: string,
+  records: CID[],
+  head?: number,
+): Promise<ProofReply | undefined> {
   if (!node.isConnected(org)) return undefined
   const { promise, resolve } = Promise.withResolvers<ProofReply | undefined>()
   let id = ''
@@ -215,7 +221,8 @@ async function proofsOf(node: Node, org: string, records: CID[]): Promise<ProofR
   node.driver.on('event', listener)
   const timer = setTimeout(() => resolve(undefined), ANSWER_MS)
   try {
-    id = ((await node.driver.submit({ type: 'proofs', org, records })) as { id: string }).id
+    const ask = { type: 'proofs', org, records, ...(head === undefined ? {} : { head }) } as const
+    id = ((await node.driver.submit(ask)) as { id: string }).id
     return await promise
   } finally {
     clearTimeout(timer)

@@ -2,9 +2,11 @@
 
 import { readTail } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
+import { logNumber } from '../protocol/log-number.ts'
 import { readRestored } from '../protocol/restored.ts'
 import { paths } from './config.ts'
 import { acquireHome, HomeError, readSelf } from './home.ts'
+import { NumberedStore } from './numbered-store.ts'
 import { Place } from './place.ts'
 import { openStore } from './store.ts'
 
@@ -13,11 +15,14 @@ export async function saidMoved(home: string): Promise<number> {
   const { org } = await readSelf(home)
   using _lock = await acquireHome(home)
   const place = new Place(home, org)
-  await using store = await openStore(paths(home).store, { create: false, onFailure: () => {} })
+  await using store = new NumberedStore(
+    await openStore(paths(home).store, { create: false, onFailure: () => {} }),
+  )
   const tail = store.get(KEY.tail)
   const size = tail ? readTail(tail).size : 0
+  const extent = { log: logNumber(key => store.get(key)), size }
   const restored = readRestored(key => store.get(key))
-  const why = [restored?.why, place.doubt(size, true)].find(each => each === 'restored' || each === 'older')
+  const why = [restored?.why, place.doubt(extent, true)].find(each => each === 'restored' || each === 'older')
   if (why)
     throw new HomeError(
       'HOME_RESTORED',
@@ -25,6 +30,6 @@ export async function saidMoved(home: string): Promise<number> {
     )
   store.commit([{ key: KEY.restored }], () => {})
   await store.idle()
-  place.settle(size)
+  place.settle(extent)
   return size
 }

@@ -27,12 +27,19 @@ import { join } from 'node:path'
 import type { Restored } from '../protocol/restored.ts'
 import { temporaryName } from './file.ts'
 
-interface Mark {
-  /** The place that ran last on this machine. */
-  place: string
-  /** The longest log that it was seen to have. */
+/** How far a home has come: the number of its log, and the entries of that. */
+interface Extent {
+  log: number
   size: number
 }
+
+interface Mark extends Extent {
+  /** The place that ran last on this machine. */
+  place: string
+}
+
+const isShort = (one: Extent, other: Extent): boolean =>
+  one.log < other.log || (one.log === other.log && one.size < other.size)
 
 const STATE = (): string => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
 
@@ -48,24 +55,25 @@ export class Place {
   }
 
   /** Why the store cannot be taken for the one that ran here last; `begun` says that it has run before. */
-  doubt(size: number, begun: boolean): Restored['why'] | undefined {
+  doubt(extent: Extent, begun: boolean): Restored['why'] | undefined {
     if (existsSync(join(this.#home, RESTORED))) return 'restored'
-    if (this.#mark && size < this.#mark.size) return 'older'
+    if (this.#mark && isShort(extent, this.#mark)) return 'older'
     const place = this.#known()
     if (begun && place !== undefined && place !== this.#actual()) return 'copied'
     return this.#mark && place !== undefined && this.#mark.place !== place ? 'copied' : undefined
   }
 
   /** This store is the one that runs here from now on. */
-  settle(size: number): void {
+  settle(extent: Extent): void {
     if (this.#known() === undefined || this.#known() !== this.#actual()) this.#writePlace()
     rmSync(join(this.#home, RESTORED), { force: true })
-    this.#writeMark({ place: this.#known()!, size: Math.max(size, this.#mark?.size ?? 0) })
+    const { log, size } = this.#mark && isShort(extent, this.#mark) ? this.#mark : extent
+    this.#writeMark({ place: this.#known()!, log, size })
   }
 
   /** The log has grown. What is lost of this by a power cut only makes the mark milder. */
-  grown(size: number): void {
-    if (this.#mark && size > this.#mark.size) this.#writeMark({ ...this.#mark, size })
+  grown(extent: Extent): void {
+    if (this.#mark && isShort(this.#mark, extent)) this.#writeMark({ ...this.#mark, ...extent })
   }
 
   /** The words by which records were redacted in this log, on this machine. */

@@ -81,9 +81,28 @@ export const listenAddress = z
   .max(256)
   .regex(/^([^\s:/]+|\[[0-9a-f:.]+\]):\d{1,5}$/, 'is no host:port')
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
-/** A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. */
-export const fork = z.object({ org: id, name, size: count, newerSize: count, proof: z.string() })
+/**
+ * A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. `succeeded` once its
+ * organisation goes on with another.
+ */
+export const fork = z.object({
+  org: id,
+  name,
+  size: count,
+  newerSize: count,
+  succeeded: z.boolean(),
+  proof: z.string(),
+})
 export type ForkView = z.infer<typeof fork>
+
+/** An evidence file, in base64, whose cosigners' keys have ended or soon will. */
+export const renewRequest = z.strictObject({ evidence: z.base64() })
+export const renewed = z.object({
+  evidence: z.string(),
+  /** The two logs: whether a newer head of each is in the file now. */
+  sides: z.array(z.object({ org: id, renewed: z.boolean() })),
+})
+export type Renewed = z.infer<typeof renewed>
 
 /** Where to witness logs of other kinds; nothing ends it. */
 export const witnessingRequest = z.strictObject({ listen: listenAddress.optional() })
@@ -104,6 +123,10 @@ export const witnessing = z.object({
   ),
 })
 export type Witnessing = z.infer<typeof witnessing>
+
+/** The log that goes on, and the one that was closed, by the ids of their geneses. */
+export const succeeded = z.object({ number: count, log: id, closed: id })
+export type Succeeded = z.infer<typeof succeeded>
 
 const delegated = z.enum(['log', 'operation', 'witness', 'node'])
 /** The own identity: its keys, the newest first. `epoch` and `endedAt` are numbers of events, 0 the genesis. */

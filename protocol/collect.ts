@@ -16,7 +16,7 @@ import { bestHead, proveRecord, proveStates } from './heads.ts'
 import { type Chain, eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import type { Ledger } from './ledger.ts'
+import { type Ledger, logWith } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
@@ -24,6 +24,7 @@ import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { redaction } from './redaction.ts'
+import { cosignersOf, endsSoon, renewal } from './renewal.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -60,7 +61,7 @@ export function collectDelivery(
   if (given.salt) subject.parts.salt = given.salt
   const { provider, consumer } = subject
   const claim = { type: 'delivery', ...about, provider, consumer, asOf: given.asOfMs } as const
-  return { claim, ...gather(home, ledger, subject, given.theirs) }
+  return { claim, ...gather(home, ledger, subject, given) }
 }
 
 /**
@@ -83,7 +84,7 @@ export function collectConsent(
     asOf: given.asOfMs,
   } as const
   const history = given.history ? { history: given.history } : {}
-  return { claim, ...gather(home, ledger, subject, given.theirs), ...history }
+  return { claim, ...gather(home, ledger, subject, given), ...history }
 }
 
 /** Ids to name in the request for the other side's proofs (command `proofs`): whose entries `collect…` would use. */
@@ -118,7 +119,7 @@ export function collectProofs(home: Reading, ledger: Ledger, records: CID[], sho
     const body = isShown ? keptRecord(home, record) : undefined
     if (isShown && !body) throw new ProtocolError('NOT_FOUND', `the body of ${record} is not here any more`)
     const about = { owner: identified(chain), witnesses, entry, ...(body ? { body, salt } : {}) }
-    return formatProof({ extra: makeExtra(about), index, path, note: head.note })
+    return formatProof({ extra: makeExtra(about), index, path: path!, note: head.note })
   })
 }
 
@@ -169,22 +170,20 @@ function gather(
   home: Reading,
   ledger: Ledger,
   { provider, consumer, negotiation, parts, ids, redacted }: Subject,
-  theirs: ProofReply | undefined,
+  { theirs, asOfMs }: { theirs?: ProofReply; asOfMs: number },
 ): Omit<Evidence, 'claim'> {
   const own = home.self.id.equals(provider) ? 'provider' : 'consumer'
   const other = own === 'provider' ? 'consumer' : 'provider'
   const [ownId, otherId] = own === 'provider' ? [provider, consumer] : [consumer, provider]
-  const mine = proveOwn(home, ledger, [...Object.values(ids), ...redacted])
+  const mine = proveOwn(home, ledger, [...Object.values(ids), ...redacted], asOfMs)
   const all = { ...parts }
-  put(all, `${own}Head`, mine?.note)
+  put(all, `${own}Head`, mine.note)
   put(all, `${other}Head`, theirs?.note === undefined ? undefined : utf8(theirs.note))
   const entries = [
-    ...(mine?.entries ?? []).map(each => entryPart(ownId, each, ids, redacted)),
-    ...(mine?.states ?? []).map(each => statePart(ownId, each)),
-    ...(theirs?.note === undefined
-      ? []
-      : theirs.entries.map(each => entryPart(otherId, each, ids, idsOf(theirs.redactions ?? [])))),
-    ...(theirs?.note === undefined ? [] : theirs.states.map(each => statePart(otherId, each))),
+    ...mine.entries.map(each => entryPart(ownId, each, ids, redacted)),
+    ...mine.states.map(each => statePart(ownId, each)),
+    ...(theirs?.entries ?? []).map(each => entryPart(otherId, each, ids, idsOf(theirs?.redactions ?? []))),
+    ...(theirs?.states ?? []).map(each => statePart(otherId, each)),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
   const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
@@ -205,25 +204,33 @@ function gather(
     events: [...events.values()],
     entries,
     staples: staplesOf(home, negotiation, ownId, otherId),
+    renewals: [
+      ...(mine.renewal ? [{ org: ownId, ...mine.renewal }] : []),
+      ...(theirs?.renewal ? [{ org: otherId, ...theirs.renewal }] : []),
+    ],
     ...(words.length > 0 ? { redactions: words } : {}),
   }
 }
 
-/** The own entries that commit to these records, under the head that is worth most. */
-function proveOwn(home: Reading, ledger: Ledger, ids: CID[]) {
+/** The own entries that commit to these records, under the head that is worth most as far as one covers them. */
+function proveOwn(here: Reading, active: Ledger, ids: CID[], asOfMs: number) {
+  const { ledger, context: home } = logWith(ids, active, here)
   const found = ids.flatMap(record => {
     const index = indexOf(home.get, record)
     return index === undefined ? [] : [{ record, index }]
   })
   const covered = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
   const head = covered ?? bestHead(home, 0)
-  if (!head) return undefined
-  const under = found.filter(each => each.index < head.size)
-  const indexes = under.map(each => each.index)
+  const size = head?.size ?? 0
+  const indexes = found.map(each => each.index).filter(index => index < size)
   return {
-    note: head.note,
-    entries: under.map(each => proveRecord(each, head.size, ledger, home)),
-    states: proveStates(indexes, head.size, ledger, home.get),
+    note: head?.note,
+    entries: found.map(each => proveRecord(each, size, ledger, home)),
+    states: proveStates(indexes, size, ledger, home.get),
+    renewal:
+      head && endsSoon(head.note, cosignersOf(home), asOfMs)
+        ? renewal(size, ledger, home, asOfMs)
+        : undefined,
   }
 }
 
@@ -233,7 +240,7 @@ function entryPart(
   ids: Subject['ids'],
   redacted: CID[],
 ): EntryPart | undefined {
-  const proof = { org, entry, path, ...(salt ? { salt } : {}) }
+  const proof = { org, entry, ...(path ? { path } : {}), ...(salt ? { salt } : {}) }
   if (redacted.some(id => id.equals(record))) return { ...proof, of: 'redaction', redaction: record }
   const [of] = Object.entries(ids).find(([, id]) => id.equals(record)) ?? []
   return of === undefined ? undefined : { ...proof, of: of as Logged }

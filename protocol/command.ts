@@ -23,7 +23,8 @@ import {
   MAX_STALE_MS,
   MAX_WORD_LENGTH,
 } from './limits.ts'
-import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
+import { KIND, logDigest } from './log.ts'
+import { genesisAfter, logGenesis } from './log-genesis.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
 import { type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
@@ -75,7 +76,8 @@ export type Command =
   /** The driver found that the store was put back or copied. */
   | ({ type: 'restored' } & Restoring)
   | { type: 'catalog'; org: string }
-  | { type: 'proofs'; org: string; records: CID[] }
+  /** `head` is the size of a head of theirs that is to be renewed. */
+  | { type: 'proofs'; org: string; records: CID[]; head?: number }
   /** Shows the newest head of the own log to these partners. */
   | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
@@ -158,7 +160,15 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
         throw new ProtocolError('RECORD_INVALID', `more than ${MAX_PROOFS} records in one request`)
       const id = context.random('proofs', 16)
       const output = nothing()
-      output.sends.push({ to: input.org, message: { t: 'proof/request', id, records: input.records } })
+      output.sends.push({
+        to: input.org,
+        message: {
+          t: 'proof/request',
+          id,
+          records: input.records,
+          ...(input.head ? { head: input.head } : {}),
+        },
+      })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
     case 'gossip': {
@@ -215,10 +225,10 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
 
 function init(context: Context): Done {
   if (context.get(KEY.tail)) throw new ProtocolError('OUT_OF_ORDER', 'the log of this home has begun already')
-  const { id, identity, identityBytes } = context.self
-  const record = sign(logGenesis, firstLog(id, identity), 'admin', context, 'admin')
+  const { chain, identityBytes } = context.self
+  const record = sign(logGenesis, genesisAfter(chain.genesis, []), 'admin', context, 'admin')
   const output: Output = { ...nothing(), writes: [{ key: KEY.identity, value: identityBytes, if: 'absent' }] }
-  return { output, records: [record], entry: { kind: KIND.genesis, control: [logDigest(id, identity)] } }
+  return { output, records: [record], entry: { kind: KIND.genesis, control: [logDigest(chain)] } }
 }
 
 function publish(input: Extract<Command, { type: 'publish' }>, context: Context): Done {

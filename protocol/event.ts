@@ -4,6 +4,7 @@
  */
 import type { CID } from '../crypto/cid.ts'
 import type { ProtocolCode } from './error.ts'
+import type { Renewal } from './renewal.ts'
 
 export type Event =
   /** A negotiation moved; `state` is the Dataspace Protocol's. */
@@ -90,7 +91,8 @@ export type Role = 'provider' | 'consumer'
 /** Proofs of entries of one log, under one head. */
 export interface ProofReply {
   note?: string
-  entries: { record: CID; entry: Uint8Array; salt?: Uint8Array; path: Uint8Array[] }[]
+  /** Without a path where no head that may be shown covers the entry yet. */
+  entries: { record: CID; entry: Uint8Array; salt?: Uint8Array; path?: Uint8Array[] }[]
   /** The words by which records among them were redacted. */
   redactions?: Uint8Array[]
   /** The first state entry after each of them. */
@@ -99,6 +101,8 @@ export interface ProofReply {
   witnesses: Uint8Array[]
   /** Identity events of the log's owner and of these witnesses. */
   events: Uint8Array[]
+  /** A newer head that is cosigned by keys that stand, and the way there from the head that was named. */
+  renewal?: Renewal
   /** A record that was asked for is not under a signed head yet. */
   pending: boolean
 }

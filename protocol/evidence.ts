@@ -3,16 +3,16 @@
  * it states the claim and links to each part by name, and nothing else may be in the file (RULES G1).
  *
  *     root   { t: evidence/1, claim: { type, agreement, packet?, provider, consumer, asOf }, parts, witnesses, events,
- *              entries, staples, history? }
+ *              entries, staples, renewals, history? }
  *     parts  { provider, consumer, asset, offer, agreement, providerHead, consumerHead } and for a delivery
  *            { packet, root, received, release, opened, salt }
  *     event  an identity event of a party or a witness
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
  *     staple { org, note, entry, path }           a state entry under a head of its own, handed over at signing
+ *     renewal { org, note, path }                 a newer head of the same log, and its way there from the head shown
  */
-import * as CarBufferWriter from '@ipld/car/buffer-writer'
 import { equal, toHex } from '../crypto/bytes.ts'
-import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { decode, encode } from '../crypto/cbor.ts'
 import { type CID, type Codec, cidFromBytes, cidOf } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
@@ -60,6 +60,7 @@ export const DELIVERY_PARTS: readonly PartName[] = ['packet', 'root', 'received'
 
 /** One of each party. */
 const MAX_STAPLES = 2
+const MAX_RENEWALS = 2
 
 const claim = object({
   type: oneOf('delivery', 'consent'),
@@ -82,10 +83,11 @@ export const rootShape = object({
   /** The words by which records were redacted, where parts or salts are missing for it. */
   redactions: optional(list(link, MAX_EVIDENCE_ENTRIES)),
   staples: list(link, MAX_STAPLES),
+  renewals: list(link, MAX_RENEWALS),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
 })
-interface EvidenceRoot {
+export interface EvidenceRoot {
   t: string
   claim: Claim
   parts: Partial<Record<PartName, CID>>
@@ -94,6 +96,7 @@ interface EvidenceRoot {
   entries: CID[]
   redactions?: CID[]
   staples: CID[]
+  renewals: CID[]
   history?: { state: string; at: number }[]
 }
 
@@ -106,7 +109,8 @@ export const entryPart = object({
   entry: blob(MAX_ENTRY_BYTES),
   /** It went with the record, where that was redacted. */
   salt: optional(bytes(32)),
-  path: list(bytes(32), MAX_PATH),
+  /** Absent while no head covers the entry. */
+  path: optional(list(bytes(32), MAX_PATH)),
 })
 export type EntryPart = Infer<typeof entryPart>
 
@@ -118,6 +122,14 @@ export const staplePart = object({
 })
 export type StaplePart = Infer<typeof staplePart>
 
+/** A head of the log of `org` with cosignatures by keys that stand, and the consistency path to it from the head shown (RULES D6). */
+export const renewalPart = object({
+  org: link,
+  note: blob(MAX_NOTE_BYTES),
+  path: list(bytes(32), MAX_PATH),
+})
+export type RenewalPart = Infer<typeof renewalPart>
+
 /** What goes into an evidence file. Parts are the exact bytes that the log commits to. */
 export interface Evidence {
   claim: Claim
@@ -127,50 +139,16 @@ export interface Evidence {
   entries: EntryPart[]
   redactions?: Uint8Array[]
   staples: StaplePart[]
+  renewals: RenewalPart[]
   history?: { state: string; at: number }[]
 }
 
 /** Parts that are not DAG-CBOR: a salt and the text of a head. */
 const RAW: PartName[] = ['salt', 'providerHead', 'consumerHead']
-const codecOf = (name: PartName): Codec => (RAW.includes(name) ? 'raw' : 'dag-cbor')
+export const codecOf = (name: PartName): Codec => (RAW.includes(name) ? 'raw' : 'dag-cbor')
 
 /** CARv1, section "Header": DAG-CBOR of one root. */
 const headerOf = (root: CID): Uint8Array => encode({ roots: [root], version: 1 })
-
-/** The file's bytes: root block first, then the parts in the order of the table. */
-export function formatEvidence(evidence: Evidence): Uint8Array {
-  const blocks: { cid: CID; bytes: Uint8Array }[] = []
-  const add = (blockBytes: Uint8Array, codec: Codec): CID => {
-    const cid = cidOf(blockBytes, codec)
-    if (!blocks.some(block => block.cid.equals(cid))) blocks.push({ cid, bytes: blockBytes })
-    return cid
-  }
-  const named = PARTS.flatMap(name => (evidence.parts[name] ? [[name, evidence.parts[name]] as const] : []))
-  const root: EvidenceRoot = {
-    t: 'evidence/1',
-    claim: evidence.claim,
-    parts: Object.fromEntries(named.map(([name, part]) => [name, add(part, codecOf(name))])),
-    witnesses: evidence.witnesses.map(each => add(each, 'dag-cbor')),
-    events: evidence.events.map(each => add(each, 'dag-cbor')),
-    entries: evidence.entries.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
-    ...(evidence.redactions ? { redactions: evidence.redactions.map(each => add(each, 'dag-cbor')) } : {}),
-    staples: evidence.staples.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
-    ...(evidence.history ? { history: evidence.history } : {}),
-  }
-  const rootBytes = encode(root as unknown as Value)
-  return writeCar([{ cid: cidOf(rootBytes, 'dag-cbor'), bytes: rootBytes }, ...blocks])
-}
-
-function writeCar(blocks: { cid: CID; bytes: Uint8Array }[]): Uint8Array {
-  const roots = [blocks[0]!.cid]
-  const size = blocks.reduce(
-    (sum, block) => sum + CarBufferWriter.blockLength(block),
-    CarBufferWriter.headerLength({ roots }),
-  )
-  const writer = CarBufferWriter.createWriter(new ArrayBuffer(size), { roots })
-  for (const block of blocks) writer.write(block)
-  return writer.close()
-}
 
 /** A part as found: its bytes, or that it is not there, or that what is there is not it. */
 export type Found = { is: 'here'; bytes: Uint8Array } | { is: 'missing' } | { is: 'broken'; reason: string }
@@ -187,6 +165,7 @@ export interface ReadEvidence {
   events: Found[]
   entries: Listed<EntryPart>[]
   staples: Listed<StaplePart>[]
+  renewals: Listed<RenewalPart>[]
   redactions: Found[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
@@ -210,6 +189,9 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
   const events = value.events.map(cid => blocks.find(cid, 'dag-cbor'))
   const entries = value.entries.map(cid => readListed<EntryPart>(entryPart, blocks.find(cid, 'dag-cbor')))
   const staples = value.staples.map(cid => readListed<StaplePart>(staplePart, blocks.find(cid, 'dag-cbor')))
+  const renewals = value.renewals.map(cid =>
+    readListed<RenewalPart>(renewalPart, blocks.find(cid, 'dag-cbor')),
+  )
   return {
     claim: value.claim,
     part: name => parts.get(name)!,
@@ -219,6 +201,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     entries,
     redactions: (value.redactions ?? []).map(cid => blocks.find(cid, 'dag-cbor')),
     staples,
+    renewals,
     history: value.history ?? [],
     stray: blocks.stray(),
   }
@@ -265,9 +248,15 @@ interface Section {
 
 const CID_BYTES = 36
 const CODE: Record<Codec, number> = { 'dag-cbor': 0x71, raw: 0x55 }
-/** A root, the parts, the witnesses, the events, the entries, the redactions and the staples. */
+/** A root, the parts and what each list names. */
 const MAX_BLOCKS =
-  1 + PARTS.length + MAX_EVIDENCE_WITNESSES + MAX_EVIDENCE_EVENTS + 2 * MAX_EVIDENCE_ENTRIES + MAX_STAPLES
+  1 +
+  PARTS.length +
+  MAX_EVIDENCE_WITNESSES +
+  MAX_EVIDENCE_EVENTS +
+  2 * MAX_EVIDENCE_ENTRIES +
+  MAX_STAPLES +
+  MAX_RENEWALS
 
 /**
  * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36

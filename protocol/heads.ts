@@ -22,12 +22,12 @@ import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } 
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { firstState, type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
-import { firstState } from './state.ts'
+import { renewal } from './renewal.ts'
 import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */
@@ -100,7 +100,7 @@ export function resigned(note: Uint8Array, context: Context): Uint8Array {
   const epoch = standingOf(context.self.chain, 'log')?.epoch ?? 0
   if (epoch === 0) return note // the key of the genesis has signed all there is
   const { body, lines } = parseNote(text(note))
-  const origin = originOf(context.self.id, context.self.identity)
+  const origin = originOf(context.self.chain)
   const own = signNote(body, origin, context.noteKey('log'))
   return utf8(formatNote({ body, lines: [own, ...lines.filter(line => line.name !== origin)] }))
 }
@@ -251,7 +251,7 @@ export function rumours(about: string[], context: Context): { org: string; messa
     const seen = readWatch(context.get(KEY.watch(org)))
     const partner = context.partner(org)
     if (!seen || !partner || isClosed(org, context)) return []
-    const note = onlyLog(seen.note, originOf(partner.id, partner.identity))
+    const note = onlyLog(seen.note, originOf(partner.chain))
     return [{ org, message: { t: 'gossip/head', note } as const }]
   })
 }
@@ -300,26 +300,28 @@ function orgOf(note: Uint8Array, context: Context): string | undefined {
 function proofs(
   from: string,
   message: MessageOf<'proof/request'>,
-  ledger: Ledger,
-  context: Context,
+  active: Ledger,
+  now: Context,
 ): Step<Watch> {
-  const signedSize = publicHead(context.get)?.size ?? 0
+  const { ledger, context } = logWith(message.records, active, now)
+  const shown = publicHead(context.get)
   const found: { record: CID; index: number }[] = []
-  let pending = false
-  const asked = message.records.filter(each => concerns(from, each, message.records, context))
+  const concerned = message.records.filter(each => concerns(from, each, message.records, context))
   // Where a record was redacted, the word for it is proven beside it.
-  const words = asked.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
-  for (const record of [...asked, ...words]) {
+  const words = concerned.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
+  for (const record of [...concerned, ...words]) {
     const index = indexOf(context.get, record)
-    if (index !== undefined && index < signedSize) found.push({ record, index })
-    else pending = true
+    if (index !== undefined) found.push({ record, index })
   }
-  const best = bestHead(context, Math.max(0, ...found.map(each => each.index + 1)))
-  const head = best && best.size <= signedSize ? best : publicHead(context.get)
-  const entries = head ? found.map(each => proveRecord(each, head.size, ledger, context)) : []
+  const covered = found.filter(({ index }) => shown && index < shown.size)
+  const best = bestHead(context, Math.max(0, ...covered.map(each => each.index + 1)))
+  const head = best && shown && best.size <= shown.size ? best : shown
+  const entries = found.map(each => proveRecord(each, head?.size ?? 0, ledger, context))
+  const pending = covered.length < concerned.length + words.length
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
-  const indexes = found.map(each => each.index)
+  const indexes = covered.map(each => each.index)
+  const newer = message.head && renewal(message.head, ledger, context, context.now.wallMs)
   step.output.sends.push({
     to: from,
     message: {
@@ -331,6 +333,7 @@ function proofs(
       events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
+      ...(newer ? { renewal: newer } : {}),
       ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
     },
   })
@@ -364,7 +367,7 @@ function eventsToTell(chains: Chain[]): Uint8Array[] {
   return told
 }
 
-/** The entry that commits to a record, its salt, and its way to the head of `size`. */
+/** The entry that commits to a record, its salt, and its way to the head of `size` if that covers it. */
 export function proveRecord(
   { record, index }: { record: CID; index: number },
   size: number,
@@ -373,7 +376,8 @@ export function proveRecord(
 ): ProofReply['entries'][number] {
   const { slot, entry } = readEntryAt(get, index)!
   const salt = redactedOf(get, record) ? undefined : slots.salt(slot)
-  return { record, entry, ...(salt ? { salt } : {}), path: provePresence(ledger, get, index, size) }
+  const path = index < size ? { path: provePresence(ledger, get, index, size) } : {}
+  return { record, entry, ...(salt ? { salt } : {}), ...path }
 }
 
 /** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
@@ -392,10 +396,13 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 }
 
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
-  const head = message.note && headOf(from, message.note, context)
+  // Evidence may be old: of a log that is closed, by a key that was revoked. What it is worth is for a verifier to say.
+  const { chain } = context.partner(from)!
+  const head = message.note && readHead(message.note, chain, undefined, { closed: true, revoked: true })
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, pending, redactions } = message
-  const step = head && note ? against(from, head, note, context) : stay<Watch>()
+  const { entries, states, witnesses, events, note, renewal, pending, redactions } = message
+  const isActive = head && head.log === chain.logs.length - 1
+  const step = isActive && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,
@@ -407,6 +414,7 @@ function reply(from: string, message: MessageOf<'proof/reply'>, context: Context
       events,
       pending,
       ...(note ? { note: text(note) } : {}),
+      ...(renewal ? { renewal } : {}),
       ...(redactions ? { redactions } : {}),
     },
   })

@@ -3,7 +3,7 @@
  * needed to go on. Memory is O(log n); a start reads the open tiles' parts and nothing else.
  */
 import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
-import { digestOf } from '../crypto/cid.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
 import {
   appendLeaf,
@@ -23,6 +23,8 @@ import {
   keepRuns,
   keepTail,
   openRuns,
+  placeIn,
+  placeOf,
   RUN_ENTRIES,
   readEntries,
   readEntryAt,
@@ -30,6 +32,7 @@ import {
 } from './kept.ts'
 import { KEY } from './layout.ts'
 import { append, commitment, emptyTail, KIND, type LogTail, ZERO_HASH } from './log.ts'
+import { closedLog, logNumber } from './log-number.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
 import { NO_SLOT, type Slots } from './slots.ts'
@@ -38,8 +41,13 @@ import { type State, stateControl } from './state.ts'
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
 export const TILE_HASHES = 256
 const TILE_LEVELS = 8
-/** A full tile is stored with its root behind it: to make one takes 255 hashes, and a start needs many. */
-const ROOT_AT = TILE_HASHES * 32
+/**
+ * Behind its hashes a full tile has the 16 hashes four levels up, so that a proof takes 22 hashes a tile and not 247; and its
+ * root, which a start needs of many.
+ */
+const ROW = 16
+const ROW_AT = TILE_HASHES * 32
+const ROOT_AT = ROW_AT + (TILE_HASHES / ROW) * 32
 const NOTHING = new Uint8Array(0)
 
 type Get = (key: string) => Uint8Array | undefined
@@ -55,6 +63,8 @@ export interface DraftHead {
 }
 
 export interface Ledger {
+  /** Which of the own logs this is. */
+  number: number
   tail: LogTail
   /** The tail as the store holds it: no other writer may have moved it (RULES A2). */
   stored: Uint8Array | undefined
@@ -75,6 +85,7 @@ export interface Ledger {
 }
 
 export const emptyLedger = (): Ledger => ({
+  number: 0,
   tail: emptyTail(),
   stored: undefined,
   runs: [],
@@ -90,7 +101,8 @@ export function loadLedger(get: Get): Ledger {
   const stored = get(KEY.tail)
   if (!stored) return emptyLedger()
   const { size, last } = readTail(stored)
-  const ledger = { ...emptyLedger(), stored, runs: openRuns(get, size), open: loadOpen(size, get) }
+  const number = logNumber(get)
+  const ledger = { ...emptyLedger(), number, stored, runs: openRuns(get, size), open: loadOpen(size, get) }
   ledger.tail = { range: rangeAt(size, ledger, get), last }
   const stated = get(KEY.stated)
   if (stated) ledger.stated = readU64(stated)!
@@ -159,7 +171,7 @@ export function record(
 ): Extended {
   const writes: Write[] = []
   const drafts = records.map(({ id, bytes }, i) => {
-    const { slot, salt, value } = keepRecord(slots, bytes, ledger.tail.range.size + i)
+    const { slot, salt, value } = keepRecord(slots, bytes, placeOf(ledger.number, ledger.tail.range.size + i))
     writes.push({ key: KEY.kept(id), value })
     return { kind: KIND.record, ...kinds, c: commitment(salt, bytes), slot, of: digestOf(id) }
   })
@@ -257,7 +269,9 @@ function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
     if (level % TILE_LEVELS !== 0) return
     const tile = level / TILE_LEVELS
     if (tile > 0) {
-      writes.push({ key: KEY.tile(tile - 1, index), value: concat(...open[tile - 1]!, hash) })
+      const hashes = concat(...open[tile - 1]!)
+      const row = Array.from({ length: TILE_HASHES / ROW }, (_, i) => rootOver(hashes, i * ROW * 32, ROW))
+      writes.push({ key: KEY.tile(tile - 1, index), value: concat(hashes, ...row, hash) })
       open[tile - 1] = []
     }
     open[tile] ??= []
@@ -265,12 +279,16 @@ function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
   }
 }
 
-/** Root over `count` hashes of a tile from `from`; `count` is a power of two. */
-function tileRoot(tile: Uint8Array, from: number, count: number): Uint8Array {
-  if (count === 1) return tile.slice(from * 32, from * 32 + 32)
+/** Root over `count` hashes, a power of two, that stand at `at`. */
+function rootOver(hashes: Uint8Array, at: number, count: number): Uint8Array {
+  if (count === 1) return hashes.slice(at, at + 32)
   const half = count / 2
-  return nodeHash(tileRoot(tile, from, half), tileRoot(tile, from + half, half))
+  return nodeHash(rootOver(hashes, at, half), rootOver(hashes, at + half * 32, half))
 }
+
+/** Root over `count` hashes of a full tile from `from`. */
+const tileRoot = (tile: Uint8Array, from: number, count: number): Uint8Array =>
+  count < ROW ? rootOver(tile, from * 32, count) : rootOver(tile, ROW_AT + (from / ROW) * 32, count / ROW)
 
 /** A hash of the tree: the perfect subtree of 2^level leaves at `index`. */
 function node(ledger: Pick<Ledger, 'open'>, get: Get, level: number, index: number): Uint8Array {
@@ -295,10 +313,54 @@ export function hashesOf(ledger: Ledger, get: Get, level: number, index: number)
 export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
   rootOf(rangeAt(size, ledger, get))
 
+/** The nodes of the tree for one proof, which reads a tile for several of them: once. */
+function nodes(ledger: Ledger, get: Get): (level: number, index: number) => Uint8Array {
+  const read = new Map<string, Uint8Array | undefined>()
+  const once: Get = key => {
+    if (!read.has(key)) read.set(key, get(key))
+    return read.get(key)
+  }
+  return (level, index) => node(ledger, once, level, index)
+}
+
 /** Proof that entry `index` stands under the head of `size`. */
 export const provePresence = (ledger: Ledger, get: Get, index: number, size: number): Uint8Array[] =>
-  inclusionPath(index, size, (level, at) => node(ledger, get, level, at))
+  inclusionPath(index, size, nodes(ledger, get))
 
 /** Proof that the head of `size` extends the one of `old`; empty for a first one. */
 export const proveExtension = (ledger: Ledger, get: Get, old: number, size: number): Uint8Array[] =>
-  old === 0 || old === size ? [] : consistencyPath(old, size, (level, at) => node(ledger, get, level, at))
+  old === 0 || old === size ? [] : consistencyPath(old, size, nodes(ledger, get))
+
+/** The own log in which the newest of these records stands: the active one, or a closed one, read where it lies. */
+export function logWith<C extends { get: Get }>(
+  records: CID[],
+  ledger: Ledger,
+  context: C,
+): { ledger: Ledger; context: C } {
+  const logs = records.flatMap(each => placeIn(context.get, each)?.log ?? [])
+  const active = logNumber(context.get)
+  const number = logs.length > 0 ? Math.max(...logs) : active
+  if (number === active) return { ledger, context }
+  const get = closedLog(context.get, number)
+  const closed = Object.create(context, { get: { value: get } }) as C
+  return { ledger: loadLedger(get), context: closed }
+}
+
+/** DAG-CBOR of a map of seven: the six fields of every entry, and control data. */
+const WITH_CONTROL = 0xa7
+/** In the bytes of an entry with control data: where its kind stands, which is one byte. */
+const KIND_AT = 39
+
+/** The first state entry behind an index, up to a size: a beat further at most, so that a search on foot is short. */
+export function firstState(
+  get: Get,
+  index: number,
+  size: number,
+): { index: number; entry: Uint8Array } | undefined {
+  let at = index + 1
+  for (const { entry } of readEntries(get, at, size)) {
+    if (entry[0] === WITH_CONTROL && entry[KIND_AT] === KIND.state) return { index: at, entry }
+    at++
+  }
+  return undefined
+}

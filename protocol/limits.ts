@@ -104,6 +104,8 @@ export const MAX_TOLD_EVENTS_BYTES = 98_304
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 /** A record is shown to exist this long after the state that was handed over with it: ten minutes each way (RULES C3). */
 export const STAPLE_MS: number = 20 * MINUTE_MS
+/** Evidence is renewed so long before the keys under it end: a partner may be away for weeks. */
+export const RENEW_BEFORE_MS: number = 30 * DAY_MS
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
 /** A checkpoint of a log of another kind, extension lines included. */

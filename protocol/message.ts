@@ -148,20 +148,21 @@ export const MESSAGES = {
     path,
   }),
   // Proofs of entries, for those the records concern.
-  'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS) }),
+  'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS), head: optional(uint) }),
   'proof/reply': object({
     t: tag,
     id,
     note: optional(note),
     /** Without a salt where the record was redacted; the entry of the redaction stands here as well. */
     entries: list(
-      object({ record: link, entry: blob(4_096), salt: optional(bytes(32)), path }),
+      object({ record: link, entry: blob(4_096), salt: optional(bytes(32)), path: optional(path) }),
       2 * MAX_PROOFS,
     ),
     redactions: optional(list(record, MAX_PROOFS)),
     states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
+    renewal: optional(object({ note, path })),
     pending: flag,
   }),
 } satisfies Record<string, Shape<unknown>>

@@ -35,6 +35,7 @@ import * as promises from './promise.ts'
 import { isRetired } from './restored.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
+import * as succession from './succession.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
 
@@ -155,7 +156,7 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'hello':
       return { state, output: introduction.introduced(from, message as MessageOf<'hello'>, context) }
     case 'identity':
-      return { state, output: introduction.told(from, message as MessageOf<'identity/events'>, context) }
+      return goesOn(state, from, message as MessageOf<'identity/events'>, context)
     case 'error': {
       const { re, code, text } = message as MessageOf<'error'>
       const said = `answered ${re} with ${code}: ${text}`
@@ -315,6 +316,20 @@ function held(
   if (!value || (stored && equal(stored, value))) return output
   const write = { key: KEY.cosigned(org), value, if: stored ? { equals: stored } : ('absent' as const) }
   return { ...output, writes: [...output.writes, write] }
+}
+
+/** A partner's identity goes on; a witness with another key is asked to cosign with it. */
+function goesOn(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'identity/events'>,
+  context: Context,
+): PeerStep {
+  const done: PeerStep = { state, output: introduction.told(from, message, context) }
+  const isWitness = done.output.writes.length > 0 && committees.cosigners(context).includes(from)
+  return isWitness
+    ? then(done, context, (next, seen) => submission(next, from, { type: 'again' }, seen))
+    : done
 }
 
 function witnessOf(state: PeerState, from: string, message: Message, context: Context): PeerStep {
@@ -511,7 +526,10 @@ function logged<S>(
  */
 function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
   const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
-  const { ledger, writes } = beat.state(state.ledger, before, now)
+  const isSuccessor = chain.logs.length > before.self.chain.logs.length
+  const { ledger, writes } = isSuccessor
+    ? succession.begin(chain, now)
+    : beat.state(state.ledger, before, now)
   const next = beat.due(ledger, now)
   return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
 }
@@ -600,7 +618,15 @@ function isRead(input: Input): boolean {
   return input.type === 'message' ? SHOWN.has(input.message.t.split('/')[0]!) : READS.has(input.type)
 }
 const SHOWN = new Set(['hello', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
-const READS = new Set<Input['type']>(['catalog', 'gossip', 'proofs', 'latest', 'page', 'restored'])
+const READS = new Set<Input['type']>([
+  'catalog',
+  'gossip',
+  'proofs',
+  'latest',
+  'page',
+  'restored',
+  'identity',
+])
 
 const BEHIND_TEXT =
   'the members of the committee hold a newer log than this store: it was put back or copied, and nothing is signed with it'

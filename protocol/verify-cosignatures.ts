@@ -25,12 +25,18 @@ export interface Cosigned {
   hasEnded: boolean
 }
 
-/** Those on a head of this organisation's log. */
-export function cosignedBy(question: Question, parties: Parties, org: CID, head: Head): Outcome<Cosigned> {
+/** Those on a head of this organisation's log; `isRenewed` when a later head shows that it was no forgery (RULES D6). */
+export function cosignedBy(
+  question: Question,
+  parties: Parties,
+  org: CID,
+  head: Head,
+  isRenewed = false,
+): Outcome<Cosigned> {
   const members = witnessesOf(question.trust, org)
   const found: Cosigned = { committee: committeeOf(members.length), dated: [], leftOut: [], hasEnded: false }
   for (const witness of members) {
-    const one = cosignature(question, parties.get(witness), witness, head)
+    const one = cosignature(question, parties.get(witness), witness, head, isRenewed)
     if (!one) continue
     if (!('value' in one)) return one
     if ('ms' in one.value) found.dated.push(one.value)
@@ -52,6 +58,7 @@ function cosignature(
   chain: Chain | undefined,
   witness: string,
   head: Head,
+  isRenewed: boolean,
 ): Outcome<Dated | { not: string; hasEnded: boolean }> | undefined {
   const lines = head.note.lines.filter(each => each.name.startsWith(`${witness}/`))
   const [line] = lines
@@ -69,14 +76,18 @@ function cosignature(
   const ms = held.timeS * 1000
   const not = (why: string, hasEnded: boolean) => ({ value: { not: why, hasEnded }, detail: '' })
   if (ms > options.asOfMs + trust.clockSkewMs) return not(`${name} cosigned later, ${iso(ms)}`, false)
-  const end = endOf(standing, options.asOfMs)
+  const end = endOf(standing, options.asOfMs, isRenewed)
   if (end) return not(`the witness key of ${name} ${end}: valid when made cannot be shown`, true)
   return { value: { name, ms }, detail: '' }
 }
 
-/** How a key had ended when the question is asked. Renewed evidence will show what it was worth before (RULES D6). */
-function endOf({ until, ended, revoked }: Standing, asOfMs: number): string | undefined {
+/**
+ * How a key had ended when the question is asked. Under renewed evidence one that ended in order counts as it did; one that
+ * was revoked may have been another's when it signed.
+ */
+function endOf({ until, ended, revoked }: Standing, asOfMs: number, isRenewed: boolean): string | undefined {
   if (revoked !== undefined) return `was revoked by event ${revoked}`
+  if (isRenewed) return undefined
   if (ended !== undefined) return `was replaced by event ${ended}`
   return until !== undefined && asOfMs > until ? `ended ${iso(until)}` : undefined
 }

@@ -1,12 +1,12 @@
 /** Where the records stand: their entries in the two logs, the heads over them, and what the cosignatures are worth. */
 import { equal, toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
-import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
-import type { Claim, EntryPart, PartName } from './evidence.ts'
+import { leafHash, verifyConsistency, verifyInclusion } from '../crypto/merkle.ts'
+import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { type Committee, positionWords } from './trust.ts'
+import { type Committee, committeeOf, positionWords, witnessesOf } from './trust.ts'
 import { type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
@@ -85,13 +85,27 @@ export class Logs {
       if (each.of === 'state') this.#state(side, each, head, shown)
       else {
         const index = this.#steps.judge(`${side} entry: ${each.of}`, () => this.#entry(each, head))
-        if (index !== undefined) shown.held.set(each.of, index)
+        if (index !== undefined && each.path) shown.held.set(each.of, index)
       }
     }
+    const waiting = own.filter(each => each.of !== 'state' && !each.path).length
+    if (waiting > 0) this.#waiting(side, org, waiting)
+    const renewed = this.#renewal(side, org, head)
     if (!head) return
     shown.head = head
-    const cosigned = this.#position(side, org, head)
+    const cosigned = this.#position(side, org, head, renewed)
     if (cosigned) shown.cosigned = cosigned
+  }
+
+  /** Entries that no head covers yet stand on the word of the log's owner (RULES D3). */
+  #waiting(side: Side, org: CID, count: number): void {
+    const committee = committeeOf(witnessesOf(this.#question.trust, org).length)
+    const detail = `${positionWords(committee, []).words}; no head covers ${count} of the entries yet`
+    this.#steps.judge(`${side} pending`, () =>
+      this.#question.options.requireFinal
+        ? { inconclusive: `not final: ${detail}` }
+        : { value: true, detail },
+    )
   }
 
   /** Whether the keys that signed still counted, once both logs have shown what they have. */
@@ -107,17 +121,20 @@ export class Logs {
 
   #head(side: Side, org: CID, chain: Chain | undefined): Head | undefined {
     const found = this.#question.evidence.part(`${side}Head`)
-    const isOptional =
-      this.#question.evidence.claim.type === 'consent' && !this.#question.options.requireFinal
+    const { claim, entries } = this.#question.evidence
+    const own = entries.filter(each => 'org' in each && each.org.equals(org)) as EntryPart[]
+    const isWaiting = own.length > 0 && own.every(each => !each.path)
+    const isOptional = (claim.type === 'consent' && !this.#question.options.requireFinal) || isWaiting
     if (isOptional && found.is === 'missing') {
-      this.#steps.skip(`${side} head`, 'not in the evidence: the agreement rests on its signatures')
+      const why = isWaiting ? 'none covers the entries yet' : 'the agreement rests on its signatures'
+      this.#steps.skip(`${side} head`, `not in the evidence: ${why}`)
       return undefined
     }
     return this.#steps.judge(`${side} head`, () => {
       if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
       if (found.is === 'broken') return { failed: found.reason }
       if (!chain) return { inconclusive: 'the identity of its log is not established' }
-      const head = readHead(found.bytes, chain, undefined, () => true)
+      const head = readHead(found.bytes, chain, undefined, { revoked: true, closed: true })
       if ('reason' in head)
         return head.unknown && !this.#parties.isWhole(org)
           ? { inconclusive: head.reason }
@@ -133,8 +150,10 @@ export class Logs {
       if ('reason' in entry) return entry.unknown ? { inconclusive: entry.reason } : { failed: entry.reason }
       const state = readState(entry)
       if ('reason' in state) return { failed: state.reason }
-      if (part.salt?.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
+      if (!part.salt) return { inconclusive: 'its salt is not there' }
+      if (part.salt.some(byte => byte !== 0)) return { failed: 'a state entry has no salt' }
       const { n } = entry
+      if (!part.path) return { failed: 'a state entry is shown under a head' }
       const under = isUnder(part, n, head)
       if (!('value' in under)) return under
       shown.states.push({ index: n, next: state.next, identity: state.identity })
@@ -159,8 +178,11 @@ export class Logs {
       return { failed: `entry ${entry.n} is of kind ${entry.k}, which commits to no record of a claim` }
     if (entry.k !== KIND.record)
       return { inconclusive: `entry ${entry.n} is of kind ${entry.k}, which this version does not know here` }
+    if (!isShown && !part.path)
+      return { inconclusive: 'no head covers it, and what it commits to is not there' }
+    const where = part.path ? `${part.path.length} hashes to the head` : 'not under a head yet'
     const what = isShown ? 'commits to these signed bytes' : `is under the head; ${gone}`
-    return { value: entry.n, detail: `entry ${entry.n} ${what}, ${part.path.length} hashes to the head` }
+    return { value: entry.n, detail: `entry ${entry.n} ${what}, ${where}` }
   }
 
   /** The bytes that an entry should commit to, as far as they are there. */
@@ -170,25 +192,87 @@ export class Logs {
     return found.is === 'here' ? found.bytes : undefined
   }
 
-  /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
-  #position(side: Side, org: CID, head: Head): Cosigned | undefined {
-    return this.#steps.judge(`${side} position`, () => {
-      const cosigned = cosignedBy(this.#question, this.#parties, org, head)
+  /**
+   * A newer head that extends the one shown and is final under keys that stand: what ended keys cosigned before it was no
+   * forgery of later (RULES D6).
+   */
+  #renewal(side: Side, org: CID, head: Head | undefined): Cosigned | undefined {
+    const own = this.#question.evidence.renewals.filter(each => 'org' in each && each.org.equals(org))
+    if (own.length === 0) return undefined
+    return this.#steps.judge(`${side} renewal`, () => {
+      if (own.length > 1) return { failed: 'there are two of one log' }
+      const chain = this.#parties.believed(side)
+      if (!head || !chain) return { inconclusive: 'the head that it renews is not established' }
+      const { note, path } = own[0] as RenewalPart
+      const newer = readHead(note, chain)
+      if ('reason' in newer)
+        return newer.unknown && !this.#parties.isWhole(org)
+          ? { inconclusive: newer.reason }
+          : { failed: newer.reason }
+      const { size } = newer
+      if (!extendsHead(head, newer, path)) return { failed: `the head of ${size} is not shown to extend it` }
+      const cosigned = cosignedBy(this.#question, this.#parties, org, newer)
       if (!('value' in cosigned)) return cosigned
-      const { committee, dated, leftOut, hasEnded } = cosigned.value
-      const { final, words } = positionWords(
-        committee,
-        dated.map(each => each.name),
-      )
-      const detail = [words, ...existedBy(committee, dated), ...leftOut].join('; ')
+      const { final, words } = wordsOf(cosigned.value)
+      const detail = `size ${size}: ${words}`
+      return {
+        value: final ? cosigned.value : undefined,
+        detail: final ? detail : `${detail}: it renews nothing`,
+      }
+    })
+  }
+
+  /** Every renewal is of one party's log. */
+  renewals(): Outcome<true> {
+    const { claim, renewals } = this.#question.evidence
+    for (const [i, each] of renewals.entries()) {
+      if ('broken' in each) return { failed: `renewal ${i} of the list: ${each.broken}` }
+      if ('missing' in each) return { inconclusive: `renewal ${i} of the list is not in the evidence` }
+      if (!each.org.equals(claim.provider) && !each.org.equals(claim.consumer))
+        return { failed: `renewal ${i} of the list is of neither party's log` }
+    }
+    return { value: true, detail: `${renewals.length} of the list` }
+  }
+
+  /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
+  #position(side: Side, org: CID, head: Head, renewed: Cosigned | undefined): Cosigned | undefined {
+    return this.#steps.judge(`${side} position`, () => {
+      const own = cosignedBy(this.#question, this.#parties, org, head, renewed !== undefined)
+      if (!('value' in own)) return own
+      const stands = wordsOf(own.value).final || !renewed
+      const cosigned = stands ? own.value : renewed
+      const { final, words } = wordsOf(cosigned)
+      const { committee, dated, hasEnded } = cosigned
+      const later = stands ? [] : ['by the later head']
+      const detail = [words, ...later, ...existedBy(committee, dated), ...own.value.leftOut].join('; ')
       if (!final && hasEnded) return { inconclusive: detail }
       if (this.#question.options.requireFinal && !final) return { inconclusive: `not final: ${detail}` }
-      return { value: cosigned.value, detail }
+      return { value: cosigned, detail }
     })
   }
 }
 
+const wordsOf = ({ committee, dated }: Cosigned): ReturnType<typeof positionWords> =>
+  positionWords(
+    committee,
+    dated.map(each => each.name),
+  )
+
+const extendsHead = (older: Head, newer: Head, path: Uint8Array[]): boolean =>
+  newer.size === older.size
+    ? path.length === 0 && equal(newer.root, older.root)
+    : newer.size > older.size &&
+      verifyConsistency({
+        oldSize: older.size,
+        oldRoot: older.root,
+        size: newer.size,
+        root: newer.root,
+        path,
+      })
+
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
+  if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }
+  if (!path) return { value: true, detail: '' }
   if (!head) return { inconclusive: 'the head that covers it is not established' }
   const { size, root } = head
   return verifyInclusion({ leaf: leafHash(entry), index, size, path, root })

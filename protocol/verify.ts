@@ -82,6 +82,7 @@ function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
   const packet = new Records(question, steps, parties, redactions).walk()
   const logs = new Logs(question, steps, parties, redactions)
   steps.judge('entries', () => logs.listed())
+  if (evidence.renewals.length > 0) steps.judge('renewals', () => logs.renewals())
   for (const side of ['provider', 'consumer'] as const) logs.log(side)
   logs.keyStates()
   const told = evidence.history.length

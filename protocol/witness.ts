@@ -55,6 +55,8 @@ export type SubmissionInput =
   | { type: 'message'; from: string; message: Message }
   /** `met`: the witness is here again, so what it refused before is tried once more. */
   | { type: 'head'; org: string; met?: true }
+  /** The witness has another key: what its old one cosigned is to be cosigned by the new one too (RULES D6). */
+  | { type: 'again' }
   | { type: 'tick' }
   | { type: 'start' }
 
@@ -69,6 +71,10 @@ export function submit(
   switch (input.type) {
     case 'head':
       return next(begun(state, input), ledger, context)
+    case 'again': {
+      const isIdle = state && state.size > 0 && state.sentSize === undefined && !state.stuck
+      return isIdle ? send({ ...state, sentSize: state.size, sent: 0 }, ledger, context) : stay(state)
+    }
     case 'tick':
       return state ? send(newest(state, context), ledger, context) : stay()
     case 'start':

@@ -1,6 +1,6 @@
 /** The client of a running daemon. Ids are strings, times ms since 1970, and every call takes `{ signal }` last. */
 import type { z } from 'zod'
-import type { ForkView, log, Status } from '../node/schema.ts'
+import type { ForkView, log, Renewed, Status, Succeeded } from '../node/schema.ts'
 import { WaybillError } from './error.ts'
 import { type GetOptions, type Got, get } from './get.ts'
 import { type CallOptions, Http } from './http.ts'
@@ -87,6 +87,11 @@ export class Waybill implements AsyncDisposable {
     return this.#http.get('/v1/log', { ...options, query: { after, limit } })
   }
 
+  /** Closes the own log and goes on with the next one, as after a fork. */
+  succeed(options?: CallOptions): Promise<Succeeded> {
+    return this.#http.post<Succeeded>('/v1/log/succeed', {}, options)
+  }
+
   /** Logs that are proven to have two histories, each with its proof in base64. */
   async forks(options?: CallOptions): Promise<ForkView[]> {
     return (await this.#http.get<{ items: ForkView[] }>('/v1/forks', options)).items
@@ -95,6 +100,19 @@ export class Waybill implements AsyncDisposable {
   /** Keeps a proof (base64) that a log was forked, and tells partners: the log is closed. */
   async tellFork(proof: string, options?: CallOptions): Promise<void> {
     await this.#http.post('/v1/forks', { proof }, options)
+  }
+
+  /**
+   * Evidence with newer heads of its two logs, cosigned by keys that stand: what it proves outlives the keys under it. A side
+   * whose log's owner is away is left as it was, and named.
+   */
+  async renew(
+    evidence: Uint8Array,
+    options?: CallOptions,
+  ): Promise<{ evidence: Uint8Array; sides: Renewed['sides'] }> {
+    const body = { evidence: Buffer.from(evidence).toString('base64') }
+    const answer = await this.#http.post<Renewed>('/v1/evidence/renew', body, options)
+    return { evidence: new Uint8Array(Buffer.from(answer.evidence, 'base64')), sides: answer.sides }
   }
 
   /** Asks for an offer, waits until both sides have signed, and lets its content come. */

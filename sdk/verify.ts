@@ -6,7 +6,7 @@ import { CryptoError } from '../crypto/error.ts'
 import { plainDigest } from '../protocol/content.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
-import { type ProofReport, verifyProof as verifyEntry } from '../protocol/proof.ts'
+import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
 import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
 import { WaybillError } from './error.ts'
@@ -47,16 +47,14 @@ export async function verify(
 }
 
 /** Verifies a proof of one entry (C2SP tlog-proof with what `waybill prove` adds) against a trust file. */
-export function verifyProof(
+export async function verifyProof(
   proof: Uint8Array,
   trust: unknown,
   asOf: Date | number = Date.now(),
-): ProofReport {
-  return verifyEntry(
-    proof,
-    sayingCode(() => readTrust(trust)),
-    Number(asOf),
-  )
+): Promise<ProofReport> {
+  const believed = sayingCode(() => readTrust(trust))
+  const { verifyProof: verifyEntry } = await import('../protocol/proof.ts')
+  return verifyEntry(proof, believed, Number(asOf))
 }
 
 /**

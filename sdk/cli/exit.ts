@@ -62,6 +62,7 @@ const CODES = {
   FILE_NOT_FOUND: [notFound, 'look at the path'],
   FILE_EXISTS: [conflict, 'choose another path, or overwrite with --force'],
   NOTHING_TO_EXPORT: [notFound, 'waybill receipts'],
+  NOTHING_TO_RENEW: [notFound, 'waybill partners'],
   DELIVERY_FAILED: [damaged, 'waybill receipts --deliveries'],
   DAEMON_UNREACHABLE: [notRunning, 'waybill up --detach'],
   ANSWER_INVALID: [notRunning, 'waybill down, then waybill up --detach'],

@@ -91,12 +91,16 @@ function nodeCommands(program: Command, run: Run): void {
     .option('--passphrase-file <file>', 'the passphrase, in its first line')
     .option('--moved', 'this home was moved and is not a copy: its log goes on')
     .action(run(async () => (await import('./backup.ts')).restore))
-  program
+  const log = program
     .command('log')
     .helpGroup(group)
     .description('list the newest entries of the provenance log')
     .option('--limit <n>', 'how many', '20')
     .action(run(async () => (await import('./node.ts')).log))
+  log
+    .command('succeed')
+    .description('close the log, as after a fork, and go on with the next one')
+    .action(run(async () => (await import('./keys.ts')).succeed))
   keyCommands(program, run, group)
   program
     .command('paths')
@@ -326,6 +330,16 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('--url <url>', 'where its owner serves it, instead of the copy that is here')
     .option('-o, --output <file>', 'write the proof of a fork there')
     .action(run(async () => (await import('./audit.ts')).audit))
+  program
+    .command('evidence')
+    .helpGroup(group)
+    .description('keep what evidence proves')
+    .command('renew')
+    .argument('<file>')
+    .description('put newer heads into it, before or after the keys under it end')
+    .requiredOption('-o, --output <file>', 'where to write the renewed evidence')
+    .option('-f, --force', 'overwrite a file that exists')
+    .action(run(async () => (await import('./renew.ts')).renew))
   program
     .command('receipts')
     .helpGroup(group)

@@ -62,7 +62,7 @@ async function check(cli: Cli, file: string, trust: string | undefined): Promise
   const bytes = await readFile(file).catch(cause => {
     throw new WaybillError('FILE_NOT_FOUND', `there is no file ${file}`, { cause })
   })
-  const report = verifyProof(new Uint8Array(bytes), await readTrustFile(cli, trust))
+  const report = await verifyProof(new Uint8Array(bytes), await readTrustFile(cli, trust))
   return answer({
     schema: 'waybill.proof/1',
     data: { file, ...report },

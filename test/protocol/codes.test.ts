@@ -5,11 +5,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
+import { type CID, cidOf } from '../../crypto/cid.ts'
+import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
+import { nameOf, type Seating } from '../../protocol/committee.ts'
 import type { Delivery } from '../../protocol/delivery.ts'
 import { forksKnown } from '../../protocol/fork.ts'
-import { newestHead } from '../../protocol/heads.ts'
+import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_MIRRORED, SIGN_BY_MS } from '../../protocol/limits.ts'
@@ -40,7 +42,7 @@ function firstAnswer(story: Story, by: Member, from = 0): string | undefined {
   for (const { message, from: sender } of story.world.wire.slice(from)) {
     if (sender !== by) continue
     if (message.t === 'error') return message.code
-    if (message.t === 'witness/refused') return String(message.status)
+    if (message.t === 'witness/refused' || message.t === 'promise/refused') return String(message.status)
     if ('refusal' in message) return message.refusal.code
   }
   return undefined
@@ -150,6 +152,25 @@ function added(
   const newest = newestHead(story.acme.env.get)!
   return send(story, story.acme, story.cole, { t: 'witness/add', ...make(story, newest) })
 }
+
+const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)
+
+/** How Cole, the member, answers a question for a promise. */
+function promised(
+  make: (committee: CID, size: number, story: Story) => Omit<MessageOf<'promise/ask'>, 't' | 'root'>,
+): string | undefined {
+  const story = paired()
+  const about = make(nameOf(seating(story).now!).id, newestOf(story).size, story)
+  return send(story, story.acme, story.cole, { t: 'promise/ask', root: HASH, ...about })
+}
+
+/** Shows another head of the size that is seen: the log is closed there. */
+function fork(story: Story, at: Member): void {
+  const { size } = seenBy(story, at)
+  send(story, story.acme, at, { t: 'head/show', note: forgedHead(story.acme, size) })
+  assert.ok(at.store.has(KEY.fork(story.acme.org)), 'the log is closed')
+}
+const seenBy = ({ acme }: Story, at: Member) => readWatch(at.store.get(KEY.watch(acme.org)))!
 
 /** Mirrored by Bolt. */
 function mirrored(): Story {
@@ -494,6 +515,25 @@ const CASES: Record<string, Case> = {
     return send(story, story.acme, story.bolt, { t: 'delivery/done', agreement, packet })
   },
 
+  'redaction/ask · no record': () => {
+    const story = agreed()
+    return send(story, story.acme, story.bolt, { t: 'redaction/ask', redaction: ID })
+  },
+  'redaction/ask · signed by another': () => {
+    const story = agreed()
+    const { acme, cole, world } = story
+    const { id: org } = acme.env.self
+    const about = { record: story.asset!, type: 'asset/1', reason: 'x', made: world.wallMs, nonce: ID }
+    const payload = { t: 'redaction/1', org, ...about }
+    const redaction = encodeSigned({ p: payload, s: [signRecord(payload, 'keeper', operation(cole))] })
+    return send(story, acme, story.bolt, { t: 'redaction/ask', redaction })
+  },
+  'redaction/answer · to no question': () => {
+    const story = agreed()
+    const about = { record: story.asset!, outcome: 'erased', text: 'x' } as const
+    return send(story, story.bolt, story.acme, { t: 'redaction/answer', ...about })
+  },
+
   'head/show · a head of another log': () => {
     const story = paired()
     return send(story, story.acme, story.bolt, { t: 'head/show', note: forgedHead(story.cole, 5) })
@@ -520,7 +560,7 @@ const CASES: Record<string, Case> = {
   },
   'head/proof · a path that proves nothing': () => {
     const story = paired()
-    const { size } = newestOf(story)
+    const { size } = seenBy(story, story.bolt)
     const note = forgedHead(story.acme, size + 1)
     return send(story, story.acme, story.bolt, { t: 'head/proof', size, root: HASH, note, path: [HASH] })
   },
@@ -534,13 +574,42 @@ const CASES: Record<string, Case> = {
   },
   'gossip/fork · a proof that convicts nobody': () => {
     const story = paired()
-    const { acme, bolt, cole, world } = story
-    const { size } = newestOf(story)
-    world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, size) })
-    world.run(1_000)
+    const { bolt, cole } = story
+    fork(story, bolt)
     const [proof] = forksKnown(bolt.env)
     return send(story, bolt, cole, { t: 'gossip/fork', proof: spoilt(proof!) })
   },
+
+  'committee/ask · no record': () => {
+    const story = paired()
+    return send(story, story.acme, story.cole, { t: 'committee/ask', committee: ID, identities: [] })
+  },
+  'committee/ask · for the log of another': () => {
+    const story = paired()
+    const { now } = seating(story)
+    return send(story, story.bolt, story.cole, { t: 'committee/ask', committee: now!, identities: [] })
+  },
+  'committee/signed · signed by another key': () =>
+    altered(
+      new Story(),
+      'committee/signed',
+      acmeOf,
+      ({ committee }, { bolt }) => ({ committee: resign(committee, {}, ['seat', bolt.env.keys.witness]) }),
+      each => each.pair(),
+    ),
+  'promise/ask · under a committee that is not known': () =>
+    promised((_, size) => ({ committee: cidOf(ID, 'dag-cbor'), old: size, size: size + 1, path: [HASH] })),
+  'promise/ask · old greater than the head': () =>
+    promised((committee, size) => ({ committee, old: size + 2, size: size + 1, path: [] })),
+  'promise/ask · old that is not what is held': () =>
+    promised((committee, size) => ({ committee, old: size - 1, size: size + 1, path: [HASH] })),
+  'promise/ask · a proof that does not hold': () =>
+    promised((committee, size) => ({ committee, old: size, size: size + 1, path: [HASH] })),
+  'promise/ask · of a log that is closed': () =>
+    promised((committee, size, story) => {
+      fork(story, story.cole)
+      return { committee, old: size, size: size + 1, path: [HASH] }
+    }),
 
   'witness/add · signed by another key': () =>
     added(({ cole }) => ({ old: 0, note: forgedHead(cole, 9), path: [] })),
@@ -553,7 +622,7 @@ const CASES: Record<string, Case> = {
     const story = paired()
     const { acme, cole } = story
     const { size, note } = newestOf(story)
-    send(story, acme, cole, { t: 'head/show', note: forgedHead(acme, size) })
+    fork(story, cole)
     return send(story, acme, cole, { t: 'witness/add', old: size, note, path: [] })
   },
   'witness/add · while the clock of the witness is behind': () => {
@@ -648,6 +717,9 @@ const NEVER = new Set<MessageType>([
   'transfer/terminate',
   'delivery/refused',
   'proof/request',
+  'committee/refused',
+  'promise/given',
+  'promise/refused',
 ])
 
 // The table.

@@ -3,7 +3,8 @@ import { toHex } from '../../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import { decodeSigned, recordId } from '../../crypto/statement.ts'
 import { type Asking, redactionOf } from '../../protocol/erasure.ts'
-import { type Evidence, formatEvidence } from '../../protocol/evidence.ts'
+import type { Evidence } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { indexOf, keptRecord, readEntries, readEntryAt, redactedOf } from '../../protocol/kept.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
@@ -316,7 +317,7 @@ test('a redaction that is changed, foreign, unlogged or left out does not excuse
       'an entry that is not under the head',
       {
         entries: evidence.entries.map(each =>
-          each.of === 'packet' ? { ...each, path: each.path.toReversed() } : each,
+          each.of === 'packet' ? { ...each, path: each.path!.toReversed() } : each,
         ),
       },
       /^failed: provider entry: packet/,

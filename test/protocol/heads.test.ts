@@ -1,8 +1,8 @@
 import * as assert from 'uvu/assert'
-import { text, utf8 } from '../../crypto/bytes.ts'
+import { text, u64, utf8 } from '../../crypto/bytes.ts'
 import { leafHash, verifyInclusion } from '../../crypto/merkle.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
-import { keepRecord, keptRecord, readEntryAt } from '../../protocol/kept.ts'
+import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { HEAD_BEAT_MS, MAX_PROOFS } from '../../protocol/limits.ts'
 import { checkpointOf, originOf, readHead } from '../../protocol/log.ts'
@@ -193,7 +193,9 @@ test('proofs are given to those whom the records concern, and hold under the hea
   assert.ok('root' in head)
   for (const { entry, path } of reply.entries) {
     const index = indexOf(acme, entry)
-    assert.ok(verifyInclusion({ leaf: leafHash(entry), index, size: head.size, path, root: head.root }))
+    assert.ok(
+      verifyInclusion({ leaf: leafHash(entry), index, size: head.size, path: path!, root: head.root }),
+    )
   }
   assert.equal(ask(cole).entries, [], 'nothing for those whom they do not concern')
   throwsCode(
@@ -211,23 +213,27 @@ const indexOf = (member: Member, entry: Uint8Array) => {
   for (let i = 0; ; i++) if (Buffer.from(readEntryAt(member.env.get, i)!.entry).equals(entry)) return i
 }
 
-test('what is not under a head yet is pending', () => {
+test('what no head that is final covers yet is pending: its entry is given without a way', () => {
   const story = new Story().agree()
   const { acme, bolt, world } = story
-  story.bolt.input({ type: 'transfer', org: acme.org, agreement: story.agreement! })
-  acme.store.set(
-    KEY.kept(story.agreement!),
-    keepRecord(acme.env.slots, keptRecord(acme.env, story.agreement!)!, 255).value,
-  )
+  const [first] = [...acme.store.keys()].filter(key => key.startsWith('head/')).sort()
+  const size = Number(first!.split('/')[1])
+  acme.store.set(KEY.publicHead, u64(size))
   bolt.input({ type: 'proofs', org: acme.org, records: [story.agreement!] })
   world.run()
   const [reply] = bolt.events.flatMap(event => (event.type === 'proofs' ? [event.reply] : []))
-  assert.equal([reply!.pending, reply!.entries], [true, []])
+  assert.equal([reply!.pending, reply!.states], [true, []])
+  assert.equal(
+    reply!.entries.map(({ record, path }) => [record.toString(), path]),
+    [[story.agreement!.toString(), undefined]],
+  )
+  const head = readHead(utf8(reply!.note!), acme.env.self.chain)
+  assert.is('size' in head && head.size, size)
 })
 
 test('a checkpoint is of its log, size and root', () => {
   const { acme } = new Story()
-  const origin = originOf(acme.env.self.id, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = checkpointOf(origin, acme.state.ledger.tail)
   assert.ok(text(newest(acme).note).startsWith(body))
 })

@@ -145,14 +145,18 @@ test('every root, presence and extension is proven, from memory and from the sto
     }
 })
 
-test('full tiles hold 256 hashes and their root, and are never touched again', () => {
+test('full tiles hold 256 hashes, those four levels up and their root, and are never touched again', () => {
   const log = new Log()
   log.append(0, MAX)
   const tiles = [...log.store.keys()].filter(key => key.startsWith('tile/'))
   assert.equal(tiles, [KEY.tile(0, 0), KEY.tile(0, 1)])
   for (const key of tiles) {
-    const hashes = Array.from({ length: 257 }, (_, i) => log.store.get(key)!.slice(i * 32, (i + 1) * 32))
-    sameBytes(hashes[256]!, treeRoot(hashes.slice(0, 256)))
+    const value = log.store.get(key)!
+    const hashes = Array.from({ length: value.length / 32 }, (_, i) => value.slice(i * 32, (i + 1) * 32))
+    assert.is(hashes.length, 256 + 16 + 1)
+    const row = Array.from({ length: 16 }, (_, i) => treeRoot(hashes.slice(i * 16, (i + 1) * 16)))
+    assert.equal(hashes.slice(256, 272), row)
+    sameBytes(hashes[272]!, treeRoot(hashes.slice(0, 256)))
   }
   sameBytes(log.store.get(KEY.tile(0, 1))!.slice(0, 32), log.leaf(256))
 })

@@ -36,6 +36,8 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'transfer/terminate': encodeMessage({ t: 'transfer/terminate', id, refusal }),
     'delivery/rejected': encodeMessage({ t: 'delivery/rejected', receipt: BYTES }),
     'delivery/refused': encodeMessage({ t: 'delivery/refused', agreement: offer!, packet: offer!, refusal }),
+    'redaction/ask': encodeMessage({ t: 'redaction/ask', redaction: BYTES }),
+    'redaction/answer': encodeMessage({ t: 'redaction/answer', record: offer!, outcome: 'kept', text: 'x' }),
     'gossip/head': encodeMessage({ t: 'gossip/head', note: BYTES }),
     'gossip/fork': encodeMessage({ t: 'gossip/fork', proof: BYTES }),
     'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, root: BYTES, status: 409, text: 'x' }),

@@ -107,6 +107,36 @@ test('every part that is changed is found, at its step', () => {
   }
 })
 
+test('a path that fits trees of several sizes counts under the size that was signed alone', () => {
+  let tried = 0
+  for (const file of prove()) {
+    const whole = text(file)
+    const { entry } = decode(fromBase64(/^extra (.*)$/m.exec(whole)![1]!)!, 65_536) as { entry: Uint8Array }
+    const [, body] = whole.split('\n\n')
+    const [, size, root] = body!.split('\n')
+    const index = Number(/^index (\d+)$/m.exec(whole)![1])
+    const path = whole
+      .split('\n\n')[0]!
+      .split('\n')
+      .slice(3)
+      .map(line => fromBase64(line)!)
+    for (let other = index + 1; other < 2 * Number(size); other++) {
+      const fits = verifyInclusion({
+        leaf: leafHash(entry),
+        index,
+        size: other,
+        path,
+        root: fromBase64(root!)!,
+      })
+      if (!fits || other === Number(size)) continue
+      tried++
+      const report = judge(utf8(whole.replace(`\n${size}\n${root}\n`, `\n${other}\n${root}\n`)))
+      assert.equal([report.verdict, report.steps.at(-1)!.id], ['failed', 'head'])
+    }
+  }
+  assert.ok(tried > 0, 'the path alone does not tell the size')
+})
+
 test('who is not trusted proves nothing, and who cosigns without being named does not count', () => {
   const [file] = prove()
   const nobody = readTrust({ schema: 'waybill.trust/1', identities: [], committees: [] })

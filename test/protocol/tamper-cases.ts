@@ -9,11 +9,11 @@ import { formatNote, type NoteLine, parseNote } from '../../crypto/note.ts'
 import {
   type EntryPart,
   type Evidence,
-  formatEvidence,
   PARTS,
   type PartName,
   type StaplePart,
 } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import type { Verdict } from '../../protocol/verify.ts'
 import { blocksOf, car, map, replaceRecord, withRoot } from './bundle.ts'
 import { collect, deliver, type Story, story } from './evidence-story.ts'
@@ -345,12 +345,12 @@ function* substitutedEntries(evidence: Evidence, other: Evidence, run: string): 
       if (!isSame) yield put('entry under its log and salt', i, j, { ...foreign, org, salt: salt! })
       if (!sameSalt) yield put('salt of the entry', i, j, { ...entry, salt: foreign.salt! })
       if (encodedPath(foreign) !== encodedPath(entry))
-        yield put('path', i, j, { ...entry, path: foreign.path })
+        yield put('path', i, j, { ...entry, path: foreign.path! })
     }
 }
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => toHex(a) === toHex(b)
-const encodedPath = ({ path }: EntryPart): string => path.map(toHex).join()
+const encodedPath = ({ path }: EntryPart): string => path!.map(toHex).join()
 
 /** Signatures of a log and of its witness that stand on a head of another run. */
 function* substitutedLines(evidence: Evidence, other: Evidence, run: string): Generator<Case> {

@@ -1,6 +1,7 @@
 /** The tamper and the substitution matrix (RULES G2), in full or one of so many cases; each field has several. */
 import * as assert from 'uvu/assert'
-import { formatEvidence, PARTS } from '../../protocol/evidence.ts'
+import { PARTS } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { verify } from '../../protocol/verify.ts'
 import { suite } from '../harness.ts'
 import { copy } from './bundle.ts'

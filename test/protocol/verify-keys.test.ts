@@ -5,7 +5,8 @@ import { cosign } from '../../crypto/checkpoint.ts'
 import { digestOf } from '../../crypto/cid.ts'
 import { inclusionPath, treeRoot } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
-import { type EntryPart, type Evidence, formatEvidence } from '../../protocol/evidence.ts'
+import type { EntryPart, Evidence } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { append, checkpointOf, commitment, emptyTail, KIND, originOf, ZERO_HASH } from '../../protocol/log.ts'
 import { stateControl } from '../../protocol/state.ts'
@@ -279,7 +280,7 @@ function ownLog(told: Story, digest: Uint8Array, { cosigned = true } = {}): Evid
   appended.push(add({ kind: KIND.state, timeMs: START_MS, c: ZERO_HASH, control }))
   const hashes = appended.map(each => each.leaf)
   const node = (level: number, at: number) => treeRoot(hashes.slice(at * 2 ** level, (at + 1) * 2 ** level))
-  const origin = originOf(org, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = checkpointOf(origin, tail)
   const [cole] = told.witnesses
   const line = cosign(

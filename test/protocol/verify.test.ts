@@ -8,13 +8,8 @@ import { expand, sha256 } from '../../crypto/hash.ts'
 import { inclusionPath, treeRoot } from '../../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
-import {
-  type EntryPart,
-  type Evidence,
-  formatEvidence,
-  PARTS,
-  type PartName,
-} from '../../protocol/evidence.ts'
+import { type EntryPart, type Evidence, PARTS, type PartName } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
 import { append, checkpointOf, commitment, emptyTail, originOf } from '../../protocol/log.ts'
 import { committeeOf, positionWords, readTrust, witnessesOf } from '../../protocol/trust.ts'
@@ -497,7 +492,7 @@ function ownLog(logged: Logged[]): Evidence {
   })
   const hashes = appended.map(each => each.leaf)
   const node = (level: number, at: number) => treeRoot(hashes.slice(at * 2 ** level, (at + 1) * 2 ** level))
-  const origin = originOf(acme.env.self.id, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = checkpointOf(origin, tail)
   const changed = copy(evidence)
   changed.parts.providerHead = utf8(formatNote({ body, lines: [signNote(body, origin, acme.key('log'))] }))

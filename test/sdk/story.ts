@@ -1,5 +1,5 @@
 /** Files of the evidence story: what a stranger is handed to verify. */
-import { formatEvidence } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import type { TrustFile } from '../../protocol/trust.ts'
 import { story } from '../protocol/evidence-story.ts'
 

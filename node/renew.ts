@@ -1,0 +1,125 @@
+/** Evidence and proofs under keys that end: newer heads are asked for, and put beside what they renew (RULES D6). */
+import { utf8 } from '../crypto/bytes.ts'
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { cosigners } from '../protocol/committee.ts'
+import { ownChain } from '../protocol/context.ts'
+import { ProtocolError } from '../protocol/error.ts'
+import type { Event, ProofReply } from '../protocol/event.ts'
+import { readEvidence } from '../protocol/evidence.ts'
+import { formatEvidence } from '../protocol/evidence-file.ts'
+import { eventsOf } from '../protocol/identity-chain.ts'
+import { KEY } from '../protocol/layout.ts'
+import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed } from '../protocol/renewal.ts'
+import type { Node } from './daemon.ts'
+import { proofsOf } from './gather.ts'
+
+/** Keys last for years and are renewed a month before they end: every few hours is often. */
+const EVERY_MS = 6 * 3_600_000
+/** After a partner changed its keys: by then logs have heads under the new ones. */
+const SOON_MS = 15_000
+
+/** What renewing a file came to: for each side whether a newer head is in it now. */
+export interface Renewed {
+  file: Uint8Array
+  sides: { org: string; renewed: boolean }[]
+}
+
+/** Evidence with newer heads of both logs, of whichever side is at hand (RULES D6). Throws EVIDENCE_MALFORMED. */
+export async function renewEvidence(node: Node, file: Uint8Array): Promise<Renewed> {
+  const read = readEvidence(file)
+  if (!('claim' in read)) throw new ProtocolError('EVIDENCE_MALFORMED', 'this is no evidence')
+  const given: Given[] = []
+  const sides: Renewed['sides'] = []
+  for (const side of ['provider', 'consumer'] as const) {
+    const org = read.claim[side]
+    const size = headSizeOf(read, side)
+    const found = size === undefined ? undefined : await renewalOf(node, org, size)
+    if (found) given.push(found)
+    sides.push({ org: org.toString(), renewed: found !== undefined })
+  }
+  return { file: formatEvidence(renewed(read, given)), sides }
+}
+
+/** A newer head of a log: of the own one at once, of a partner's while it is here. */
+async function renewalOf(node: Node, org: CID, size: number): Promise<Given | undefined> {
+  const home = node.reading()
+  if (org.equals(home.self.id)) {
+    const own = renewal(size, node.driver.state.ledger, home, Date.now())
+    const partners = cosigners(home).flatMap(org => home.partner(org) ?? [])
+    return (
+      own && {
+        org,
+        renewal: own,
+        witnesses: partners.map(each => each.identityBytes),
+        events: [ownChain(node.env), ...partners.map(each => each.chain)].flatMap(eventsOf),
+      }
+    )
+  }
+  const reply = home.partner(org.toString()) && (await proofsOf(node, org.toString(), [], size))
+  return reply?.renewal && { org, renewal: reply.renewal, witnesses: reply.witnesses, events: reply.events }
+}
+
+/** What partners have proven, renewed before the keys under it end: the partners may be gone by then. */
+export class Renewer {
+  readonly #node: Node
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(node: Node) {
+    this.#node = node
+  }
+
+  start(): void {
+    this.#node.driver.on('event', (event: Event) => {
+      if (event.type === 'partner') this.#later(SOON_MS)
+    })
+    this.#later(SOON_MS)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #later(ms: number): void {
+    clearTimeout(this.#timer)
+    if (this.#stopped) return
+    this.#timer = setTimeout(async () => {
+      const open = await this.#round().catch(error => {
+        this.#node.log.warn({ error: String(error) }, 'proofs are not renewed')
+        return 0
+      })
+      // Whose log has no newer head yet is asked again soon, as long as it is here.
+      this.#later(open > 0 ? SOON_MS : EVERY_MS)
+    }, ms)
+  }
+
+  /** How many of those who are here could not renew theirs yet. */
+  async #round(): Promise<number> {
+    const { store } = this.#node
+    let open = 0
+    for (const [key, value] of await store.list(KEY.allProofs)) {
+      if (this.#stopped) return 0
+      const kept = decode(value, value.length) as unknown as ProofReply
+      const org = key.slice(KEY.allProofs.length).split('/')[0]!
+      if (!kept.note || !this.#isEnding(kept) || !this.#node.isConnected(org)) continue
+      const reply = await proofsOf(this.#node, org, [], Number(kept.note.split('\n')[1]))
+      if (!reply?.renewal) open++
+      else {
+        const { renewal, witnesses, events } = reply
+        const newer: ProofReply = { ...kept, renewal, witnesses, events }
+        store.commit([{ key, value: encode(newer as unknown as Value) }], () => {})
+      }
+    }
+    return open
+  }
+
+  /** By what is known of the cosigners now, or was told with the proofs. */
+  #isEnding({ note, renewal, witnesses, events }: ProofReply): boolean {
+    const chains = chainsIn(witnesses, events).map(
+      chain => this.#node.views.partner(chain.genesis.id.toString())?.chain ?? chain,
+    )
+    return endsSoon(renewal ? renewal.note : utf8(note!), chains, Date.now())
+  }
+}

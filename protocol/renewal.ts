@@ -1,0 +1,144 @@
+/**
+ * Renewal of evidence (RULES D6). A cosignature whose key has ended could be a forgery of later, unless a head that is final
+ * under keys that stand is shown to extend what it cosigned. Each log's owner can show that of its own log, at any time; whoever
+ * holds evidence asks for it before the keys under it end, or after.
+ */
+import { readU64, text, toHex } from '../crypto/bytes.ts'
+import { asCid, type CID } from '../crypto/cid.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { type Note, parseNote } from '../crypto/note.ts'
+import { decodeSigned } from '../crypto/statement.ts'
+import { cosigners } from './committee.ts'
+import { ProtocolError } from './error.ts'
+import { type Evidence, type Found, PARTS, type ReadEvidence, type RenewalPart } from './evidence.ts'
+import { cosignerName, identityGenesis } from './identity.ts'
+import { type Chain, everStood, isRefused, readChain, standingOf } from './identity-chain.ts'
+import { KEY } from './layout.ts'
+import { type Ledger, proveExtension } from './ledger.ts'
+import { RENEW_BEFORE_MS } from './limits.ts'
+import { type Context, decodeState } from './machine.ts'
+import { isStored, readRecord } from './record.ts'
+
+export type Renewal = Omit<RenewalPart, 'org'>
+
+type Home = Pick<Context, 'self' | 'get' | 'partner' | 'witnesses'>
+
+/** Names under which these organisations cosign with keys that stand for a while yet. */
+function standing(chains: Chain[], nowMs: number): Set<string> {
+  const names = chains.flatMap(chain => {
+    const key = standingOf(chain, 'witness')
+    const lasts = key && (key.until ?? Number.POSITIVE_INFINITY) > nowMs + RENEW_BEFORE_MS
+    return lasts ? [cosignerName(chain.genesis.id.toString(), key.epoch)] : []
+  })
+  return new Set(names)
+}
+
+/** Identities of those who cosign the own heads. */
+export const cosignersOf = (home: Home): Chain[] =>
+  cosigners(home).flatMap(org => home.partner(org)?.chain ?? [])
+
+/** Whether a cosignature under a head is by a key of these organisations that has ended, or soon will. */
+export function endsSoon(note: Uint8Array, chains: Chain[], nowMs: number): boolean {
+  const lasting = standing(chains, nowMs)
+  const ever = new Set(
+    chains.flatMap(chain =>
+      everStood(chain, 'witness').map(({ epoch }) => cosignerName(chain.genesis.id.toString(), epoch)),
+    ),
+  )
+  return parseNote(text(note)).lines.some(({ name }) => ever.has(name) && !lasting.has(name))
+}
+
+/** The head of the own log from `size` on that has most cosignatures by keys that stand, and the way there. */
+export function renewal(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal | undefined {
+  const stored = home.get(KEY.publicHead) ?? home.get(KEY.newestHead)
+  const newest = stored ? readU64(stored)! : 0
+  if (size === 0 || size > newest) return undefined
+  const names = standing(cosignersOf(home), nowMs)
+  const cosigned = cosigners(home).flatMap(org => {
+    const stored = home.get(KEY.witness(org))
+    return stored ? decodeState<{ size: number }>(stored).size : []
+  })
+  const heads = [...new Set([newest, ...cosigned])]
+    .filter(each => each >= size && each <= newest)
+    .flatMap(each => {
+      const note = home.get(KEY.head(each))
+      return note ? [{ size: each, note, worth: worthOf(parseNote(text(note)), names) }] : []
+    })
+    .sort((a, b) => b.worth - a.worth || b.size - a.size)
+  const [best] = heads
+  if (!best || best.worth === 0) return undefined
+  return { note: best.note, path: proveExtension(ledger, home.get, size, best.size) }
+}
+
+const worthOf = ({ lines }: Note, names: Set<string>): number =>
+  lines.filter(({ name }) => names.has(name)).length
+
+/** Identities as they were told with proofs: signed geneses, and events of whichever of them. */
+export function chainsIn(identities: Uint8Array[], events: Uint8Array[]): Chain[] {
+  return identities.flatMap(each => {
+    const genesis = readRecord(identityGenesis, each)
+    if (!isStored(genesis)) return []
+    const own = events.filter(event => asCid(decodeSigned(event).p.org)?.equals(genesis.id))
+    const chain = readChain(genesis, own)
+    return isRefused(chain) ? [] : [chain]
+  })
+}
+
+/** Size of the head of a side in evidence; nothing when it shows none. */
+export function headSizeOf(evidence: ReadEvidence, side: 'provider' | 'consumer'): number | undefined {
+  const found = evidence.part(`${side}Head`)
+  if (found.is !== 'here') return undefined
+  const size = Number(text(found.bytes).split('\n')[1])
+  return Number.isSafeInteger(size) ? size : undefined
+}
+
+/** What the owner of one of the two logs gave to renew evidence, or this home itself. */
+export interface Given {
+  org: CID
+  renewal: Renewal
+  /** Signed identities of those who cosigned, and the events of their identities and the owner's. */
+  witnesses: Uint8Array[]
+  events: Uint8Array[]
+}
+
+/** The evidence with newer heads in it, in place of earlier ones. Throws EVIDENCE_MALFORMED for what is not whole. */
+export function renewed(read: ReadEvidence, given: Given[]): Evidence {
+  const kept = listed(read.renewals).filter(each => !given.some(({ org }) => org.equals(each.org)))
+  const parties = [bytesOf(read.part('provider')), bytesOf(read.part('consumer'))].map(hash)
+  const witnesses = distinct([...read.witnesses.map(bytesOf), ...given.flatMap(each => each.witnesses)])
+  return {
+    claim: read.claim,
+    parts: Object.fromEntries(
+      PARTS.flatMap(name => {
+        const found = read.part(name)
+        return found.is === 'missing' ? [] : [[name, bytesOf(found)]]
+      }),
+    ),
+    witnesses: witnesses.filter(each => !parties.includes(hash(each))),
+    events: distinct([...read.events.map(bytesOf), ...given.flatMap(each => each.events)]),
+    entries: listed(read.entries),
+    ...(read.redactions.length > 0 ? { redactions: read.redactions.map(bytesOf) } : {}),
+    staples: listed(read.staples),
+    renewals: [...kept, ...given.map(({ org, renewal }) => ({ org, ...renewal }))],
+    ...(read.history.length > 0 ? { history: read.history } : {}),
+  }
+}
+
+const hash = (bytes: Uint8Array): string => toHex(sha256(bytes))
+
+const distinct = (all: Uint8Array[]): Uint8Array[] => [
+  ...new Map(all.map(each => [hash(each), each])).values(),
+]
+
+function bytesOf(found: Found): Uint8Array {
+  if (found.is === 'here') return found.bytes
+  throw new ProtocolError('EVIDENCE_MALFORMED', 'a part that the evidence names is not in it')
+}
+
+function listed<T extends object>(all: (T | { missing: true } | { broken: string })[]): T[] {
+  return all.map(each => {
+    if ('missing' in each || 'broken' in each)
+      throw new ProtocolError('EVIDENCE_MALFORMED', 'a part that the evidence names is not in it')
+    return each as T
+  })
+}

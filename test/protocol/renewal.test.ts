@@ -1,0 +1,215 @@
+/** Evidence whose cosigners' keys have ended, and the newer heads that let it count on (RULES D6). */
+import * as assert from 'uvu/assert'
+import { text, utf8 } from '../../crypto/bytes.ts'
+import { asCid, cidOf } from '../../crypto/cid.ts'
+import { formatNote, parseNote } from '../../crypto/note.ts'
+import type { Answer } from '../../protocol/command.ts'
+import { type Evidence, type ReadEvidence, readEvidence, renewalPart } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
+import { newestHead } from '../../protocol/heads.ts'
+import { cosignerName } from '../../protocol/identity.ts'
+import { eventsOf } from '../../protocol/identity-chain.ts'
+import { RENEW_BEFORE_MS } from '../../protocol/limits.ts'
+import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed } from '../../protocol/renewal.ts'
+import { suite, throwsCode } from '../harness.ts'
+import { check, contextOf, detailOf, type Story, statusOf, story } from './evidence-story.ts'
+import { mutations } from './mutations.ts'
+import { type Member, START_MS } from './world.ts'
+
+const test = suite('protocol/renewal')
+const DAY_MS = 86_400_000
+const read = (bytes: Uint8Array) => readEvidence(bytes) as ReadEvidence
+
+/** The witness takes another key, and both logs get heads under it. */
+function rotate(told: Story, revoke: 'witness'[] = [], untilMs?: number): void {
+  const [cole] = told.witnesses as [Member]
+  cole.delegate(['witness'], revoke, untilMs)
+  told.world.run(10_000)
+  grow(told)
+}
+function grow({ acme, bolt, witnesses, world }: Story): void {
+  for (const party of [acme, bolt]) {
+    party.input({ type: 'connected', org: witnesses[0]!.org })
+    const packets = [party.draft('x', utf8('x'))]
+    party.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets })
+  }
+  world.run(10_000)
+}
+
+/** What the owner of a log gives to whoever holds evidence with a head of it. */
+function given(owner: Member, size: number, nowMs: number): Given | undefined {
+  const home = contextOf(owner)
+  const found = renewal(size, owner.state.ledger, home, nowMs)
+  const partners = owner.witnesses.flatMap(id => home.partner(id.toString()) ?? [])
+  return (
+    found && {
+      org: owner.env.self.id,
+      renewal: found,
+      witnesses: partners.map(each => each.identityBytes),
+      events: [owner.chain, ...partners.map(each => each.chain)].flatMap(eventsOf),
+    }
+  )
+}
+
+function renewedFile(told: Story, file = told.bytes): Evidence {
+  const evidence = read(file)
+  const sides = [
+    [told.acme, 'provider'],
+    [told.bolt, 'consumer'],
+  ] as const
+  return renewed(
+    evidence,
+    sides.map(([owner, side]) => given(owner, headSizeOf(evidence, side)!, told.world.wallMs)!),
+  )
+}
+
+test('a key that was replaced counts again under a newer head, with the date that it gave', () => {
+  const told = story()
+  rotate(told)
+  const asOfMs = told.world.wallMs
+  const evidence = renewedFile(told)
+  const bare = check(formatEvidence({ ...evidence, renewals: [] }), told, { asOfMs })
+  assert.is(bare.verdict, 'inconclusive')
+  assert.match(
+    detailOf(bare, 'provider position')!,
+    /was replaced by event 1: valid when made cannot be shown/,
+  )
+  const report = check(formatEvidence(evidence), told, { asOfMs, requireFinal: true })
+  assert.is(report.verdict, 'verified', JSON.stringify(report.steps.filter(({ status }) => status !== 'ok')))
+  for (const side of ['provider', 'consumer']) {
+    assert.is(statusOf(report, `${side} renewal`), 'ok')
+    const before = detailOf(check(told.bytes, told), `${side} position`)
+    assert.is(detailOf(report, `${side} position`), before, 'the same words, and the same clock')
+  }
+})
+
+test('a witness with another key cosigns what it has cosigned: a log that rests has a head to renew by', () => {
+  const told = story()
+  const [cole] = told.witnesses as [Member]
+  const size = newestHead(told.acme.env.get)!.size
+  cole.delegate(['witness'])
+  told.world.run(10_000)
+  const head = newestHead(told.acme.env.get)!
+  assert.is(head.size, size)
+  const names = parseNote(text(head.note)).lines.map(({ name }) => name)
+  assert.ok(names.includes(cosignerName(cole.org, 1)), names.join())
+  const report = check(formatEvidence(renewedFile(told)), told, { asOfMs: told.world.wallMs })
+  assert.is(report.verdict, 'verified')
+})
+
+test('a key that expired counts as it did; a renewal in time is as good as one afterwards', () => {
+  const untilMs = START_MS + 60 * DAY_MS
+  for (const early of [true, false]) {
+    const told = story({ witnessUntilMs: untilMs })
+    if (!early) told.world.wallMs = untilMs + DAY_MS
+    rotate(told, [], untilMs + 365 * DAY_MS)
+    const evidence = renewedFile(told)
+    const asOfMs = untilMs + 10 * DAY_MS
+    assert.is(check(formatEvidence({ ...evidence, renewals: [] }), told, { asOfMs }).verdict, 'inconclusive')
+    const report = check(formatEvidence(evidence), told, { asOfMs })
+    assert.is(
+      report.verdict,
+      'verified',
+      JSON.stringify(report.steps.filter(({ status }) => status !== 'ok')),
+    )
+  }
+})
+
+test('what a key signed that was revoked may be another’s: the newer head alone says since when', () => {
+  const told = story()
+  rotate(told, ['witness'])
+  const report = check(formatEvidence(renewedFile(told)), told, { asOfMs: told.world.wallMs })
+  assert.is(report.verdict, 'verified')
+  const words = detailOf(report, 'provider position')!
+  assert.match(words, /^final, 1 of 1: .*; by the later head; existed by .*was revoked by event 1/)
+})
+
+test('a newer head that is not final renews nothing, and evidence that needs none loses nothing by it', () => {
+  const told = story()
+  rotate(told)
+  const evidence = renewedFile(told)
+  const renewals = evidence.renewals.map(each => {
+    const { body, lines } = parseNote(text(each.note))
+    return { ...each, note: utf8(formatNote({ body, lines: lines.slice(0, 1) })) }
+  })
+  const asOfMs = told.world.wallMs
+  const report = check(formatEvidence({ ...evidence, renewals }), told, { asOfMs })
+  assert.is(report.verdict, 'inconclusive')
+  assert.match(detailOf(report, 'provider renewal')!, /it renews nothing$/)
+  const fresh = story()
+  grow(fresh)
+  const both = renewedFile(fresh)
+  assert.is(check(formatEvidence(both), fresh, { asOfMs: fresh.world.wallMs }).verdict, 'verified')
+})
+
+test('every changed place of a renewal is seen, and one of another log, another run or twice is none', () => {
+  const told = story()
+  rotate(told)
+  const asOfMs = told.world.wallMs
+  const evidence = renewedFile(told)
+  const others = [cidOf(utf8('x'), 'dag-cbor'), told.witnesses[0]!.env.self.id]
+  let count = 0
+  for (const i of evidence.renewals.keys())
+    for (const { path, value } of mutations(evidence.renewals[i] as never, others, renewalPart as never)) {
+      const file = formatEvidence({ ...evidence, renewals: evidence.renewals.with(i, value as never) })
+      assert.is(check(file, told, { asOfMs }).verdict, 'failed', path)
+      count++
+    }
+  console.log(`${count} changed renewals`)
+  assert.ok(count > 40)
+  const other = story({ text: 'another run' })
+  rotate(other)
+  const foreign = renewedFile(other).renewals
+  for (const renewals of [
+    foreign,
+    foreign.map((each, i) => ({ ...each, org: evidence.renewals[i]!.org })),
+    [evidence.renewals[0]!, { ...evidence.renewals[0]!, path: [] }],
+    [{ ...evidence.renewals[0]!, org: asCid(others[1])! }],
+  ])
+    assert.is(check(formatEvidence({ ...evidence, renewals }), told, { asOfMs }).verdict, 'failed')
+})
+
+test('evidence is renewed a second time, and what is not whole is not renewed', () => {
+  const told = story()
+  rotate(told)
+  const { renewals, ...once } = renewedFile(told)
+  rotate(told)
+  const twice = renewedFile(told, formatEvidence({ ...once, renewals }))
+  const asOfMs = told.world.wallMs
+  assert.is(check(formatEvidence({ ...twice, renewals }), told, { asOfMs }).verdict, 'inconclusive')
+  assert.is(check(formatEvidence(twice), told, { asOfMs }).verdict, 'verified')
+  assert.is(twice.renewals.length, 2)
+  const broken = { ...read(told.bytes), witnesses: [{ is: 'missing' } as const] }
+  throwsCode(() => renewed(broken, []), 'EVIDENCE_MALFORMED')
+})
+
+test('who holds proofs asks for a newer head before the keys under them end, and is given one', () => {
+  const untilMs = START_MS + 365 * DAY_MS
+  const told = story({ witnessUntilMs: untilMs })
+  const [cole] = told.witnesses as [Member]
+  const note = told.evidence.parts.providerHead!
+  const chains = chainsIn([cole.env.self.identityBytes], [])
+  assert.is(endsSoon(note, chains, untilMs - RENEW_BEFORE_MS - DAY_MS), false)
+  assert.is(endsSoon(note, chains, untilMs - RENEW_BEFORE_MS + DAY_MS), true)
+  rotate(told, [], untilMs + 365 * DAY_MS)
+  const size = headSizeOf(read(told.bytes), 'provider')!
+  const ask = { type: 'proofs' as const, org: told.acme.org, records: [], head: size }
+  const { id } = told.bolt.input(ask) as Extract<Answer, { type: 'reading' }>
+  told.world.run(1_000)
+  const reply = told.bolt.events.flatMap(event =>
+    event.type === 'proofs' && event.id === id ? [event.reply] : [],
+  )[0]!
+  const chain = chainsIn(reply.witnesses, reply.events)
+  assert.is(endsSoon(reply.renewal!.note, chain, untilMs), false)
+  // Of a head that this log never had there is none.
+  for (const head of [0, 1_000_000]) {
+    const none = told.bolt.input({ ...ask, head }) as Extract<Answer, { type: 'reading' }>
+    told.world.run(1_000)
+    const [answer] = told.bolt.events.flatMap(event =>
+      event.type === 'proofs' && event.id === none.id ? [event.reply] : [],
+    )
+    assert.is(answer!.renewal, undefined)
+  }
+})
+
+test.run()
