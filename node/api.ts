@@ -25,7 +25,7 @@ import { committeeView, createCommittee, takeSeat } from './committee.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
-import { delegate, endingKeys, keysView, revoke, rotate } from './keys.ts'
+import { delegate, endingKeys, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
 import { renewEvidence } from './renew.ts'
@@ -232,6 +232,7 @@ function routes(app: FastifyInstance, node: Node): void {
   })
 
   app.get('/v1/keys', () => keysView(node))
+  app.post('/v1/log/succeed', () => succeed(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
   app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
   app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
@@ -444,11 +445,15 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
-  const forked = node.views.forks().map(({ name, org, size }) => ({
-    code: 'LOG_FORKED',
-    text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
-    hint: 'waybill forks',
-  }))
+  const forked = node.views.forks().flatMap(({ name, org, size, succeeded }) =>
+    succeeded
+      ? []
+      : {
+          code: 'LOG_FORKED',
+          text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
+          hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
+        },
+  )
   return [...behindOf(node), ...stuck, ...none, ...forked, ...endingKeys(node), ...node.problems]
 }
 

@@ -41,6 +41,7 @@ import { openSecret } from './keystore.ts'
 import { openWhereKnown } from './listen.ts'
 import type { Lock } from './lock.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { NumberedStore } from './numbered-store.ts'
 import { redactFor } from './redact.ts'
 import { Renewer } from './renew.ts'
 import { SealedStore } from './sealed-store.ts'
@@ -234,7 +235,7 @@ export class Node {
     })
     undo.defer(() => database.close())
     checkSlots(key => database.get(key), bodyKeys)
-    const store = await SealedStore.open(database, slots, bodyKeys)
+    const store = await SealedStore.open(new NumberedStore(database), slots, bodyKeys)
     undo.defer(() => store.close())
     const content = await openContentFiles(home)
     undo.use(content)

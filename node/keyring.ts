@@ -55,15 +55,17 @@ export class Keyring {
   /** New keys for these roles, each until `untilMs`; `revoke` are thumbprints. `submit` continues the identity. */
   delegate(
     env: Env,
-    about: { roles: Delegated[]; untilMs: number; revoke?: Uint8Array[] },
+    about: { roles: Delegated[]; untilMs: number; revoke?: Uint8Array[]; succeeds?: boolean },
     submit: (event: Uint8Array) => Promise<unknown>,
   ): Promise<void> {
     return this.#alone(async () => {
-      const { roles, untilMs, revoke = [] } = about
+      const { roles, untilMs, revoke = [], succeeds = false } = about
       const drawn = await this.#draw(env, roles.length)
       const keys = Object.fromEntries(roles.map((role, i) => [role, { key: drawn[i]!, untilMs }]))
       const chain = ownChain(env)
-      await submit(makeDelegate(chain, privateKey(chain, 'admin', env), { keys, revoke }, Date.now()))
+      await submit(
+        makeDelegate(chain, privateKey(chain, 'admin', env), { keys, revoke, succeeds }, Date.now()),
+      )
       await this.#settle(env)
     })
   }

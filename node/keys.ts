@@ -67,6 +67,13 @@ export async function revoke(node: Node, { keys }: schema.RevokeRequest): Promis
   return keysView(node)
 }
 
+/** Closes the own log and goes on with the next one; partners are told, and witness it as they did. */
+export async function succeed(node: Node): Promise<schema.Succeeded> {
+  await node.ring.delegate(node.env, { roles: [], untilMs: 0, succeeds: true }, event => node.goOn(event))
+  const { logs } = ownChain(node.env)
+  return { number: logs.length - 1, log: logs.at(-1)!.toString(), closed: logs.at(-2)!.toString() }
+}
+
 /** Keys that end soon, or have: what they sign then holds for nobody. */
 export function endingKeys(node: Node): schema.Status['problems'] {
   const soon = Date.now() + ENDING_MS

@@ -44,7 +44,7 @@ export function tileHere(node: Node, org: string, path: string): Uint8Array | un
 /** What anybody may read of the own log over HTTP, where the operator opened it: by the hash of its origin. */
 export function openLog(node: Node, hash: string, path: string): Uint8Array | undefined {
   const { self } = node.env
-  if (hash !== originHash(originOf(self.id, self.identity))) return undefined
+  if (hash !== originHash(originOf(ownChain(node.env)))) return undefined
   if (path !== 'checkpoint') return tileHere(node, self.org, path)
   return bestHead(node.reading(), 0)?.note
 }

@@ -101,8 +101,18 @@ export const listenAddress = z
   .max(256)
   .regex(/^([^\s:/]+|\[[0-9a-f:.]+\]):\d{1,5}$/, 'is no host:port')
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
-/** A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. */
-export const fork = z.object({ org: id, name, size: count, newerSize: count, proof: z.string() })
+/**
+ * A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. `succeeded` once its
+ * organisation goes on with another.
+ */
+export const fork = z.object({
+  org: id,
+  name,
+  size: count,
+  newerSize: count,
+  succeeded: z.boolean(),
+  proof: z.string(),
+})
 export type ForkView = z.infer<typeof fork>
 
 /** An evidence file, in base64, whose cosigners' keys have ended or soon will. */
@@ -133,6 +143,10 @@ export const witnessing = z.object({
   ),
 })
 export type Witnessing = z.infer<typeof witnessing>
+
+/** The log that goes on, and the one that was closed, by the ids of their geneses. */
+export const succeeded = z.object({ number: count, log: id, closed: id })
+export type Succeeded = z.infer<typeof succeeded>
 
 const delegated = z.enum(['log', 'operation', 'witness', 'node'])
 /** The own identity: its keys, the newest first. `epoch` and `endedAt` are numbers of events, 0 the genesis. */

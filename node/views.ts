@@ -8,7 +8,7 @@ import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
 import { inForce } from '../protocol/committee.ts'
-import type { Env } from '../protocol/context.ts'
+import { type Env, ownChain } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
@@ -364,7 +364,9 @@ export class Views {
   forks(): api.ForkView[] {
     return forksKnown({ get: this.#get }).map(proof => {
       const { org, name, older, newer } = readFork(proof) as Fork
-      const sizes = { size: older.size, newerSize: newer.size }
+      const known = org.equals(this.#env.self.id) ? ownChain(this.#env) : this.partner(org.toString())?.chain
+      const succeeded = older.log < (known?.logs.length ?? 1) - 1
+      const sizes = { size: older.size, newerSize: newer.size, succeeded }
       return { org: org.toString(), name, ...sizes, proof: Buffer.from(proof).toString('base64') }
     })
   }

@@ -5,15 +5,17 @@
  *                    -> leaves read back from the disk, MAX_LEAVES at a time -> promised by members (promise.ts) -> signed
  */
 import { equal, u64, utf8 } from '../crypto/bytes.ts'
+import { digestOf } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { formatNote, signNote } from '../crypto/note.ts'
+import { committeeDigest } from './committee.ts'
 import { KEY } from './layout.ts'
 import { close, type DraftHead, type Ledger, rootAt } from './ledger.ts'
 import { HEAD_BEAT_MS, MAX_LEAVES } from './limits.ts'
 import { checkpointOf, originOf, readBack } from './log.ts'
 import type { Context } from './machine.ts'
 import { join, type Now, nothing, type Output, type Write } from './output.ts'
-import { stateNow } from './state.ts'
+import type { State } from './state.ts'
 
 interface Beat {
   ledger: Ledger
@@ -67,6 +69,12 @@ export function beat(before: Ledger, context: Context): Beat {
     output: { ...done.output, writes: closed.writes, events: [askLeaves(signed.range.size, to)] },
   }
 }
+
+/** What holds now, as the own store has it. */
+const stateNow = (context: Pick<Context, 'self' | 'get'>): Pick<State, 'identity' | 'committee'> => ({
+  identity: digestOf(context.self.chain.last),
+  committee: committeeDigest(context.get),
+})
 
 /** The state that holds now as an entry; before it the one that held until now, if anything was logged under that. */
 export function state(
@@ -122,7 +130,7 @@ export function draftHead(
 /** Signs the draft: as many members as it takes have promised it (RULES D1). */
 export function signHead(ledger: Ledger, { tail }: DraftHead, context: Context): Beat {
   const { size } = tail.range
-  const origin = originOf(context.self.id, context.self.identity)
+  const origin = originOf(context.self.chain)
   const body = checkpointOf(origin, tail)
   const note = formatNote({ body, lines: [signNote(body, origin, context.noteKey('log'))] })
   const { draft: _, ...rest } = ledger

@@ -16,7 +16,7 @@ import { bestHead, proveRecord, proveStates } from './heads.ts'
 import { type Chain, eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import type { Ledger } from './ledger.ts'
+import { type Ledger, logWith } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
@@ -213,7 +213,8 @@ function gather(
 }
 
 /** The own entries that commit to these records, under the head that is worth most as far as one covers them. */
-function proveOwn(home: Reading, ledger: Ledger, ids: CID[], asOfMs: number) {
+function proveOwn(here: Reading, active: Ledger, ids: CID[], asOfMs: number) {
+  const { ledger, context: home } = logWith(ids, active, here)
   const found = ids.flatMap(record => {
     const index = indexOf(home.get, record)
     return index === undefined ? [] : [{ record, index }]

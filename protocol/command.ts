@@ -23,7 +23,8 @@ import {
   MAX_STALE_MS,
   MAX_WORD_LENGTH,
 } from './limits.ts'
-import { firstLog, KIND, logDigest, logGenesis } from './log.ts'
+import { KIND, logDigest } from './log.ts'
+import { genesisAfter, logGenesis } from './log-genesis.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
 import { type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
@@ -219,10 +220,10 @@ export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>,
 
 function init(context: Context): Done {
   if (context.get(KEY.tail)) throw new ProtocolError('OUT_OF_ORDER', 'the log of this home has begun already')
-  const { id, identity, identityBytes } = context.self
-  const record = sign(logGenesis, firstLog(id, identity), 'admin', context, 'admin')
+  const { chain, identityBytes } = context.self
+  const record = sign(logGenesis, genesisAfter(chain.genesis, []), 'admin', context, 'admin')
   const output: Output = { ...nothing(), writes: [{ key: KEY.identity, value: identityBytes, if: 'absent' }] }
-  return { output, records: [record], entry: { kind: KIND.genesis, control: [logDigest(id, identity)] } }
+  return { output, records: [record], entry: { kind: KIND.genesis, control: [logDigest(chain)] } }
 }
 
 function publish(input: Extract<Command, { type: 'publish' }>, context: Context): Done {

@@ -13,14 +13,14 @@
 import { equal, readU64, text, u64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
-import { encodeSigned, recordId, type Signature } from '../crypto/statement.ts'
+import { encodeSigned, type Signature } from '../crypto/statement.ts'
 import { ProtocolError } from './error.ts'
 import { isClosed } from './fork.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, cosignatureOf, eventsOf, isRefused, readChain } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_WITNESSES } from './limits.ts'
-import { firstLog, ZERO_HASH } from './log.ts'
+import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
@@ -183,7 +183,7 @@ export function propose(s: Seating, { seats, rule }: Wish, context: Context): St
   const payload: Committee = {
     t: 'committee/1',
     org: context.self.id,
-    log: recordId(firstLog(context.self.id, context.self.identity)),
+    log: context.self.chain.logs.at(-1)!,
     number: before ? before.payload.number + 1 : 0,
     ...(before ? { prev: before.id } : {}),
     n,
@@ -358,7 +358,7 @@ function unfit(
   context: Context,
 ): { code: Refusal['code']; text: string } | undefined {
   const partner = context.partner(from)!
-  const log = recordId(firstLog(partner.id, partner.identity))
+  const log = partner.chain.logs.at(-1)!
   if (!payload.org.equals(partner.id) || !payload.log.equals(log))
     return { code: 'RECORD_INVALID', text: 'it is not of the log of who asks' }
   if (!payload.seats.some(seat => seat.equals(context.self.id)))

@@ -17,7 +17,7 @@ import { asset, packet } from './asset.ts'
 import { type Delivery, isOver as isDelivered } from './delivery.ts'
 import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
-import { indexOf, keepRedacted, keptRecord, redactedOf, type Kept as Shelf, slotIn } from './kept.ts'
+import { keepRedacted, keptRecord, placeIn, redactedOf, type Kept as Shelf, slotIn } from './kept.ts'
 import { HANDLE, KEY } from './layout.ts'
 import {
   type Context,
@@ -169,7 +169,7 @@ const partiesOf = (p: Payload): CID[] =>
 /** The record gives way to the mark of its redaction, and everything that holds a part of it goes. */
 function erase(p: Payload, { record, under, beside }: Redact, by: CID, context: Context): Write[] {
   const about = p.t === asset.t ? record : asCid(p.asset)
-  const mark = keepRedacted(indexOf(context.get, record), {
+  const mark = keepRedacted(placeIn(context.get, record), {
     redaction: by,
     parties: partiesOf(p),
     ...(about ? { asset: about } : {}),

@@ -72,11 +72,14 @@ export function readFork(proof: Uint8Array, known?: Chain): Fork | string {
   const told = readChain(stored, read.events)
   if (isRefused(told)) return told.reason
   const chain = known && known.events.length > told.events.length ? known : told
-  const [older, newer] = [read.older, read.newer].map(note => readHead(note, chain, convicts))
+  const [older, newer] = [read.older, read.newer].map(note =>
+    readHead(note, chain, convicts, { closed: true }),
+  )
   if (!older || 'reason' in older) return `the older head: ${older?.reason}`
   if (!newer || 'reason' in newer) return `the newer head: ${newer?.reason}`
   if (older.signer.ended !== undefined || newer.signer.ended !== undefined)
     return 'the log key that signed a head has ended'
+  if (older.log !== newer.log) return 'the two heads are of two logs'
   if (!contradict(older, newer, read)) return 'the two heads do not contradict each other'
   return { org: stored.id, name: stored.payload.name, older, newer }
 }
@@ -106,7 +109,7 @@ export function proveFork(
   b: Uint8Array,
   newerTree: { root: Uint8Array; path: Uint8Array[] },
 ): Uint8Array | undefined {
-  const origin = originOf(partner.id, partner.identity)
+  const origin = originOf(partner.chain)
   const [older, newer] = [a, b].map(note => onlyLog(note, origin)) as [Uint8Array, Uint8Array]
   const events = eventsOf(partner.chain)
   const value = { t: TYPE, identity: partner.identityBytes, events, older, newer, ...newerTree }
@@ -181,6 +184,7 @@ export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context:
   const known = org === context.self.org ? context.self.chain : context.partner(org)!.chain
   const fork = readFork(proof, known)
   if (typeof fork === 'string') return violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
+  if (fork.newer.log < known.logs.length - 1) return nothing() // it has been succeeded already
   return close(fork, proof, context)
 }
 

@@ -22,13 +22,12 @@ import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } 
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { firstState, type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { renewal } from './renewal.ts'
-import { firstState } from './state.ts'
 import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */
@@ -101,7 +100,7 @@ export function resigned(note: Uint8Array, context: Context): Uint8Array {
   const epoch = standingOf(context.self.chain, 'log')?.epoch ?? 0
   if (epoch === 0) return note // the key of the genesis has signed all there is
   const { body, lines } = parseNote(text(note))
-  const origin = originOf(context.self.id, context.self.identity)
+  const origin = originOf(context.self.chain)
   const own = signNote(body, origin, context.noteKey('log'))
   return utf8(formatNote({ body, lines: [own, ...lines.filter(line => line.name !== origin)] }))
 }
@@ -252,7 +251,7 @@ export function rumours(about: string[], context: Context): { org: string; messa
     const seen = readWatch(context.get(KEY.watch(org)))
     const partner = context.partner(org)
     if (!seen || !partner || isClosed(org, context)) return []
-    const note = onlyLog(seen.note, originOf(partner.id, partner.identity))
+    const note = onlyLog(seen.note, originOf(partner.chain))
     return [{ org, message: { t: 'gossip/head', note } as const }]
   })
 }
@@ -301,9 +300,10 @@ function orgOf(note: Uint8Array, context: Context): string | undefined {
 function proofs(
   from: string,
   message: MessageOf<'proof/request'>,
-  ledger: Ledger,
-  context: Context,
+  active: Ledger,
+  now: Context,
 ): Step<Watch> {
+  const { ledger, context } = logWith(message.records, active, now)
   const shown = publicHead(context.get)
   const found: { record: CID; index: number }[] = []
   const concerned = message.records.filter(each => concerns(from, each, message.records, context))
@@ -396,10 +396,13 @@ function concerns(from: string, id: CID, asked: CID[], context: Context): boolea
 }
 
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
-  const head = message.note && headOf(from, message.note, context)
+  // Evidence may be old: of a log that is closed, by a key that was revoked. What it is worth is for a verifier to say.
+  const { chain } = context.partner(from)!
+  const head = message.note && readHead(message.note, chain, undefined, { closed: true, revoked: true })
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const { entries, states, witnesses, events, note, renewal, pending, redactions } = message
-  const step = head && note ? against(from, head, note, context) : stay<Watch>()
+  const isActive = head && head.log === chain.logs.length - 1
+  const step = isActive && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
     type: 'proofs',
     org: from,

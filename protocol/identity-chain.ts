@@ -21,6 +21,7 @@ import {
   publicKey,
 } from './identity.ts'
 import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS } from './limits.ts'
+import { logAfter } from './log-genesis.ts'
 import {
   isStored,
   type KeyResolver,
@@ -94,8 +95,8 @@ export interface Chain {
   /** Thumbprints of the keys that follow. */
   rootNext: Uint8Array
   adminNext: Uint8Array
-  /** Genesis of the active log, where an event named one. */
-  log?: CID
+  /** Ids of its logs by their number; the last is the active one. */
+  logs: CID[]
 }
 
 /** Why an event does not continue a chain. */
@@ -127,7 +128,8 @@ export function beginChain(genesis: Stored<Identity>): Chain {
     { role: 'admin', key: admin.k, epoch: 0 },
     ...DELEGATED.map(role => ({ role, key: keys[role].k, until: keys[role].until, epoch: 0 })),
   ]
-  return { genesis, events: [], last: genesis.id, keys: standing, rootNext, adminNext }
+  const logs = [logAfter(genesis, [])]
+  return { genesis, events: [], last: genesis.id, keys: standing, rootNext, adminNext, logs }
 }
 
 /** The chain with one more event, or why it is none. Nothing is changed in the chain given. */
@@ -292,7 +294,9 @@ function earlier(chain: Chain, { payload, id, bytes: eventBytes }: Stored<Identi
 
 function check(chain: Chain, event: Stored<IdentityEvent>): Refused | undefined {
   const { payload } = event
-  const wrong = isRotation(payload) ? uncommitted(chain, payload) : unknownKey(chain, payload)
+  const wrong = isRotation(payload)
+    ? uncommitted(chain, payload)
+    : (unlinked(chain, payload) ?? unknownKey(chain, payload))
   if (wrong) return wrong
   const used = reused(chain, payload)
   if (used) return used
@@ -311,6 +315,13 @@ function uncommitted({ rootNext, adminNext }: Chain, { root, admin }: Rotate): R
   return equal(thumbprint(held.key.k), next)
     ? undefined
     : refused('KEY_UNCOMMITTED', `the new ${root ? 'root' : 'admin'} key is not the one committed to`)
+}
+
+/** A log that is named is the one behind the active one: a successor has no freedom either. */
+function unlinked({ genesis, logs }: Chain, { log }: Delegate): Refused | undefined {
+  return !log || log.equals(logAfter(genesis, logs))
+    ? undefined
+    : refused('EVENT_UNLINKED', 'the log named is not the successor of the active one')
 }
 
 /** What is revoked is a delegated key that stood and is not revoked yet. */
@@ -370,7 +381,7 @@ function applied(chain: Chain, event: Stored<IdentityEvent>): Chain {
   for (const [role, { k, until }] of Object.entries(named))
     keys.push({ role: role as KeyRole, key: k, epoch: n, ...(until === undefined ? {} : { until }) })
   const { root, admin } = isRotation(payload) ? payload : {}
-  const log = isRotation(payload) ? chain.log : (payload.log ?? chain.log)
+  const log = isRotation(payload) ? undefined : payload.log
   return {
     genesis: chain.genesis,
     events: [...chain.events, event],
@@ -378,7 +389,7 @@ function applied(chain: Chain, event: Stored<IdentityEvent>): Chain {
     keys,
     rootNext: root?.next ?? chain.rootNext,
     adminNext: admin?.next ?? chain.adminNext,
-    ...(log ? { log } : {}),
+    logs: log ? [...chain.logs, log] : chain.logs,
   }
 }
 
@@ -411,7 +422,8 @@ export function makeDelegate(
   about: {
     keys?: Partial<Record<Delegated, { key: PrivateKey; untilMs: number }>>
     revoke?: Uint8Array[]
-    log?: CID
+    /** The active log is closed, and its successor goes on. */
+    succeeds?: boolean
   },
   madeMs: number,
 ): Uint8Array {
@@ -424,7 +436,7 @@ export function makeDelegate(
     ...nextOf(chain, 'delegate/1', madeMs),
     keys: Object.fromEntries(keys),
     ...(about.revoke?.length ? { revoke: about.revoke } : {}),
-    ...(about.log ? { log: about.log } : {}),
+    ...(about.succeeds ? { log: logAfter(chain.genesis, chain.logs) } : {}),
   }
   return sealed(payload, [
     signRecord(payload, 'admin', admin),

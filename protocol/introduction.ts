@@ -29,6 +29,7 @@ import { type Context, type Partner, sentence, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import * as succession from './succession.ts'
 
 type HelloOf<T extends HelloMessage['t']> = Extract<HelloMessage, { t: T }>
 
@@ -44,7 +45,7 @@ export function introduce(org: string, context: Context): Output {
 
 export function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
   const { addresses, witnesses } = message
-  return changed(context.partner(from)!, { addresses, witnesses })
+  return changed(context.partner(from)!, { addresses, witnesses }, context)
 }
 
 const tell = (chain: Chain): Message[] =>
@@ -55,16 +56,19 @@ export function told(from: string, { t, events }: MessageOf<'identity/events'>, 
   const partner = context.partner(from)!
   const chain = further(partner.chain, events)
   if (isRefused(chain)) return violation(from, t, chain.code, chain.reason).output
-  return changed(partner, { chain })
+  return changed(partner, { chain }, context)
 }
 
-function changed(partner: Partner, change: Partial<Partner>): Output {
+function changed(partner: Partner, change: Partial<Partner>, context: Context): Output {
   const value = pairing.encodePartner({ ...partner, ...change })
   return equal(value, pairing.encodePartner(partner))
     ? nothing()
     : {
         ...nothing(),
-        writes: [{ key: KEY.partner(partner.org), value }],
+        writes: [
+          { key: KEY.partner(partner.org), value },
+          ...(change.chain ? succession.followed(partner, change.chain, context) : []),
+        ],
         events: [{ type: 'partner', org: partner.org }],
       }
 }
@@ -112,7 +116,7 @@ export function met(
   const chain = recognised(partner, hello.events, node)
   if (isRefused(chain)) return refuse(chain.code, chain.reason)
   const answer: HelloMessage = { t: 'hello/known', version, events: eventsOf(context.self.chain) }
-  return { output: changed(partner, { chain }), answer }
+  return { output: changed(partner, { chain }, context), answer }
 }
 
 /** The answer of a partner that was asked whether it knows this node. Throws the code of a refusal. */
@@ -123,7 +127,7 @@ export function known(org: string, hello: HelloMessage, node: Uint8Array, contex
   if (hello.t !== 'hello/known') throw new ProtocolError('OUT_OF_ORDER', 'the answer is no hello/known')
   const chain = recognised(partner, hello.events, node)
   if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
-  return changed(partner, { chain })
+  return changed(partner, { chain }, context)
 }
 
 function recognised(partner: Partner, events: Uint8Array[], node: Uint8Array): Chain | Refused {

@@ -10,6 +10,7 @@ import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { KEY } from './layout.ts'
+import { logNumber } from './log-number.ts'
 import type { Write } from './output.ts'
 import { NO_SLOT, type Slots } from './slots.ts'
 
@@ -72,8 +73,12 @@ export interface Redacted {
 }
 
 /** The value in the place of a redacted record. */
-export const keepRedacted = (index: number | undefined, redacted: Redacted): Uint8Array =>
-  concat(u64(index === undefined ? 0 : index + 1), u64(NO_SLOT), encode(redacted as unknown as Value))
+export const keepRedacted = (place: Place | undefined, redacted: Redacted): Uint8Array =>
+  concat(
+    u64(place ? placeOf(place.log, place.index) + 1 : 0),
+    u64(NO_SLOT),
+    encode(redacted as unknown as Value),
+  )
 
 export function redactedOf(get: Get, id: CID): Redacted | undefined {
   const value = get(KEY.kept(id))
@@ -85,12 +90,29 @@ export function redactedOf(get: Get, id: CID): Redacted | undefined {
 /** The slot of a stored record. */
 export const slotIn = (value: Uint8Array): number => readU64(value, INDEX_BYTES)!
 
-/** The index of the newest entry that commits to a record. */
+/** The index of the newest entry of the active log that commits to a record. */
 export function indexOf(get: Get, id: CID): number | undefined {
+  const place = placeIn(get, id)
+  return place?.log === logNumber(get) ? place.index : undefined
+}
+
+/** Entries that one log has at most: the number of the log stands above them in the value of a record. */
+const LOG_SPAN = 2 ** 40
+
+/** The own log in which the newest entry of a record stands, by its number, and where in it. */
+interface Place {
+  log: number
+  index: number
+}
+
+export function placeIn(get: Get, id: CID): Place | undefined {
   const value = get(KEY.kept(id))
   const next = value ? readU64(value)! : 0
-  return next > 0 ? next - 1 : undefined
+  return next > 0 ? { log: Math.floor((next - 1) / LOG_SPAN), index: (next - 1) % LOG_SPAN } : undefined
 }
+
+/** What stands in the value of a record for an entry of the own log of this number. */
+export const placeOf = (log: number, index: number): number => log * LOG_SPAN + index
 
 /** An entry with the slot that its salt is of, and the digest of the id of the record that it commits to. */
 export interface KeptEntry {

@@ -17,6 +17,8 @@ export const KEY = {
   run: (first: number): string => `run/${padded(first)}`,
   /** Where the runs of a full bundle of 256 entries begin. */
   runs: (bundle: number): string => `runs/${padded(bundle)}`,
+  /** Number of the active own log, once the first is closed. */
+  logNumber: 'log-number',
   tail: 'log/tail',
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
   /** A signed head of the own log with the cosignatures that have come. */

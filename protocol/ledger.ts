@@ -3,7 +3,7 @@
  * needed to go on. Memory is O(log n); a start reads the open tiles' parts and nothing else.
  */
 import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
-import { digestOf } from '../crypto/cid.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
 import {
   appendLeaf,
@@ -23,6 +23,8 @@ import {
   keepRuns,
   keepTail,
   openRuns,
+  placeIn,
+  placeOf,
   RUN_ENTRIES,
   readEntries,
   readEntryAt,
@@ -30,6 +32,7 @@ import {
 } from './kept.ts'
 import { KEY } from './layout.ts'
 import { append, commitment, emptyTail, KIND, type LogTail, ZERO_HASH } from './log.ts'
+import { closedLog, logNumber } from './log-number.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
 import { NO_SLOT, type Slots } from './slots.ts'
@@ -60,6 +63,8 @@ export interface DraftHead {
 }
 
 export interface Ledger {
+  /** Which of the own logs this is. */
+  number: number
   tail: LogTail
   /** The tail as the store holds it: no other writer may have moved it (RULES A2). */
   stored: Uint8Array | undefined
@@ -80,6 +85,7 @@ export interface Ledger {
 }
 
 export const emptyLedger = (): Ledger => ({
+  number: 0,
   tail: emptyTail(),
   stored: undefined,
   runs: [],
@@ -95,7 +101,8 @@ export function loadLedger(get: Get): Ledger {
   const stored = get(KEY.tail)
   if (!stored) return emptyLedger()
   const { size, last } = readTail(stored)
-  const ledger = { ...emptyLedger(), stored, runs: openRuns(get, size), open: loadOpen(size, get) }
+  const number = logNumber(get)
+  const ledger = { ...emptyLedger(), number, stored, runs: openRuns(get, size), open: loadOpen(size, get) }
   ledger.tail = { range: rangeAt(size, ledger, get), last }
   const stated = get(KEY.stated)
   if (stated) ledger.stated = readU64(stated)!
@@ -164,7 +171,7 @@ export function record(
 ): Extended {
   const writes: Write[] = []
   const drafts = records.map(({ id, bytes }, i) => {
-    const { slot, salt, value } = keepRecord(slots, bytes, ledger.tail.range.size + i)
+    const { slot, salt, value } = keepRecord(slots, bytes, placeOf(ledger.number, ledger.tail.range.size + i))
     writes.push({ key: KEY.kept(id), value })
     return { kind: KIND.record, ...kinds, c: commitment(salt, bytes), slot, of: digestOf(id) }
   })
@@ -323,3 +330,37 @@ export const provePresence = (ledger: Ledger, get: Get, index: number, size: num
 /** Proof that the head of `size` extends the one of `old`; empty for a first one. */
 export const proveExtension = (ledger: Ledger, get: Get, old: number, size: number): Uint8Array[] =>
   old === 0 || old === size ? [] : consistencyPath(old, size, nodes(ledger, get))
+
+/** The own log in which the newest of these records stands: the active one, or a closed one, read where it lies. */
+export function logWith<C extends { get: Get }>(
+  records: CID[],
+  ledger: Ledger,
+  context: C,
+): { ledger: Ledger; context: C } {
+  const logs = records.flatMap(each => placeIn(context.get, each)?.log ?? [])
+  const active = logNumber(context.get)
+  const number = logs.length > 0 ? Math.max(...logs) : active
+  if (number === active) return { ledger, context }
+  const get = closedLog(context.get, number)
+  const closed = Object.create(context, { get: { value: get } }) as C
+  return { ledger: loadLedger(get), context: closed }
+}
+
+/** DAG-CBOR of a map of seven: the six fields of every entry, and control data. */
+const WITH_CONTROL = 0xa7
+/** In the bytes of an entry with control data: where its kind stands, which is one byte. */
+const KIND_AT = 39
+
+/** The first state entry behind an index, up to a size: a beat further at most, so that a search on foot is short. */
+export function firstState(
+  get: Get,
+  index: number,
+  size: number,
+): { index: number; entry: Uint8Array } | undefined {
+  let at = index + 1
+  for (const { entry } of readEntries(get, at, size)) {
+    if (entry[0] === WITH_CONTROL && entry[KIND_AT] === KIND.state) return { index: at, entry }
+    at++
+  }
+  return undefined
+}

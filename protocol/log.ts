@@ -5,7 +5,7 @@
 import { equal, text as text8, toHex, utf8 } from '../crypto/bytes.ts'
 import { decode, type Value, writeUint } from '../crypto/cbor.ts'
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../crypto/checkpoint.ts'
-import { type CID, digestOf } from '../crypto/cid.ts'
+import { digestOf } from '../crypto/cid.ts'
 import { ENTRY_COMMITMENT } from '../crypto/domain.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { hmac, sha256 } from '../crypto/hash.ts'
@@ -18,37 +18,13 @@ import {
   rootOf,
 } from '../crypto/merkle.ts'
 import { type Note, parseNote, verifyNote } from '../crypto/note.ts'
-import { recordId } from '../crypto/statement.ts'
-import type { Identity } from './identity.ts'
 import { type Chain, everStood, type Standing } from './identity-chain.ts'
 import { MAX_ENTRY_BYTES } from './limits.ts'
-import { recordType } from './record.ts'
-import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
+import { bytes, type Infer, list, object, optional, uint } from './shape.ts'
 
-const genesisShape = object({
-  t: text(32),
-  org: link,
-  number: uint,
-  prev: optional(link),
-  retentionDays: uint,
-})
-export type LogGenesis = Infer<typeof genesisShape>
-
-/** A log's first record, signed by the organisation's admin key (RULES C2). */
-export const logGenesis = recordType({
-  t: 'log/1',
-  shape: genesisShape,
-  signers: { admin: { org: 'org', key: 'admin' } },
-})
-
-/** The genesis of an organisation's first log: it follows from the identity, so nobody can make a second one. */
-export function firstLog(org: CID, identity: Identity): LogGenesis {
-  return { t: 'log/1', org, number: 0, retentionDays: identity.log.retentionDays }
-}
-
-/** Origin of a log in its checkpoints. */
-export const originOf = (org: CID, identity: Identity): string =>
-  `waybill.log/${recordId(firstLog(org, identity)).toString()}`
+/** Origin of a log in its checkpoints: of the active one, unless another number is given. */
+export const originOf = ({ logs }: Pick<Chain, 'logs'>, number: number = logs.length - 1): string =>
+  `waybill.log/${logs[number]!.toString()}`
 
 /** How what is kept of a log is found: its origin can be any text. */
 export const originHash = (origin: string): string => toHex(sha256(utf8(origin)))
@@ -168,9 +144,8 @@ export function readEntry(entryBytes: Uint8Array): Entry | { reason: string; unk
   }
 }
 
-/** Digest of a log id, as entry 0 names it. */
-export const logDigest = (org: CID, identity: Identity): Uint8Array =>
-  digestOf(recordId(firstLog(org, identity)))
+/** Digest of the id of the active log, as entry 0 names it. */
+export const logDigest = ({ logs }: Chain): Uint8Array => digestOf(logs.at(-1)!)
 
 /** Leaves read back from the store must continue the chain and give the root that is to be signed (RULES A4). */
 export function readBack(from: LogTail, entries: Uint8Array[]): LogTail | { reason: string } {
@@ -194,6 +169,8 @@ export interface Head extends Checkpoint {
   note: Note
   /** The log key that signed it; it may have ended since. */
   signer: Standing
+  /** Number of the log; smaller than that of the active one where the log is closed. */
+  log: number
 }
 
 /**
@@ -204,21 +181,24 @@ export function readHead(
   noteBytes: Uint8Array,
   chain: Chain,
   verify: typeof verifyNote = verifyNote,
-  counts: (key: Standing) => boolean = key => key.revoked === undefined,
+  counts: { revoked?: boolean; closed?: boolean } = {},
 ): Head | { reason: string; unknown?: true } {
   try {
     const note = parseNote(text8(noteBytes))
     const checkpoint = parseCheckpoint(note.body)
-    const origin = originOf(chain.genesis.id, chain.genesis.payload)
-    if (checkpoint.origin !== origin) return { reason: `origin ${checkpoint.origin} is not ${origin}` }
+    const { origin } = checkpoint
+    const log = chain.logs.findLastIndex((_, number) => originOf(chain, number) === origin)
+    if (log < 0) return { reason: `origin ${origin} is of no log of this organisation` }
+    if (!counts.closed && log < chain.logs.length - 1)
+      return { reason: `origin ${origin} is of a log that was closed` }
     const own = note.lines.filter(line => line.name === origin)
     if (own.length !== 1) return { reason: 'the head does not carry exactly one signature of its log' }
     const signer = everStood(chain, 'log')
-      .filter(counts)
+      .filter(each => counts.revoked || each.revoked === undefined)
       .find(each => verify(note.body, own[0]!, origin, each.key))
     // By a key that is not known here, or by none.
     if (!signer) return { reason: 'the signature of the log does not verify', unknown: true }
-    return { ...checkpoint, note, signer }
+    return { ...checkpoint, note, signer, log }
   } catch (error) {
     if (error instanceof CryptoError) return { reason: error.message }
     throw error

@@ -221,7 +221,7 @@ function pair(partner: Partner): Output {
     ...nothing(),
     writes: [
       { key: KEY.partner(org), value: encodePartner(partner) },
-      { key: KEY.origin(originHash(originOf(partner.id, partner.identity))), value: utf8(org) },
+      { key: KEY.origin(originHash(originOf(partner.chain))), value: utf8(org) },
     ],
     events: [{ type: 'paired', org, name }],
   }

@@ -34,6 +34,7 @@ import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
+import * as succession from './succession.ts'
 import * as transfer from './transfer.ts'
 import * as witnessing from './witness.ts'
 
@@ -523,7 +524,10 @@ function logged<S>(
  */
 function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
   const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
-  const { ledger, writes } = beat.state(state.ledger, before, now)
+  const isSuccessor = chain.logs.length > before.self.chain.logs.length
+  const { ledger, writes } = isSuccessor
+    ? succession.begin(chain, now)
+    : beat.state(state.ledger, before, now)
   const next = beat.due(ledger, now)
   return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
 }

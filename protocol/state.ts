@@ -3,11 +3,7 @@
  * under a head knows the newest identity event and the committee in force then, whatever is presented to him later.
  */
 import { u64 } from '../crypto/bytes.ts'
-import { digestOf } from '../crypto/cid.ts'
-import { committeeDigest } from './committee.ts'
-import { readEntries } from './kept.ts'
 import { type Entry, KIND } from './log.ts'
-import type { Context } from './machine.ts'
 
 export interface State {
   /** Digest of the id of the last identity event; of the genesis when there is none. */
@@ -18,39 +14,14 @@ export interface State {
   next: number
 }
 
-/** DAG-CBOR of a map of seven: the six fields of every entry, and control data. */
-const WITH_CONTROL = 0xa7
 const LEADING_ZEROS = 24
 const FIELDS = 3
-
-/** What holds now, as the own store has it. */
-export const stateNow = (context: Pick<Context, 'self' | 'get'>): Pick<State, 'identity' | 'committee'> => ({
-  identity: digestOf(context.self.chain.last),
-  committee: committeeDigest(context.get),
-})
 
 /** Control data of a state entry. */
 export function stateControl({ identity, committee, next }: State): Uint8Array[] {
   const before = new Uint8Array(LEADING_ZEROS + 8)
   before.set(u64(next), LEADING_ZEROS)
   return [identity, committee, before]
-}
-
-/** In the bytes of an entry with control data: where its kind stands, which is one byte. */
-const KIND_AT = 39
-
-/** The first state entry behind an index, up to a size: a beat further at most, so that a search on foot is short. */
-export function firstState(
-  get: (key: string) => Uint8Array | undefined,
-  index: number,
-  size: number,
-): { index: number; entry: Uint8Array } | undefined {
-  let at = index + 1
-  for (const { entry } of readEntries(get, at, size)) {
-    if (entry[0] === WITH_CONTROL && entry[KIND_AT] === KIND.state) return { index: at, entry }
-    at++
-  }
-  return undefined
 }
 
 /** What a state entry says, or why it is none. */

@@ -72,8 +72,7 @@ export function witnessKey(chain: Chain): string | undefined {
 
 /** The key that signs the heads of an organisation's log, as other witnesses take it. */
 export function logKey(chain: Chain): string | undefined {
-  const { genesis } = chain
-  const name = originOf(genesis.id, genesis.payload)
+  const name = originOf(chain)
   const standing = standingOf(chain, 'log')
   return standing && formatVerifierKey({ name, type: ED25519_NOTE, publicKey: standing.key })
 }

@@ -70,7 +70,7 @@ export class KeyStates {
   #staple(side: Side, { org, note, entry: entryBytes, path }: StaplePart): Outcome<true> {
     const chain = this.#parties.believed(side)
     if (!chain) return { inconclusive: 'the identity of its log is not established' }
-    const head = readHead(note, chain, undefined, () => true)
+    const head = readHead(note, chain, undefined, { revoked: true, closed: true })
     if ('reason' in head)
       return head.unknown && !this.#parties.isWhole(org)
         ? { inconclusive: head.reason }

@@ -134,7 +134,7 @@ export class Logs {
       if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
       if (found.is === 'broken') return { failed: found.reason }
       if (!chain) return { inconclusive: 'the identity of its log is not established' }
-      const head = readHead(found.bytes, chain, undefined, () => true)
+      const head = readHead(found.bytes, chain, undefined, { revoked: true, closed: true })
       if ('reason' in head)
         return head.unknown && !this.#parties.isWhole(org)
           ? { inconclusive: head.reason }

@@ -1,6 +1,6 @@
 /** The client of a running daemon. Ids are strings, times ms since 1970, and every call takes `{ signal }` last. */
 import type { z } from 'zod'
-import type { ForkView, log, Renewed, Status } from '../node/schema.ts'
+import type { ForkView, log, Renewed, Status, Succeeded } from '../node/schema.ts'
 import { WaybillError } from './error.ts'
 import { type GetOptions, type Got, get } from './get.ts'
 import { type CallOptions, Http } from './http.ts'
@@ -85,6 +85,11 @@ export class Waybill implements AsyncDisposable {
     ...options
   }: CallOptions & { after?: number | undefined; limit?: number } = {}): Promise<Log> {
     return this.#http.get('/v1/log', { ...options, query: { after, limit } })
+  }
+
+  /** Closes the own log and goes on with the next one, as after a fork. */
+  succeed(options?: CallOptions): Promise<Succeeded> {
+    return this.#http.post<Succeeded>('/v1/log/succeed', {}, options)
   }
 
   /** Logs that are proven to have two histories, each with its proof in base64. */

@@ -317,12 +317,12 @@ class HistoryChecker implements Checker {
   ): Branch | undefined {
     const branches = (this.#branches.get(log) ?? []).filter(({ roots }) => roots.length >= size)
     if (branches.length <= 1) return branches[0]
-    const { id, identity } = this.#cluster.node(log)!.env.self
+    const { chain } = this.#cluster.node(log)!.env.self
     const [parsed] = parseLines(text(line))
     const name = cosignerName(witness.org)
     const key = keyOf(witness.env.self.identity, 'witness')
     return branches.find(({ roots }) => {
-      const body = formatCheckpoint({ origin: originOf(id, identity), size, root: roots[size - 1]! })
+      const body = formatCheckpoint({ origin: originOf(chain), size, root: roots[size - 1]! })
       return parsed && verifyCosignature(body, parsed, name, key)
     })
   }

@@ -36,6 +36,20 @@ export async function revoke(cli: Cli, _options: object, keys: string[]): Promis
   return shown(await waybill.keys.revoke({ keys }, { signal: cli.signal }))
 }
 
+export async function succeed(cli: Cli): Promise<Answer> {
+  const asked =
+    'What is not final in the log loses its place and date; what is final stays. Close it and begin the next?'
+  if (!(await confirm(cli, asked)))
+    throw new WaybillError('INTERRUPTED', 'the log goes on', { hint: 'waybill log succeed --yes' })
+  await using waybill = await cli.connect()
+  return answer({
+    schema: 'waybill.succeeded/1',
+    data: await waybill.succeed({ signal: cli.signal }),
+    text: ({ number, log, closed }) => `log ${number} goes on: ${log}\nclosed: ${closed}`,
+    next: 'waybill status',
+  })
+}
+
 async function shown(keys: Keys): Promise<Answer> {
   const { table } = await import('./table.ts')
   const rows = keys.keys.map(({ role, thumbprint, epoch, state, untilMs, endedAt }) => [

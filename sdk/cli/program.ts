@@ -75,12 +75,16 @@ function nodeCommands(program: Command, run: Run): void {
     .helpGroup(group)
     .description('say how the node is')
     .action(run(async () => (await import('./node.ts')).status))
-  program
+  const log = program
     .command('log')
     .helpGroup(group)
     .description('list the newest entries of the provenance log')
     .option('--limit <n>', 'how many', '20')
     .action(run(async () => (await import('./node.ts')).log))
+  log
+    .command('succeed')
+    .description('close the log, as after a fork, and go on with the next one')
+    .action(run(async () => (await import('./keys.ts')).succeed))
   keyCommands(program, run, group)
   program
     .command('paths')

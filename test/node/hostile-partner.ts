@@ -35,11 +35,10 @@ export class HostilePartner implements AsyncDisposable {
     this.#target = target
   }
 
-  /** Joins with a ticket of `target`, as any partner does. */
-  static async join(target: TestDaemon): Promise<HostilePartner> {
-    const seeds = Object.fromEntries(ROLES.map(role => [role, randomBytes(32)])) as unknown as IdentitySeeds
+  /** Under a node key that `target` knows as a partner's: whoever got hold of it. */
+  static async under(nodeSeed: Uint8Array, target: TestDaemon): Promise<HostilePartner> {
     const node = await createLibp2p({
-      privateKey: await generateKeyPairFromSeed('Ed25519', seeds.node),
+      privateKey: await generateKeyPairFromSeed('Ed25519', nodeSeed),
       transports: [tcp()],
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
@@ -47,6 +46,13 @@ export class HostilePartner implements AsyncDisposable {
     })
     const partner = new HostilePartner(node, target)
     await node.handle(MESSAGES, stream => serveMessages(stream, bytes => partner.#hear(bytes)))
+    return partner
+  }
+
+  /** Joins with a ticket of `target`, as any partner does. */
+  static async join(target: TestDaemon): Promise<HostilePartner> {
+    const seeds = Object.fromEntries(ROLES.map(role => [role, randomBytes(32)])) as unknown as IdentitySeeds
+    const partner = await HostilePartner.under(seeds.node, target)
     const madeMs = Date.now()
     const about = { nonce: randomBytes(16), madeMs, untilMs: madeMs + YEAR_MS, retentionDays: 10 }
     const { bytes: identity } = makeIdentity(seeds, { name: 'Mallory', ...about })

@@ -1,7 +1,7 @@
 /** Who sits in the committee of a log, from when it counts, and how it changes. */
 import * as assert from 'uvu/assert'
 import type { CID } from '../../crypto/cid.ts'
-import { encodeSigned, recordId, signRecord } from '../../crypto/statement.ts'
+import { encodeSigned, signRecord } from '../../crypto/statement.ts'
 import {
   type Committee,
   committee,
@@ -13,7 +13,7 @@ import {
 } from '../../protocol/committee.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { type Entry, firstLog, KIND, readEntry, ZERO_HASH } from '../../protocol/log.ts'
+import { type Entry, KIND, readEntry, ZERO_HASH } from '../../protocol/log.ts'
 import type { Message, MessageOf } from '../../protocol/message.ts'
 import { checkPayload, isStored, readRecord, verifySignatures } from '../../protocol/record.ts'
 import { suite, throwsCode } from '../harness.ts'
@@ -42,7 +42,7 @@ const sorted = (members: Member[]) => members.map(({ org }) => org).sort()
 const payloadOf = (owner: Member, seats: Member[], change: Partial<Committee> = {}): Committee => ({
   t: 'committee/1',
   org: owner.env.self.id,
-  log: recordId(firstLog(owner.env.self.id, owner.env.self.identity)),
+  log: owner.chain.logs.at(-1)!,
   number: 0,
   n: seats.length,
   f: 0,

@@ -233,7 +233,7 @@ test('what no head that is final covers yet is pending: its entry is given witho
 
 test('a checkpoint is of its log, size and root', () => {
   const { acme } = new Story()
-  const origin = originOf(acme.env.self.id, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = checkpointOf(origin, acme.state.ledger.tail)
   assert.ok(text(newest(acme).note).startsWith(body))
 })

@@ -212,7 +212,7 @@ test('the log key that stands convicts, whatever stood before it', () => {
   story.publish()
   story.prove()
   const { size } = newestHead(acme.env.get)!
-  const origin = originOf(acme.env.self.id, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = formatCheckpoint({ origin, size, root: new Uint8Array(32).fill(7) })
   const note = new TextEncoder().encode(
     formatNote({ body, lines: [signNote(body, origin, acme.key('log'))] }),

@@ -274,7 +274,7 @@ export function forgedHead(
   size: number,
   root: Uint8Array = new Uint8Array(32).fill(7),
 ): Uint8Array {
-  const origin = originOf(env.self.id, env.self.identity)
+  const origin = originOf(env.self.chain)
   const body = formatCheckpoint({ origin, size, root })
   return encodeText(formatNote({ body, lines: [signNote(body, origin, env.keys.log)] }))
 }

@@ -280,7 +280,7 @@ function ownLog(told: Story, digest: Uint8Array, { cosigned = true } = {}): Evid
   appended.push(add({ kind: KIND.state, timeMs: START_MS, c: ZERO_HASH, control }))
   const hashes = appended.map(each => each.leaf)
   const node = (level: number, at: number) => treeRoot(hashes.slice(at * 2 ** level, (at + 1) * 2 ** level))
-  const origin = originOf(org, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = checkpointOf(origin, tail)
   const [cole] = told.witnesses
   const line = cosign(

@@ -492,7 +492,7 @@ function ownLog(logged: Logged[]): Evidence {
   })
   const hashes = appended.map(each => each.leaf)
   const node = (level: number, at: number) => treeRoot(hashes.slice(at * 2 ** level, (at + 1) * 2 ** level))
-  const origin = originOf(acme.env.self.id, acme.env.self.identity)
+  const origin = originOf(acme.chain)
   const body = checkpointOf(origin, tail)
   const changed = copy(evidence)
   changed.parts.providerHead = utf8(formatNote({ body, lines: [signNote(body, origin, acme.key('log'))] }))

@@ -54,7 +54,7 @@ function ask(story: Story, message: Omit<MessageOf<'witness/add'>, 't'>): number
   return reply?.message.t === 'witness/refused' ? reply.message.status : 'cosigned'
 }
 function forged({ env }: Member, size: number, root = HASH): Uint8Array {
-  const origin = originOf(env.self.id, env.self.identity)
+  const origin = originOf(env.self.chain)
   const body = `${origin}\n${size}\n${Buffer.from(root).toString('base64')}\n`
   return utf8(formatNote({ body, lines: [signNote(body, origin, env.keys.log)] }))
 }

@@ -18,6 +18,7 @@ import { beginChain, type Chain, makeDelegate } from '../../protocol/identity-ch
 import { readEntries } from '../../protocol/kept.ts'
 import { HANDLE, KEY, slotOf } from '../../protocol/layout.ts'
 import { DELEGATION_MS } from '../../protocol/limits.ts'
+import { inStore, logNumber, writesInStore } from '../../protocol/log-number.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../protocol/message.ts'
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
@@ -73,7 +74,13 @@ export class Member {
     const keys = { ...this.seeds, root: undefined } as unknown as Record<keyof Env['keys'], Uint8Array>
     this.env = {
       self: { id, org: id.toString(), identity, identityBytes, chain },
-      get: key => this.store.get(key),
+      get: key =>
+        this.store.get(
+          inStore(
+            key,
+            logNumber(each => this.store.get(each)),
+          ),
+        ),
       slots: slotsOver(this.bodyKeys),
       keys: Object.fromEntries(
         (['admin', 'log', 'operation', 'witness', 'node'] as const).map(role => [
@@ -127,6 +134,11 @@ export class Member {
     this.goOn(makeDelegate(this.chain, this.key('admin'), about, this.world.wallMs))
   }
 
+  /** Closes the own log and goes on with its successor. */
+  succeed(): void {
+    this.goOn(makeDelegate(this.chain, this.key('admin'), { succeeds: true }, this.world.wallMs))
+  }
+
   goOn(event: Uint8Array): void {
     const orgs = this.world.members.map(({ org }) => org).filter(org => this.store.has(KEY.partner(org)))
     this.input({ type: 'identity', event, orgs })
@@ -159,7 +171,8 @@ export class Member {
   }
   skewMs = 0
 
-  #carryOut({ writes, secrets, sends, events, deadlines }: Output): void {
+  #carryOut({ writes: asked, secrets, sends, events, deadlines }: Output): void {
+    const writes = writesInStore(asked, key => this.store.get(key))
     for (const { key, if: condition } of writes) {
       const held = this.store.get(key)
       const holds = !condition || (condition === 'absent' ? !held : held && equal(held, condition.equals))
