@@ -21,6 +21,7 @@ import { HANDLE, KEY } from '../protocol/layout.ts'
 import { stockWitnesses } from '../protocol/stock.ts'
 import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
+import { committeeView, createCommittee, takeSeat } from './committee.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
@@ -206,6 +207,11 @@ function routes(app: FastifyInstance, node: Node): void {
     await node.addWitness(org)
     return partnerView(node, org)
   })
+  app.get('/v1/committee', () => committeeView(node))
+  app.post('/v1/committee', request => createCommittee(node, schema.committeeRequest.parse(request.body)))
+  app.post('/v1/committee/seats', request =>
+    takeSeat(node, schema.witnessRequest.parse(request.body).partner),
+  )
   app.get('/v1/witnessing', () => witnessing(node))
   app.post('/v1/witnessing', async request => {
     await node.serveWitness(schema.witnessingRequest.parse(request.body).listen)
