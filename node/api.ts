@@ -23,6 +23,7 @@ import { stockWitnesses } from '../protocol/stock.ts'
 import { logKey, witnessKey } from '../protocol/tlog.ts'
 import { ask, refreshCatalogs } from './ask.ts'
 import { backup } from './backup.ts'
+import { committeeView, createCommittee, takeSeat } from './committee.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
@@ -210,6 +211,11 @@ function routes(app: FastifyInstance, node: Node): void {
     await node.addWitness(org)
     return partnerView(node, org)
   })
+  app.get('/v1/committee', () => committeeView(node))
+  app.post('/v1/committee', request => createCommittee(node, schema.committeeRequest.parse(request.body)))
+  app.post('/v1/committee/seats', request =>
+    takeSeat(node, schema.witnessRequest.parse(request.body).partner),
+  )
   app.get('/v1/witnessing', () => witnessing(node))
   app.post('/v1/witnessing', async request => {
     await node.serveWitness(schema.witnessingRequest.parse(request.body).listen)
@@ -499,7 +505,13 @@ function behindOf(node: Node): schema.Status['problems'] {
   const who = found.orgs.map(org => node.views.partner(org)?.name ?? org).join(', ')
   const size = node.driver.state.ledger.tail.range.size
   const text = `${who} hold this log at ${found.size} entries, this store has ${size} or others: it was put back or copied, and signs nothing any more`
-  return [{ code: 'RESTORED_BEHIND', text, hint: 'stop this node and start the newer home' }]
+  return [
+    {
+      code: 'RESTORED_BEHIND',
+      text,
+      hint: 'stop this node and start the newer home; where it is lost: waybill log succeed',
+    },
+  ]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

@@ -475,6 +475,21 @@ export class Node {
     await this.driver.submit({ type: 'start', machine: 'log' })
   }
 
+  /** Names these partners, and no others, as witnesses of the own log, once `ask` has asked them to sit. */
+  async seat(orgs: string[], ask: () => Promise<unknown>): Promise<void> {
+    const before = this.#config
+    // What is configured is asked for whenever a partner connects: it must not be the old list by then.
+    this.#config = { ...before, witnesses: orgs }
+    try {
+      await ask()
+    } catch (error) {
+      this.#config = before
+      throw error
+    }
+    await writeConfig(this.home, this.#config)
+    await this.saveTrust()
+  }
+
   get mirrors(): string[] {
     return this.#config.mirrors
   }

@@ -74,6 +74,26 @@ export const invite = z.object({ ticket: z.string(), expiresMs: count })
 export const joinRequest = z.strictObject({ ticket: z.string().max(8192) })
 export const joined = z.object({ id, name })
 export const witnessRequest = z.strictObject({ partner: id })
+/** Partners by id or name; `f` and `q` where the usual rule for so many is not meant. */
+export const committeeRequest = z.strictObject({
+  partners: z.array(name).min(1).max(32),
+  f: count.optional(),
+  q: count.optional(),
+})
+export type CommitteeRequest = z.infer<typeof committeeRequest>
+const org = z.object({ id, name })
+const committeeRecord = z.object({ id, number: count, n: count, f: count, q: count, seats: z.array(org) })
+export const committee = z.object({
+  inForce: committeeRecord.optional(),
+  /** Named by an entry, and not in force before all who must have cosigned it. */
+  named: committeeRecord.extend({ entry: count }).optional(),
+  asked: committeeRecord
+    .extend({ signed: z.array(org), refused: z.array(org.extend({ text: z.string() })) })
+    .optional(),
+  /** Partners who ask for a seat in the committees of their logs, where a person decides here. */
+  seatsOffered: z.array(org),
+})
+export type CommitteeView = z.infer<typeof committee>
 
 /** `host:port`, `[v6]:port`; port 0 takes a free one. */
 export const listenAddress = z

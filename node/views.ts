@@ -7,6 +7,7 @@ import { decodeSigned, recordId } from '../crypto/statement.ts'
 import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
+import { inForce } from '../protocol/committee.ts'
 import { type Env, ownChain } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
@@ -323,15 +324,16 @@ export class Views {
 
   /** What the newest head is worth, in the words of RULES D3, by its own witnesses. */
   position(): { words: string; final: boolean; headSize: number } {
-    const head = newestHead(key => this.#store.get(key))
-    const witnesses = this.#env.witnesses()
+    const head = newestHead(this.#get)
     if (!head) return { words: 'no head yet', final: false, headSize: 0 }
+    const current = inForce(this.#get)?.payload
+    const members = current?.seats ?? this.#env.witnesses()
     const note = parseNote(text(head.note))
-    const names = witnesses.flatMap(id => {
+    const names = members.flatMap(id => {
       const partner = this.partner(id.toString())
       return partner && cosignatureOf(partner.chain, note) ? [partner.name] : []
     })
-    return { ...positionWords(committeeOf(witnesses.length), names), headSize: head.size }
+    return { ...positionWords(current ?? committeeOf(members.length), names), headSize: head.size }
   }
 
   log(size: number, after: number, limit: number): api.LogEntry[] {

@@ -35,6 +35,7 @@ export class Waybill implements AsyncDisposable {
   readonly #http: Http
   readonly partners: ReturnType<typeof resources.partners>
   readonly keys: ReturnType<typeof resources.keys>
+  readonly committee: ReturnType<typeof resources.committee>
   readonly witnessing: ReturnType<typeof resources.witnessing>
   readonly logs: ReturnType<typeof resources.logs>
   readonly packets: ReturnType<typeof resources.packets>
@@ -52,6 +53,7 @@ export class Waybill implements AsyncDisposable {
     this.#http = http
     this.partners = resources.partners(http)
     this.keys = resources.keys(http)
+    this.committee = resources.committee(http)
     this.witnessing = resources.witnessing(http)
     this.logs = resources.logs(http)
     this.packets = resources.packets(http)

@@ -3,6 +3,8 @@ import type { z } from 'zod'
 import type {
   backedUp,
   backupRequest,
+  CommitteeRequest,
+  CommitteeView,
   Consent,
   DelegateRequest,
   Delivery,
@@ -71,6 +73,17 @@ export const keys = (http: Http) => ({
     http.post<Keys>(at('keys', 'delegate'), what, options),
   revoke: (what: RevokeRequest, options?: CallOptions) =>
     http.post<Keys>(at('keys', 'revoke'), what, options),
+})
+
+/** The committee whose members promise and cosign the heads of the own log, and seats in those of partners. */
+export const committee = (http: Http) => ({
+  get: (options?: CallOptions) => http.get<CommitteeView>(at('committee'), options),
+  /** Asks these partners to sit in it, in place of those who do. */
+  create: (wish: CommitteeRequest, options?: CallOptions) =>
+    http.post<CommitteeView>(at('committee'), wish, options),
+  /** Takes the seat that a partner asks for, where a person decides. */
+  sign: (partner: string, options?: CallOptions) =>
+    http.post<CommitteeView>(at('committee', 'seats'), { partner }, options),
 })
 
 /** Witnessing logs of other kinds over HTTP (C2SP tlog-witness). */

@@ -35,6 +35,7 @@ export function build(signal: AbortSignal, started: (cli: Cli) => void): Command
     .showSuggestionAfterError()
   nodeCommands(program, run)
   partnerCommands(program, run)
+  committeeCommands(program, run)
   mirrorCommands(program, run)
   shareCommands(program, run)
   receiveCommands(program, run)
@@ -216,6 +217,29 @@ function mirrorCommands(program: Command, run: Run): void {
     .command('show')
     .description('who keeps your log, and whose logs you keep')
     .action(run(async () => (await import('./mirror.ts')).show))
+}
+
+function committeeCommands(program: Command, run: Run): void {
+  const committee = program
+    .command('committee')
+    .helpGroup('Partners:')
+    .description('who promises and cosigns the heads of your log')
+  committee
+    .command('create')
+    .argument('<partner...>', 'ids or names of all who are to sit in it')
+    .description('ask partners to sit in it, in place of those who do')
+    .option('--lying <f>', 'how many of them may lie, where the usual rule is not meant')
+    .option('--quorum <q>', 'how many promise and cosign a head')
+    .action(run(async () => (await import('./committee.ts')).create))
+  committee
+    .command('sign')
+    .argument('<partner>', 'id or name')
+    .description("take the seat in a partner's committee that it asks you for")
+    .action(run(async () => (await import('./committee.ts')).sign))
+  committee
+    .command('show')
+    .description('who sits in it, and whom it waits for')
+    .action(run(async () => (await import('./committee.ts')).show))
 }
 
 function shareCommands(program: Command, run: Run): void {

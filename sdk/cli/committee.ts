@@ -1,0 +1,65 @@
+/** Commands about the committee of the own log, and seats in those of partners. */
+import type { CommitteeView } from '../../node/schema.ts'
+import { type Answer, answer, type Cli } from './cli.ts'
+import { usage } from './problem.ts'
+import { count } from './words.ts'
+
+interface Rule {
+  lying?: string
+  quorum?: string
+}
+
+export async function create(cli: Cli, { lying, quorum }: Rule, partners: string[]): Promise<Answer> {
+  if ((lying === undefined) !== (quorum === undefined))
+    throw usage(
+      '--lying and --quorum go together',
+      'waybill committee create PARTNER... --lying 1 --quorum 3',
+    )
+  const rule = lying === undefined ? {} : { f: whole(lying), q: whole(quorum!) }
+  await using waybill = await cli.connect()
+  return shown(await waybill.committee.create({ partners, ...rule }, { signal: cli.signal }))
+}
+
+export async function sign(cli: Cli, _options: object, partner: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  return shown(await waybill.committee.sign(partner, { signal: cli.signal }))
+}
+
+export async function show(cli: Cli): Promise<Answer> {
+  await using waybill = await cli.connect()
+  return shown(await waybill.committee.get({ signal: cli.signal }))
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,2}$/.test(text)) throw usage(`${text} is not a number of seats`)
+  return Number(text)
+}
+
+function shown(view: CommitteeView): Answer {
+  const { inForce, named, asked, seatsOffered } = view
+  const [first] = seatsOffered
+  return answer({
+    schema: 'waybill.committee/1',
+    data: view,
+    text: () =>
+      [
+        `in force  ${inForce ? words(inForce) : 'none: this log is unwitnessed'}`,
+        ...(named
+          ? [`named     ${words(named)}, by entry ${named.entry}; not cosigned by all who must`]
+          : []),
+        ...(asked ? [`asked     ${words(asked)}; signed by ${names(asked.signed)}`] : []),
+        ...(asked?.refused ?? []).map(({ name, text }) => `refused   ${name}: ${text}`),
+        ...seatsOffered.map(({ name }) => `offered   a seat in the committee of ${name}`),
+      ].join('\n'),
+    ...(first ? { next: `waybill committee sign '${first.name}'` } : {}),
+  })
+}
+
+const names = (orgs: { name: string }[]): string => orgs.map(({ name }) => name).join(', ') || 'nobody'
+
+/** What a committee is worth (RULES D3). */
+function words({ number, n, f, q, seats }: NonNullable<CommitteeView['inForce']>): string {
+  const bound = f === 0 ? 'safe only if nobody lies' : `safe while at most ${f} of ${n} lie`
+  const worth = n === 1 ? `dated by ${seats[0]!.name}'s word` : bound
+  return `number ${number}: ${names(seats)}; ${count(q, 'promise')} of ${n} for a head; ${worth}`
+}
