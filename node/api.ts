@@ -464,7 +464,13 @@ function behindOf(node: Node): schema.Status['problems'] {
   const who = found.orgs.map(org => node.views.partner(org)?.name ?? org).join(', ')
   const size = node.driver.state.ledger.tail.range.size
   const text = `${who} hold this log at ${found.size} entries, this store has ${size} or others: it was put back or copied, and signs nothing any more`
-  return [{ code: 'RESTORED_BEHIND', text, hint: 'stop this node and start the newer home' }]
+  return [
+    {
+      code: 'RESTORED_BEHIND',
+      text,
+      hint: 'stop this node and start the newer home; where it is lost: waybill log succeed',
+    },
+  ]
 }
 
 function partnerView(node: Node, org: string): schema.Partner {

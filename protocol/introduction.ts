@@ -13,6 +13,7 @@
  */
 import { equal } from '../crypto/bytes.ts'
 import { encode } from '../crypto/cbor.ts'
+import { isBehind } from './behind.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import {
@@ -79,6 +80,9 @@ function changed(partner: Partner, change: Partial<Partner>, context: Context): 
 export function goOn(event: Uint8Array, orgs: string[], context: Context): { output: Output; chain: Chain } {
   const chain = extendChain(context.self.chain, event)
   if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
+  // A store that is behind its log may be behind its identity too: it does the one thing that leads out of it.
+  if (isBehind(context.get) && chain.logs.length === context.self.chain.logs.length)
+    throw new ProtocolError('RESTORED_BEHIND', 'this store is behind its log: waybill log succeed')
   const before = context.get(KEY.events)
   const value = encode(eventsOf(chain))
   const output: Output = {

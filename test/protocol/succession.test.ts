@@ -10,9 +10,10 @@ import { extendChain, isRefused, makeDelegate } from '../../protocol/identity-ch
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { type Entry, KIND, logDigest, originOf, readEntry } from '../../protocol/log.ts'
+import { encodeState } from '../../protocol/machine.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import { verify } from '../../protocol/verify.ts'
-import { sameBytes, suite } from '../harness.ts'
+import { sameBytes, suite, throwsCode } from '../harness.ts'
 import { check, collect, consentOf, deliver, detailOf, type Story, story } from './evidence-story.ts'
 import { forgedHead } from './story.ts'
 import type { Member } from './world.ts'
@@ -155,6 +156,19 @@ test('a partner that was away follows when it is met again', () => {
   world.run(10_000)
   deliver(world, acme, bolt, { text: 'again' })
   assert.is(originSeen(bolt, acme), originOf(acme.chain))
+})
+
+test('a store that is behind its log goes on with a successor, and does nothing else', () => {
+  const told = story()
+  const { acme, bolt, world } = told
+  acme.store.set(KEY.behind, encodeState({ claims: [], proven: true }))
+  throwsCode(() => acme.delegate(['log']), 'RESTORED_BEHIND')
+  throwsCode(() => deliver(world, acme, bolt), 'RESTORED_BEHIND')
+  acme.succeed()
+  world.run(10_000)
+  const again = deliver(world, acme, bolt, { text: 'again' })
+  const evidence = collect(bolt, acme, { agreement: again.agreement, packet: again.packet }, world.wallMs)
+  assert.is(verify(formatEvidence(evidence), told.trust, { asOfMs: world.wallMs }).verdict, 'verified')
 })
 
 test('a successor has no freedom, and two are a fork of the identity', () => {

@@ -5,8 +5,8 @@ import { suite } from '../harness.ts'
 
 const test = suite('sim/ownership')
 
-test('in no world of up to four seats are two orders of one version certified', () => {
-  const { worlds, violations } = check(SHIPPED, 4)
+test('in no world of up to three seats are two orders of one version certified', () => {
+  const { worlds, violations } = check(SHIPPED, 3)
   console.log(`${worlds} worlds`)
   assert.ok(worlds > 10_000)
   assert.is(violations, 0)
