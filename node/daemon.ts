@@ -12,7 +12,7 @@ import { selfTest } from '../crypto/selftest.ts'
 import { type Env, ownChain } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
-import { newestHead } from '../protocol/heads.ts'
+import { newestHead, publicHead } from '../protocol/heads.ts'
 import { everStood } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
 import { GOSSIP_MS, MAX_MIRRORS, MAX_RUMOURS } from '../protocol/limits.ts'
@@ -425,7 +425,8 @@ export class Node {
 
   /** Partners know the head of the connect; this tells those who stay connected what the log has come to since. */
   #gossip(forks = false): void {
-    const size = this.headSize()
+    // What is shown is final, where members promise: that comes after the signature.
+    const size = publicHead(this.env.get)?.size ?? 0
     const orgs = this.network.connected().flatMap(peerId => this.#orgs.get(peerId) ?? [])
     const about = [...this.#seen].slice(0, MAX_RUMOURS)
     if ((size === this.#shownSize && about.length === 0 && !forks) || orgs.length === 0) return

@@ -117,4 +117,29 @@ test('a store that was put back signs no second head once it has a member: it sa
   assert.is(code, 'RESTORED_BEHIND')
 }, 120_000)
 
+test('a copied home that runs beside the first signs nothing against it while the log has a member', async () => {
+  using folder = new Folder()
+  await using all = new AsyncDisposableStack()
+  const owner = all.use(await TestDaemon.start('Acme Steel', folder.path))
+  const member = all.use(await TestDaemon.start('Bolt', folder.path))
+  await pair(owner, member)
+  await owner.client.partners.witness(member.ready.id)
+  await settled(owner, 1)
+  await owner.kill()
+  const twin = all.use(new TestDaemon('Twin', folder.path))
+  cpSync(owner.home, twin.home, { recursive: true })
+  await owner.up()
+  const started = await twin.up().then(
+    () => true,
+    () => false,
+  )
+  const before = await headOf(owner)
+  await publish(owner, folder.path)
+  if (started) await publish(twin, folder.path).catch(() => {})
+  await new Promise(done => setTimeout(done, 10_000))
+  const heads = [await headOf(owner), started ? await headOf(twin) : before]
+  const fresh = heads.filter(head => head!.size > before!.size)
+  assert.ok(fresh.length <= 1, JSON.stringify(heads))
+}, 120_000)
+
 test.run()
