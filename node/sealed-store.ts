@@ -162,6 +162,7 @@ export class SealedStore implements Store {
   #end(slots: number[]): void {
     if (slots.length === 0) return
     this.#ending.push(...slots)
-    this.#timer ??= setTimeout(() => this.destroyNow().catch(() => {}), DESTROY_MS)
+    // A process that ends does not wait for it: marks stay, and the next start destroys.
+    this.#timer ??= setTimeout(() => this.destroyNow().catch(() => {}), DESTROY_MS).unref()
   }
 }
