@@ -227,12 +227,17 @@ function* rootFields(bytes: Uint8Array, told: Story, of = ''): Generator<Case> {
 
 function verdictOfRoot(path: string): Verdict {
   // The time that is asked about, and the history, are the presenter's word, and said to be. The order of lists is nobody's.
-  if (/^\.claim\.asOf (\+ 1|= 0)$/.test(path) || /^\.(entries|witnesses) turned$/.test(path))
+  if (
+    /^\.claim\.asOf (\+ 1|= 0)$/.test(path) ||
+    /^\.(entries|witnesses|events|staples|renewals) turned$/.test(path)
+  )
     return 'verified'
+  // A list of no words says what no list says.
+  if (path === '.redactions put in') return 'verified'
   const isHistory = /^\.history/.test(path)
   if (isHistory && !/ (with more|= -1)$|\.(at|state) left out$/.test(path)) return 'verified'
   // A word that is named and not there is missing; what it is of, nobody knows.
-  return /^\.t next|^\.redactions\[\] put in/.test(path) ? 'inconclusive' : 'failed'
+  return /^\.t next|^\.(redactions|renewals)\[\] put in/.test(path) ? 'inconclusive' : 'failed'
 }
 
 /** Evidence of one type of claim under the name of the other. */
