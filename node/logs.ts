@@ -53,12 +53,12 @@ export function openLog(node: Node, hash: string, path: string): Uint8Array | un
 export async function mirroring(node: Node): Promise<api.Mirroring> {
   const rows = await node.store.list(KEY.mirrors)
   return {
-    mirrors: node.mirrors.map(org => node.views.nameOf(parseCid(org))),
+    mirrors: node.settings.mirrors.map(org => node.views.nameOf(parseCid(org))),
     held: rows.map(([key]) => {
       const org = key.slice(KEY.mirrors.length)
       return { ...node.views.nameOf(parseCid(org)), size: mirrored(node.env.get, org)!.size }
     }),
-    isOpen: node.isLogOpen,
+    isOpen: node.settings.isLogOpen,
   }
 }
 
