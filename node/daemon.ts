@@ -273,14 +273,18 @@ export class Node {
     const why = this.place.doubt(extent(), begun)
     if (why) {
       this.log.warn({ why }, 'the store was put back or copied')
-      const tickets = (await this.store.list(KEY.tickets)).map(([key]) => key)
+      const keys = async (prefix: string) => (await this.store.list(prefix)).map(([key]) => key)
+      const tickets = await keys(KEY.tickets)
+      const seats = (await keys(KEY.seats)).map(key => KEY.cosigned(key.slice(KEY.seats.length)))
+      const partners = new Set([...(await keys(KEY.allCosigned)), ...seats])
+      const cosigned = [...partners, ...(await keys(KEY.foreigns))]
       const redactions = await Promise.all(
         this.place.redactions().flatMap(word => {
           const read = readRecord(redaction, word)
           return isStored(read) ? [search(this, read.payload.record).then(found => ({ word, ...found }))] : []
         }),
       )
-      await this.driver.submit({ type: 'restored', why, tickets, redactions })
+      await this.driver.submit({ type: 'restored', why, tickets, cosigned, redactions })
       await this.store.destroyNow()
     }
     this.place.settle(extent())

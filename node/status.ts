@@ -72,7 +72,7 @@ function restoredOf(node: Node): schema.Status['problems'] {
     older: 'has fewer entries than this machine has seen of its log',
   }[why]
   const at = `${new Date(atMs).toISOString().slice(0, 16)}Z`
-  const text = `noticed ${at}: this store ${how}, at ${size} entries; tickets that were out are void`
+  const text = `noticed ${at}: this store ${how}, at ${size} entries; tickets that were out are void, and logs of others are promised and cosigned again under heads that enough others have made final since`
   if (witnessed)
     return [{ code: 'RESTORED', text: `${text}; the log goes on as the members of its committee promise it` }]
   return [

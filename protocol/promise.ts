@@ -31,7 +31,7 @@ import {
 } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
-import { type Cosigned, extension, held, type Submission } from './witness.ts'
+import { type Cosigned, extension, held, LOST, LOST_TEXT, type Submission } from './witness.ts'
 
 // Owner.
 
@@ -113,11 +113,18 @@ function holds(
   const key = KEY.witness(org)
   const stored = context.get(key)
   const before: Submission = stored ? decodeState(stored) : { org, size: 0, sent: 0 }
-  const { stuck: _, ...rest } = before
-  const refused = message.t === 'promise/refused' && message.status !== 409
-  const stuck = refused ? { stuck: sentence(`${message.status}: ${message.text}`) } : {}
-  const value = encodeState({ ...rest, held: message.size, ...stuck })
+  const value = encodeState({ ...noted(before, message), held: message.size })
   return stored && equal(stored, value) ? nothing() : { ...nothing(), writes: [{ key, value }] }
+}
+
+/** Who refuses is not asked for a cosignature until a person has looked; who cannot yet, is. */
+function noted(
+  { stuck: _, waits: _none, ...rest }: Submission,
+  message: MessageOf<'promise/given' | 'promise/refused'>,
+): Submission {
+  if (message.t === 'promise/given' || message.status === 409) return rest
+  if (message.status === LOST) return { ...rest, waits: sentence(message.text) }
+  return { ...rest, stuck: sentence(`${message.status}: ${message.text}`) }
 }
 
 // Member.
@@ -137,6 +144,7 @@ export function promise(
   const isPinned = seat.pinned?.id.equals(signed.id)
   if (seat.pinned && !isPinned && signed.number <= seat.pinned.number)
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
+  if (state?.lost) return refuse(state, from, LOST, LOST_TEXT)
   const last = held(state)
   const isHeld = last.root && last.size === size && equal(last.root, root)
   const wrong = isHeld ? undefined : extension(last, old, { size, root }, path)

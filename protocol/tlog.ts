@@ -35,6 +35,7 @@ import { MAX_CHECKPOINT_BYTES, MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES }
 import { originHash, originOf } from './log.ts'
 import type { Context } from './machine.ts'
 import { nothing, type Output, type Write } from './output.ts'
+import type { Lost } from './restored.ts'
 import { extension } from './witness.ts'
 
 /** A log that the operator entered, and the newest of its checkpoints that was cosigned. */
@@ -46,7 +47,11 @@ export interface ForeignLog {
   /** Absent before the first checkpoint. */
   root?: Uint8Array
   note?: Uint8Array
+  /** The store was put back: another witness key is needed, under which nothing was cosigned yet. */
+  lost?: Lost
 }
+
+const LOST = 'the store of this witness was put back: it cosigns again under another witness key'
 
 /** What a witness answers over HTTP. */
 export interface Reply {
@@ -149,6 +154,8 @@ export function addCheckpoint(body: Uint8Array, context: Context): { output: Out
   const log = decodeForeign(before)
   const own = ownLines(note, log)
   if (!own) return refuse(403, 'no signature of a known key of this origin, or one that does not verify')
+  if (log.lost && log.lost.epoch === standingOf(context.self.chain, 'witness')?.epoch)
+    return refuse(503, LOST)
   const wrong = extension({ size: log.size, root: log.root }, old, checkpoint, path)
   if (wrong?.status === 409)
     return { output: nothing(), reply: { status: 409, contentType: SIZE, body: `${log.size}\n` } }

@@ -24,6 +24,7 @@ import { type Head, readHead } from './log.ts'
 import { type Context, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
+import type { Lost } from './restored.ts'
 
 /** The owner's view of one witness: what it has cosigned, and the head that is under way. */
 export interface Submission {
@@ -37,6 +38,8 @@ export interface Submission {
   held?: number
   /** The witness holds a head that this log never signed, or refuses it: a person must look. */
   stuck?: string
+  /** The witness cannot yet, and is asked again: its store was put back. */
+  waits?: string
 }
 
 /** What a witness holds of one log: the newest head it has cosigned, and those it has promised since, oldest first. */
@@ -45,7 +48,14 @@ export interface Cosigned {
   /** Absent before the first. */
   root?: Uint8Array
   promised?: { size: number; root: Uint8Array }[]
+  /** The store was put back: more may have been promised and cosigned than stands here. */
+  lost?: Lost
 }
+
+/** The status of who cannot tell what it has signed. */
+export const LOST = 503
+export const LOST_TEXT =
+  'the store of this witness was put back: it signs again under a head that enough others have made final since'
 
 /** The tree that everything further must extend: of the last promise, or of the last cosignature. */
 export const held = (state: Cosigned | undefined): { size: number; root: Uint8Array | undefined } =>
@@ -163,6 +173,7 @@ function refused(
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
     return send({ ...s, held: message.size, sent: 0 }, ledger, context)
+  if (message.status === LOST) return stay({ ...s, waits: sentence(message.text) })
   const stuck = sentence(`${message.status} at size ${message.size}: ${message.text}`)
   const step = rest({ ...idle(s), stuck })
   step.output.events.push({
@@ -180,7 +191,7 @@ function ahead(s: Submission, ledger: Ledger, context: Context): Step<Submission
   return head && head.size >= s.held! ? next(s, ledger, context) : rest(s)
 }
 
-const idle = ({ sentSize: _, ...s }: Submission): Submission => ({ ...s, sent: 0 })
+const idle = ({ sentSize: _, waits: _none, ...s }: Submission): Submission => ({ ...s, sent: 0 })
 
 function rest(s: Submission): Step<Submission> {
   const step = stay(s)
@@ -213,6 +224,8 @@ export function witness(
   if (head.signer.ended !== undefined) return refuse(state, from, 403, 'the log key that signed it has ended')
   const wrong = mayCosign(state, from, message, head, context)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
+  if (state?.lost && !regains(state, state.lost, from, head, context))
+    return refuse(state, from, LOST, LOST_TEXT)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
@@ -228,6 +241,13 @@ export function witness(
   const { size, root } = head
   return { state: { size, root, ...(promised.length > 0 ? { promised } : {}) }, output, records: [] }
 }
+
+/**
+ * Whatever was promised here before the store was put back yields to a head that q others have cosigned since (RULES D1),
+ * as long as it follows what is still known.
+ */
+const regains = (state: Cosigned, { atMs }: Lost, from: string, head: Head, context: Context): boolean =>
+  head.size >= held(state).size && isFinal(from, head.note, context, { byOthersSinceMs: atMs })
 
 /**
  * A head that was promised, or one that extends what is held. Otherwise only one that is final makes a promise yield, and
