@@ -94,8 +94,8 @@ interface SeatIdentity {
   identity: Uint8Array
   events: Uint8Array[]
 }
-/** Committees that a seat keeps for one log: the one in force and the one that follows. */
-const KEPT = 2
+/** Committees that a seat keeps beside the one that it has promised under: the next is one of those asked for last. */
+const KEPT = 4
 
 type Get = (key: string) => Uint8Array | undefined
 
@@ -344,9 +344,18 @@ function sign(state: Seat | undefined, to: string, signable: Signable, context: 
   const { payload } = open(signable.record)
   const bytes = encodeSigned({ p: payload, s: [context.sign(payload, 'seat', 'witness')] })
   const { waiting: _, committees = [], ...rest } = state ?? {}
-  const kept = committees.filter(({ record }) => !equal(record, signable.record))
-  const next: Seat = { ...rest, committees: [...kept, signable].slice(-KEPT) }
+  const others = committees.filter(({ record }) => !equal(record, signable.record))
+  const next: Seat = { ...rest, committees: keep([...others, signable], state?.pinned) }
   return say(next, to, { t: 'committee/signed', committee: bytes })
+}
+
+/** The one that was promised under stays, however many are asked for after it and never come into force. */
+function keep(committees: Signable[], pinned: Seat['pinned']): Signable[] {
+  if (!pinned) return committees.slice(-KEPT)
+  const numbered = committees.map(each => ({ each, ...nameOf(each.record) }))
+  const inUse = numbered.filter(({ id }) => id.equals(pinned.id))
+  const later = numbered.filter(({ number }) => number > pinned.number).slice(-KEPT)
+  return [...inUse, ...later].map(({ each }) => each)
 }
 
 /** Why this node does not take the seat. */
