@@ -1,12 +1,13 @@
 import * as assert from 'uvu/assert'
 import { u64, utf8 } from '../../crypto/bytes.ts'
-import { decode, encode, writeUint } from '../../crypto/cbor.ts'
+import { encode, writeUint } from '../../crypto/cbor.ts'
 import { cidOf } from '../../crypto/cid.ts'
 import { sha256 } from '../../crypto/hash.ts'
 import { leafHash, rootOf, treeRoot, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts'
 import { indexOf, keptRecord, readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import {
+  adopt,
   emptyLedger,
   type Ledger,
   loadLedger,
@@ -15,7 +16,7 @@ import {
   record,
   rootAt,
 } from '../../protocol/ledger.ts'
-import { commitment, type Entry, encodeEntry, KIND, readEntry } from '../../protocol/log.ts'
+import { commitment, encodeEntry, readEntry } from '../../protocol/log.ts'
 import type { Stored } from '../../protocol/record.ts'
 import { slotsOver } from '../../protocol/slots.ts'
 import { SimBodyKeys } from '../../sim/body-keys.ts'
@@ -36,14 +37,12 @@ class Log {
   ledger: Ledger = emptyLedger()
 
   append(from: number, count: number): void {
-    this.#write(record(this.ledger, recordsFrom(from, count), 1, this.slots))
+    const records = Array.from({ length: count }, (_, i) => stored(from + i))
+    this.#write(record(this.ledger, records, 1, this.slots))
   }
 
-  /** With all the control data that there can be, and the latest time. */
-  appendLongest(from: number, count: number): void {
-    const control = Array.from({ length: 8 }, () => new Uint8Array(32).fill(1))
-    const [records, latest] = [recordsFrom(from, count), Number.MAX_SAFE_INTEGER]
-    this.#write(record(this.ledger, records, latest, this.slots, { kind: KIND.committee, control }))
+  adopt(entries: Uint8Array[]): void {
+    this.#write(adopt(this.ledger, entries))
   }
 
   #write({ ledger, writes }: ReturnType<typeof record>): void {
@@ -58,8 +57,6 @@ class Log {
     return leafHash(readEntryAt(this.get, index)!.entry)
   }
 }
-
-const recordsFrom = (from: number, count: number) => Array.from({ length: count }, (_, i) => stored(from + i))
 
 /** One log of each size up to MAX is the same log: it is looked at after each append. */
 function grow(look: (log: Log, size: number) => void): void {
@@ -131,19 +128,18 @@ test('records of one step and of many make the same log', () => {
   }
 })
 
-test('entries as long as they get have room, over every end of a bundle', () => {
+test('entries that fill their room to the last byte are all kept, over every end of a bundle', () => {
   for (const from of [0, 1, 15, 16, 240, 241, 255, 256])
     for (const count of [1, 15, 16, 17, 255, 256, 257, 271, 272, 273, 528, 529]) {
       const log = new Log()
-      if (from > 0) log.append(0, from)
-      log.appendLongest(from, count)
-      const kept = [...readEntries(log.get, from, from + count)]
-      assert.is(kept.length, count)
-      for (const [i, { entry }] of kept.entries()) {
-        const { n, x: read } = decode(entry) as unknown as Entry
-        assert.is(n, from + i)
-        assert.is(read?.length, 8)
-      }
+      const all = Array.from({ length: from + count }, (_, i) => new Uint8Array(300).fill(i))
+      if (from > 0) log.adopt(all.slice(0, from))
+      log.adopt(all.slice(from))
+      const kept = [...readEntries(log.get, 0, from + count)]
+      assert.equal(
+        kept.map(({ entry }) => entry),
+        all,
+      )
       assert.is(loadLedger(log.get).tail.range.size, from + count)
     }
 })
