@@ -18,19 +18,10 @@ import type { Message, MessageOf } from '../../protocol/message.ts'
 import { checkPayload, isStored, readRecord, verifySignatures } from '../../protocol/record.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { forgedHead } from './story.ts'
-import { type Member, World } from './world.ts'
+import { type Member, mesh, type World } from './world.ts'
 
 const test = suite('protocol/committee')
 
-/** A log's owner and so many who are its partners, and know each other. */
-export function mesh(n: number): { world: World; owner: Member; seats: Member[] } {
-  const world = new World()
-  const owner = world.add('Acme Steel')
-  const seats = Array.from({ length: n }, (_, i) => world.add(`Seat ${i}`))
-  for (const seat of seats) world.pair(owner, seat)
-  world.run(10_000)
-  return { world, owner, seats }
-}
 const ids = (members: Member[]): CID[] => members.map(({ env }) => env.self.id)
 const grow = (owner: Member, world: World, ms = 60_000) => {
   owner.input({ type: 'publish', title: `at ${world.monoMs}`, domain: 'x', level: 'general', packets: [] })
