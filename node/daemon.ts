@@ -275,16 +275,27 @@ export class Node {
       this.log.warn({ why }, 'the store was put back or copied')
       const keys = async (prefix: string) => (await this.store.list(prefix)).map(([key]) => key)
       const tickets = await keys(KEY.tickets)
-      const seats = (await keys(KEY.seats)).map(key => KEY.cosigned(key.slice(KEY.seats.length)))
-      const partners = new Set([...(await keys(KEY.allCosigned)), ...seats])
-      const cosigned = [...partners, ...(await keys(KEY.foreigns))]
+      const rows = await Promise.all([KEY.foreigns, KEY.allCosigned, KEY.seats].map(keys))
+      const naming = (await this.views.partners()).filter(({ witnesses }) =>
+        witnesses.some(each => each.equals(this.env.self.id)),
+      )
+      const witnessed = new Set([
+        ...rows.flat().map(key => key.slice(key.indexOf('/') + 1)),
+        ...naming.map(({ org }) => org),
+      ])
       const redactions = await Promise.all(
         this.place.redactions().flatMap(word => {
           const read = readRecord(redaction, word)
           return isStored(read) ? [search(this, read.payload.record).then(found => ({ word, ...found }))] : []
         }),
       )
-      await this.driver.submit({ type: 'restored', why, tickets, cosigned, redactions })
+      await this.driver.submit({
+        type: 'restored',
+        why,
+        tickets,
+        witnessed: [...new Set(witnessed)],
+        redactions,
+      })
       await this.store.destroyNow()
     }
     this.place.settle(extent())

@@ -46,6 +46,8 @@ const sentence = text(MAX_NAME_LENGTH)
 const note = blob(MAX_NOTE_BYTES)
 const path = list(bytes(32), MAX_PATH)
 const tag = text(64)
+/** The first committee of the sender's log. */
+const first = optional(object({ log: link, committee: link }))
 const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 /** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
@@ -67,6 +69,7 @@ export const MESSAGES = {
     versions: list(uint, 16),
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
+    first,
   }),
   // The sender's identity events, all of them.
   'identity/events': object({ t: tag, events }),
@@ -128,6 +131,16 @@ export const MESSAGES = {
   }),
   'committee/signed': object({ t: tag, committee: record }),
   'committee/refused': object({ t: tag, committee: link, refusal }),
+  // Registration: how a log begins, before anything of it is held or cosigned.
+  'log/register': object({
+    t: tag,
+    genesis: record,
+    events,
+    entry: blob(MAX_ENTRY_BYTES),
+    salt: bytes(32),
+  }),
+  'log/registered': object({ t: tag, log: link, size: uint, root: bytes(32) }),
+  'log/refused': object({ t: tag, log: link, refusal }),
   // Promises: members hold an extension before the log signs it.
   'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
   'promise/given': object({ t: tag, size: uint, root: bytes(32) }),
@@ -182,6 +195,7 @@ export const HELLO = {
     events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
+    first,
   }),
   'hello/welcome': object({
     t: tag,
@@ -190,6 +204,7 @@ export const HELLO = {
     events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
+    first,
   }),
   // Of a partner under a node key that is not known yet, and the answer.
   'hello/again': object({ t: tag, versions: list(uint, 16), org: link, events }),

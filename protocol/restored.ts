@@ -30,14 +30,14 @@ export interface Restoring {
   why: Restored['why']
   /** Keys of the tickets that were out. */
   tickets: string[]
-  /** Keys under which it stands, or would, what was cosigned for others: partners, and logs of other kinds. */
-  cosigned: string[]
+  /** Logs that may have been cosigned: of these partners, and of other kinds by the hash of their origin. */
+  witnessed: string[]
   /** Signed words by which records were redacted here, also after the copy was made. */
   redactions: ({ word: Uint8Array } & Pick<Found, 'under' | 'beside'>)[]
 }
 
 export function restore(
-  { why, tickets, cosigned, redactions }: Restoring,
+  { why, tickets, witnessed, redactions }: Restoring,
   size: number,
   context: Context,
 ): Step<never> {
@@ -51,12 +51,8 @@ export function restore(
   step.output.writes.push({ key: KEY.restored, value: encodeState(state) })
   for (const key of tickets) step.output.writes.push({ key })
   const epoch = standingOf(context.self.chain, 'witness')?.epoch ?? 0
-  for (const key of cosigned) {
-    const known = context.get(key)
-    const before = known ? decodeState<object>(known) : { size: 0 }
-    const lost: Lost = { atMs: context.now.wallMs, epoch }
-    step.output.writes.push({ key, value: encodeState({ ...before, lost }) })
-  }
+  const lost: Lost = { atMs: context.now.wallMs, epoch }
+  for (const log of witnessed) step.output.writes.push({ key: KEY.lost(log), value: encodeState(lost) })
   for (const each of redactions) {
     const { writes, events } = restoreErasure(each, context)
     step.output.writes.push(...writes)

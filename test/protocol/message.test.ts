@@ -43,6 +43,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, root: BYTES, status: 409, text: 'x' }),
     'promise/refused': encodeMessage({ t: 'promise/refused', size: 1, root: BYTES, status: 409, text: 'x' }),
     'committee/refused': encodeMessage({ t: 'committee/refused', committee: offer!, refusal }),
+    'log/refused': encodeMessage({ t: 'log/refused', log: offer!, refusal }),
     'mirror/head': encodeMessage({ t: 'mirror/head', note: BYTES }),
     'mirror/ask': encodeMessage({ t: 'mirror/ask', log: offer!, from: 1 }),
     'mirror/entries': encodeMessage({
