@@ -73,6 +73,8 @@ export type Command =
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
   | ({ type: 'redact' } & Redact)
+  /** The operator wants the entries that this store lacks back from mirrors: no other copy of it runs. */
+  | { type: 'recover' }
   /** The driver found that the store was put back or copied. */
   | ({ type: 'restored' } & Restoring)
   | { type: 'catalog'; org: string }
@@ -127,7 +129,10 @@ interface Done extends Step<never> {
 }
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
-export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>, context: Context): Done {
+export function command(
+  input: Exclude<Command, { type: 'committee' | 'seat' | 'recover' }>,
+  context: Context,
+): Done {
   switch (input.type) {
     case 'init':
       return init(context)

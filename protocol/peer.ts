@@ -28,6 +28,7 @@ import { join, type Now, nothing } from './output.ts'
 import * as own from './own-head.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
+import { recover } from './recovery.ts'
 import { CLOCK_TEXT, isClockOff, keepClock, refuse, standstill } from './standstill.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
@@ -90,6 +91,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'opened':
     case 'judged':
       return deliver(state, input.machine, input, context)
+    case 'recover':
+      return { state, output: recover(state.ledger, context) }
     case 'committee':
       return own.seating(state, s => committees.propose(s, input, context), context)
     case 'seat':
@@ -166,6 +169,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'mirror': {
       const it = message as MessageOf<'mirror/head' | 'mirror/ask' | 'mirror/entries'>
+      if (it.t === 'mirror/entries' && it.log.equals(context.self.id))
+        return own.recovered(state, from, it, context)
       return { state, output: mirror.receive(from, it, state.ledger, context).output }
     }
     case 'gossip': {
