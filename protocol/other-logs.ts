@@ -1,0 +1,78 @@
+/**
+ * What this node holds of the logs of others: the newest head that it has seen, what it has promised and cosigned, and its
+ * seat in their committees. Each is stored in one act with the check that it passed (RULES A2).
+ */
+import { equal } from '../crypto/bytes.ts'
+import type * as committees from './committee.ts'
+import * as heads from './heads.ts'
+import { KEY } from './layout.ts'
+import { type Context, decodeState, encodeState, type Step } from './machine.ts'
+import type { MessageOf } from './message.ts'
+import { join, nothing, type Output } from './output.ts'
+import * as promises from './promise.ts'
+import * as witnessing from './witness.ts'
+
+/** Our seat in the committee of a partner's log, stored when it changed. */
+export function seated(
+  org: string,
+  run: (seat: committees.Seat | undefined) => Step<committees.Seat>,
+  context: Context,
+): Output {
+  const key = KEY.seat(org)
+  const stored = context.get(key)
+  const { state, output } = run(stored && decodeState(stored))
+  // The condition makes check-and-store one act, whatever else is queued (RULES A2).
+  const write = state && {
+    key,
+    value: encodeState(state),
+    if: stored ? { equals: stored } : ('absent' as const),
+  }
+  return write ? { ...output, writes: [...output.writes, write] } : output
+}
+
+/** A log's owner asks for a promise. */
+export function promise(from: string, message: MessageOf<'promise/ask'>, context: Context): Output {
+  const stored = context.get(KEY.cosigned(from))
+  const step = promises.promise(stored && decodeState(stored), from, message, context)
+  return held(from, stored, step)
+}
+
+/** A log's owner asks for a cosignature; a head that is not shown to extend the one held may prove a fork. */
+export function cosign(from: string, message: MessageOf<'witness/add'>, context: Context): Output {
+  const stored = context.get(KEY.cosigned(from))
+  const step = witnessing.witness(stored && decodeState(stored), from, message, context)
+  const [reply] = step.output.sends
+  if (!step.state || reply?.message.t !== 'witness/cosigned') {
+    const unproven = reply?.message.t === 'witness/refused' && reply.message.status === 422
+    const found = unproven ? watched(from, heads.refused(from, message.note, context), context) : nothing()
+    return join(step.output, found)
+  }
+  return held(from, stored, step)
+}
+
+/** What this node holds of a partner's log: the condition makes check-and-store one act (RULES A2). */
+function held(
+  org: string,
+  stored: Uint8Array | undefined,
+  { state, output }: Step<witnessing.Cosigned>,
+): Output {
+  const value = state && encodeState(state)
+  if (!value || (stored && equal(stored, value))) return output
+  const write = { key: KEY.cosigned(org), value, if: stored ? { equals: stored } : ('absent' as const) }
+  return { ...output, writes: [...output.writes, write] }
+}
+
+/** A head of a third log that a partner saw. */
+export function rumoured(from: string, message: MessageOf<'gossip/head'>, context: Context): Output {
+  const about = heads.rumoured(from, message, context)
+  return about ? watched(about.org, about.step, context) : nothing()
+}
+
+/** What was seen of a partner's log, stored when it changed. */
+export function watched(org: string, step: Step<heads.Watch>, context: Context): Output {
+  const value = step.state && encodeState(step.state)
+  const stored = context.get(KEY.watch(org))
+  const changed = value && !(stored && equal(stored, value))
+  const writes = changed ? [{ key: KEY.watch(org), value }] : []
+  return { ...step.output, writes: [...step.output.writes, ...writes] }
+}
