@@ -7,6 +7,7 @@ import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import pino, { type Logger } from 'pino'
 import { equal, text, toHex } from '../crypto/bytes.ts'
 import { type CID, digestOf, parseCid } from '../crypto/cid.ts'
+import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { seal } from '../crypto/seal.ts'
 import { selfTest } from '../crypto/selftest.ts'
 import { type Env, ownChain } from '../protocol/context.ts'
@@ -256,6 +257,11 @@ export class Node {
         const sealed = store.get(KEY.secret(handle))
         return sealed && seal(to, info, openSecret(ring.home, handle, sealed), seed)
       },
+      seatKey: seatKeys(handle => {
+        const sealed = store.get(KEY.secret(handle))
+        return sealed && openSecret(ring.home, handle, sealed)
+      }),
+      current: () => true,
       witnesses: () => [],
       addresses: () => [],
       sits: () => true,
@@ -304,13 +310,20 @@ export class Node {
     if (why) {
       this.log.warn({ why }, 'the store was put back or copied')
       const tickets = (await this.store.list(KEY.tickets)).map(([key]) => key)
+      const seats = (await Promise.all([KEY.sittings, KEY.givens].map(each => this.store.list(each)))).flat()
       const redactions = await Promise.all(
         this.place.redactions().flatMap(word => {
           const read = readRecord(redaction, word)
           return isStored(read) ? [search(this, read.payload.record).then(found => ({ word, ...found }))] : []
         }),
       )
-      await this.driver.submit({ type: 'restored', why, tickets, redactions })
+      await this.driver.submit({
+        type: 'restored',
+        why,
+        tickets,
+        seats: seats.map(([key]) => key),
+        redactions,
+      })
       await this.store.destroyNow()
     }
     this.place.settle(extent())
@@ -654,6 +667,20 @@ export class Node {
 /** The peer id of the node key that stands; a partner without one keeps the last, under which nobody is recognised. */
 const peerIdOf = ({ chain }: Partner): string =>
   peerIdFromPublicKey(publicKeyFromRaw(everStood(chain, 'node')[0]!.key)).toString()
+
+/** Vote keys by handle: opening and deriving one costs more than a vote. One that was taken away is asked for in vain. */
+function seatKeys(secret: (handle: string) => Uint8Array | undefined): Env['seatKey'] {
+  const known = new Map<string, { seed: Uint8Array; key: PrivateKey }>()
+  return handle => {
+    const seed = secret(handle)
+    if (!seed) return undefined
+    const held = known.get(handle)
+    if (held && equal(held.seed, seed)) return held.key
+    const key = keyFromSeed(seed)
+    known.set(handle, { seed, key })
+    return key
+  }
+}
 
 /** The keys that stand, of those that are here. */
 function keysOf(env: Env, path: string): Env['keys'] {

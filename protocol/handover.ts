@@ -148,6 +148,12 @@ export function makeVote(seat: Seat, key: PrivateKey, order: Order): Uint8Array 
   return encodeSigned({ p: payload, s: [signRecord(payload, 'seat', key)] })
 }
 
+/** The order that a vote is for, whoever signed it. */
+export function choiceOf(stored: Uint8Array): CID | undefined {
+  const read = readRecord(vote, stored)
+  return isStored(read) ? read.payload.choice : undefined
+}
+
 /** A vote that a seat of this committee signed; otherwise why it is none. */
 export function readVote(
   stored: Uint8Array,

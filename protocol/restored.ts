@@ -6,7 +6,8 @@
 import { inForce } from './committee.ts'
 import { type Found, restoreErasure } from './erasure.ts'
 import { KEY } from './layout.ts'
-import { type Context, decodeState, encodeState, type Step, stay } from './machine.ts'
+import { type Context, decodeState, encodeState, type Step } from './machine.ts'
+import { lose } from './seats.ts'
 
 export interface Restored {
   /** How it was noticed. */
@@ -22,22 +23,21 @@ export interface Restoring {
   why: Restored['why']
   /** Keys of the tickets that were out. */
   tickets: string[]
+  /** Keys of own seats in committees of assets, and of what was given for some. */
+  seats: string[]
   /** Signed words by which records were redacted here, also after the copy was made. */
   redactions: ({ word: Uint8Array } & Pick<Found, 'under' | 'beside'>)[]
 }
 
 export function restore(
-  { why, tickets, redactions }: Restoring,
+  { why, tickets, seats, redactions }: Restoring,
   size: number,
   context: Context,
 ): Step<never> {
-  const step = stay<never>()
-  const state: Restored = {
-    why,
-    atMs: context.now.wallMs,
-    size,
-    witnessed: inForce(context.get) !== undefined,
-  }
+  const witnessed = inForce(context.get) !== undefined
+  // Where the log does not go on, nothing is put into it; partners are told all the same, once anything is sent again.
+  const step = lose(seats, witnessed, context)
+  const state: Restored = { why, atMs: context.now.wallMs, size, witnessed }
   step.output.writes.push({ key: KEY.restored, value: encodeState(state) })
   for (const key of tickets) step.output.writes.push({ key })
   for (const each of redactions) {
