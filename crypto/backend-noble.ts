@@ -10,12 +10,14 @@ ed25519.hashes.sha512 = sha512
 const { BASE, ZERO } = ed25519.Point
 const L = ed25519.Point.CURVE().n
 
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return nobleSha256(bytes)
+export function sha256(bytes: Uint8Array, out?: Uint8Array): Uint8Array {
+  const digest = nobleSha256(bytes)
+  out?.set(digest)
+  return out ?? digest
 }
 
-export const shake256 = (bytes: Uint8Array, length: number): Uint8Array =>
-  nobleShake256(bytes, { dkLen: length })
+export const shake256 = (bytes: Uint8Array, out: Uint8Array): void =>
+  out.set(nobleShake256(bytes, { dkLen: out.length }))
 
 export function createHash(): Hasher {
   const inner = nobleSha256.create()

@@ -24,19 +24,16 @@ const publicKeys = new Map<string, KeyObject>()
 const privateKeys = new WeakMap<Uint8Array, KeyObject>()
 
 /** By way of a latin1 string (node calls it `binary`): 0.9 us where a Buffer costs 2.5 us (200 bytes in). */
-export function sha256(bytes: Uint8Array): Uint8Array {
+export function sha256(bytes: Uint8Array, out: Uint8Array = new Uint8Array(32)): Uint8Array {
   const digest = hash('sha256', bytes, 'binary')
-  const out = new Uint8Array(32)
   for (let i = 0; i < 32; i++) out[i] = digest.charCodeAt(i)
   return out
 }
 
-/** Also by way of a string. */
-export function shake256(bytes: Uint8Array, length: number): Uint8Array {
-  const stream = hash('shake256', bytes, { outputEncoding: 'binary', outputLength: length })
-  const out = new Uint8Array(length)
-  for (let i = 0; i < length; i++) out[i] = stream.charCodeAt(i)
-  return out
+/** Also by way of a string; from 100 bytes on, node's own copy of it is faster than a loop. */
+export function shake256(bytes: Uint8Array, out: Uint8Array): void {
+  const stream = hash('shake256', bytes, { outputEncoding: 'binary', outputLength: out.length })
+  Buffer.from(out.buffer, out.byteOffset, out.length).write(stream, 'binary')
 }
 
 export function createHash(): Hasher {

@@ -8,10 +8,10 @@ export interface Hasher {
 }
 
 export interface Backend {
-  /** SHA-256: 32 bytes. */
-  sha256(bytes: Uint8Array): Uint8Array
-  /** SHAKE256 (FIPS 202): `length` bytes. */
-  shake256(bytes: Uint8Array, length: number): Uint8Array
+  /** SHA-256: 32 bytes, in `out` where that is given. */
+  sha256(bytes: Uint8Array, out?: Uint8Array): Uint8Array
+  /** SHAKE256 (FIPS 202): fills `out`. */
+  shake256(bytes: Uint8Array, out: Uint8Array): void
   createHash(): Hasher
   /**
    * Whether encode([S]B - [k]A) equals R bytewise, k = SHA-512(R ‖ A ‖ M) mod L: the cofactorless equation of RFC 8032

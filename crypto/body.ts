@@ -14,25 +14,30 @@ import { CryptoError } from './error.ts'
 export const BODY_KEY_BYTES = 32
 const SALT_BYTES = 32
 
-/** The sealed body behind `room` zero bytes for the caller, and the salt of its entry. */
-export function sealBody(
-  key: Uint8Array,
-  body: Uint8Array,
-  room = 0,
-): { salt: Uint8Array; sealed: Uint8Array } {
+/** The key stream of most bodies fits here: arrays of more than 64 bytes are dear to make. */
+const scratch = new Uint8Array(1024)
+
+/** Puts the sealed body into `out`, from `at` on, and returns the salt of its entry. */
+export function sealBody(key: Uint8Array, body: Uint8Array, out: Uint8Array, at: number): Uint8Array {
   const stream = streamOf(key, SALT_BYTES + body.length)
-  const sealed = new Uint8Array(room + body.length)
-  for (let i = 0; i < body.length; i++) sealed[room + i] = body[i]! ^ stream[SALT_BYTES + i]!
-  return { salt: stream.slice(0, SALT_BYTES), sealed }
+  for (let i = 0; i < body.length; i++) out[at + i] = body[i]! ^ stream[SALT_BYTES + i]!
+  return stream.slice(0, SALT_BYTES)
 }
 
 /** What was sealed: the key stream comes off as it went on. */
-export const openBody = (key: Uint8Array, sealed: Uint8Array): Uint8Array => sealBody(key, sealed).sealed
+export function openBody(key: Uint8Array, sealed: Uint8Array): Uint8Array {
+  const body = new Uint8Array(sealed.length)
+  sealBody(key, sealed, body, 0)
+  return body
+}
 
 /** The salt that `sealBody` gave under this key. */
-export const saltOfBody = (key: Uint8Array): Uint8Array => streamOf(key, SALT_BYTES)
+export const saltOfBody = (key: Uint8Array): Uint8Array => streamOf(key, SALT_BYTES).slice()
 
+/** Holds until the next call. */
 function streamOf(key: Uint8Array, length: number): Uint8Array {
   if (key.length !== BODY_KEY_BYTES) throw new CryptoError('KEY_INVALID', 'the key of a body has 32 bytes')
-  return shake256(concat(BODY, key), length)
+  const stream = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length)
+  shake256(concat(BODY, key), stream)
+  return stream
 }

@@ -80,10 +80,18 @@ export function u64(n: number): Uint8Array {
   return bytes
 }
 
-/** The same into `out` at `at`. A DataView costs more than the eight divisions. */
+/** The same into `out` at `at`: by halves, because shifts know 32 bits; a DataView costs more. */
 export function writeU64(out: Uint8Array, at: number, n: number): void {
   if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
-  for (let i = at + 7, rest = n; i >= at; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256
+  writeU32(out, at, Math.floor(n / 2 ** 32))
+  writeU32(out, at + 4, n >>> 0)
+}
+
+function writeU32(out: Uint8Array, at: number, n: number): void {
+  out[at] = n >>> 24
+  out[at + 1] = n >>> 16
+  out[at + 2] = n >>> 8
+  out[at + 3] = n
 }
 
 /** The integer in 8 bytes at `offset`; `undefined` past the end of `bytes` or above 2^53 - 1. */

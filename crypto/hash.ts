@@ -15,6 +15,9 @@ const MAX_EXPAND_BYTES = 65_536
 
 /** What most hashes are over fits here: arrays of more than 64 bytes are dear to make. */
 const scratch = new Uint8Array(1024)
+/** What the outer hash of an HMAC is over, and in it the inner one. */
+const outer = scratch.subarray(0, BLOCK_BYTES + DIGEST_BYTES)
+const inner = outer.subarray(BLOCK_BYTES)
 
 /** SHA-256 over the parts in order: 32 bytes. */
 export function sha256(...parts: Uint8Array[]): Uint8Array {
@@ -45,8 +48,8 @@ export function hasher(): Hasher {
  */
 export function hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
   const short = key.length > BLOCK_BYTES ? digest(key) : key
-  const inner = digest(padded(joined(parts, BLOCK_BYTES), short, 0x36))
-  return digest(padded(joined([inner], BLOCK_BYTES), short, 0x5c))
+  digest(padded(joined(parts, BLOCK_BYTES), short, 0x36), inner)
+  return digest(padded(outer, short, 0x5c))
 }
 
 /** Puts the key, padded to a block, before what follows it. */

@@ -135,8 +135,9 @@ export class SealedStore implements Store {
 
   #seal(value: Uint8Array): Uint8Array {
     const slot = this.#slots.take()
-    const { sealed } = this.#slots.seal(slot, value, SLOT_BYTES)
+    const sealed = new Uint8Array(SLOT_BYTES + value.length)
     writeU64(sealed, 0, slot)
+    this.#slots.seal(slot, value, sealed, SLOT_BYTES)
     return sealed
   }
 

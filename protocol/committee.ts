@@ -21,7 +21,17 @@ import { type Chain, cosignatureOf, eventsOf, isRefused, readChain } from './ide
 import { KEY } from './layout.ts'
 import { MAX_WITNESSES } from './limits.ts'
 import { ZERO_HASH } from './log.ts'
-import { type Context, decodeState, resendAt, type Step, say, signed, stay, violation } from './machine.ts'
+import {
+  type Context,
+  decodeState,
+  type Partner,
+  resendAt,
+  type Step,
+  say,
+  signed,
+  stay,
+  violation,
+} from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
@@ -65,6 +75,8 @@ export const committee = recordType({
 export interface Seating {
   /** The record in force. */
   now?: Uint8Array
+  /** The first one that came into force: partners pin it (RULES D2). */
+  first?: CID
   /** Named by the entry at `index`, and not in force yet. */
   next?: { record: Uint8Array; index: number }
   asked?: Proposal
@@ -94,8 +106,8 @@ interface SeatIdentity {
   identity: Uint8Array
   events: Uint8Array[]
 }
-/** Committees that a seat keeps for one log: the one in force and the one that follows. */
-const KEPT = 2
+/** Committees that a seat keeps beside the one that it has promised under: the next is one of those asked for last. */
+const KEPT = 4
 
 type Get = (key: string) => Uint8Array | undefined
 
@@ -122,6 +134,16 @@ export const committeeDigest = (get: Get): Uint8Array => {
   const current = inForce(get)
   return current ? digestOf(current.id) : ZERO_HASH
 }
+
+/** The first committee of the own log, as partners are told of it. */
+export function firstCommittee({ self, get }: Pick<Context, 'self' | 'get'>): Partner['first'] {
+  const { first } = readSeating(get)
+  return first && { log: self.chain.logs.at(-1)!, committee: first }
+}
+
+/** The first committee of a partner's log, as it was pinned. */
+export const firstOf = ({ first }: Partner, log: CID): CID | undefined =>
+  first?.log.equals(log) ? first.committee : undefined
 
 /** Who cosigns the own heads: the seats of the committee, also of one that is to follow; before the first, who is configured. */
 export function cosigners(context: Pick<Context, 'get' | 'witnesses'>): string[] {
@@ -282,7 +304,8 @@ function named(
 ): Step<Seating> {
   const signatures = payload.seats.map(seat => by.find(({ org }) => org === seat.toString())!.signature)
   const record = signed(payload, signatures)
-  const step = rest({ ...(s.now ? { now: s.now } : {}), next: { record: record.bytes, index } })
+  const { asked: _, ...others } = s
+  const step = rest({ ...others, next: { record: record.bytes, index } })
   // What was shown of a log without members stays to be seen.
   const newest = get(KEY.newestHead)
   if (!s.now && newest) step.output.writes.push({ key: KEY.publicHead, value: newest })
@@ -302,7 +325,8 @@ export function settle(s: Seating, size: number, note: Uint8Array, get: Get): St
   const isFinal = !current || count(current) >= current.payload.q
   const counts = coming && count(coming) >= (current ? coming.payload.q : coming.payload.n)
   if (!isFinal || (coming ? !counts : !current)) return stay()
-  const step = stay<Seating>(coming ? { now: s.next!.record } : s)
+  const first = s.first ?? coming?.id
+  const step = stay<Seating>(coming ? { now: s.next!.record, ...(first ? { first } : {}) } : s)
   const known = get(KEY.publicHead)
   if (!known || readU64(known)! < size) step.output.writes.push({ key: KEY.publicHead, value: u64(size) })
   if (coming) step.output.events.push({ type: 'committee', number: coming.payload.number })
@@ -344,9 +368,18 @@ function sign(state: Seat | undefined, to: string, signable: Signable, context: 
   const { payload } = open(signable.record)
   const bytes = encodeSigned({ p: payload, s: [context.sign(payload, 'seat', 'witness')] })
   const { waiting: _, committees = [], ...rest } = state ?? {}
-  const kept = committees.filter(({ record }) => !equal(record, signable.record))
-  const next: Seat = { ...rest, committees: [...kept, signable].slice(-KEPT) }
+  const others = committees.filter(({ record }) => !equal(record, signable.record))
+  const next: Seat = { ...rest, committees: keep([...others, signable], state?.pinned) }
   return say(next, to, { t: 'committee/signed', committee: bytes })
+}
+
+/** The one that was promised under stays, however many are asked for after it and never come into force. */
+function keep(committees: Signable[], pinned: Seat['pinned']): Signable[] {
+  if (!pinned) return committees.slice(-KEPT)
+  const numbered = committees.map(each => ({ each, ...nameOf(each.record) }))
+  const inUse = numbered.filter(({ id }) => id.equals(pinned.id))
+  const later = numbered.filter(({ number }) => number > pinned.number).slice(-KEPT)
+  return [...inUse, ...later].map(({ each }) => each)
 }
 
 /** Why this node does not take the seat. */
@@ -370,6 +403,9 @@ function unfit(
     (payload.number < pinned.number || (payload.number === pinned.number && !id.equals(pinned.id)))
   )
     return { code: 'OUT_OF_ORDER', text: `committee ${pinned.number} is in use here` }
+  const first = firstOf(partner, log)
+  if (first && payload.number === 0 && !id.equals(first))
+    return { code: 'COMMITTEE_PINNED', text: 'another first committee of this log is known here' }
   const others = payload.seats.filter(seat => !seat.equals(context.self.id))
   const known = chainsIn(identities)
   return others.every(seat => known.has(seat.toString()))

@@ -14,6 +14,7 @@
 import { equal } from '../crypto/bytes.ts'
 import { encode } from '../crypto/cbor.ts'
 import { isBehind } from './behind.ts'
+import { firstCommittee } from './committee.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import {
@@ -38,15 +39,21 @@ type HelloOf<T extends HelloMessage['t']> = Extract<HelloMessage, { t: T }>
 export function introduce(org: string, context: Context): Output {
   const output = nothing()
   const { addresses, witnesses } = context
-  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses }
+  const first = firstCommittee(context)
+  const told = first ? { first } : {}
+  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses, ...told }
   const all = [hello, ...tell(context.self.chain), ...heads.show(context), ...heads.tellForks(context)]
   output.sends.push(...all.map(message => ({ to: org, message })))
   return output
 }
 
 export function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
-  const { addresses, witnesses } = message
-  return changed(context.partner(from)!, { addresses, witnesses }, context)
+  const { t, addresses, witnesses } = message
+  const partner = context.partner(from)!
+  const first = pairing.pinned(partner, message.first)
+  if (first === 'other')
+    return violation(from, t, 'COMMITTEE_PINNED', 'another first committee of this log is known here').output
+  return changed(partner, { addresses, witnesses, ...(first ? { first } : {}) }, context)
 }
 
 const tell = (chain: Chain): Message[] =>

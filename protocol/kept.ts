@@ -45,13 +45,16 @@ export function keepRecord(
   slots: Slots,
   bytes: Uint8Array,
   index?: number,
+  value: Uint8Array = new Uint8Array(keptBytes(bytes)),
 ): { slot: number; salt: Uint8Array; value: Uint8Array } {
   const slot = slots.take()
-  const { salt, sealed } = slots.seal(slot, bytes, HEAD_BYTES)
-  writeU64(sealed, 0, index === undefined ? 0 : index + 1)
-  writeU64(sealed, INDEX_BYTES, slot)
-  return { slot, salt, value: sealed }
+  writeU64(value, 0, index === undefined ? 0 : index + 1)
+  writeU64(value, INDEX_BYTES, slot)
+  return { slot, salt: slots.seal(slot, bytes, value, HEAD_BYTES), value }
 }
+
+/** Length of the value of a record. */
+export const keptBytes = (bytes: Uint8Array): number => HEAD_BYTES + bytes.length
 
 /** A record that came from elsewhere and has no entry here; nothing is written when it is kept already. */
 export const keepSeen = (kept: Kept, id: CID, bytes: Uint8Array): Write[] =>
@@ -124,26 +127,58 @@ export interface KeptEntry {
 /** Whether an entry commits to a record: padding and state entries are kept with zeros in its place. */
 export const isOfRecord = ({ of }: KeptEntry): boolean => of.some(byte => byte !== 0)
 
-/** A run with more entries behind it: each stands behind its slot, the digest of its record's id and its length. */
-export function keepRun(before: Uint8Array, entries: KeptEntry[]): Uint8Array {
-  const more = entries.reduce((sum, { entry }) => sum + ITEM_BYTES + entry.length, 0)
-  const value = new Uint8Array(before.length + more)
-  value.set(before)
-  let at = before.length
-  for (const { slot, of, entry } of entries) {
-    writeU64(value, at, slot)
-    value.set(of, at + SLOT_BYTES)
-    value[at + ITEM_BYTES - 2] = entry.length >> 8
-    value[at + ITEM_BYTES - 1] = entry.length
-    value.set(entry, at + ITEM_BYTES)
-    at += ITEM_BYTES + entry.length
-  }
-  return value
-}
+/**
+ * Writes runs one behind the other into one array, because each of more than 64 bytes costs a microsecond to make. Before
+ * each there is room for what the value of the tail begins with, so that the last can wait in it.
+ */
+export class RunWriter {
+  readonly #bytes: Uint8Array
+  #start = 0
+  #end = WAITING_AT
 
-/** Where the log ends: its size, the leaf hash of its last entry, and the entries that wait to become a run. */
-export const keepTail = (size: number, last: Uint8Array, waiting: Uint8Array): Uint8Array =>
-  concat(u64(size), last, waiting)
+  /** Goes on with the entries that wait; for `count` more that take `entryBytes` together. */
+  constructor(waiting: Uint8Array, count: number, entryBytes: number) {
+    const runs = 3 + Math.floor(count / BUNDLE_ENTRIES) // one begun before, one cut short, one begun behind
+    this.#bytes = new Uint8Array(waiting.length + count * ITEM_BYTES + entryBytes + runs * WAITING_AT)
+    this.#bytes.set(waiting, this.#end)
+    this.#end += waiting.length
+  }
+
+  get isEmpty(): boolean {
+    return this.#end === this.#start + WAITING_AT
+  }
+
+  /** Where the next entry will stand: one that is written here need not be copied. */
+  room(): Uint8Array {
+    return this.#bytes.subarray(this.#end + ITEM_BYTES)
+  }
+
+  /** An entry, behind its slot, the digest of its record's id and its length. */
+  add({ slot, of, entry }: KeptEntry): void {
+    writeU64(this.#bytes, this.#end, slot)
+    this.#bytes.set(of, this.#end + SLOT_BYTES)
+    this.#end += ITEM_BYTES
+    this.#bytes[this.#end - 2] = entry.length >> 8
+    this.#bytes[this.#end - 1] = entry.length
+    this.#bytes.set(entry, this.#end)
+    this.#end += entry.length
+  }
+
+  /** The run that ends here. */
+  cut(): Uint8Array {
+    const run = this.#bytes.subarray(this.#start + WAITING_AT, this.#end)
+    this.#start = this.#end
+    this.#end += WAITING_AT
+    return run
+  }
+
+  /** Where the log ends: its size, the leaf hash of its last entry, and the entries that wait to become a run. */
+  tail(size: number, last: Uint8Array): Uint8Array {
+    writeU64(this.#bytes, this.#start, size)
+    this.#bytes.set(last, this.#start + INDEX_BYTES)
+    return this.#bytes.subarray(this.#start, this.#end)
+  }
+}
 
 export const readTail = (stored: Uint8Array): { size: number; last: Uint8Array; waiting: Uint8Array } => ({
   size: readU64(stored)!,

@@ -87,8 +87,8 @@ export const KEY = {
   forks: 'forks',
   /** The organisation of a log, by the hash of its origin. */
   origin: (hash: string): string => `origin/${hash}`,
-  /** The newest head of a partner's log that we mirror, and the prefix under which its entries lie as an own log's would. */
-  mirror: (org: string): string => `mirror/${org}`,
+  /** The newest head of a partner's log of this number that we mirror, and the prefix under which all lie as own ones would. */
+  mirror: (org: string, log: number): string => (log === 0 ? `mirror/${org}` : `mirror/${org}/${log}`),
   mirrors: 'mirror/',
   mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */

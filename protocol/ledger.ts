@@ -19,19 +19,19 @@ import {
   BUNDLE_ENTRIES,
   type KeptEntry,
   keepRecord,
-  keepRun,
   keepRuns,
-  keepTail,
+  keptBytes,
   openRuns,
   placeIn,
   placeOf,
   RUN_ENTRIES,
+  RunWriter,
   readEntries,
   readEntryAt,
   readTail,
 } from './kept.ts'
 import { KEY } from './layout.ts'
-import { append, commitment, emptyTail, KIND, type LogTail, ZERO_HASH } from './log.ts'
+import { append, commitment, emptyTail, entryBytes, KIND, type LogTail, ZERO_HASH } from './log.ts'
 import { closedLog, logNumber } from './log-number.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
@@ -170,8 +170,13 @@ export function record(
   kinds?: { kind: number; control?: Uint8Array[] },
 ): Extended {
   const writes: Write[] = []
+  const values = new Uint8Array(records.reduce((sum, { bytes }) => sum + keptBytes(bytes), 0))
+  let at = 0
+  const first = placeOf(ledger.number, ledger.tail.range.size)
   const drafts = records.map(({ id, bytes }, i) => {
-    const { slot, salt, value } = keepRecord(slots, bytes, placeOf(ledger.number, ledger.tail.range.size + i))
+    const room = values.subarray(at, at + keptBytes(bytes))
+    at += room.length
+    const { slot, salt, value } = keepRecord(slots, bytes, first + i, room)
     writes.push({ key: KEY.kept(id), value })
     return { kind: KIND.record, ...kinds, c: commitment(salt, bytes), slot, of: digestOf(id) }
   })
@@ -216,46 +221,59 @@ function numbered(seed: Uint8Array): (n: number) => Uint8Array {
 
 /** Adds entries as another disk holds them; that they continue the log, and stand under a head, was checked. */
 export const adopt = (ledger: Ledger, entries: Uint8Array[]): Extended =>
-  grow(ledger, entries, [], ({ range }, entry, onNode) => {
-    const leaf = leafHash(entry)
-    const tail = { range: appendLeaf(range, leaf, onNode), last: leaf }
-    return { tail, kept: { slot: NO_SLOT, of: ZERO_HASH, entry } }
-  })
+  grow(
+    ledger,
+    entries,
+    ({ length }) => length,
+    [],
+    ({ range }, entry, _room, onNode) => {
+      const leaf = leafHash(entry)
+      const tail = { range: appendLeaf(range, leaf, onNode), last: leaf }
+      return { tail, kept: { slot: NO_SLOT, of: ZERO_HASH, entry } }
+    },
+  )
 
 const extend = (ledger: Ledger, drafts: Draft[], timeMs: number, writes: Write[]): Extended =>
-  grow(ledger, drafts, writes, (before, { slot, of, ...about }, onNode) => {
-    const { tail, entry } = append(before, { timeMs, ...about }, onNode)
+  grow(ledger, drafts, entryBytes, writes, (before, { slot, of, ...about }, room, onNode) => {
+    const { tail, entry } = append(before, { timeMs, ...about }, onNode, room)
     return { tail, kept: { slot, of, entry } }
   })
 
-type Grow<T> = (tail: LogTail, what: T, onNode: NodeSink) => { tail: LogTail; kept: KeptEntry }
+type Grow<T> = (
+  tail: LogTail,
+  what: T,
+  room: Uint8Array,
+  onNode: NodeSink,
+) => { tail: LogTail; kept: KeptEntry }
 
-function grow<T>(ledger: Ledger, all: T[], writes: Write[], one: Grow<T>): Extended {
+function grow<T>(
+  ledger: Ledger,
+  all: T[],
+  bytesOf: (what: T) => number,
+  writes: Write[],
+  one: Grow<T>,
+): Extended {
   const onNode = fillTiles(ledger.open, writes)
   let { tail, runs } = ledger
-  let waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
-  let run: KeptEntry[] = []
+  const waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
+  const entryBytes = all.reduce((sum, each) => sum + bytesOf(each), 0)
+  const run = new RunWriter(waiting, all.length, entryBytes)
   for (const each of all) {
     const index = tail.range.size
-    const next = one(tail, each, onNode)
-    if (run.length === 0 && waiting.length === 0) runs.push(index)
-    run.push(next.kept)
+    const next = one(tail, each, run.room(), onNode)
+    if (run.isEmpty) runs.push(index)
+    run.add(next.kept)
     tail = next.tail
     if (tail.range.size % BUNDLE_ENTRIES !== 0) continue
-    writes.push({ key: KEY.run(runs.at(-1)!), value: keepRun(waiting, run) })
+    writes.push({ key: KEY.run(runs.at(-1)!), value: run.cut() })
     writes.push({ key: KEY.runs(Math.floor(index / BUNDLE_ENTRIES)), value: keepRuns(runs) })
-    waiting = NOTHING
-    run = []
     runs = []
   }
   const { size } = tail.range
-  waiting = keepRun(waiting, run)
-  if (waiting.length > 0 && size - runs.at(-1)! >= RUN_ENTRIES) {
-    writes.push({ key: KEY.run(runs.at(-1)!), value: waiting })
-    waiting = NOTHING
-  }
+  if (!run.isEmpty && size - runs.at(-1)! >= RUN_ENTRIES)
+    writes.push({ key: KEY.run(runs.at(-1)!), value: run.cut() })
   // One condition guards all of them: whoever else appended has moved the tail (RULES A2).
-  const stored = keepTail(size, tail.last, waiting)
+  const stored = run.tail(size, tail.last)
   writes.push({ key: KEY.tail, value: stored, if: ledger.stored ? { equals: ledger.stored } : 'absent' })
   return { ledger: { ...ledger, tail, stored, runs }, writes }
 }

@@ -125,6 +125,8 @@ export const RENEW_BEFORE_MS: number = 30 * DAY_MS
 export const FRESH_MS: number = 10 * MINUTE_MS
 /** A checkpoint of a log of another kind, extension lines included. */
 export const MAX_CHECKPOINT_BYTES = 4_096
+/** Logs of one organisation that are witnessed here: who loses an eighth has another trouble (RULES D2). */
+export const MAX_LOGS = 8
 /** Logs of other kinds that an operator may enter; each costs under 8 KiB (RULES D2). */
 export const MAX_FOREIGN_LOGS = 1_024
 /** Keys of one of them: an old one, a new one, and room for a mistake. */

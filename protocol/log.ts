@@ -60,6 +60,13 @@ export interface LogTail {
 }
 export const emptyTail = (): LogTail => ({ range: emptyRange, last: ZERO_HASH })
 
+interface About {
+  kind: number
+  timeMs: number
+  c: Uint8Array
+  control?: Uint8Array[] | undefined
+}
+
 export interface Appended {
   tail: LogTail
   entry: Uint8Array
@@ -67,21 +74,15 @@ export interface Appended {
   leaf: Uint8Array
 }
 
-/** Appends one entry with the commitment `c`; `onNode` is told the hashes of the tree. */
+/** Appends one entry with the commitment `c`, written into `room`; `onNode` is told the hashes of the tree. */
 export function append(
   tail: LogTail,
-  about: { kind: number; timeMs: number; c: Uint8Array; control?: Uint8Array[] },
+  { kind, timeMs, c, control }: About,
   onNode?: NodeSink,
+  room?: Uint8Array,
 ): Appended {
-  const entry = encodeEntry({
-    v: 1,
-    n: tail.range.size,
-    p: tail.last,
-    k: about.kind,
-    t: about.timeMs,
-    c: about.c,
-    ...(about.control ? { x: about.control } : {}),
-  })
+  const fields = { v: 1, n: tail.range.size, p: tail.last, k: kind, t: timeMs, c }
+  const entry = encodeEntry(control ? { ...fields, x: control } : fields, room)
   const leaf = leafHash(entry)
   return {
     tail: { range: appendLeaf(tail.range, leaf, onNode), last: leaf },
@@ -95,12 +96,18 @@ export function append(
 const FIELD_BYTES = 1 + 6 * 2 + 2 * 34 + 4 * 9
 const [CONTROL_BYTES, HASH_BYTES] = [3, 34]
 
+/** Bytes of an entry with this control data at most. */
+export const entryBytes = ({ control }: { control?: Uint8Array[] | undefined }): number =>
+  FIELD_BYTES + (control ? CONTROL_BYTES + control.length * HASH_BYTES : 0)
+
 /**
  * The DAG-CBOR of an entry, written straight out: its fields are of one letter and always in this order, and the general
  * encoder costs ten times this.
  */
-export function encodeEntry({ c, k, n, p, t, v, x }: Entry): Uint8Array {
-  const out = new Uint8Array(FIELD_BYTES + (x ? CONTROL_BYTES + x.length * HASH_BYTES : 0))
+export function encodeEntry(
+  { c, k, n, p, t, v, x }: Entry,
+  out: Uint8Array = new Uint8Array(entryBytes({ control: x })),
+): Uint8Array {
   out[0] = x ? 0xa7 : 0xa6
   let at = writeHash(out, writeKey(out, 1, 'c'), c)
   at = writeUint(out, writeKey(out, at, 'k'), k)

@@ -50,6 +50,8 @@ const sentence = text(MAX_NAME_LENGTH)
 const note = blob(MAX_NOTE_BYTES)
 const path = list(bytes(32), MAX_PATH)
 const tag = text(64)
+/** The first committee of the sender's log. */
+const first = optional(object({ log: link, committee: link }))
 const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 const identities = list(object({ identity: record, events }), MAX_SHOWN)
@@ -73,6 +75,7 @@ export const MESSAGES = {
     versions: list(uint, 16),
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
+    first,
   }),
   // The sender's identity events, all of them.
   'identity/events': object({ t: tag, events }),
@@ -184,6 +187,16 @@ export const MESSAGES = {
   'owner/ask': object({ t: tag, id, committee: link, asset: link, version: uint }),
   'owner/fresh': object({ t: tag, id, fresh: optional(record), refusal: optional(refusal) }),
   'owner/frozen': object({ t: tag, one: record, other: record, asset: optional(record), identities }),
+  // Registration: how a log begins, before anything of it is held or cosigned.
+  'log/register': object({
+    t: tag,
+    genesis: record,
+    events,
+    entry: blob(MAX_ENTRY_BYTES),
+    salt: bytes(32),
+  }),
+  'log/registered': object({ t: tag, log: link, size: uint, root: bytes(32) }),
+  'log/refused': object({ t: tag, log: link, refusal }),
   // Promises: members hold an extension before the log signs it.
   'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
   'promise/given': object({ t: tag, size: uint, root: bytes(32) }),
@@ -238,6 +251,7 @@ export const HELLO = {
     events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
+    first,
   }),
   'hello/welcome': object({
     t: tag,
@@ -246,6 +260,7 @@ export const HELLO = {
     events,
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
+    first,
   }),
   // Of a partner under a node key that is not known yet, and the answer.
   'hello/again': object({ t: tag, versions: list(uint, 16), org: link, events }),

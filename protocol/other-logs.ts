@@ -10,6 +10,7 @@ import { type Context, decodeState, encodeState, type Step } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import { join, nothing, type Output } from './output.ts'
 import * as promises from './promise.ts'
+import { registered } from './registration.ts'
 import * as witnessing from './witness.ts'
 
 /** Our seat in the committee of a partner's log, stored when it changed. */
@@ -28,6 +29,12 @@ export function seated(
     if: stored ? { equals: stored } : ('absent' as const),
   }
   return write ? { ...output, writes: [...output.writes, write] } : output
+}
+
+/** A log's owner shows how it begins. */
+export function register(from: string, message: MessageOf<'log/register'>, context: Context): Output {
+  const stored = context.get(KEY.cosigned(from))
+  return held(from, stored, registered(stored && decodeState(stored), from, message, context))
 }
 
 /** A log's owner asks for a promise. */

@@ -105,6 +105,21 @@ export function submission(
   )
 }
 
+/** A witness's answer to how the log begins: it gets what waits for it. */
+export function registered(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'log/registered' | 'log/refused'>,
+  context: Context,
+): PeerStep {
+  const done = submission(state, from, { type: 'message', from, message }, context)
+  return then(done, context, (next, seen) => {
+    const { draft } = next.ledger
+    const output = draft ? promises.ask(draft, next.ledger, seen, from).output : nothing()
+    return { state: next, output: message.t === 'log/registered' ? output : nothing() }
+  })
+}
+
 /** A witness's answer to the head that it was sent. */
 export function answered(
   state: PeerState,

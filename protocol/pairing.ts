@@ -16,9 +16,18 @@ import type { CID } from '../crypto/cid.ts'
 import { TICKET } from '../crypto/domain.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { sha256 } from '../crypto/hash.ts'
+import { firstCommittee, firstOf } from './committee.ts'
 import { ProtocolError } from './error.ts'
 import { type Identity, identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, eventsOf, isNodeKey, isRefused, keptChain, readChain } from './identity-chain.ts'
+import {
+  type Chain,
+  eventsOf,
+  further,
+  isNodeKey,
+  isRefused,
+  keptChain,
+  readChain,
+} from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
 import { originHash, originOf } from './log.ts'
@@ -27,6 +36,7 @@ import type { HelloMessage } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
 import { bytes, type Infer, isPlain, link, list, object, optional, text, uint } from './shape.ts'
+import * as succession from './succession.ts'
 
 /** Protocol numbers this version speaks. */
 export const VERSIONS = [1]
@@ -122,12 +132,17 @@ export const joining = (ticket: Ticket, context: Context): HelloMessage => ({
 })
 
 /** What each side says of itself at first contact. */
-const introduction = ({ self, addresses, witnesses }: Context) => ({
-  identity: self.identityBytes,
-  events: eventsOf(self.chain),
-  addresses: addresses.slice(0, MAX_ADDRESSES),
-  witnesses,
-})
+const introduction = (context: Context) => {
+  const { self, addresses, witnesses } = context
+  const first = firstCommittee(context)
+  return {
+    identity: self.identityBytes,
+    events: eventsOf(self.chain),
+    addresses: addresses.slice(0, MAX_ADDRESSES),
+    witnesses,
+    ...(first ? { first } : {}),
+  }
+}
 
 type Answer = { output: Output; answer: HelloMessage }
 
@@ -150,7 +165,7 @@ export function welcome(hello: HelloMessage, node: Uint8Array, context: Context)
     return refuse('TICKET_UNKNOWN', 'this ticket was used already')
   if (!issued.usedBy && context.now.wallMs > issued.expires)
     return refuse('TICKET_EXPIRED', 'this ticket has expired')
-  const output = pair(joiner)
+  const output = pair(joiner, context)
   output.writes.push({ key, value: encode({ ...issued, usedBy: joiner.id }), if: { equals: stored } })
   const answer: HelloMessage = {
     t: 'hello/welcome',
@@ -181,12 +196,12 @@ export function welcomed(
   if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
   if (!inviter.id.equals(ticket.org))
     throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
-  return { output: pair(inviter), partner: inviter }
+  return { output: pair(inviter, context), partner: inviter }
 }
 
 /** The partner that a hello describes, checked against the node key of the connection; a text says what is wrong. */
 function readPartner(
-  hello: { identity: Uint8Array; events: Uint8Array[]; addresses: string[]; witnesses: CID[] },
+  hello: Omit<Extract<HelloMessage, { t: 'hello/welcome' }>, 't' | 'version'>,
   node: Uint8Array,
   context: Context,
 ): Partner | string {
@@ -194,17 +209,30 @@ function readPartner(
   if (!isStored(stored)) return stored.reason
   const verdict = verifyIdentity(stored)
   if (verdict.ok !== true) return verdict.reason
-  const chain = readChain(stored, hello.events)
+  // Whoever pairs again is held to what is known of it: who tells less undoes nothing.
+  const known = context.partner(stored.id.toString())
+  const chain = known ? further(known.chain, hello.events) : readChain(stored, hello.events)
   if (isRefused(chain)) return chain.reason
   if (!isNodeKey(chain, node)) return 'the identity does not delegate the key of this connection'
   if (stored.id.equals(context.self.id)) return 'this is our own identity'
   const { addresses, witnesses } = hello
-  return partnerOf(chain, { addresses, witnesses, pairedMs: context.now.wallMs })
+  const partner = partnerOf(chain, { addresses, witnesses, pairedMs: context.now.wallMs })
+  const first = pinned({ ...partner, ...(known?.first ? { first: known.first } : {}) }, hello.first)
+  if (first === 'other') return 'another first committee of its log is known here'
+  return first ? { ...partner, first } : partner
+}
+
+/** The first committee of a partner's log: the one that was told first stays (RULES D2). */
+export function pinned(partner: Partner, told: Partner['first']): Partner['first'] | 'other' {
+  const log = partner.chain.logs.at(-1)!
+  const known = firstOf(partner, log)
+  if (!told?.log.equals(log)) return partner.first
+  return known && !known.equals(told.committee) ? 'other' : told
 }
 
 export const partnerOf = (
   chain: Chain,
-  rest: { addresses: string[]; witnesses: CID[]; pairedMs: number },
+  rest: Pick<Partner, 'addresses' | 'witnesses' | 'first' | 'pairedMs'>,
 ): Partner => ({
   id: chain.genesis.id,
   org: chain.genesis.id.toString(),
@@ -215,13 +243,16 @@ export const partnerOf = (
   ...rest,
 })
 
-function pair(partner: Partner): Output {
-  const { org, name } = partner
+function pair(partner: Partner, context: Context): Output {
+  const { org, name, chain } = partner
+  const known = context.partner(org)
   return {
     ...nothing(),
     writes: [
       { key: KEY.partner(org), value: encodePartner(partner) },
-      { key: KEY.origin(originHash(originOf(partner.chain))), value: utf8(org) },
+      ...(known && known.chain.logs.length < chain.logs.length
+        ? succession.followed(known, chain, context)
+        : [{ key: KEY.origin(originHash(originOf(chain))), value: utf8(org) }]),
     ],
     events: [{ type: 'paired', org, name }],
   }
@@ -232,9 +263,13 @@ export const encodePartner = ({
   chain,
   addresses,
   witnesses,
+  first,
   pairedMs,
-}: Partner): Uint8Array =>
-  encode({ identity: identityBytes, events: eventsOf(chain), addresses, witnesses, paired: pairedMs })
+}: Partner): Uint8Array => {
+  const pinned = first ? { first } : {}
+  const events = eventsOf(chain)
+  return encode({ identity: identityBytes, events, addresses, witnesses, ...pinned, paired: pairedMs })
+}
 
 export function decodePartner(stored: Uint8Array): Partner {
   const value = decode(stored, stored.length) as {
@@ -242,12 +277,14 @@ export function decodePartner(stored: Uint8Array): Partner {
     events: Uint8Array[]
     addresses: string[]
     witnesses: CID[]
+    first?: { log: CID; committee: CID }
     paired: number
   }
   const identity = readRecord(identityGenesis, value.identity) as Stored<Identity>
   return partnerOf(keptChain(identity, value.events), {
     addresses: value.addresses,
     witnesses: value.witnesses,
+    ...(value.first ? { first: value.first } : {}),
     pairedMs: value.paired,
   })
 }

@@ -155,6 +155,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
       const index = state.ledger.tail.range.size
       return own.seating(state, s => committees.answered(s, from, it, index, context), context)
     }
+    case 'log': {
+      const it = message as MessageOf<'log/register' | 'log/registered' | 'log/refused'>
+      if (it.t !== 'log/register') return own.registered(state, from, it, context)
+      const done = goesOn(state, from, { t: 'identity/events', events: it.events }, context)
+      return then(done, context, (next, seen) => ({ state: next, output: others.register(from, it, seen) }))
+    }
     case 'promise': {
       const it = message as MessageOf<'promise/ask' | 'promise/given' | 'promise/refused'>
       return it.t === 'promise/ask'

@@ -3,14 +3,16 @@
  * it, so a store that was put back, or a copy of it, cannot sign a second history.
  *
  *     log's owner                                             member
+ *                -- register -->                               how the log begins: registration.ts
  *                -- ask {committee, old, size, root, path} -->  strict extension of what it holds: stores, then answers
  *                <-- given {size, root} --
- *                <-- refused {size, root, status, text} --      403 closed · 404 no seat · 400, 409, 422 as in witnessing
+ *                <-- refused {size, root, status, text} --      403 closed · 404 not registered, no seat · 400, 409, 422 as in witnessing
  *
  * A promise yields only to a final head (witness.ts). Every answer says what the member holds; what is not of the own log
  * shows that the own store is behind.
  */
 import { equal } from '../crypto/bytes.ts'
+import type { CID } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { claim, isOurs } from './behind.ts'
 import { isReached, nameOf, quorums, readSeat } from './committee.ts'
@@ -29,9 +31,10 @@ import {
   sentence,
   stay,
 } from './machine.ts'
-import type { MessageOf } from './message.ts'
+import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
-import { type Cosigned, extension, held, type Submission } from './witness.ts'
+import { register } from './registration.ts'
+import { type Cosigned, extension, forgotten, held, type Submission, UNREGISTERED } from './witness.ts'
 
 // Owner.
 
@@ -59,21 +62,37 @@ export function ask(
   for (const [to, committee] of seats) {
     const isAsked = only === undefined || only === to
     if (!isAsked || draft.given.includes(to) || !context.partner(to)) continue
-    const old = Math.min(heldBy(to, context), size)
-    const path = proveExtension(ledger, context.get, old, size)
-    const root = rootOf(draft.tail.range)
-    output.sends.push({ to, message: { t: 'promise/ask', committee, old, size, root, path } })
+    output.sends.push(...question(draft, committee, to, ledger, context).map(message => ({ to, message })))
   }
   if (only !== undefined) return { draft, output }
   output.deadlines.push({ machine: PROMISE, atMs: resendAt(context.now, draft.sent) })
   return { draft: { ...draft, sent: draft.sent + 1, again: [] }, output }
 }
 
+/** What a member is asked; one that has not taken the log in yet is shown how it begins. */
+function question(
+  { tail: { range } }: DraftHead,
+  committee: CID,
+  to: string,
+  ledger: Ledger,
+  context: Context,
+): Message[] {
+  const { registered } = submissionTo(to, context)
+  if (!registered) return register(context)
+  const old = Math.min(heldBy(to, context), range.size)
+  const path = proveExtension(ledger, context.get, old, range.size)
+  return [{ t: 'promise/ask', committee, old, size: range.size, root: rootOf(range), path }]
+}
+
+function submissionTo(org: string, { get }: Context): Submission {
+  const stored = get(KEY.witness(org))
+  return stored ? decodeState(stored) : { org, size: 0, sent: 0 }
+}
+
 /** What a member holds of the own log, as far as it is known here. */
 function heldBy(org: string, context: Context): number {
-  const stored = context.get(KEY.witness(org))
-  const s = stored && decodeState<Submission>(stored)
-  return s ? (s.held ?? s.size) : 0
+  const { held, size } = submissionTo(org, context)
+  return held ?? size
 }
 
 /** Takes a member's answer: what it holds, and whether the draft is thereby held or is to be asked for again. */
@@ -112,8 +131,9 @@ function holds(
 ): Output {
   const key = KEY.witness(org)
   const stored = context.get(key)
-  const before: Submission = stored ? decodeState(stored) : { org, size: 0, sent: 0 }
-  const { stuck: _, ...rest } = before
+  const before = submissionTo(org, context)
+  const isUnknown = message.t === 'promise/refused' && message.status === 404
+  const { stuck: _, ...rest } = isUnknown ? forgotten(before) : before
   const refused = message.t === 'promise/refused' && message.status !== 409
   const stuck = refused ? { stuck: sentence(`${message.status}: ${message.text}`) } : {}
   const value = encodeState({ ...rest, held: message.size, ...stuck })
@@ -133,12 +153,13 @@ export function promise(
   const seat = readSeat(context.get, from)
   const signed = seat?.committees.map(each => nameOf(each.record)).find(each => each.id.equals(committee))
   if (isClosed(from, context)) return refuse(state, from, 403, 'this log is closed: it was forked')
+  if (!state) return refuse(state, from, 404, UNREGISTERED)
   if (!seat || !signed) return refuse(state, from, 404, 'no seat in this committee was signed here')
   const isPinned = seat.pinned?.id.equals(signed.id)
   if (seat.pinned && !isPinned && signed.number <= seat.pinned.number)
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
   const last = held(state)
-  const isHeld = last.root && last.size === size && equal(last.root, root)
+  const isHeld = last.size === size && equal(last.root!, root)
   const wrong = isHeld ? undefined : extension(last, old, { size, root }, path)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
   const output = nothing()
@@ -149,8 +170,8 @@ export function promise(
     output.writes.push({ key: KEY.seat(from), value, if: { equals: stored } })
   }
   if (isHeld) return { ...stay(state), output }
-  const promised = [...(state?.promised ?? []), { size, root }].slice(-MAX_PROMISES)
-  return { state: { ...(state ?? { size: 0 }), promised }, output, records: [] }
+  const promised = [...(state.promised ?? []), { size, root }].slice(-MAX_PROMISES)
+  return { state: { ...state, promised }, output, records: [] }
 }
 
 function refuse(state: Cosigned | undefined, to: string, status: number, why: string): Step<Cosigned> {

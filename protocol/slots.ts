@@ -11,8 +11,8 @@ export const NO_SLOT = 0
 export interface Slots {
   /** A slot that nothing was ever sealed with, and whose key is durable: a commit that names it needs no second sync. */
   take(): number
-  /** The sealed body behind `room` bytes for the caller, and the salt of its entry. */
-  seal(slot: number, body: Uint8Array, room: number): { salt: Uint8Array; sealed: Uint8Array }
+  /** Puts the sealed body into `out`, from `at` on, and returns the salt of its entry. */
+  seal(slot: number, body: Uint8Array, out: Uint8Array, at: number): Uint8Array
   /** Nothing when the key was destroyed. */
   open(slot: number, sealed: Uint8Array): Uint8Array | undefined
   salt(slot: number): Uint8Array | undefined
@@ -26,7 +26,7 @@ export function slotsOver(keys: { take(): number; key(slot: number): Uint8Array 
   }
   return {
     take: () => keys.take(),
-    seal: (slot, body, room) => sealBody(keys.key(slot)!, body, room),
+    seal: (slot, body, out, at) => sealBody(keys.key(slot)!, body, out, at),
     open: (slot, sealed) => has(slot, key => openBody(key, sealed)),
     salt: slot => has(slot, saltOfBody),
   }

@@ -3,9 +3,10 @@
  * holds (C2SP tlog-witness, with its status numbers; over the authenticated connection).
  *
  *     log's owner                                   witness
+ *                -- register -->                    how the log begins: registration.ts
  *                -- add {old, note, path} -->       checks, stores, cosigns
  *                <-- cosigned {size, line} --
- *                <-- refused {size, root, status} --   403 signature · 400 old > new · 409 another size · 422 proof
+ *                <-- refused {size, root, status} --   403 signature · 404 not registered · 400 old > new · 409 another size · 422 proof
  *
  * A member of the log's committee has promised the head before (promise.ts): it cosigns what it promised, or what extends it.
  */
@@ -24,12 +25,15 @@ import { type Head, readHead } from './log.ts'
 import { type Context, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
+import { register } from './registration.ts'
 
 /** The owner's view of one witness: what it has cosigned, and the head that is under way. */
 export interface Submission {
   org: string
   /** Size of the newest head that the witness is known to hold; 0 before the first. */
   size: number
+  /** The witness has taken the log in (registration.ts): before that it is sent nothing else. */
+  registered?: true
   /** Size of the head that was sent and not answered; absent when nothing is under way. */
   sentSize?: number
   sent: number
@@ -41,9 +45,11 @@ export interface Submission {
 
 /** What a witness holds of one log: the newest head it has cosigned, and those it has promised since, oldest first. */
 export interface Cosigned {
+  /** Of entry 0 alone before the first head. */
   size: number
-  /** Absent before the first. */
-  root?: Uint8Array
+  root: Uint8Array
+  /** Leaf hash of entry 0, by which the log was registered. */
+  first: Uint8Array
   promised?: { size: number; root: Uint8Array }[]
 }
 
@@ -80,11 +86,43 @@ export function submit(
     case 'start':
       return state ? send({ ...state, sent: 0 }, ledger, context) : stay()
     case 'message':
-      if (!state) return violation(input.from, input.message.t, 'UNKNOWN_DIALOGUE', 'no head was sent to you')
-      return input.message.t === 'witness/cosigned'
-        ? cosigned(state, input.message, ledger, context)
-        : refused(state, input.message as MessageOf<'witness/refused'>, ledger, context)
+      return received(state, input.from, input.message, ledger, context)
   }
+}
+
+function received(
+  state: Submission | undefined,
+  from: string,
+  message: Message,
+  ledger: Ledger,
+  context: Context,
+): Step<Submission> {
+  // A member is asked for promises before it is sent a head.
+  const known = state ?? (isMember(from, context.get) ? { org: from, size: 0, sent: 0 } : undefined)
+  if (known && message.t === 'log/registered') return registered(known, message, ledger, context)
+  if (known && message.t === 'log/refused')
+    return halted(known, sentence(`${message.refusal.code}: ${message.refusal.text}`))
+  if (!state) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'no head was sent to you')
+  return message.t === 'witness/cosigned'
+    ? cosigned(state, message, ledger, context)
+    : refused(state, message as MessageOf<'witness/refused'>, ledger, context)
+}
+
+/** The witness has taken the log in, and says what it holds of it: it gets the head that waits. */
+function registered(
+  s: Submission,
+  message: MessageOf<'log/registered'>,
+  ledger: Ledger,
+  context: Context,
+): Step<Submission> {
+  if (!message.log.equals(context.self.chain.logs.at(-1)!)) return stay(s) // of one that is closed
+  if (!isOurs(message, ledger, context.get))
+    return isMember(s.org, context.get)
+      ? { ...stay(s), output: claim(s.org, message, context) }
+      : halted(s, `it holds a head of ${message.size} that is not of this log`)
+  const { stuck: _, ...rest } = s
+  const now: Submission = { ...rest, registered: true, held: message.size }
+  return now.sentSize === undefined ? stay(now) : send({ ...now, sent: 0 }, ledger, context)
 }
 
 function begun(state: Submission | undefined, { org, met }: { org: string; met?: true }): Submission {
@@ -111,10 +149,13 @@ function send(s: Submission, ledger: Ledger, context: Context): Step<Submission>
   const note = s.sentSize === undefined ? undefined : context.get(KEY.head(s.sentSize))
   if (!note) return rest(s)
   const old = Math.min(s.held ?? s.size, s.sentSize!)
-  const path = proveExtension(ledger, context.get, old, s.sentSize!)
   const output = nothing()
-  const message = { t: 'witness/add', old, note: resigned(note, context), path } as const
-  output.sends.push({ to: s.org, message })
+  const add = (): Message => {
+    const path = proveExtension(ledger, context.get, old, s.sentSize!)
+    return { t: 'witness/add', old, note: resigned(note, context), path }
+  }
+  const messages = s.registered ? [add()] : register(context)
+  output.sends.push(...messages.map(message => ({ to: s.org, message })))
   output.deadlines.push({ machine: KEY.witness(s.org), atMs: resendAt(context.now, s.sent) })
   return { state: { ...s, sent: s.sent + 1 }, output, records: [] }
 }
@@ -163,7 +204,17 @@ function refused(
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
     return send({ ...s, held: message.size, sent: 0 }, ledger, context)
-  const stuck = sentence(`${message.status} at size ${message.size}: ${message.text}`)
+  if (message.status === 404) return stay(forgotten(s)) // the timer registers the log anew
+  return halted(s, sentence(`${message.status} at size ${message.size}: ${message.text}`))
+}
+
+/** The witness does not know the log any more: its store was put back. */
+export function forgotten({ registered: _, ...s }: Submission): Submission {
+  return s
+}
+
+/** The witness refuses; nothing is sent until it is met again. */
+function halted(s: Submission, stuck: string): Step<Submission> {
   const step = rest({ ...idle(s), stuck })
   step.output.events.push({
     type: 'violation',
@@ -211,6 +262,7 @@ export function witness(
   if (isClosed(from, context)) return refuse(state, from, 403, 'this log is closed: it was forked')
   if ('reason' in head) return refuse(state, from, 403, head.reason)
   if (head.signer.ended !== undefined) return refuse(state, from, 403, 'the log key that signed it has ended')
+  if (!state) return refuse(state, from, 404, UNREGISTERED)
   const wrong = mayCosign(state, from, message, head, context)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
   const line = cosign(
@@ -224,9 +276,10 @@ export function witness(
     to: from,
     message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
   })
-  const promised = state?.promised?.filter(each => each.size > head.size) ?? []
+  const promised = state.promised?.filter(each => each.size > head.size) ?? []
   const { size, root } = head
-  return { state: { size, root, ...(promised.length > 0 ? { promised } : {}) }, output, records: [] }
+  const next = { size, root, first: state.first, ...(promised.length > 0 ? { promised } : {}) }
+  return { state: next, output, records: [] }
 }
 
 /**
@@ -234,21 +287,24 @@ export function witness(
  * only if it is not older: then the promise was for a branch that never got its quorum (RULES D1).
  */
 function mayCosign(
-  state: Cosigned | undefined,
+  state: Cosigned,
   from: string,
   { old, path }: MessageOf<'witness/add'>,
   head: Head,
   context: Context,
 ): { status: number; why: string } | undefined {
-  const isPromised = state?.promised?.some(each => each.size === head.size && equal(each.root, head.root))
+  const isPromised = state.promised?.some(each => each.size === head.size && equal(each.root, head.root))
   if (isPromised && old <= head.size && (old < head.size || path.length === 0)) return undefined
-  const isAgain = state?.root && state.size === head.size
+  const isAgain = state.size === head.size
   if (isAgain && !extension(state, old, head, path)) return undefined
   const wrong = extension(held(state), old, head, path)
-  if (!wrong || !state?.promised || head.size < held(state).size) return wrong
+  if (!wrong || !state.promised || head.size < held(state).size) return wrong
   const yields = !extension(state, old, head, path) && isFinal(from, head.note, context)
   return yields ? undefined : wrong
 }
+
+/** Nothing of a log is held before its owner has shown how it begins (RULES D2). */
+export const UNREGISTERED = 'this log is not registered here: log/register comes first'
 
 /**
  * Why a head is not shown to extend the one that is held, with the number that C2SP tlog-witness gives it; `undefined` when

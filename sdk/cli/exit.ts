@@ -81,6 +81,8 @@ const CODES = {
   WRONG_HOST: [notRunning, 'waybill status'],
   // Of the protocol.
   LOG_CLOSED: [denied, 'waybill forks'],
+  LOG_REGISTERED: [conflict, 'waybill log succeed'],
+  COMMITTEE_PINNED: [denied, 'talk to the partner: its log began with another committee'],
   BACKUP_DAMAGED: [failed, 'use another backup'],
   BACKUP_KEY: [usage, 'waybill restore FILE --passphrase-file FILE, or --identity FILE'],
   HOME_EXISTS: [conflict, 'waybill --home EMPTY_FOLDER restore FILE'],

@@ -45,13 +45,13 @@ test('a key that was destroyed is in no file and opens nothing, now and after a 
   const path = join(folder.path, 'bodies.keys')
   let slot: number
   const body = new Uint8Array(200).fill(7)
-  let sealed: Uint8Array
+  const sealed = new Uint8Array(body.length)
   let key: Buffer
   {
     await using keys = await openBodyKeys(path)
     const slots = slotsOver(keys)
     slot = slots.take()
-    sealed = slots.seal(slot, body, 0).sealed
+    slots.seal(slot, body, sealed, 0)
     sameBytes(slots.open(slot, sealed)!, body)
     key = Buffer.from(keys.key(slot)!)
     assert.ok(readFileSync(path).includes(key))

@@ -14,7 +14,8 @@ import { forksKnown } from '../../protocol/fork.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { MAX_MIRRORED, SIGN_BY_MS } from '../../protocol/limits.ts'
+import { MAX_LOGS, MAX_MIRRORED, SIGN_BY_MS } from '../../protocol/limits.ts'
+import { type Entry, encodeEntry, readEntry } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import {
   type HelloMessage,
@@ -154,6 +155,23 @@ function added(
   return send(story, story.acme, story.cole, { t: 'witness/add', ...make(story, newest) })
 }
 
+/** How Acme's log begins, as it told Cole. */
+const beginningOf = (story: Story) =>
+  story.world.wire.findLast(({ from, message }) => from === story.acme && message.t === 'log/register')!
+    .message as MessageOf<'log/register'>
+
+/** How Cole answers another beginning of Acme's log. */
+function registers(change: (message: MessageOf<'log/register'>, story: Story) => object): string | undefined {
+  const story = paired()
+  const message = beginningOf(story)
+  return send(story, story.acme, story.cole, { ...message, ...change(message, story) })
+}
+/** The entry as if it had been made at another time. */
+const openedLater = (entry: Uint8Array): Uint8Array => {
+  const read = readEntry(entry) as Entry
+  return encodeEntry({ ...read, t: read.t + 1 })
+}
+
 const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)
 
 /** How Cole, the member, answers a question for a promise. */
@@ -196,6 +214,16 @@ const CASES: Record<string, Case> = {
   'hello/join · another message in its place': () =>
     hello(() => ({ t: 'hello/refused', code: 'X', text: 'x' })),
 
+  'hello · another first committee than was pinned': () => {
+    const story = paired()
+    const { acme, bolt } = story
+    acme.input({ type: 'connected', org: bolt.org })
+    story.world.run(10)
+    const [said] = story.world.wire.filter(({ message }) => message.t === 'hello' && message.first).slice(-1)
+    const hello = said!.message as MessageOf<'hello'>
+    const first = { ...hello.first!, committee: cidOf(ID, 'dag-cbor') }
+    return send(story, acme, bolt, { ...hello, first })
+  },
   'identity/events · a signature that is missing': () =>
     event((story, next) => {
       const { p, s } = decodeSigned(next)
@@ -598,6 +626,57 @@ const CASES: Record<string, Case> = {
       ({ committee }, { bolt }) => ({ committee: resign(committee, {}, ['seat', bolt.env.keys.witness]) }),
       each => each.pair(),
     ),
+  'committee/ask · another first committee than was pinned': () => {
+    const story = paired()
+    const { acme, cole } = story
+    acme.input({ type: 'connected', org: cole.org })
+    story.world.run(10)
+    const payload = { ...decodeSigned(seating(story).now!).p, made: 1 }
+    const other = encodeSigned({ p: payload, s: [] })
+    // As after a store of Cole's that was put back to before it sat.
+    cole.store.delete(KEY.seat(acme.org))
+    return send(story, acme, cole, { t: 'committee/ask', committee: other, identities: [] })
+  },
+
+  'log/register · no record': () => registers(() => ({ genesis: ID })),
+  'log/register · of another log': () => {
+    const story = paired()
+    return send(story, story.bolt, story.cole, beginningOf(story))
+  },
+  'log/register · signed by another': () =>
+    registers(({ genesis }, { bolt }) => ({ genesis: resign(genesis, {}, ['admin', bolt.key('admin')]) })),
+  'log/register · an entry that does not commit to it': () => registers(() => ({ salt: HASH })),
+  'log/register · another entry 0 than is registered': () =>
+    registers(({ entry, salt }) => ({ entry: openedLater(entry), salt })),
+  'log/register · one log too many': () => {
+    const story = paired()
+    for (let i = 0; i < MAX_LOGS; i++) {
+      story.acme.succeed()
+      story.world.run(120_000)
+    }
+    return send(story, story.acme, story.cole, beginningOf(story))
+  },
+  'log/register · of a log that is closed': () => {
+    const story = paired()
+    fork(story, story.cole)
+    return send(story, story.acme, story.cole, beginningOf(story))
+  },
+  'log/registered · by who was asked nothing': () => {
+    const story = paired()
+    const log = story.acme.chain.logs[0]!
+    return send(story, story.bolt, story.acme, { t: 'log/registered', log, size: 1, root: HASH })
+  },
+  'log/refused · by who was asked nothing': () => {
+    const story = paired()
+    const log = story.acme.chain.logs[0]!
+    return send(story, story.bolt, story.acme, { t: 'log/refused', log, refusal: { code: 'X', text: 'x' } })
+  },
+
+  'promise/ask · of a log that is not registered': () =>
+    promised((committee, size, { acme, cole }) => {
+      cole.store.delete(KEY.cosigned(acme.org))
+      return { committee, old: 0, size, path: [] }
+    }),
   'promise/ask · under a committee that is not known': () =>
     promised((_, size) => ({ committee: cidOf(ID, 'dag-cbor'), old: size, size: size + 1, path: [HASH] })),
   'promise/ask · old greater than the head': () =>
@@ -612,6 +691,11 @@ const CASES: Record<string, Case> = {
       return { committee, old: size, size: size + 1, path: [HASH] }
     }),
 
+  'witness/add · of a log that is not registered': () =>
+    added(({ acme, cole }, { note }) => {
+      cole.store.delete(KEY.cosigned(acme.org))
+      return { old: 0, note, path: [] }
+    }),
   'witness/add · signed by another key': () =>
     added(({ cole }) => ({ old: 0, note: forgedHead(cole, 9), path: [] })),
   'witness/add · old greater than the head': () =>
@@ -715,7 +799,6 @@ const spoilt = (proof: Uint8Array): Uint8Array => {
 
 /** Messages that hold nothing to forge, or whose wrong forms are all ignored: a repeat, or an answer nobody waits for. */
 const NEVER = new Set<MessageType>([
-  'hello',
   'error',
   'transfer/terminate',
   'delivery/refused',
@@ -736,7 +819,7 @@ const NEVER = new Set<MessageType>([
 
 const spec = readFileSync(join(import.meta.dirname, '..', '..', 'protocol', 'README.md'), 'utf8')
 const rows = [
-  ...spec.matchAll(/^\| `([a-z]+\/[a-z]+)` \| (.+) \| ([a-z ]+) \| (?:`([A-Z_]+)`|([0-9]{3})) \|$/gm),
+  ...spec.matchAll(/^\| `([a-z]+(?:\/[a-z]+)?)` \| (.+) \| ([a-z ]+) \| (?:`([A-Z_]+)`|([0-9]{3})) \|$/gm),
 ].map(([, type, what, kind, code, status]) => ({
   name: `${type} · ${what}`,
   type: type!,

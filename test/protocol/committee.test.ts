@@ -18,19 +18,10 @@ import type { Message, MessageOf } from '../../protocol/message.ts'
 import { checkPayload, isStored, readRecord, verifySignatures } from '../../protocol/record.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { forgedHead } from './story.ts'
-import { type Member, World } from './world.ts'
+import { type Member, mesh, type World } from './world.ts'
 
 const test = suite('protocol/committee')
 
-/** A log's owner and so many who are its partners, and know each other. */
-export function mesh(n: number): { world: World; owner: Member; seats: Member[] } {
-  const world = new World()
-  const owner = world.add('Acme Steel')
-  const seats = Array.from({ length: n }, (_, i) => world.add(`Seat ${i}`))
-  for (const seat of seats) world.pair(owner, seat)
-  world.run(10_000)
-  return { world, owner, seats }
-}
 const ids = (members: Member[]): CID[] => members.map(({ env }) => env.self.id)
 const grow = (owner: Member, world: World, ms = 60_000) => {
   owner.input({ type: 'publish', title: `at ${world.monoMs}`, domain: 'x', level: 'general', packets: [] })
@@ -146,6 +137,24 @@ test('another committee counts with q of the old and q of the new', () => {
     owner.state.ledger.tail.range.size,
     'the old are not needed',
   )
+})
+
+test('a seat keeps the committee that it promised under, whatever is asked for after it and never comes into force', () => {
+  const { world, owner, seats } = mesh(8)
+  const [one, ...others] = seats as [Member, ...Member[]]
+  owner.witnesses = ids([one])
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  for (const other of others) {
+    other.sits = false
+    owner.input({ type: 'committee', seats: ids([one, other]) })
+    world.run(10_000)
+  }
+  assert.equal(seatsOf(owner), sorted([one]))
+  assert.is(readSeat(one.env.get, owner.org)!.committees.length, 5)
+  const before = owner.state.ledger.signed.range.size
+  grow(owner, world)
+  assert.ok(owner.state.ledger.signed.range.size > before)
 })
 
 test('a stated rule is held to, and strangers are no seats', () => {

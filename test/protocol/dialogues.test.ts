@@ -199,6 +199,21 @@ const CASES: Record<Played, Case> = {
       world.run()
     },
   },
+  'log/register': {
+    never: ({ acme, cole }) => assert.not.ok(cole.store.has(KEY.cosigned(acme.org))),
+  },
+  'log/registered': {
+    never: story => assert.not.ok(story.acme.events.some(({ type }) => type === 'cosigned')),
+  },
+  'log/refused': {
+    play: story => {
+      story.play()
+      const { acme, cole, world } = story
+      world.send(acme, cole.org, { ...story.sent('log/register')[0]!, salt: new Uint8Array(32) })
+      world.run()
+    },
+    expected: ['HEAD_BEHIND'],
+  },
   'promise/ask': {
     never: story => assert.is(newestHead(story.acme.env.get)!.size, seating(story).next!.index),
   },
@@ -217,7 +232,7 @@ const CASES: Record<Played, Case> = {
   },
   'witness/add': {
     never: ({ acme, cole }) =>
-      assert.is(decodeState<Cosigned>(cole.store.get(KEY.cosigned(acme.org))!).size, 0),
+      assert.is(decodeState<Cosigned>(cole.store.get(KEY.cosigned(acme.org))!).size, 1),
   },
   'witness/cosigned': {
     never: story => assert.not.ok(story.acme.events.some(({ type }) => type === 'cosigned')),
@@ -258,8 +273,8 @@ function mirrored(story: Story): void {
 
 /** Bolt holds every entry of Acme's log, as it is there. */
 function isMirrored({ acme, bolt }: Story): boolean {
-  const size = mirrorOf(bolt.env.get, acme.org)?.size ?? 0
-  const held = [...readEntries(mirrorGet(bolt.env.get, acme.org), 0, size)]
+  const size = mirrorOf(bolt.env.get, acme.org, 0)?.size ?? 0
+  const held = [...readEntries(mirrorGet(bolt.env.get, acme.org, 0), 0, size)]
   const own = [...readEntries(acme.env.get, 0, size)]
   assert.equal(
     held.map(({ entry }) => entry),

@@ -7,6 +7,7 @@ import { leafHash, rootOf, treeRoot, verifyConsistency, verifyInclusion } from '
 import { indexOf, keptRecord, readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import {
+  adopt,
   emptyLedger,
   type Ledger,
   loadLedger,
@@ -37,7 +38,14 @@ class Log {
 
   append(from: number, count: number): void {
     const records = Array.from({ length: count }, (_, i) => stored(from + i))
-    const { ledger, writes } = record(this.ledger, records, 1, this.slots)
+    this.#write(record(this.ledger, records, 1, this.slots))
+  }
+
+  adopt(entries: Uint8Array[]): void {
+    this.#write(adopt(this.ledger, entries))
+  }
+
+  #write({ ledger, writes }: ReturnType<typeof record>): void {
     for (const { key, value, if: condition } of writes) {
       assert.not.ok(condition === 'absent' && this.store.has(key), `${key} is written once`)
       this.store.set(key, value!)
@@ -118,6 +126,22 @@ test('records of one step and of many make the same log', () => {
     for (let i = 0; i < MAX; i++) assert.equal(readEntryAt(log.get, i), readEntryAt(one.get, i))
     assert.equal([...readEntries(log.get, 250, 520)].length, 270)
   }
+})
+
+test('entries that fill their room to the last byte are all kept, over every end of a bundle', () => {
+  for (const from of [0, 1, 15, 16, 240, 241, 255, 256])
+    for (const count of [1, 15, 16, 17, 255, 256, 257, 271, 272, 273, 528, 529]) {
+      const log = new Log()
+      const all = Array.from({ length: from + count }, (_, i) => new Uint8Array(300).fill(i))
+      if (from > 0) log.adopt(all.slice(0, from))
+      log.adopt(all.slice(from))
+      const kept = [...readEntries(log.get, 0, from + count)]
+      assert.equal(
+        kept.map(({ entry }) => entry),
+        all,
+      )
+      assert.is(loadLedger(log.get).tail.range.size, from + count)
+    }
 })
 
 test('every root, presence and extension is proven, from memory and from the store', () => {

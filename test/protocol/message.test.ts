@@ -56,6 +56,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'owner/ask': encodeMessage({ t: 'owner/ask', id, committee: offer!, asset: offer!, version: 1 }),
     'owner/fresh': encodeMessage({ t: 'owner/fresh', id, fresh: BYTES }),
     'owner/frozen': encodeMessage({ t: 'owner/frozen', one: BYTES, other: BYTES, identities: [] }),
+    'log/refused': encodeMessage({ t: 'log/refused', log: offer!, refusal }),
     'mirror/head': encodeMessage({ t: 'mirror/head', note: BYTES }),
     'mirror/ask': encodeMessage({ t: 'mirror/ask', log: offer!, from: 1 }),
     'mirror/entries': encodeMessage({

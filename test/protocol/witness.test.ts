@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert'
 import { text, utf8 } from '../../crypto/bytes.ts'
 import { cosign, verifyCosignature } from '../../crypto/checkpoint.ts'
+import { leafHash, treeRoot } from '../../crypto/merkle.ts'
 import { formatLine, formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
@@ -86,47 +87,60 @@ test('a witness gets the head that was there before it', () => {
   story.check()
 })
 
-test('a first head comes without a proof', () => {
+/** Cole has taken in the log of Acme, and was sent no head of it. */
+function registered(): {
+  story: Story
+  next: (leaf: Uint8Array) => { note: Uint8Array; path: Uint8Array[] }
+} {
   const story = new Story()
-  story.acme.witnesses = []
+  const { world, acme, cole } = story
+  world.bend = message => (/^(committee|promise|witness)/.test(message.t) ? 0 : 1)
   story.pair()
-  assert.is(ask(story, { old: 0, note: newest(story.acme).note, path: [HASH] }), 422)
-  assert.is(held(story), 0)
-  assert.is(ask(story, { old: 0, note: newest(story.acme).note, path: [] }), 'cosigned')
+  acme.witnesses = []
+  world.bend = () => 1
+  const { first } = decodeState<Cosigned>(cole.store.get(KEY.cosigned(acme.org))!)
+  const next = (leaf: Uint8Array) => ({
+    note: forged(acme, 2, new Uint8Array(treeRoot([first, leaf]))),
+    path: [leaf],
+  })
+  return { story, next }
+}
+
+test('a first head extends entry 0, by which the log was registered', () => {
+  const { story, next } = registered()
+  assert.is(held(story), 1)
+  assert.is(ask(story, { old: 0, ...next(HASH), path: [] }), 409)
+  assert.is(ask(story, { old: 1, ...next(HASH) }), 'cosigned')
+  assert.is(held(story), 2)
+  const other = registered()
+  assert.is(ask(other.story, { old: 1, ...other.next(HASH), path: [leafHash(HASH)] }), 422)
+  assert.is(held(other.story), 1)
 })
 
 // Check and store are one act (RULES A1, A2).
 
 test('a cosignature carries the condition that nobody stored another one since', () => {
-  const story = new Story()
-  story.acme.witnesses = []
-  story.pair()
+  const { story, next } = registered()
   const { acme, cole, world } = story
-  const add = (note: Uint8Array): PeerStep => {
-    const message: Message = { t: 'witness/add', old: 0, note, path: [] }
+  const [one, other] = [next(HASH), next(leafHash(HASH))]
+  const stored = cole.store.get(KEY.cosigned(acme.org))!
+  const add = (head: { note: Uint8Array; path: Uint8Array[] }, old = 1): PeerStep => {
+    const message: Message = { t: 'witness/add', old, ...head }
     const input: Input = { type: 'message', from: acme.org, message, seed: HASH }
     return step(cole.state, input, { wallMs: world.wallMs, monoMs: world.monoMs }, cole.env)
   }
   // Two adds in one turn, the first not stored yet: both would be cosigned, so the store must refuse one.
-  const steps = [add(forged(acme, 1)), add(forged(acme, 2))]
+  const steps = [add(one), add(other)]
   for (const { output } of steps) {
     assert.is(output.sends[0]!.message.t, 'witness/cosigned')
-    assert.is(output.writes.find(({ key }) => key === KEY.cosigned(acme.org))!.if, 'absent')
+    assert.equal(output.writes.find(({ key }) => key === KEY.cosigned(acme.org))!.if, {
+      equals: stored,
+    })
   }
   // With the first one visible, as the overlay of queued writes makes it, the second is refused by itself.
   for (const { key, value } of steps[0]!.output.writes) cole.store.set(key, value!)
-  assert.is(add(forged(acme, 2)).output.sends[0]!.message.t, 'witness/refused')
-  const again = step(
-    cole.state,
-    {
-      type: 'message',
-      from: acme.org,
-      message: { t: 'witness/add', old: 1, note: forged(acme, 1), path: [] },
-      seed: HASH,
-    },
-    { wallMs: world.wallMs, monoMs: world.monoMs },
-    cole.env,
-  )
+  assert.is(add(other).output.sends[0]!.message.t, 'witness/refused')
+  const again = add({ ...one, path: [] }, 2)
   assert.is(again.output.sends[0]!.message.t, 'witness/cosigned')
   assert.not.ok(
     again.output.writes.some(({ key }) => key === KEY.cosigned(acme.org)),
@@ -135,16 +149,17 @@ test('a cosignature carries the condition that nobody stored another one since',
 })
 
 test('two adds in one turn are cosigned once, or in a chain', () => {
-  const story = new Story()
-  story.acme.witnesses = []
-  story.pair()
+  const { story, next } = registered()
   const { acme, cole, world } = story
-  for (const size of [1, 2])
-    world.send(acme, cole.org, { t: 'witness/add', old: 0, note: forged(acme, size), path: [] })
+  const count = world.wire.length
+  for (const leaf of [HASH, leafHash(HASH)])
+    world.send(acme, cole.org, { t: 'witness/add', old: 1, ...next(leaf) })
   world.run(1)
-  const answers = world.wire.filter(({ to, message }) => to === acme && message.t === 'witness/cosigned')
+  const answers = world.wire
+    .slice(count)
+    .filter(({ to, message }) => to === acme && message.t === 'witness/cosigned')
   assert.is(answers.length, 1)
-  assert.is(story.sent('witness/refused')[0]!.size, 1)
+  assert.is(story.sent('witness/refused').at(-1)!.size, 2)
 })
 
 // The owner's side.

@@ -144,9 +144,10 @@ export class Member {
     this.goOn(makeDelegate(this.chain, this.key('admin'), { succeeds: true }, this.world.wallMs))
   }
 
-  goOn(event: Uint8Array): void {
+  /** Goes on with an event, and tells these; all partners unless it is given. */
+  goOn(event: Uint8Array, told?: string[]): void {
     const orgs = this.world.members.map(({ org }) => org).filter(org => this.store.has(KEY.partner(org)))
-    this.input({ type: 'identity', event, orgs })
+    this.input({ type: 'identity', event, orgs: told ?? orgs })
   }
 
   witnesses: CID[] = []
@@ -404,4 +405,14 @@ export class World {
     }))
     return [...timers, ...flights].sort((a, b) => a.atMs - b.atMs)[0]
   }
+}
+
+/** A log's owner and so many who are its partners, and know each other. */
+export function mesh(n: number): { world: World; owner: Member; seats: Member[] } {
+  const world = new World()
+  const owner = world.add('Acme Steel')
+  const seats = Array.from({ length: n }, (_, i) => world.add(`Seat ${i}`))
+  for (const seat of seats) world.pair(owner, seat)
+  world.run(10_000)
+  return { world, owner, seats }
 }

@@ -1,8 +1,9 @@
 /** Mistakes that somebody could make in protocol/ or in a driver, each as a part in the place of a shipped one. */
 
+import { EMPTY_ROOT } from '../../crypto/merkle.ts'
 import type { Env } from '../../protocol/context.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { decodeState } from '../../protocol/machine.ts'
+import { decodeState, encodeState } from '../../protocol/machine.ts'
 import type { Negotiation } from '../../protocol/negotiation.ts'
 import { nothing, type Write } from '../../protocol/output.ts'
 import { type Input, type PeerStep, step } from '../../protocol/peer.ts'
@@ -36,12 +37,15 @@ function hasty(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
   return step(state, input, now, { ...env, get: key => (key === KEY.seating ? undefined : env.get(key)) })
 }
 
+/** As of a log that was registered, and of which no head came. */
+const NOTHING_HELD = encodeState({ size: 0, root: EMPTY_ROOT, first: EMPTY_ROOT })
+
 /** The witness sees no earlier head of this log, and the log's owner is believed. */
 function blind(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
   if (input.type !== 'message') return step(state, input, now, env)
   const { from, message } = input
   if (message.t !== 'witness/add' && message.t !== 'promise/ask') return step(state, input, now, env)
-  const forgets: Env = { ...env, get: key => (key === KEY.cosigned(from) ? undefined : env.get(key)) }
+  const forgets: Env = { ...env, get: key => (key === KEY.cosigned(from) ? NOTHING_HELD : env.get(key)) }
   const trusting = { ...input, message: { ...message, old: 0, path: [] } }
   const next = step(state, trusting, now, forgets)
   return withWrites(
