@@ -1,5 +1,6 @@
 /** The dialogues of ownership between participants: who owns what in the end, and what refuses what. */
 import * as assert from 'uvu/assert'
+import { freshBy } from '../../protocol/freshness.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { isOver, type Sitting } from '../../protocol/seats.ts'
@@ -211,6 +212,30 @@ test('an owner that signs two orders freezes its own asset, everybody who looks 
   story.register('press 5').offer(bolt).accept()
   assert.is(story.owner(bolt), '1 Bolt GmbH')
   assert.not.ok(other.has(story.asset.toString()))
+})
+
+test('q seats say that a version is the last, and none does once it has voted for the next', () => {
+  const story = new Ownership().register()
+  const words = (by: Member) => {
+    const before = by.events.length
+    by.input({ type: 'fresh', asset: story.asset })
+    story.world.run()
+    return by.events
+      .slice(before)
+      .flatMap(event => (event.type === 'fresh' && event.fresh ? [event.fresh] : []))
+  }
+  const owned = titleOf(story.acme.env.get, story.asset)!
+  const said = words(story.acme)
+  assert.is(said.length, 4)
+  assert.is(freshBy(said, owned)!.orgs.length, 4)
+  assert.ok(freshBy(said, owned)!.atMs <= story.world.wallMs)
+  assert.is(freshBy(said.slice(0, 2), owned), undefined, 'two of three')
+  assert.is(freshBy([said[0]!, said[0]!, said[0]!], owned), undefined, 'one seat, however often')
+  story.world.bend = ({ t }, from) => (t === 'vote/cast' && from === story.seats[0] ? 0 : 1)
+  story.offer().accept()
+  const old = { ...titleOf(story.acme.env.get, story.asset)!, version: 0, owner: story.acme.env.self.id }
+  assert.is(freshBy(words(story.acme), old), undefined, 'the version before')
+  assert.is(freshBy(words(story.acme), titleOf(story.acme.env.get, story.asset)!)!.orgs.length, 4)
 })
 
 test('with nobody to vote a second sale is noticed when two buyers meet', () => {
