@@ -429,8 +429,16 @@ export const readSeat = (get: Get, org: string): Seat | undefined => {
   return stored && decodeState<Seat>(stored)
 }
 
-/** Whether a head of a partner's log has q cosignatures of a committee that this node has a seat in. */
-export function isFinal(org: string, note: Note, context: Context): boolean {
+/**
+ * Whether a head of a partner's log has q cosignatures of a committee that this node has a seat in; or q without its own,
+ * all given since then.
+ */
+export function isFinal(
+  org: string,
+  note: Note,
+  context: Context,
+  { byOthersSinceMs }: { byOthersSinceMs?: number } = {},
+): boolean {
   const seat = readSeat(context.get, org)
   if (!seat) return false
   const least = seat.pinned?.number ?? 0
@@ -442,7 +450,9 @@ export function isFinal(org: string, note: Note, context: Context): boolean {
       const seat = id.toString()
       const chain =
         seat === context.self.org ? context.self.chain : (context.partner(seat)?.chain ?? known.get(seat))
-      return chain && cosignatureOf(chain, note)
+      const given = chain && cosignatureOf(chain, note)
+      if (byOthersSinceMs === undefined || !given) return given
+      return seat !== context.self.org && given.timeS * 1_000 > byOthersSinceMs
     })
     return valid.length >= payload.q
   })

@@ -31,6 +31,7 @@ export const KEY = {
   seating: 'committee',
   /** Our seat in the committee of a partner's log. */
   seat: (org: string): string => `seat/${org}`,
+  seats: 'seat/',
   /** What members hold that the own log does not have. */
   behind: 'behind',
   /** Size of the own log up to and with its newest state entry. */
@@ -93,6 +94,9 @@ export const KEY = {
   mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
+  allCosigned: 'cosigned/',
+  /** The store was put back, and what was cosigned since of this partner's log, or of the log with this hash, is not known. */
+  lost: (log: string): string => `lost/${log}`,
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',
