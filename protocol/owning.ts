@@ -24,8 +24,8 @@ export type OwnershipCommand =
   | ({ type: 'hand-over' } & offering.HandOver)
   | { type: 'take-back'; order: CID }
   /** `mode` where the committee is weaker than the rule; `certified` are the organisations that this home takes for certified. */
-  | { type: 'accept'; order: CID; mode?: Mode; certified: CID[] }
-  | { type: 'decline'; order: CID; reason: string }
+  | { type: 'take-over'; order: CID; mode?: Mode; certified: CID[] }
+  | { type: 'leave'; order: CID; reason: string }
   /** Asks the seats whether the version that is known here is the last. */
   | { type: 'fresh'; asset: CID }
   /** Tells these partners that an owner signed two orders. */
@@ -37,8 +37,8 @@ const COMMANDS = new Set<string>([
   'register',
   'hand-over',
   'take-back',
-  'accept',
-  'decline',
+  'take-over',
+  'leave',
   'fresh',
   'tell-frozen',
 ] satisfies OwnershipCommand['type'][])
@@ -66,11 +66,11 @@ export function command(
       return ordered(offering.offer(input, context))
     case 'take-back':
       return ordered(offering.withdraw(input.order, context))
-    case 'accept': {
+    case 'take-over': {
       const rule = usualCommittees(input.certified)
       return ordered(offering.accept({ ...input, rule }, context))
     }
-    case 'decline':
+    case 'leave':
       return ordered(offering.refuse(input.order, input.reason, context))
     case 'fresh':
       return askFresh(input.asset, context)

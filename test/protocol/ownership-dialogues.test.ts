@@ -57,7 +57,7 @@ test('a buyer refuses a committee that is weaker than its rule, unless a person 
     story.check()
   }
   const story = new Ownership(4).register().offer()
-  const strangers = () => story.bolt.input({ type: 'accept', order: story.order, certified: [] })
+  const strangers = () => story.bolt.input({ type: 'take-over', order: story.order, certified: [] })
   throwsCode(strangers, 'MODE_WEAKER')
 })
 
@@ -79,7 +79,7 @@ test('an offer is taken back while the owner has not signed, and never afterward
 
 test('a buyer that declines leaves the owner free to offer it again', () => {
   const story = new Ownership().register().offer()
-  story.bolt.input({ type: 'decline', order: story.order, reason: 'too dear' })
+  story.bolt.input({ type: 'leave', order: story.order, reason: 'too dear' })
   story.world.run()
   assert.is(story.state(story.acme), 'DECLINED')
   all(story.offer().accept(), '1 Bolt GmbH')

@@ -96,7 +96,7 @@ export class Ownership {
 
   accept(by: Member = this.bolt, mode?: Mode, ms?: number): this {
     const certified = this.seats.map(({ env }) => env.self.id)
-    by.input({ type: 'accept', order: this.order, certified, ...(mode ? { mode } : {}) })
+    by.input({ type: 'take-over', order: this.order, certified, ...(mode ? { mode } : {}) })
     this.world.run(ms)
     return this
   }
