@@ -28,11 +28,15 @@ function logHere(node: Node, org: string): Here | undefined {
     const head = bestHead(node.reading(), 0)
     return head && { get, ledger: node.driver.state.ledger, head }
   }
-  const head = mirrored(get, org)
+  const number = numberOf(node, org)
+  const head = mirrored(get, org, number)
   if (!head) return undefined
-  const inside = mirrorGet(get, org)
+  const inside = mirrorGet(get, org, number)
   return { get: inside, ledger: loadLedger(inside), head }
 }
+
+/** Number of the active log of a partner. */
+const numberOf = ({ views }: Node, org: string): number => (views.partner(org)?.chain.logs.length ?? 1) - 1
 
 /** A tile or bundle by its path in C2SP tlog-tiles, as far as the newest head covers it. */
 export function tileHere(node: Node, org: string, path: string): Uint8Array | undefined {
@@ -52,13 +56,14 @@ export function openLog(node: Node, hash: string, path: string): Uint8Array | un
 /** Partners that keep the entries of the own log, and the logs whose entries are kept here. */
 export async function mirroring(node: Node): Promise<api.Mirroring> {
   const rows = await node.store.list(KEY.mirrors)
+  const orgs = new Set(rows.map(([key]) => key.slice(KEY.mirrors.length).split('/')[0]!))
   return {
-    mirrors: node.mirrors.map(org => node.views.nameOf(parseCid(org))),
-    held: rows.map(([key]) => {
-      const org = key.slice(KEY.mirrors.length)
-      return { ...node.views.nameOf(parseCid(org)), size: mirrored(node.env.get, org)!.size }
+    mirrors: node.settings.mirrors.map(org => node.views.nameOf(parseCid(org))),
+    held: [...orgs].map(org => {
+      const size = mirrored(node.env.get, org, numberOf(node, org))?.size ?? 0
+      return { ...node.views.nameOf(parseCid(org)), size }
     }),
-    isOpen: node.isLogOpen,
+    isOpen: node.settings.isLogOpen,
   }
 }
 
@@ -87,7 +92,7 @@ export async function headsOf(node: Node, org: string, after: string | undefined
 function seenOf(node: Node, org: string): Uint8Array[] {
   const { get } = node.env
   const watch = readWatch(get(KEY.watch(org)))
-  const notes = [mirrored(get, org)?.note, watch?.note, watch?.rumour?.note]
+  const notes = [mirrored(get, org, numberOf(node, org))?.note, watch?.note, watch?.rumour?.note]
   return notes.filter(note => note !== undefined)
 }
 

@@ -106,8 +106,8 @@ interface SeatIdentity {
   identity: Uint8Array
   events: Uint8Array[]
 }
-/** Committees that a seat keeps for one log: the one in force and the one that follows. */
-const KEPT = 2
+/** Committees that a seat keeps beside the one that it has promised under: the next is one of those asked for last. */
+const KEPT = 4
 
 type Get = (key: string) => Uint8Array | undefined
 
@@ -368,9 +368,18 @@ function sign(state: Seat | undefined, to: string, signable: Signable, context: 
   const { payload } = open(signable.record)
   const bytes = encodeSigned({ p: payload, s: [context.sign(payload, 'seat', 'witness')] })
   const { waiting: _, committees = [], ...rest } = state ?? {}
-  const kept = committees.filter(({ record }) => !equal(record, signable.record))
-  const next: Seat = { ...rest, committees: [...kept, signable].slice(-KEPT) }
+  const others = committees.filter(({ record }) => !equal(record, signable.record))
+  const next: Seat = { ...rest, committees: keep([...others, signable], state?.pinned) }
   return say(next, to, { t: 'committee/signed', committee: bytes })
+}
+
+/** The one that was promised under stays, however many are asked for after it and never come into force. */
+function keep(committees: Signable[], pinned: Seat['pinned']): Signable[] {
+  if (!pinned) return committees.slice(-KEPT)
+  const numbered = committees.map(each => ({ each, ...nameOf(each.record) }))
+  const inUse = numbered.filter(({ id }) => id.equals(pinned.id))
+  const later = numbered.filter(({ number }) => number > pinned.number).slice(-KEPT)
+  return [...inUse, ...later].map(({ each }) => each)
 }
 
 /** Why this node does not take the seat. */
@@ -420,8 +429,16 @@ export const readSeat = (get: Get, org: string): Seat | undefined => {
   return stored && decodeState<Seat>(stored)
 }
 
-/** Whether a head of a partner's log has q cosignatures of a committee that this node has a seat in. */
-export function isFinal(org: string, note: Note, context: Context): boolean {
+/**
+ * Whether a head of a partner's log has q cosignatures of a committee that this node has a seat in; or q without its own,
+ * all given since then.
+ */
+export function isFinal(
+  org: string,
+  note: Note,
+  context: Context,
+  { byOthersSinceMs }: { byOthersSinceMs?: number } = {},
+): boolean {
   const seat = readSeat(context.get, org)
   if (!seat) return false
   const least = seat.pinned?.number ?? 0
@@ -433,7 +450,9 @@ export function isFinal(org: string, note: Note, context: Context): boolean {
       const seat = id.toString()
       const chain =
         seat === context.self.org ? context.self.chain : (context.partner(seat)?.chain ?? known.get(seat))
-      return chain && cosignatureOf(chain, note)
+      const given = chain && cosignatureOf(chain, note)
+      if (byOthersSinceMs === undefined || !given) return given
+      return seat !== context.self.org && given.timeS * 1_000 > byOthersSinceMs
     })
     return valid.length >= payload.q
   })

@@ -31,6 +31,7 @@ export const KEY = {
   seating: 'committee',
   /** Our seat in the committee of a partner's log. */
   seat: (org: string): string => `seat/${org}`,
+  seats: 'seat/',
   /** What members hold that the own log does not have. */
   behind: 'behind',
   /** Size of the own log up to and with its newest state entry. */
@@ -92,12 +93,15 @@ export const KEY = {
   identityBehind: 'identity-behind',
   /** The organisation of a log, by the hash of its origin. */
   origin: (hash: string): string => `origin/${hash}`,
-  /** The newest head of a partner's log that we mirror, and the prefix under which its entries lie as an own log's would. */
-  mirror: (org: string): string => `mirror/${org}`,
+  /** The newest head of a partner's log of this number that we mirror, and the prefix under which all lie as own ones would. */
+  mirror: (org: string, log: number): string => (log === 0 ? `mirror/${org}` : `mirror/${org}/${log}`),
   mirrors: 'mirror/',
   mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
+  allCosigned: 'cosigned/',
+  /** The store was put back, and what was cosigned since of this partner's log, or of the log with this hash, is not known. */
+  lost: (log: string): string => `lost/${log}`,
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',

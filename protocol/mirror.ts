@@ -21,6 +21,7 @@ import { KEY } from './layout.ts'
 import { adopt, type Ledger, loadLedger, proveExtension } from './ledger.ts'
 import { MAX_MIRRORED, PAGE_BYTES } from './limits.ts'
 import { type Head, readBack, readHead } from './log.ts'
+import { inStore } from './log-number.ts'
 import { type Context, encodeState, type Step, say, stay, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import type { Output, Write } from './output.ts'
@@ -35,16 +36,20 @@ type MirrorMessage = MessageOf<'mirror/head' | 'mirror/ask' | 'mirror/entries'>
 type Get = Context['get']
 const NONE: Mirrored = { size: 0, note: new Uint8Array(0) }
 
-export const mirrored = (get: Get, org: string): Mirrored | undefined => {
-  const stored = get(KEY.mirror(org))
+/** What is held of the log of this number. */
+export const mirrored = (get: Get, org: string, log: number): Mirrored | undefined => {
+  const stored = get(KEY.mirror(org, log))
   return stored && (decode(stored, stored.length) as unknown as Mirrored)
 }
 
-/** The store as the log of a partner lies in it: under a prefix, in the form of an own log. */
+/** The store as the log of a partner lies in it: under a prefix, in the form of an own log of its number. */
 export const mirrorGet =
-  (get: Get, org: string): Get =>
+  (get: Get, org: string, log: number): Get =>
   key =>
-    get(KEY.mirrored(org) + key)
+    get(KEY.mirrored(org) + inStore(key, log))
+
+/** Number of the active log of a partner. */
+const numberOf = (org: string, context: Context): number => context.partner(org)!.chain.logs.length - 1
 
 /** What a mirror of the own log is told when it connects, and when the log has grown. */
 export function announce(org: string, context: Context): Output['sends'] {
@@ -74,7 +79,7 @@ function told(from: string, { t, note }: MessageOf<'mirror/head'>, context: Cont
   const head = readHead(note, context.partner(from)!.chain)
   if ('reason' in head) return violation(from, t, 'HEAD_INVALID', head.reason)
   if (isClosed(from, context)) return stay()
-  const held = mirrored(context.get, from) ?? NONE
+  const held = mirrored(context.get, from, head.log) ?? NONE
   if (head.size === held.size) return sameSize(from, held, head, note, context)
   if (head.size < held.size) return stay()
   if (head.size > MAX_MIRRORED)
@@ -92,22 +97,25 @@ function sameSize(
 ): Step<Mirrored> {
   const kept = parseNote(text(held.note))
   if (kept.body === head.note.body)
-    return kept.lines.length < head.note.lines.length ? store(from, { size: held.size, note }) : stay()
+    return kept.lines.length < head.note.lines.length
+      ? store(from, head.log, { size: held.size, note })
+      : stay()
   const proof = proveFork(context.partner(from)!, held.note, note, { root: head.root, path: [] })
   return proof ? { ...stay(), output: close(readFork(proof) as Fork, proof, context) } : stay()
 }
 
-const sizeHere = (get: Get, org: string): number => loadLedger(mirrorGet(get, org)).tail.range.size
+const sizeHere = (org: string, context: Context): number =>
+  loadLedger(mirrorGet(context.get, org, numberOf(org, context))).tail.range.size
 
 /** Asks for the entries of a log from where those that are here end. */
 export const ask = (to: string, log: string, context: Context): Step<Mirrored> =>
-  say<Mirrored>(undefined, to, { t: 'mirror/ask', log: parseCid(log), from: sizeHere(context.get, log) })
+  say<Mirrored>(undefined, to, { t: 'mirror/ask', log: parseCid(log), from: sizeHere(log, context) })
 
 function given(from: string, message: MessageOf<'mirror/entries'>, context: Context): Step<Mirrored> {
   const { t, note, path, entries } = message
   const head = readHead(note, context.partner(from)!.chain)
   if ('reason' in head) return violation(from, t, 'HEAD_INVALID', head.reason)
-  const get = mirrorGet(context.get, from)
+  const get = mirrorGet(context.get, from, head.log)
   const ledger = loadLedger(get)
   // A repeat, or of a log that is nobody's here.
   if (message.log.toString() !== from || isClosed(from, context) || message.from !== ledger.tail.range.size)
@@ -129,8 +137,11 @@ function given(from: string, message: MessageOf<'mirror/entries'>, context: Cont
       `the entries up to ${size} are not under the head of ${head.size}`,
     )
   const prefix = KEY.mirrored(from)
-  const writes: Write[] = adopt(ledger, entries).writes.map(write => ({ ...write, key: prefix + write.key }))
-  const step = size === head.size ? store(from, { size, note }) : next(from, size)
+  const writes: Write[] = adopt(ledger, entries).writes.map(write => ({
+    ...write,
+    key: prefix + inStore(write.key, head.log),
+  }))
+  const step = size === head.size ? store(from, head.log, { size, note }) : next(from, size)
   step.output.writes.push(...writes)
   return step
 }
@@ -138,9 +149,9 @@ function given(from: string, message: MessageOf<'mirror/entries'>, context: Cont
 const next = (from: string, size: number): Step<Mirrored> =>
   say<Mirrored>(undefined, from, { t: 'mirror/ask', log: parseCid(from), from: size })
 
-function store(org: string, state: Mirrored): Step<Mirrored> {
+function store(org: string, log: number, state: Mirrored): Step<Mirrored> {
   const step = stay<Mirrored>()
-  step.output.writes.push({ key: KEY.mirror(org), value: encodeState(state) })
+  step.output.writes.push({ key: KEY.mirror(org, log), value: encodeState(state) })
   step.output.events.push({ type: 'mirrored', org, size: state.size })
   return step
 }
@@ -183,9 +194,10 @@ function sourceOf(
     const head = publicHead(context.get)
     return { get, ledger, head: head && { ...head, note: resigned(head.note, context) } }
   }
-  const held = log.toString() === from ? mirrored(get, from) : undefined
+  const number = numberOf(from, context)
+  const held = log.toString() === from ? mirrored(get, from, number) : undefined
   if (!held) return undefined
-  const inside = mirrorGet(get, from)
+  const inside = mirrorGet(get, from, number)
   return { get: inside, ledger: loadLedger(inside), head: held }
 }
 

@@ -37,6 +37,7 @@ import type { HelloMessage } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
 import { bytes, type Infer, isPlain, link, list, object, optional, text, uint } from './shape.ts'
+import * as succession from './succession.ts'
 
 /** Protocol numbers this version speaks. */
 export const VERSIONS = [1]
@@ -166,7 +167,7 @@ export function welcome(hello: HelloMessage, node: Uint8Array, context: Context)
     return refuse('TICKET_UNKNOWN', 'this ticket was used already')
   if (!issued.usedBy && context.now.wallMs > issued.expires)
     return refuse('TICKET_EXPIRED', 'this ticket has expired')
-  const output = pair(joiner)
+  const output = pair(joiner, context)
   output.writes.push({ key, value: encode({ ...issued, usedBy: joiner.id }), if: { equals: stored } })
   const answer: HelloMessage = {
     t: 'hello/welcome',
@@ -197,7 +198,7 @@ export function welcomed(
   if (typeof inviter === 'string') throw new ProtocolError('RECORD_INVALID', inviter)
   if (!inviter.id.equals(ticket.org))
     throw new ProtocolError('RECORD_INVALID', 'the answer is of another organisation')
-  return { output: pair(inviter), partner: inviter }
+  return { output: pair(inviter, context), partner: inviter }
 }
 
 /** The partner that a hello describes, checked against the node key of the connection; a text says what is wrong. */
@@ -210,7 +211,7 @@ function readPartner(
   if (!isStored(stored)) return stored.reason
   const verdict = verifyIdentity(stored)
   if (verdict.ok !== true) return verdict.reason
-  // Whoever pairs again is held to what is known of it.
+  // Whoever pairs again is held to what is known of it: who tells less undoes nothing.
   const known = context.partner(stored.id.toString())
   const chain = known ? further(known.chain, hello.events) : readChain(stored, hello.events)
   if (isRefused(chain)) return chain.reason
@@ -254,13 +255,16 @@ export const partnerOf = (
   ...rest,
 })
 
-function pair(partner: Partner): Output {
-  const { org, name } = partner
+function pair(partner: Partner, context: Context): Output {
+  const { org, name, chain } = partner
+  const known = context.partner(org)
   return {
     ...nothing(),
     writes: [
       { key: KEY.partner(org), value: encodePartner(partner) },
-      { key: KEY.origin(originHash(originOf(partner.chain))), value: utf8(org) },
+      ...(known && known.chain.logs.length < chain.logs.length
+        ? succession.followed(known, chain, context)
+        : [{ key: KEY.origin(originHash(originOf(chain))), value: utf8(org) }]),
     ],
     events: [{ type: 'paired', org, name }],
   }

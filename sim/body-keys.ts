@@ -16,6 +16,12 @@ export class SimBodyKeys {
     return this.#taken
   }
 
+  /** Goes on from what another copy of the home had taken and destroyed. */
+  follow(other: SimBodyKeys): void {
+    this.#taken = other.#taken
+    for (const slot of other.#destroyed) this.#destroyed.add(slot)
+  }
+
   destroy(slot: number): void {
     this.#destroyed.add(slot)
   }

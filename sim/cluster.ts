@@ -33,6 +33,8 @@ export interface Leaving {
 export interface Checker extends Partial<Omit<Watch, 'input'>> {
   /** Before the message is handed to the network. */
   sent?(leaving: Leaving): void
+  /** The message is there, before it is handed to the node. */
+  arrived?(to: SimNode, from: string, message: Message): void
   /** The disk was put back to an earlier state. */
   restored?(node: SimNode): void
 }
@@ -47,12 +49,14 @@ export interface ClusterOptions {
   seed: number
   weather: Weather
   times: DiskTimes
+  pad?: number
   plant?: Plant
 }
 
 export class Cluster {
   readonly timeline = new Timeline()
   readonly network: Network
+  /** All that there are; a copy that was stopped for good is none of them any more. */
   readonly nodes: SimNode[] = []
   readonly checkers: Checker[] = []
   /** What must not have happened, once it has; nothing happens after it. */
@@ -63,25 +67,30 @@ export class Cluster {
   readonly #options: ClusterOptions
   readonly #trace = new Trace()
   readonly #exchanges: Exchange[] = []
-  readonly #byOrg = new Map<string, SimNode>()
+  /** By their index, also those that were stopped for good. */
+  readonly #ever: SimNode[] = []
+  readonly #byOrg = new Map<string, SimNode[]>()
+  readonly #routes: Prng
 
   constructor(options: ClusterOptions) {
     this.#options = options
+    this.#routes = new Prng(options.seed, 'routes')
+    const ever = this.#ever
     this.network = new Network({
       timeline: this.timeline,
       prng: new Prng(options.seed, 'network'),
       weather: options.weather,
-      admits: (node, other) => this.nodes[node]!.up && this.nodes[node]!.admitted.has(this.nodes[other]!.org),
-      deliver: (from, to, frame) => this.#deliver(this.nodes[from]!, this.nodes[to]!, frame),
-      connected: (node, other) =>
-        this.nodes[node]!.submit({ type: 'connected', org: this.nodes[other]!.org }),
+      admits: (node, other) => ever[node]!.up && ever[node]!.reaches(ever[other]!.org),
+      deliver: (from, to, frame) => this.#deliver(ever[from]!, ever[to]!, frame),
+      connected: (node, other) => ever[node]!.submit({ type: 'connected', org: ever[other]!.org }),
     })
   }
 
   /** A new organisation with its node, not started yet. */
   add(name: string): SimNode {
-    const { seed, times, plant } = this.#options
+    const { seed, times, plant, pad } = this.#options
     const around = {
+      ...(pad ? { pad } : {}),
       timeline: this.timeline,
       step: plant?.step ?? step,
       times,
@@ -90,20 +99,57 @@ export class Cluster {
       ask: (node: SimNode, event: Event) => this.exchange(node).take(event),
       watch: this.#watch(),
     }
-    const node = new SimNode(this.nodes.length, name, around, new Prng(seed, `node/${name}`))
-    this.nodes.push(node)
-    this.#byOrg.set(node.org, node)
+    const index = this.#ever.length
+    const node = new SimNode(index, name, around, new Prng(seed, `node/${index}/${name}`))
+    for (const list of [this.nodes, this.#ever]) list.push(node)
+    this.#byOrg.set(node.org, [...this.copies(node.org), node])
     this.#exchanges.push(
       new Exchange(node, this.network, org => {
-        const peer = this.node(org)
+        const peer = this.#route(node, org)
         return peer && this.exchange(peer)
       }),
     )
     return node
   }
 
+  /** A second home with the keys of a node and a copy of its disk, not started yet. */
+  copy(node: SimNode, backup: ReadonlyMap<string, Uint8Array>): SimNode {
+    const twin = this.add(node.name)
+    twin.disk.restore(backup)
+    twin.bodyKeys.follow(node.bodyKeys)
+    this.exchange(twin).follow(this.exchange(node))
+    twin.witnesses = node.witnesses
+    twin.mirrors = node.mirrors
+    twin.sits = node.sits
+    this.#trace.add(['copy', node.index])
+    return twin
+  }
+
+  /** One of two copies is stopped for good. */
+  retire(node: SimNode): void {
+    if (node.up) node.crash()
+    this.nodes.splice(this.nodes.indexOf(node), 1)
+    this.#byOrg.set(
+      node.org,
+      this.copies(node.org).filter(each => each !== node),
+    )
+  }
+
+  /** The homes of an organisation: one, unless it was copied. */
+  copies(org: string): SimNode[] {
+    return this.#byOrg.get(org) ?? []
+  }
+
   node(org: string): SimNode | undefined {
-    return this.#byOrg.get(org)
+    return this.copies(org)[0]
+  }
+
+  /** The home of an organisation that a node speaks to: any of them that it reaches. */
+  #route(from: SimNode, org: string): SimNode | undefined {
+    const copies = this.copies(org)
+    if (copies.length <= 1) return copies[0]
+    const reached = copies.filter(copy => copy.audience?.has(from.org) ?? true)
+    return reached.length > 0 ? this.#routes.pick(reached) : undefined
   }
 
   exchange(node: SimNode): Exchange {
@@ -120,7 +166,8 @@ export class Cluster {
   /** Joins with a ticket over hellos that may be lost, like the request of an operator who will try again. */
   join(joiner: SimNode, ticketText: string): void {
     const ticket = parseTicket(ticketText)
-    const inviter = this.node(ticket.org.toString())!
+    const inviter = this.#route(joiner, ticket.org.toString())
+    if (!inviter) return
     const hello = (answer: Answer | undefined) => (answer as { hello: HelloMessage } | undefined)?.hello
     const carry = (from: SimNode, to: SimNode, message: HelloMessage, take: (got: HelloMessage) => void) =>
       this.network.carry(from.index, to.index, () => {
@@ -156,22 +203,33 @@ export class Cluster {
     return this.#trace.digest()
   }
 
+  /** Somebody with the key of a node sends a message in its name. */
+  forge(leaving: Leaving): void {
+    this.#transmit(leaving)
+  }
+
   #send(leaving: Leaving): void {
-    const { from, to, message } = leaving
     for (const checker of this.checkers) checker.sent?.(leaving)
-    const peer = this.node(to)
+    this.#transmit(leaving)
+  }
+
+  #transmit({ from, to, message }: Leaving): void {
+    const peer = this.#route(from, to)
     const frame = encodeMessage(message)
     this.#trace.add(frame)
-    if (peer && from.admitted.has(to)) this.network.send(from.index, peer.index, frame)
+    if (peer && from.reaches(to)) this.network.send(from.index, peer.index, frame)
   }
 
   #deliver(from: SimNode, to: SimNode, frame: Uint8Array): void {
-    if (!to.up || !to.admitted.has(from.org)) return
+    if (!to.up || !to.reaches(from.org)) return
     this.messages++
     const message = decodeMessage(frame)
     if (typeof message === 'string')
       this.report('the wire', from.name, `a message that is refused: ${message}`)
-    else to.submit({ type: 'message', from: from.org, message })
+    else {
+      for (const checker of this.checkers) checker.arrived?.(to, from.org, message)
+      to.submit({ type: 'message', from: from.org, message })
+    }
   }
 
   /** Everything that happens to a node, for the trace and the checkers. */

@@ -62,6 +62,12 @@ export class Exchange {
     this.#content.set(draft.root.toString(), content)
   }
 
+  /** What another copy of this home has. */
+  follow(other: Exchange): void {
+    for (const [root, content] of other.#content)
+      this.#content.set(root, { ...content, blocks: content.blocks.slice(0, content.durable) })
+  }
+
   /** Whether all of a root is here and survives a power cut. */
   isWhole(root: CID, count: number): boolean {
     return (this.#content.get(root.toString())?.durable ?? 0) >= count

@@ -1,21 +1,28 @@
-/** What goes wrong besides the weather: crashes, cuts of the network, clocks that are set, a store put back from a backup. */
-import { readSeating } from '../protocol/committee.ts'
-import type { PutBack } from './checkers.ts'
+/**
+ * What goes wrong besides the weather: crashes, cuts of the network, clocks that are set, stores put back from a backup, a
+ * home that runs twice. What members and thieves do is in betrayal.ts.
+ */
+import { KEY } from '../protocol/layout.ts'
+import { inStore, logNumber } from '../protocol/log-number.ts'
+import { betray } from './betrayal.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './node.ts'
 import type { Plan } from './plan.ts'
 import { Prng } from './prng.ts'
+import { hasMembers, type Suspects } from './suspects.ts'
 
 const S_US = 1_000_000
 
 export interface Faults {
   begin(): void
-  /** All nodes are up, the network is whole, the clocks are right. */
+  /** All nodes are up and reach each other, the clocks are right. */
   end(): void
 }
 
-/** `putBack` gets the organisations whose store was put back to an earlier state. */
-export function faultsOf(cluster: Cluster, plan: Plan, putBack: PutBack): Faults {
+type Backup = ReadonlyMap<string, Uint8Array>
+
+/** `suspects` gets the organisations that are not sound, as they become so. */
+export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faults {
   const prng = new Prng(plan.seed, 'faults')
   const { timeline, network, nodes } = cluster
   let over = false
@@ -31,7 +38,7 @@ export function faultsOf(cluster: Cluster, plan: Plan, putBack: PutBack): Faults
     next()
   }
   const restart = (node: SimNode) => {
-    if (!node.up) node.start()
+    if (!node.up && nodes.includes(node)) node.start()
   }
   const crash = () => {
     const node = prng.pick(nodes)
@@ -48,17 +55,46 @@ export function faultsOf(cluster: Cluster, plan: Plan, putBack: PutBack): Faults
   const setClock = () => {
     prng.pick(nodes).skewMs = prng.between(-plan.skewMs, plan.skewMs)
   }
-  const restore = () => {
-    const node = prng.pick(nodes)
+  const suspect = (node: SimNode, backup: Backup) => {
+    suspects.putBack.add(node.org)
+    if (!hasMembers(keptIn(backup))) suspects.alone.add(node.org)
+  }
+  /** With `plan.notices` as a driver that notices, otherwise as one that cannot. */
+  const begin = (node: SimNode, why: 'restored' | 'copied') => {
+    restart(node)
+    if (!plan.notices) return
+    const rows = [KEY.allCosigned, KEY.seats].flatMap(prefix => node.disk.list(prefix))
+    const witnessed = [...new Set(rows.map(([key]) => key.slice(key.indexOf('/') + 1)))]
+    node.submit({ type: 'restored', why, tickets: [], witnessed, redactions: [] })
+  }
+  const restore = (node: SimNode) => {
     const backup = node.disk.copy()
     timeline.after(prng.between(5, 40) * S_US, () => {
       if (over) return
       if (node.up) node.crash()
-      putBack.known.add(node.org)
-      if (!hasMembers(key => backup.get(key))) putBack.alone.add(node.org)
+      suspect(node, backup)
       cluster.restore(node, backup)
-      restart(node)
+      begin(node, 'restored')
     })
+  }
+  const copy = () => {
+    const [node] = nodes as [SimNode]
+    const backup = node.disk.copy()
+    timeline.after(prng.pick([0, 0, 1, 10]) * S_US, () => {
+      if (over) return
+      suspect(node, backup)
+      const twin = cluster.copy(node, backup)
+      if (plan.twin === 'apart') part(node, twin)
+      begin(twin, 'copied')
+    })
+  }
+  /** Each of two copies reaches a half of the others. */
+  const part = (node: SimNode, twin: SimNode) => {
+    const others = cluster.nodes.filter(each => each.org !== node.org).map(({ org }) => org)
+    const half = others.filter(() => prng.chance(500_000))
+    node.audience = new Set(others.filter(org => !half.includes(org)))
+    twin.audience = new Set(half)
+    network.disconnectAll()
   }
   return {
     begin() {
@@ -69,28 +105,33 @@ export function faultsOf(cluster: Cluster, plan: Plan, putBack: PutBack): Faults
       each(plan.crashS, crash)
       each(plan.cutS, cut)
       each(plan.stepS, setClock)
-      if (plan.restores) timeline.after(prng.between(5, 30) * S_US, restore)
+      if (plan.restores) timeline.after(prng.between(5, 30) * S_US, () => restore(prng.pick(nodes)))
+      if (plan.twin !== 'none') timeline.after(prng.between(15, plan.faultyS) * S_US, copy)
+      betray(cluster, plan, suspects, restore)
     },
     end() {
       over = true
       network.heal()
       for (const node of nodes) {
         node.skewMs = 0
+        node.audience = undefined
         restart(node)
       }
     },
   }
 }
 
+const keptIn = (backup: Backup) => (key: string) =>
+  backup.get(
+    inStore(
+      key,
+      logNumber(each => backup.get(each)),
+    ),
+  )
+
 /** The directions between a part of the nodes and the rest; only out of that part if `oneWay`. */
 function crossings(nodes: SimNode[], part: SimNode[], oneWay: boolean): [number, number][] {
   const rest = nodes.filter(node => !part.includes(node))
   const out = part.flatMap(a => rest.map((b): [number, number] => [a.index, b.index]))
   return oneWay ? out : [...out, ...out.map(([a, b]): [number, number] => [b, a])]
-}
-
-/** Whether a store knows of members who hold what its log has signed. */
-function hasMembers(get: (key: string) => Uint8Array | undefined): boolean {
-  const { now, next } = readSeating(get)
-  return now !== undefined || next !== undefined
 }

@@ -131,6 +131,10 @@ export class Network {
     return this.#blocked.has(`${from}>${to}`)
   }
 
+  disconnectAll(): void {
+    for (const { nodes } of this.#links.values()) this.disconnect(...nodes)
+  }
+
   /** Breaks the connection of two nodes; each side dials again if it has something to say. */
   disconnect(a: number, b: number): void {
     const link = this.#link(a, b)

@@ -9,14 +9,15 @@ import { expand, sha256 } from '../crypto/hash.ts'
 import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { seal } from '../crypto/seal.ts'
 import type { Answer } from '../protocol/command.ts'
-import type { Env } from '../protocol/context.ts'
+import { type Env, ownChain, privateKey } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
-import { beginChain } from '../protocol/identity-chain.ts'
+import { beginChain, type Chain, makeDelegate } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
+import { fromStore, inStore, logNumber, writesInStore } from '../protocol/log-number.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
@@ -47,6 +48,8 @@ export interface Surroundings {
   timeline: Timeline
   step: Step
   times: DiskTimes
+  /** The size of each head is a multiple of this, the usual one unless it is given. */
+  pad?: number
   /** The medium as the node gets it: a test puts one that is at fault in its place. */
   medium(sound: Medium): Medium
   send(node: SimNode, to: string, message: Message): void
@@ -77,6 +80,10 @@ export class SimNode {
   readonly disk = new Disk()
   readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
+  /** Of two copies of one home: the organisations that reach this one. All do while there is none. */
+  audience: Set<string> | undefined
+  /** What a member that lies does in place of the shipped step. */
+  lies: Step | undefined
   witnesses: CID[] = []
   /** Takes the seats that others offer. */
   sits = true
@@ -106,7 +113,7 @@ export class SimNode {
     this.env = {
       self,
       keys,
-      get: key => this.#store.get(key),
+      get: key => this.#store.get(inStore(key, this.#number())),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
@@ -116,7 +123,7 @@ export class SimNode {
       addresses: () => [`/memory/${index}`],
       sits: () => this.sits,
       mirrors: () => this.mirrors,
-      pad: PAD_ENTRIES,
+      pad: around.pad ?? PAD_ENTRIES,
     }
   }
 
@@ -126,6 +133,31 @@ export class SimNode {
 
   get store(): VirtualStore {
     return this.#store
+  }
+
+  /** The own identity as it stands here. */
+  get chain(): Chain {
+    return ownChain(this.env)
+  }
+
+  /** What is durable, with the keys of the active log where they lie. */
+  onDisk = (key: string): Uint8Array | undefined =>
+    this.disk.get(
+      inStore(
+        key,
+        logNumber(each => this.disk.get(each)),
+      ),
+    )
+
+  reaches(org: string): boolean {
+    return this.admitted.has(org) && (this.audience?.has(org) ?? true)
+  }
+
+  /** The operator closes the log, and the organisation goes on with the next one. */
+  succeed(): void {
+    const admin = privateKey(this.chain, 'admin', this.env)
+    const event = makeDelegate(this.chain, admin, { succeeds: true }, this.now().wallMs)
+    this.submit({ type: 'identity', event, orgs: [...this.admitted] })
   }
 
   /** A secret by its handle, under queued writes. */
@@ -149,7 +181,7 @@ export class SimNode {
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
     this.#around.watch.opened(this)
-    if (!this.#store.get(KEY.tail)) this.submit({ type: 'init' })
+    if (!this.env.get(KEY.tail)) this.submit({ type: 'init' })
     const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
     for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
     for (const org of this.admitted) this.submit({ type: 'connected', org })
@@ -180,7 +212,8 @@ export class SimNode {
 
   /** The turn; the code with which it was refused. */
   #run(input: NodeInput, seed: Uint8Array, secrets: Secret[], told: Told): string | undefined {
-    const { step, watch } = this.#around
+    const { watch } = this.#around
+    const step = this.lies ?? this.#around.step
     try {
       const next = step(this.state, { ...input, seed } as Input, this.now(), this.env)
       if (next.damaged) {
@@ -192,7 +225,7 @@ export class SimNode {
         key: KEY.secret(secret.handle),
         value: secret.bytes,
       }))
-      const writes = [...output.writes, ...sealed]
+      const writes = writesInStore([...output.writes, ...sealed], key => this.#store.get(key))
       const [life, seq] = [this.life, this.#seq]
       const queued = this.#store.commit(writes, () => {
         if (life !== this.life) return
@@ -235,6 +268,10 @@ export class SimNode {
     for (const deadline of output.deadlines) this.#arm(deadline)
   }
 
+  #number(): number {
+    return logNumber(key => this.#store.get(key))
+  }
+
   #admit(org: string): void {
     this.admitted.add(org)
     this.submit({ type: 'connected', org })
@@ -242,13 +279,18 @@ export class SimNode {
 
   /** Entries as the store gives them back after their commit (RULES A4). */
   #leaves(from: number, to: number): void {
-    const entries = [...readEntries(key => this.disk.get(key), from, to)].map(({ entry }) => entry)
+    const durable = (key: string) => this.disk.get(inStore(key, this.#number()))
+    const entries = [...readEntries(durable, from, to)].map(({ entry }) => entry)
     if (entries.length === to - from) this.submit({ type: 'leaves', from, entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 
   #page({ machine, prefix, after, limit }: Extract<Event, { type: 'ask-page' }>): void {
-    const rows = this.#store.list(prefix, { limit: limit + 1, ...(after ? { after } : {}) })
+    const number = this.#number()
+    const from = after ? { after: inStore(after, number) } : {}
+    const rows = this.#store
+      .list(inStore(prefix, number), { limit: limit + 1, ...from })
+      .map(([key, value]): [string, Uint8Array] => [fromStore(key, number), value])
     const page = { type: 'page', machine, rows: rows.slice(0, limit), more: rows.length > limit } as const
     this.submit({ ...page, ...(after ? { after } : {}) })
   }

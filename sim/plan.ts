@@ -27,6 +27,24 @@ export interface Plan {
   restores: boolean
   /** Partners take seats: logs get committees. Otherwise witnesses cosign, and nothing is promised. */
   seated: boolean
+  /** The size of each head is a multiple of this. */
+  pad: number
+  /** So many seats the committee of the first node has, if there are as many others; those of the rest as it comes. */
+  members: number
+  /** The first node names another committee on the way. */
+  reseats: boolean
+  /** So many of its members lie to it, at most as many as the committee bears; in a control one more. */
+  liars: 'none' | 'some' | 'too many'
+  /** Its home is copied and started twice: both live, each with a half of the mesh, or both with all of it. */
+  twin: 'none' | 'apart' | 'together'
+  /** The home that was put back or copied says so at its start, as a driver does that notices. */
+  notices: boolean
+  /** Somebody with its log key shows half the mesh another branch. */
+  robbed: boolean
+  /** For a time fewer of its members than a quorum can be reached. */
+  silent: boolean
+  /** One of its members comes back on a backup of its store. */
+  memberRestores: boolean
 }
 
 /** Weather without faults: what a factory's line is on a good day. */
@@ -61,6 +79,15 @@ export function drawPlan(seed: number): Plan {
     spoilt: prng.chance(300_000),
     restores: prng.chance(200_000),
     seated: prng.chance(800_000),
+    pad: prng.pick([1, 8, 64]),
+    members: prng.between(1, 5),
+    reseats: prng.chance(100_000),
+    liars: prng.chance(150_000) ? 'some' : 'none',
+    twin: prng.pick(['none', 'none', 'none', 'none', 'none', 'none', 'apart', 'together']),
+    notices: prng.chance(300_000),
+    robbed: prng.chance(50_000),
+    silent: prng.chance(150_000),
+    memberRestores: prng.chance(50_000),
   }
 }
 

@@ -38,7 +38,6 @@ interface Desk {
   published: number
   requested: number
   fetched: Map<string, number>
-  lookedUs: number
   /** What the next round of gossip tells: partners whose log was seen to grow, and whether a fork was found. */
   seen: Set<string>
   forked: boolean
@@ -57,17 +56,7 @@ export class Workload {
     this.#cluster = cluster
     this.#plan = plan
     this.#prng = new Prng(plan.seed, 'workload')
-    this.#desks = cluster.nodes.map(node => ({
-      node,
-      tickets: new Map(),
-      published: 0,
-      requested: 0,
-      fetched: new Map(),
-      lookedUs: 0,
-      seen: new Set(),
-      forked: false,
-      shownSize: 0,
-    }))
+    this.#desks = cluster.nodes.map(deskOf)
     for (const { node } of this.#desks) {
       node.witnesses = this.#chooseWitnesses(node)
       node.mirrors = node.witnesses.slice(0, 1)
@@ -75,16 +64,28 @@ export class Workload {
     cluster.checkers.push({
       event: (node, event) => {
         this.#hurry(node, event)
-        this.#note(this.#desks[node.index]!, event)
+        this.#note(this.#desk(node), event)
       },
     })
   }
 
   begin(): void {
-    for (const desk of this.#desks) {
-      this.#lookLater(desk)
-      this.#gossipLater(desk)
-    }
+    for (const desk of this.#desks) this.#begin(desk)
+  }
+
+  #begin(desk: Desk): void {
+    this.#lookLater(desk)
+    this.#gossipLater(desk)
+  }
+
+  /** Somebody sits at each home, also at one that came up as a copy of another. */
+  #desk(node: SimNode): Desk {
+    const known = this.#desks.find(desk => desk.node === node)
+    if (known) return known
+    const desk = deskOf(node)
+    this.#desks.push(desk)
+    this.#begin(desk)
+    return desk
   }
 
   /** Entries past the sizes that anybody saw of this log: only then its owner can be asked about them. */
@@ -103,6 +104,7 @@ export class Workload {
   /** What the daemon does on its beat. */
   #gossipLater(desk: Desk): void {
     this.#cluster.timeline.after(GOSSIP_US + this.#prng.below(S_US), () => {
+      if (!this.#cluster.nodes.includes(desk.node)) return
       this.#gossip(desk)
       this.#gossipLater(desk)
     })
@@ -125,16 +127,18 @@ export class Workload {
     for (const desk of this.#desks) this.#look(desk)
   }
 
-  /** Up to three others; no witness at all now and then. */
+  /** Up to three others; no witness at all now and then. Of the first node as many as the plan says. */
   #chooseWitnesses(node: SimNode): CID[] {
     const others = this.#cluster.nodes.filter(other => other !== node)
+    if (node.index === 0 && this.#plan.members > 0)
+      return others.slice(-Math.min(this.#plan.members, others.length)).map(({ env }) => env.self.id)
     const chosen = others.filter(() => this.#prng.chance(500_000)).slice(0, 3)
     return chosen.map(({ env }) => env.self.id)
   }
 
   #lookLater(desk: Desk): void {
     this.#cluster.timeline.after(this.#prng.between(...LOOK_S) * S_US + this.#prng.below(S_US), () => {
-      if (this.closing) return
+      if (this.closing || !this.#cluster.nodes.includes(desk.node)) return
       this.#look(desk)
       this.#lookLater(desk)
     })
@@ -158,7 +162,8 @@ export class Workload {
   /** The one that was added earlier invites; a ticket is used again until the pairing is known on both sides. */
   #pair(desk: Desk): void {
     const { node, tickets } = desk
-    for (const { node: other } of this.#desks.slice(node.index + 1)) {
+    for (const other of this.#cluster.nodes) {
+      if (other.index <= node.index || other.org === node.org) continue
       if (other.admitted.has(node.org) && node.admitted.has(other.org)) continue
       const ticket = tickets.get(other.org)
       if (ticket) {
@@ -264,6 +269,17 @@ export class Workload {
     if (agreed.length > 0) node.submit({ type: 'proofs', org, records: agreed.slice(0, 4) })
   }
 }
+
+const deskOf = (node: SimNode): Desk => ({
+  node,
+  tickets: new Map(),
+  published: 0,
+  requested: 0,
+  fetched: new Map(),
+  seen: new Set(),
+  forked: false,
+  shownSize: 0,
+})
 
 const contents = new Map<string, SealedContent>()
 

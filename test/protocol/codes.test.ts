@@ -71,6 +71,12 @@ function altered<T extends MessageType>(
   play(story)
   return firstAnswer(story, by(story), before)
 }
+/** Cole's store is an old one; its own log goes on with a successor. */
+function putBack({ acme, cole }: Story): void {
+  const witnessed = [acme.org]
+  cole.input({ type: 'restored', why: 'older', tickets: [], witnessed, redactions: [] })
+  cole.succeed()
+}
 const acmeOf = ({ acme }: Story) => acme
 const boltOf = ({ bolt }: Story) => bolt
 const operation = (member: Member) => member.env.keys.operation
@@ -704,6 +710,11 @@ const CASES: Record<string, Case> = {
       fork(story, story.cole)
       return { committee, old: size, size: size + 1, path: [HASH] }
     }),
+  'promise/ask · of a member whose store was put back': () =>
+    promised((committee, size, story) => {
+      putBack(story)
+      return { committee, old: size, size: size + 1, path: [HASH] }
+    }),
 
   'witness/add · of a log that is not registered': () =>
     added(({ acme, cole }, { note }) => {
@@ -723,6 +734,12 @@ const CASES: Record<string, Case> = {
     const { size, note } = newestOf(story)
     fork(story, cole)
     return send(story, acme, cole, { t: 'witness/add', old: size, note, path: [] })
+  },
+  'witness/add · to a witness whose store was put back': () => {
+    const story = paired()
+    putBack(story)
+    const { size, note } = newestOf(story)
+    return send(story, story.acme, story.cole, { t: 'witness/add', old: size, note, path: [] })
   },
   'witness/add · while the clock of the witness is behind': () => {
     const story = paired()

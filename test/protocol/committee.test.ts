@@ -139,6 +139,24 @@ test('another committee counts with q of the old and q of the new', () => {
   )
 })
 
+test('a seat keeps the committee that it promised under, whatever is asked for after it and never comes into force', () => {
+  const { world, owner, seats } = mesh(8)
+  const [one, ...others] = seats as [Member, ...Member[]]
+  owner.witnesses = ids([one])
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  for (const other of others) {
+    other.sits = false
+    owner.input({ type: 'committee', seats: ids([one, other]) })
+    world.run(10_000)
+  }
+  assert.equal(seatsOf(owner), sorted([one]))
+  assert.is(readSeat(one.env.get, owner.org)!.committees.length, 5)
+  const before = owner.state.ledger.signed.range.size
+  grow(owner, world)
+  assert.ok(owner.state.ledger.signed.range.size > before)
+})
+
 test('a stated rule is held to, and strangers are no seats', () => {
   const { world, owner, seats } = mesh(4)
   throwsCode(

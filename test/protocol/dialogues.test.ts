@@ -290,8 +290,8 @@ function mirrored(story: Story): void {
 
 /** Bolt holds every entry of Acme's log, as it is there. */
 function isMirrored({ acme, bolt }: Story): boolean {
-  const size = mirrorOf(bolt.env.get, acme.org)?.size ?? 0
-  const held = [...readEntries(mirrorGet(bolt.env.get, acme.org), 0, size)]
+  const size = mirrorOf(bolt.env.get, acme.org, 0)?.size ?? 0
+  const held = [...readEntries(mirrorGet(bolt.env.get, acme.org, 0), 0, size)]
   const own = [...readEntries(acme.env.get, 0, size)]
   assert.equal(
     held.map(({ entry }) => entry),

@@ -14,7 +14,8 @@ function story(): Story {
   made.acme.mirrors = [made.bolt.env.self.id]
   return made
 }
-const held = ({ acme, bolt }: Story) => mirrored(bolt.env.get, acme.org)?.size ?? 0
+const held = ({ acme, bolt }: Story) =>
+  mirrored(bolt.env.get, acme.org, acme.chain.logs.length - 1)?.size ?? 0
 const keys = ({ acme, bolt }: Story) =>
   [...bolt.store.keys()].filter(key => key.startsWith(KEY.mirrored(acme.org)))
 
@@ -29,7 +30,7 @@ test('a mirror follows the log from head to head and holds every entry, over res
   }
   const { acme, bolt } = made
   assert.is(held(made), acme.state.ledger.signed.range.size)
-  const [copy, own] = [mirrorGet(bolt.env.get, acme.org), acme.env.get].map(get =>
+  const [copy, own] = [mirrorGet(bolt.env.get, acme.org, 0), acme.env.get].map(get =>
     [...readEntries(get, 0, held(made))].map(({ entry }) => entry),
   )
   assert.ok(copy!.length > 450)
@@ -115,6 +116,27 @@ test('two heads of one size are a fork, and of a closed log nothing more is kept
   assert.ok(bolt.store.has(KEY.fork(acme.org)))
   made.publish()
   assert.is(held(made), before)
+})
+
+test('a successor is mirrored beside the log before it, also where their heads have one size', () => {
+  const made = story()
+  const { acme, bolt, world } = made
+  acme.env.pad = PAD_ENTRIES
+  made.pair()
+  world.run(10_000)
+  const before = held(made)
+  const entries = [...readEntries(acme.env.get, 0, before)].map(({ entry }) => entry)
+  assert.is(before, PAD_ENTRIES)
+  acme.succeed()
+  world.run(10_000)
+  assert.is(held(made), before)
+  const kept = (log: number) =>
+    [...readEntries(mirrorGet(bolt.env.get, acme.org, log), 0, before)].map(({ entry }) => entry)
+  assert.equal(kept(0), entries)
+  assert.equal(
+    kept(1),
+    [...readEntries(acme.env.get, 0, before)].map(({ entry }) => entry),
+  )
 })
 
 test('nobody is told of entries who is no mirror', () => {

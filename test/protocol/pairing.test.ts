@@ -2,10 +2,11 @@ import * as assert from 'uvu/assert'
 import { encode } from '../../crypto/cbor.ts'
 import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
+import { makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_HELLO_BYTES } from '../../protocol/limits.ts'
 import { decodeHello, encodeMessage, type HELLO, type HelloMessage } from '../../protocol/message.ts'
-import { formatTicket, parseTicket, type Ticket } from '../../protocol/pairing.ts'
+import { decodePartner, formatTicket, parseTicket, type Ticket } from '../../protocol/pairing.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { Story } from './story.ts'
 import type { Member } from './world.ts'
@@ -218,6 +219,54 @@ test('what a hello says of addresses and witnesses is kept when it changes', () 
   assert.ok(acme.store.get(KEY.partner(bolt.org)) === after, 'and not written again when it does not')
   assert.ok(knows(acme, cole))
   assert.type(decodeHello(encode({ t: 'hello/refused', code: 'X', text: 'x', more: 1 })), 'string')
+})
+
+/** A home as it was before its log was closed and its node key replaced. */
+function pairedTwice(change: (bolt: Member) => void): { told: HelloMessage; inviter: Member; bolt: Member } {
+  const pairing = new Pairing()
+  const { inviter } = pairing
+  const { bolt, world } = pairing.story
+  pairing.welcomed(pairing.hello(pairing.join()))
+  world.run(10_000)
+  const before = pairing.join()
+  change(bolt)
+  world.run(10_000)
+  return { told: pairing.hello(before), inviter, bolt }
+}
+const chainAt = (at: Member, of: Member) => decodePartner(at.store.get(KEY.partner(of.org))!).chain
+
+test('who pairs again and tells less of its identity than is known undoes nothing of it', () => {
+  const { told, inviter, bolt } = pairedTwice(each => each.delegate(['log', 'operation'], ['operation']))
+  assert.is(code(told), 'hello/welcome')
+  assert.is(chainAt(inviter, bolt).events.length, 1)
+  assert.ok(chainAt(inviter, bolt).last.equals(bolt.chain.last))
+})
+
+test('a node key that was replaced does not pair again', () => {
+  const { told, inviter, bolt } = pairedTwice(each => each.delegate(['node']))
+  assert.is(code(told), 'RECORD_INVALID')
+  assert.is(chainAt(inviter, bolt).events.length, 1)
+})
+
+test('who pairs again after its log was closed is followed: what was held of that log is gone', () => {
+  const pairing = new Pairing()
+  const { inviter } = pairing
+  const { bolt, world } = pairing.story
+  pairing.welcomed(pairing.hello(pairing.join()))
+  bolt.witnesses = [inviter.env.self.id]
+  for (const [at, of] of [
+    [inviter, bolt],
+    [bolt, inviter],
+  ] as const)
+    at.input({ type: 'connected', org: of.org })
+  world.run(30_000)
+  const held = [KEY.watch(bolt.org), KEY.cosigned(bolt.org), KEY.seat(bolt.org)]
+  for (const key of held) assert.ok(inviter.store.has(key), key)
+  // The event reaches nobody, as from a home that was put back to a time before it had partners.
+  bolt.goOn(makeDelegate(bolt.chain, bolt.key('admin'), { succeeds: true }, world.wallMs), [])
+  pairing.welcomed(pairing.hello(pairing.join()))
+  assert.is(chainAt(inviter, bolt).logs.length, 2)
+  for (const key of held) assert.not(inviter.store.has(key), key)
 })
 
 test.run()

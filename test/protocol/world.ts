@@ -139,9 +139,10 @@ export class Member {
     this.goOn(makeDelegate(this.chain, this.key('admin'), { succeeds: true }, this.world.wallMs))
   }
 
-  goOn(event: Uint8Array): void {
+  /** Goes on with an event, and tells these; all partners unless it is given. */
+  goOn(event: Uint8Array, told?: string[]): void {
     const orgs = this.world.members.map(({ org }) => org).filter(org => this.store.has(KEY.partner(org)))
-    this.input({ type: 'identity', event, orgs })
+    this.input({ type: 'identity', event, orgs: told ?? orgs })
   }
 
   witnesses: CID[] = []

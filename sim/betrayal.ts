@@ -1,0 +1,77 @@
+/** What others do to the first node of a mesh: members that lie to it or are gone, and somebody who has its log key. */
+import { text, utf8 } from '../crypto/bytes.ts'
+import { formatCheckpoint, parseCheckpoint } from '../crypto/checkpoint.ts'
+import { formatNote, parseNote, signNote } from '../crypto/note.ts'
+import { publicHead } from '../protocol/heads.ts'
+import { committeeOf } from '../protocol/trust.ts'
+import type { Cluster } from './cluster.ts'
+import { LIE_NAMES, liar } from './liars.ts'
+import type { SimNode } from './node.ts'
+import type { Plan } from './plan.ts'
+import { Prng } from './prng.ts'
+import type { Suspects } from './suspects.ts'
+
+const S_US = 1_000_000
+
+export function betray(
+  cluster: Cluster,
+  plan: Plan,
+  suspects: Suspects,
+  restore: (node: SimNode) => void,
+): void {
+  const prng = new Prng(plan.seed, 'betrayal')
+  const { timeline } = cluster
+  const [owner] = cluster.nodes as [SimNode]
+  const members = owner.witnesses.map(id => cluster.node(id.toString())!)
+  const { n, f } = committeeOf(members.length)
+  const count = { none: 0, some: prng.between(0, f), 'too many': f + 1 }[plan.liars]
+  const liars = shuffled(members, prng).slice(0, Math.min(n, count))
+  suspects.liars.set(owner.org, new Set(liars.map(({ org }) => org)))
+  for (const each of liars)
+    each.lies = liar(owner.org, plan.liars === 'too many' ? LIE_NAMES[0]! : prng.pick(LIE_NAMES))
+  const during = (work: () => void) => timeline.after(prng.between(10, plan.faultyS - 5) * S_US, work)
+  const sound = members.filter(each => !liars.includes(each))
+  if (plan.memberRestores && sound.length > 0) during(() => restore(prng.pick(sound)))
+  if (plan.robbed) during(() => rob(owner, cluster, suspects, prng))
+  if (plan.silent) during(() => silence(owner, members, cluster))
+  if (plan.reseats) during(() => reseat(owner, cluster, prng))
+}
+
+/** Shows half of the partners a head of the size of the newest, of another tree. */
+function rob(owner: SimNode, cluster: Cluster, suspects: Suspects, prng: Prng): void {
+  const newest = owner.up ? publicHead(owner.onDisk) : undefined
+  if (!newest) return
+  suspects.robbed.add(owner.org)
+  const { origin, size } = parseCheckpoint(parseNote(text(newest.note)).body)
+  const body = formatCheckpoint({ origin, size, root: prng.bytes(32) })
+  const note = utf8(formatNote({ body, lines: [signNote(body, origin, owner.env.keys.log)] }))
+  for (const to of owner.admitted)
+    if (prng.chance(500_000)) cluster.forge({ from: owner, to, message: { t: 'head/show', note } })
+}
+
+/** All members are out of reach for a time; the others are not. */
+function silence(owner: SimNode, members: SimNode[], { network, timeline }: Cluster): void {
+  const ways = members.flatMap(({ index }): [number, number][] => [
+    [owner.index, index],
+    [index, owner.index],
+  ])
+  network.block(ways, true)
+  timeline.after(40 * S_US, () => network.heal())
+}
+
+/** The operator names others; the daemon reads its configuration at a start. */
+function reseat(owner: SimNode, cluster: Cluster, prng: Prng): void {
+  const others = cluster.nodes.filter(each => each.org !== owner.org).map(({ env }) => env.self.id)
+  const witnesses = shuffled(others, prng).slice(0, prng.between(1, others.length))
+  for (const copy of cluster.copies(owner.org)) {
+    copy.witnesses = witnesses
+    if (!copy.up) continue
+    copy.crash()
+    copy.start()
+  }
+}
+
+function shuffled<T>(all: readonly T[], prng: Prng): T[] {
+  const left = [...all]
+  return all.map(() => left.splice(prng.below(left.length), 1)[0]!)
+}
