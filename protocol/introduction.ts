@@ -4,7 +4,7 @@
  *     one side                                       its partner
  *                -- hello {versions, addresses, witnesses} -->
  *                -- identity/events {events} -->     checks each new one, keeps them
- *                <-- identity/ask {} --              of who was told a last event of its own that it does not have
+ *                <-- identity/ask {last} --          of who was told a last event of its own that it does not have
  *                -- identity/known {events} -->      what is known of it: its store was put back
  *
  * A node whose key was rotated while its partner was away is a stranger to it, and says who it is over the stranger's stream:
@@ -69,7 +69,7 @@ export function introduced(from: string, message: MessageOf<'hello'>, context: C
   const output = changed(partner, { addresses, witnesses, ...(first ? { first } : {}) }, context)
   // The partner goes by an event of this home's identity that this store does not have.
   if (known && !chainAt(context.self.chain, digestOf(known)))
-    output.sends.push({ to: from, message: { t: 'identity/ask' } })
+    output.sends.push({ to: from, message: { t: 'identity/ask', last: context.self.chain.last } })
   return output
 }
 

@@ -76,7 +76,7 @@ export const MESSAGES = {
   // The sender's identity events, all of them.
   'identity/events': object({ t: tag, events }),
   // The receiver's, as they are known here: asked for by who does not know one of its own.
-  'identity/ask': object({ t: tag }),
+  'identity/ask': object({ t: tag, last: link }),
   'identity/known': object({ t: tag, events }),
   // A rule was broken; never answered.
   error: object({ t: tag, re: tag, code: word, text: sentence }),
