@@ -44,6 +44,10 @@ export type Event =
   | { type: 'mirrored'; org: string; size: number }
   /** A log is proven to have two histories: it is closed from here on. */
   | { type: 'forked'; org: string; size: number }
+  /** An identity is proven to have two events of number `n`. */
+  | { type: 'identity-forked'; org: string; n: number }
+  /** A partner knows `events` events of the own identity, more than this store has. */
+  | { type: 'identity-behind'; org: string; events: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
   | { type: 'proofs'; org: string; id: string; reply: ProofReply }
   /** A record was redacted, by this signed word; of a packet, the content under `root` goes too. */

@@ -335,7 +335,7 @@ function evidenceCommands(program: Command, run: Run): void {
   program
     .command('forks')
     .helpGroup(group)
-    .description('list logs that are proven to have two histories, or check such a proof')
+    .description('list logs and identities that are proven to have two histories, or check such a proof')
     .option('-o, --output <directory>', 'write the proofs there')
     .option('--check <file>', 'say what a proof proves; needs no node')
     .action(run(async () => (await import('./forks.ts')).forks))
@@ -394,6 +394,7 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('--trust <file>', 'whom to believe; without it, the trust file of the home')
     .option('--as-of <time>', 'the time at which the question is asked')
     .option('--require-final', 'log entries must be final')
+    .option('--forks <file...>', 'fork proofs that are known, beside those of the home')
     .action(run(async () => (await import('./verify.ts')).verify))
   program
     .command('trust')
