@@ -96,7 +96,21 @@ function unfollowed(cluster: Cluster, node: SimNode, excused: ReadonlySet<string
     const stored = each.onDisk(KEY.partner(org))
     return stored && decodePartner(stored).chain.logs.length < chain.logs.length
   })
-  return [...misbegun(node), ...behind.map(({ name }) => `${name} does not know its successor`)]
+  return [
+    ...misbegun(node),
+    ...unguarded(cluster, node, excused),
+    ...behind.map(({ name }) => `${name} does not know its successor`),
+  ]
+}
+
+/** Who named witnesses for its log, all of them sound, has them as the committee of the next one too. */
+function unguarded(cluster: Cluster, node: SimNode, excused: ReadonlySet<string>): string[] {
+  const named = node.witnesses.map(id => cluster.node(id.toString())!)
+  const sit = named.filter(each => each.sits && node.admitted.has(each.org) && !excused.has(each.org))
+  const isGuarded = readSeating(node.onDisk).now !== undefined
+  return named.length === 0 || sit.length < named.length || isGuarded
+    ? []
+    : ['its successor has no committee']
 }
 
 /** The first entry has the root and the size at which the log before it ended, all that was final included. */
