@@ -42,7 +42,7 @@ export class Acquaintance {
   async #round(): Promise<void> {
     for (const { org, addresses } of await this.#node.views.partners()) {
       if (this.#stopping.signal.aborted) return
-      if (!this.#node.isConnected(org) && addresses.length > 0)
+      if (!this.#node.partners.isConnected(org) && addresses.length > 0)
         await this.#ask(org, addresses).catch(() => {})
     }
     this.#later()

@@ -12,7 +12,7 @@ export async function refreshCatalogs(node: Node): Promise<string[]> {
   const partners = await node.views.partners()
   const asked = await Promise.all(
     partners.map(async ({ org, name }) => {
-      if (!node.isConnected(org)) return name
+      if (!node.partners.isConnected(org)) return name
       const { promise, resolve } = Promise.withResolvers<string | undefined>()
       let id = ''
       const listener = (event: { type: string; org?: string; id?: string; complete?: boolean }) => {

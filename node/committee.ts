@@ -41,7 +41,7 @@ export async function createCommittee(
 ): Promise<CommitteeView> {
   const found = await Promise.all(partners.map(each => node.views.findPartner(each)))
   const rule = f === undefined || q === undefined ? {} : { rule: { f, q } }
-  await node.seat(
+  await node.settings.seat(
     found.map(({ org }) => org),
     () => node.driver.submit({ type: 'committee', seats: found.map(({ id }) => id), ...rule }),
   )

@@ -95,7 +95,7 @@ async function isSettled(node: Node, records: CID[]): Promise<boolean> {
   const size = Math.max(0, ...records.map(id => (indexOf(get, id) ?? -1) + 1))
   const head = bestHead(node.reading(), size)
   if (!head) await node.driver.submit({ type: 'head' })
-  return head !== undefined && isCosigned({ note: text(head.note), witnesses: node.witnesses })
+  return head !== undefined && isCosigned({ note: text(head.note), witnesses: node.settings.witnesses })
 }
 
 function keptProofs(node: Node, key: string): ProofReply | undefined {
@@ -212,7 +212,7 @@ export async function proofsOf(
   records: CID[],
   head?: number,
 ): Promise<ProofReply | undefined> {
-  if (!node.isConnected(org)) return undefined
+  if (!node.partners.isConnected(org)) return undefined
   const { promise, resolve } = Promise.withResolvers<ProofReply | undefined>()
   let id = ''
   const listener = (event: Event) => {

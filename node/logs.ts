@@ -58,12 +58,12 @@ export async function mirroring(node: Node): Promise<api.Mirroring> {
   const rows = await node.store.list(KEY.mirrors)
   const orgs = new Set(rows.map(([key]) => key.slice(KEY.mirrors.length).split('/')[0]!))
   return {
-    mirrors: node.mirrors.map(org => node.views.nameOf(parseCid(org))),
+    mirrors: node.settings.mirrors.map(org => node.views.nameOf(parseCid(org))),
     held: [...orgs].map(org => {
       const size = mirrored(node.env.get, org, numberOf(node, org))?.size ?? 0
       return { ...node.views.nameOf(parseCid(org)), size }
     }),
-    isOpen: node.isLogOpen,
+    isOpen: node.settings.isLogOpen,
   }
 }
 

@@ -103,7 +103,7 @@ export class Renewer {
       if (this.#stopped) return 0
       const kept = decode(value, value.length) as unknown as ProofReply
       const org = key.slice(KEY.allProofs.length).split('/')[0]!
-      if (!kept.note || !this.#isEnding(kept) || !this.#node.isConnected(org)) continue
+      if (!kept.note || !this.#isEnding(kept) || !this.#node.partners.isConnected(org)) continue
       const reply = await proofsOf(this.#node, org, [], Number(kept.note.split('\n')[1]))
       if (!reply?.renewal) open++
       else {

@@ -387,7 +387,9 @@ export class Views {
     return this.#env.witnesses().map(id => {
       const stored = this.#store.get(KEY.witness(id.toString()))
       const submission = stored && decodeState<Submission>(stored)
-      const problem = this.partner(id.toString()) ? submission?.stuck : 'not a partner of this home yet'
+      const problem = this.partner(id.toString())
+        ? (submission?.stuck ?? submission?.waits)
+        : 'not a partner of this home yet'
       return { ...this.nameOf(id), cosignedSize: submission?.size ?? 0, ...(problem ? { problem } : {}) }
     })
   }

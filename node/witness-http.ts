@@ -39,12 +39,12 @@ export async function serveWitness(node: Node, listen: string): Promise<WitnessS
   })
   app.get<{ Params: { hash: string } }>('/:hash/checkpoint', (request, reply) => {
     const { hash } = request.params
-    const own = node.isLogOpen ? openLog(node, hash, 'checkpoint') : undefined
+    const own = node.settings.isLogOpen ? openLog(node, hash, 'checkpoint') : undefined
     return own ? reply.type(TEXT).send(own) : answer(reply, driver.submit({ type: 'latest', hash }))
   })
   app.get<{ Params: { hash: string; '*': string } }>('/:hash/tile/*', (request, reply) => {
     const { hash, '*': path } = request.params
-    const tile = node.isLogOpen ? openLog(node, hash, `tile/${path}`) : undefined
+    const tile = node.settings.isLogOpen ? openLog(node, hash, `tile/${path}`) : undefined
     if (!tile) return reply.code(404).type(TEXT).send('no such tile\n')
     return reply.type('application/octet-stream').send(tile)
   })

@@ -440,10 +440,22 @@ export const readSeat = (get: Get, org: string): Seat | undefined => {
 
 /**
  * Whether a head of a partner's log has q cosignatures of each committee that this node has promised under. One that was
- * only signed, or named and never in force, says nothing: its owner chooses who sits there.
+ * only signed, or named and never in force, says nothing: its owner chooses who sits there. `byOthersSinceMs` is for a node
+ * that does not know any more what it promised: q without its own, all given since then, of one that it has a seat in.
  */
-export function isFinal(org: string, note: Note, context: Context): boolean {
+export function isFinal(
+  org: string,
+  note: Note,
+  context: Context,
+  { byOthersSinceMs }: { byOthersSinceMs?: number } = {},
+): boolean {
   const { pinned, under = [], committees } = readSeat(context.get, org) ?? { committees: [] }
+  if (byOthersSinceMs !== undefined) {
+    const isFresh = (timeS: number, seat: CID) =>
+      !seat.equals(context.self.id) && timeS * 1_000 > byOthersSinceMs
+    const later = committees.filter(({ record }) => nameOf(record).number >= (pinned?.number ?? 0))
+    return later.some(each => hasQuorum(each, note, context, isFresh))
+  }
   if (!pinned) return false
   return [...under, pinned.id].every(id => {
     const used = committees.find(({ record }) => nameOf(record).id.equals(id))
@@ -451,11 +463,17 @@ export function isFinal(org: string, note: Note, context: Context): boolean {
   })
 }
 
-function hasQuorum({ record, identities }: Signable, note: Note, context: Context): boolean {
+function hasQuorum(
+  { record, identities }: Signable,
+  note: Note,
+  context: Context,
+  counts: (timeS: number, seat: CID) => boolean = () => true,
+): boolean {
   const { seats, q } = open(record).payload
-  const valid = seats.filter(id => {
-    const chain = chainOf(id, identities, context)
-    return chain && cosignatureOf(chain, note)
+  const valid = seats.filter(seat => {
+    const chain = chainOf(seat, identities, context)
+    const given = chain && cosignatureOf(chain, note)
+    return given && counts(given.timeS, seat)
   })
   return valid.length >= q
 }

@@ -34,7 +34,16 @@ import {
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
 import { register } from './registration.ts'
-import { type Cosigned, extension, forgotten, held, type Submission, UNREGISTERED } from './witness.ts'
+import {
+  type Cosigned,
+  extension,
+  forgotten,
+  held,
+  LOST,
+  LOST_TEXT,
+  type Submission,
+  UNREGISTERED,
+} from './witness.ts'
 
 // Owner.
 
@@ -131,13 +140,19 @@ function holds(
 ): Output {
   const key = KEY.witness(org)
   const stored = context.get(key)
-  const before = submissionTo(org, context)
-  const isUnknown = message.t === 'promise/refused' && message.status === 404
-  const { stuck: _, ...rest } = isUnknown ? forgotten(before) : before
-  const refused = message.t === 'promise/refused' && message.status !== 409
-  const stuck = refused ? { stuck: sentence(`${message.status}: ${message.text}`) } : {}
-  const value = encodeState({ ...rest, held: message.size, ...stuck })
+  const value = encodeState({ ...noted(submissionTo(org, context), message), held: message.size })
   return stored && equal(stored, value) ? nothing() : { ...nothing(), writes: [{ key, value }] }
+}
+
+/** Who refuses is not asked for a cosignature until a person has looked; who cannot yet, is. */
+function noted(
+  { stuck: _, waits: _none, ...rest }: Submission,
+  message: MessageOf<'promise/given' | 'promise/refused'>,
+): Submission {
+  if (message.t === 'promise/given' || message.status === 409) return rest
+  if (message.status === LOST) return { ...rest, waits: sentence(message.text) }
+  const known = message.status === 404 ? forgotten(rest) : rest
+  return { ...known, stuck: sentence(`${message.status}: ${message.text}`) }
 }
 
 // Member.
@@ -160,6 +175,7 @@ export function promise(
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
   if (!isPinned && (seat.under?.length ?? 0) >= MAX_COMMITTEES)
     return refuse(state, from, 404, `this seat has promised under ${MAX_COMMITTEES} committees of one log`)
+  if (context.get(KEY.lost(from))) return refuse(state, from, LOST, LOST_TEXT)
   const last = held(state)
   const isHeld = last.size === size && equal(last.root!, root)
   const wrong = isHeld ? undefined : extension(last, old, { size, root }, path)

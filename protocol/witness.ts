@@ -22,10 +22,11 @@ import { cosignerOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { type Head, readHead } from './log.ts'
-import { type Context, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
+import { type Context, decodeState, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
 import { register } from './registration.ts'
+import type { Lost } from './restored.ts'
 
 /** The owner's view of one witness: what it has cosigned, and the head that is under way. */
 export interface Submission {
@@ -41,6 +42,8 @@ export interface Submission {
   held?: number
   /** The witness holds a head that this log never signed, or refuses it: a person must look. */
   stuck?: string
+  /** The witness cannot yet, and is asked again: its store was put back. */
+  waits?: string
 }
 
 /** What a witness holds of one log: the newest head it has cosigned, and those it has promised since, oldest first. */
@@ -52,6 +55,11 @@ export interface Cosigned {
   first: Uint8Array
   promised?: { size: number; root: Uint8Array }[]
 }
+
+/** The status of who cannot tell what it has signed. */
+export const LOST = 503
+export const LOST_TEXT =
+  'the store of this witness was put back: it signs again under a head that enough others have made final since'
 
 /** The tree that everything further must extend: of the last promise, or of the last cosignature. */
 export const held = (state: Cosigned | undefined): { size: number; root: Uint8Array | undefined } =>
@@ -100,8 +108,12 @@ function received(
   // A member is asked for promises before it is sent a head.
   const known = state ?? (isMember(from, context.get) ? { org: from, size: 0, sent: 0 } : undefined)
   if (known && message.t === 'log/registered') return registered(known, message, ledger, context)
-  if (known && message.t === 'log/refused')
-    return halted(known, sentence(`${message.refusal.code}: ${message.refusal.text}`))
+  if (known && message.t === 'log/refused') {
+    const isActive = message.log.equals(context.self.chain.logs.at(-1)!)
+    return isActive
+      ? halted(known, sentence(`${message.refusal.code}: ${message.refusal.text}`))
+      : stay(known)
+  }
   if (!state) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'no head was sent to you')
   return message.t === 'witness/cosigned'
     ? cosigned(state, message, ledger, context)
@@ -204,6 +216,7 @@ function refused(
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
     return send({ ...s, held: message.size, sent: 0 }, ledger, context)
+  if (message.status === LOST) return stay({ ...s, waits: sentence(message.text) })
   if (message.status === 404) return stay(forgotten(s)) // the timer registers the log anew
   return halted(s, sentence(`${message.status} at size ${message.size}: ${message.text}`))
 }
@@ -231,7 +244,7 @@ function ahead(s: Submission, ledger: Ledger, context: Context): Step<Submission
   return head && head.size >= s.held! ? next(s, ledger, context) : rest(s)
 }
 
-const idle = ({ sentSize: _, ...s }: Submission): Submission => ({ ...s, sent: 0 })
+const idle = ({ sentSize: _, waits: _none, ...s }: Submission): Submission => ({ ...s, sent: 0 })
 
 function rest(s: Submission): Step<Submission> {
   const step = stay(s)
@@ -265,6 +278,9 @@ export function witness(
   if (!state) return refuse(state, from, 404, UNREGISTERED)
   const wrong = mayCosign(state, from, message, head, context)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
+  const lost = context.get(KEY.lost(from))
+  if (lost && !regains(state, decodeState<Lost>(lost), from, head, context))
+    return refuse(state, from, LOST, LOST_TEXT)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
@@ -276,11 +292,19 @@ export function witness(
     to: from,
     message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
   })
+  if (lost) output.writes.push({ key: KEY.lost(from) })
   const promised = state.promised?.filter(each => each.size > head.size) ?? []
   const { size, root } = head
   const next = { size, root, first: state.first, ...(promised.length > 0 ? { promised } : {}) }
   return { state: next, output, records: [] }
 }
+
+/**
+ * Whatever was promised here before the store was put back yields to a head that q others have cosigned since (RULES D1),
+ * as long as it follows what is still known.
+ */
+const regains = (state: Cosigned, { atMs }: Lost, from: string, head: Head, context: Context): boolean =>
+  head.size >= held(state).size && isFinal(from, head.note, context, { byOthersSinceMs: atMs })
 
 /**
  * A head that was promised, or one that extends what is held. Otherwise only one that is final makes a promise yield, and

@@ -2,6 +2,7 @@
  * What goes wrong besides the weather: crashes, cuts of the network, clocks that are set, stores put back from a backup, a
  * home that runs twice. What members and thieves do is in betrayal.ts.
  */
+import { KEY } from '../protocol/layout.ts'
 import { inStore, logNumber } from '../protocol/log-number.ts'
 import { betray } from './betrayal.ts'
 import type { Cluster } from './cluster.ts'
@@ -17,6 +18,10 @@ export interface Faults {
   /** All nodes are up and reach each other, the clocks are right. */
   end(): void
 }
+
+/** Own seats in committees of assets, and what was given for some: they end with the store that held their votes. */
+const seatsOn = ({ disk }: SimNode): string[] =>
+  [KEY.sittings, KEY.givens].flatMap(prefix => disk.list(prefix).map(([key]) => key))
 
 type Backup = ReadonlyMap<string, Uint8Array>
 
@@ -61,7 +66,10 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
   /** With `plan.notices` as a driver that notices, otherwise as one that cannot. */
   const begin = (node: SimNode, why: 'restored' | 'copied') => {
     restart(node)
-    if (plan.notices) node.submit({ type: 'restored', why, tickets: [], redactions: [] })
+    if (!plan.notices) return
+    const rows = [KEY.allCosigned, KEY.seats].flatMap(prefix => node.disk.list(prefix))
+    const witnessed = [...new Set(rows.map(([key]) => key.slice(key.indexOf('/') + 1)))]
+    node.submit({ type: 'restored', why, tickets: [], seats: seatsOn(node), witnessed, redactions: [] })
   }
   const restore = (node: SimNode) => {
     const backup = node.disk.copy()

@@ -80,7 +80,7 @@ function nodeCommands(program: Command, run: Run): void {
     .argument('<file>')
     .helpGroup(group)
     .description('write the home into one encrypted file, while the daemon runs')
-    .option('--recipient <age1...>', 'who can open it; without it, whoever knows a passphrase')
+    .option('--recipient <key>', 'who can open it (age1…); without it, whoever knows a passphrase')
     .option('--passphrase-file <file>', 'the passphrase, in its first line')
     .action(run(async () => (await import('./backup.ts')).backup))
   program

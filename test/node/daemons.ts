@@ -38,6 +38,9 @@ export class TestDaemon implements AsyncDisposable {
   stderr = ''
   /** Where it listens: after the first start the port that it got, so that partners find it again. */
   listen: string = ANY_PORT
+  /** The program that runs it, and what it finds in its environment. */
+  program: string = MAIN
+  env: NodeJS.ProcessEnv = {}
   /** Another user of the system to run as. */
   uid: number | undefined
   #process: ChildProcess | undefined
@@ -66,8 +69,9 @@ export class TestDaemon implements AsyncDisposable {
   async up(): Promise<void> {
     const startedMs = performance.now()
     const args = ['--home', this.home, '--json', 'up', '--name', this.name, '--api', '0', '--listen']
-    const child = spawn(process.execPath, [MAIN, ...args, this.listen], {
+    const child = spawn(process.execPath, [this.program, ...args, this.listen], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.env },
       ...(this.uid === undefined ? {} : { uid: this.uid }),
     })
     this.#process = child

@@ -16,7 +16,7 @@ import {
 } from './kill-story.ts'
 
 const test = suite('kill -9')
-const LARGE_MIB = 64
+const LARGE_MIB = 16
 
 test('provider, consumer and witness lose nothing that was answered, and the exchange goes on', async () => {
   const seed = seedOf()

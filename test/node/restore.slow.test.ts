@@ -5,7 +5,10 @@ import * as assert from 'uvu/assert'
 import { restoreHome } from '../../node/backup.ts'
 import { saidMoved } from '../../node/moved.ts'
 import type { Waybill } from '../../sdk/connect.ts'
+import { verify } from '../../sdk/verify.ts'
 import { rejectsCode, suite, temporary } from '../harness.ts'
+import { fourLines, run } from '../sdk/run-cli.ts'
+import { exchange } from './committees.ts'
 import { eventually, pair, TestDaemon } from './daemons.ts'
 
 const test = suite('redaction, backup and restore')
@@ -92,6 +95,50 @@ test(
     assert.ok(brought.length < destroyed.length - 1, 'the keys of both records are gone again')
     assert.ok((await problems(acme.client)).includes('RESTORED_UNWITNESSED'))
     await rejectsCode(publish(acme, files, 'later.csv'), 'RESTORED_UNWITNESSED')
+  },
+  LONG_MS,
+)
+
+test(
+  'a log without members that was restored goes on as its successor, by the command line from backup to exchange',
+  async () => {
+    using dir = temporary()
+    await using acme = await TestDaemon.start('Acme Steel', dir.path)
+    await using bolt = await TestDaemon.start('Bolt GmbH', dir.path)
+    await pair(acme, bolt)
+    await exchange(acme, bolt, dir.path)
+    const cli = (...args: string[]) => run(['--home', acme.home, ...args])
+    const { generateIdentity, identityToRecipient } = await import('age-encryption')
+    const identity = await generateIdentity()
+    const [file, key] = [join(dir.path, 'acme.backup'), join(dir.path, 'key.txt')]
+    writeFileSync(key, `# created by hand\n${identity}\n`)
+    const made = await cli('backup', file, '--recipient', await identityToRecipient(identity))
+    assert.is(made.code, 0, made.stderr)
+    await exchange(acme, bolt, dir.path)
+    await until('a head', async () => {
+      const { headSize, size } = (await acme.client.status()).log
+      return headSize === size
+    })
+    await acme.end('SIGTERM')
+    rmSync(acme.home, { recursive: true })
+    writeFileSync(`${key}2`, `${await generateIdentity()}\n`)
+    fourLines(await cli('restore', file, '--identity', `${key}2`), 2, 'BACKUP_KEY')
+    rmSync(acme.home, { recursive: true, force: true })
+    const restored = await cli('restore', file, '--identity', key)
+    assert.is(restored.code, 0, restored.stderr)
+    assert.match(restored.stdout, /without members it never goes on here/)
+    await acme.up()
+    assert.ok((await problems(acme.client)).includes('RESTORED_UNWITNESSED'))
+    await rejectsCode(publish(acme, dir.path, 'one.csv'), 'RESTORED_UNWITNESSED')
+    assert.is((await cli('log', 'succeed', '--yes')).code, 0)
+    assert.not.ok((await problems(acme.client)).some(code => code.startsWith('RESTORED')))
+    // The partner knew more of the log than the backup; it follows the successor, and both exchange under it.
+    const { agreement, packet } = await exchange(acme, bolt, dir.path)
+    const evidence = await bolt.client.agreements.evidence(agreement, packet)
+    assert.is((await verify(evidence, await bolt.client.trust())).verdict, 'verified')
+    await acme.restart()
+    await exchange(acme, bolt, dir.path)
+    assert.not.ok((await problems(acme.client)).some(code => code.startsWith('RESTORED')))
   },
   LONG_MS,
 )

@@ -26,6 +26,7 @@ import {
 } from '../../protocol/message.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { suite } from '../harness.ts'
+import { OWNERSHIP_CASES } from './ownership-codes.ts'
 import { alter, DAY_MS, forgedHead, resign, Story } from './story.ts'
 import { type Member, START_MS } from './world.ts'
 
@@ -70,6 +71,12 @@ function altered<T extends MessageType>(
   alter(story, type, message => ({ ...message, ...change(message, story) }) as MessageOf<T>)
   play(story)
   return firstAnswer(story, by(story), before)
+}
+/** Cole's store is an old one; its own log goes on with a successor. */
+function putBack({ acme, cole }: Story): void {
+  const witnessed = [acme.org]
+  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], witnessed, redactions: [] })
+  cole.succeed()
 }
 const acmeOf = ({ acme }: Story) => acme
 const boltOf = ({ bolt }: Story) => bolt
@@ -689,6 +696,11 @@ const CASES: Record<string, Case> = {
       fork(story, story.cole)
       return { committee, old: size, size: size + 1, path: [HASH] }
     }),
+  'promise/ask · of a member whose store was put back': () =>
+    promised((committee, size, story) => {
+      putBack(story)
+      return { committee, old: size, size: size + 1, path: [HASH] }
+    }),
 
   'witness/add · of a log that is not registered': () =>
     added(({ acme, cole }, { note }) => {
@@ -708,6 +720,12 @@ const CASES: Record<string, Case> = {
     const { size, note } = newestOf(story)
     fork(story, cole)
     return send(story, acme, cole, { t: 'witness/add', old: size, note, path: [] })
+  },
+  'witness/add · to a witness whose store was put back': () => {
+    const story = paired()
+    putBack(story)
+    const { size, note } = newestOf(story)
+    return send(story, story.acme, story.cole, { t: 'witness/add', old: size, note, path: [] })
   },
   'witness/add · while the clock of the witness is behind': () => {
     const story = paired()
@@ -788,6 +806,8 @@ const CASES: Record<string, Case> = {
   },
 }
 
+Object.assign(CASES, OWNERSHIP_CASES)
+
 /** The proof with one bit of a head's signature changed. */
 const spoilt = (proof: Uint8Array): Uint8Array => {
   const at = Buffer.from(proof).lastIndexOf('— ') + 120
@@ -803,6 +823,13 @@ const NEVER = new Set<MessageType>([
   'committee/refused',
   'promise/given',
   'promise/refused',
+  'seat/refused',
+  'seat/kept',
+  'handover/decline',
+  'handover/withdraw',
+  'vote/refused',
+  'owner/known',
+  'owner/fresh',
 ])
 
 // The table.

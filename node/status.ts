@@ -1,0 +1,101 @@
+/** What the node says of itself, and what a person should look at. */
+import { behind } from '../protocol/behind.ts'
+import { readRestored } from '../protocol/restored.ts'
+import type { Node } from './daemon.ts'
+import { endingKeys } from './keys.ts'
+import type * as schema from './schema.ts'
+
+const VERSION = '0.0.1'
+
+export async function statusOf(node: Node): Promise<schema.Status> {
+  const { views, env, network, driver } = node
+  const { words, final, headSize } = views.position()
+  const requests = await views.requests()
+  const partners = await views.partners()
+  const witnesses = views.witnesses()
+  return {
+    schema: 'waybill.status/1',
+    id: env.self.org,
+    name: env.self.identity.name,
+    peerId: network.peerId,
+    addresses: network.addresses(),
+    home: node.home,
+    pid: process.pid,
+    version: VERSION,
+    uptimeMs: Date.now() - node.startedMs,
+    partners: partners.length,
+    connected: network.connected().length,
+    log: { size: driver.state.ledger.tail.range.size, headSize, position: words, final },
+    witnesses,
+    assets: (await views.assets()).length,
+    offers: (await views.offers(true)).length,
+    waiting: requests.filter(request => request.waitsFor === 'you').length,
+    problems: problemsOf(node, witnesses),
+  }
+}
+
+function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
+  const stuck = witnesses
+    .filter(each => each.problem)
+    .map(each => ({ code: 'WITNESS', text: `${each.name}: ${each.problem}` }))
+  const lone = witnesses.length === 0
+  const hint = 'waybill witness add PARTNER'
+  const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
+  const forked = node.views.forks().flatMap(({ name, org, size, succeeded }) =>
+    succeeded
+      ? []
+      : {
+          code: 'LOG_FORKED',
+          text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
+          hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
+        },
+  )
+  return [
+    ...behindOf(node),
+    ...restoredOf(node),
+    ...stuck,
+    ...none,
+    ...forked,
+    ...endingKeys(node),
+    ...node.problems,
+  ]
+}
+
+/** The store was put back or copied: what that means, until members have confirmed it or for ever (RULES D1). */
+function restoredOf(node: Node): schema.Status['problems'] {
+  const restored = readRestored(key => node.store.get(key))
+  if (!restored) return []
+  const { why, size, witnessed, atMs } = restored
+  const how = {
+    restored: 'was restored from a backup',
+    copied: 'is a copy of the home that ran here, or was moved',
+    older: 'has fewer entries than this machine has seen of its log',
+  }[why]
+  const at = `${new Date(atMs).toISOString().slice(0, 16)}Z`
+  const text = `noticed ${at}: this store ${how}, at ${size} entries; tickets that were out are void, and logs of others are promised and cosigned again under heads that enough others have made final since`
+  if (witnessed)
+    return [{ code: 'RESTORED', text: `${text}; the log goes on as the members of its committee promise it` }]
+  return [
+    {
+      code: 'RESTORED_UNWITNESSED',
+      text: `${text}; no members hold this log, so it never goes on in this store: it only reads`,
+      hint: 'waybill log succeed; or start the home that this is a copy of; if it was only moved: waybill restore --moved',
+    },
+  ]
+}
+
+/** Members of the committee hold heads that this store does not have: it only reads (RULES D1). */
+function behindOf(node: Node): schema.Status['problems'] {
+  const found = behind(key => node.store.get(key))
+  if (!found) return []
+  const who = found.orgs.map(org => node.views.partner(org)?.name ?? org).join(', ')
+  const size = node.driver.state.ledger.tail.range.size
+  const text = `${who} hold this log at ${found.size} entries, this store has ${size} or others: it was put back or copied, and signs nothing any more`
+  return [
+    {
+      code: 'RESTORED_BEHIND',
+      text,
+      hint: 'stop this node and start the newer home; where it is lost: waybill log succeed',
+    },
+  ]
+}
