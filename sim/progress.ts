@@ -47,7 +47,8 @@ export function unfinished(cluster: Cluster, suspects: Suspects): string[] {
       ...oneSided(cluster, node, away),
     ]
     const isNext = node.chain.logs.length > 1
-    const faults = isNext ? [...logFaults(node, away), ...unfollowed(cluster, node, excused)] : all()
+    const next = () => [...unfollowed(cluster, node, excused), ...unguarded(cluster, node, away)]
+    const faults = isNext ? [...logFaults(node, away), ...next()] : all()
     return excused.has(node.org) && !isNext ? [] : faults.map(what => `${node.name}: ${what}`)
   })
 }
@@ -96,11 +97,7 @@ function unfollowed(cluster: Cluster, node: SimNode, excused: ReadonlySet<string
     const stored = each.onDisk(KEY.partner(org))
     return stored && decodePartner(stored).chain.logs.length < chain.logs.length
   })
-  return [
-    ...misbegun(node),
-    ...unguarded(cluster, node, excused),
-    ...behind.map(({ name }) => `${name} does not know its successor`),
-  ]
+  return [...misbegun(node), ...behind.map(({ name }) => `${name} does not know its successor`)]
 }
 
 /** Who named witnesses for its log, all of them sound, has them as the committee of the next one too. */
