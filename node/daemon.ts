@@ -37,6 +37,7 @@ import { Place } from './place.ts'
 import { redactFor, search } from './redact.ts'
 import { Renewer } from './renew.ts'
 import { SealedStore } from './sealed-store.ts'
+import { seatKeys } from './seat-keys.ts'
 import { Settings } from './settings.ts'
 import { StockWitnesses } from './stock-witness.ts'
 import { openStore } from './store.ts'
@@ -228,6 +229,11 @@ export class Node {
         const sealed = store.get(KEY.secret(handle))
         return sealed && seal(to, info, openSecret(ring.home, handle, sealed), seed)
       },
+      seatKey: seatKeys(handle => {
+        const sealed = store.get(KEY.secret(handle))
+        return sealed && openSecret(ring.home, handle, sealed)
+      }),
+      current: () => true,
       witnesses: () => [],
       addresses: () => [],
       sits: () => true,
@@ -283,6 +289,7 @@ export class Node {
         ...rows.flat().map(key => key.slice(key.indexOf('/') + 1)),
         ...naming.map(({ org }) => org),
       ])
+      const seats = (await Promise.all([KEY.sittings, KEY.givens].map(keys))).flat()
       const redactions = await Promise.all(
         this.place.redactions().flatMap(word => {
           const read = readRecord(redaction, word)
@@ -293,6 +300,7 @@ export class Node {
         type: 'restored',
         why,
         tickets,
+        seats,
         witnessed: [...new Set(witnessed)],
         redactions,
       })

@@ -29,6 +29,7 @@ import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
 import { type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
 import { nothing, type Output } from './output.ts'
+import type { OwnershipCommand } from './owning.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
@@ -102,6 +103,7 @@ export type Command =
   /** Lets a witness over HTTP cosign the own log too, or no longer. */
   | { type: 'stock'; url: string; key: string }
   | { type: 'drop-stock'; name: string }
+  | OwnershipCommand
 
 export type Answer =
   | { type: 'hello'; hello: HelloMessage }
@@ -127,7 +129,10 @@ interface Done extends Step<never> {
 }
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
-export function command(input: Exclude<Command, { type: 'committee' | 'seat' }>, context: Context): Done {
+export function command(
+  input: Exclude<Command, { type: 'committee' | 'seat' } | OwnershipCommand>,
+  context: Context,
+): Done {
   switch (input.type) {
     case 'init':
       return init(context)

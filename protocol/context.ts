@@ -25,6 +25,10 @@ export interface Env {
   /** Keys that were drawn to follow: each signs from the event on that names it. */
   drawn?: PrivateKey[]
   seal: Context['seal']
+  /** A secret of 32 bytes as the driver keeps it, as a key. */
+  seatKey: Context['seatKey']
+  /** Nothing says that the store is older than what ran here last. */
+  current(): boolean
   witnesses(): CID[]
   mirrors(): CID[]
   addresses(): string[]
@@ -55,9 +59,13 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     sign: (payload, role, kind) => signRecord(payload, role, key(kind)),
     noteKey: key,
     seal: env.seal,
+    seatKey: env.seatKey,
     pad: env.pad,
     random: (label, n) => expand(seed, label, n),
     staple: () => undefined, // the peer has the log
+    get current() {
+      return env.current()
+    },
     get witnesses() {
       return env.witnesses()
     },

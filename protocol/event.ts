@@ -24,6 +24,18 @@ export type Event =
   | { type: 'committee'; number: number }
   /** A partner asks for a seat, and a person decides. */
   | { type: 'seat'; org: string }
+  /** A committee of assets moved: asked for, signed, whole; or a partner asks for a seat and a person decides. */
+  | { type: 'jury'; id: string; waitsFor?: 'person' }
+  /** A hand-over or registration moved, or is offered and waits for a person. */
+  | { type: 'order'; machine: string; state: string; waitsFor?: 'person' }
+  /** A certified step of who owns an asset came here. */
+  | { type: 'owner'; asset: CID; version: number }
+  /** A seat has answered whether a version is still the last; without a record it has not said so. */
+  | { type: 'fresh'; org: string; id: string; fresh?: Uint8Array; text?: string }
+  /** An owner signed two orders of one version. */
+  | { type: 'frozen'; asset: CID }
+  /** So many votes were cast by this store. */
+  | { type: 'votes'; count: number }
   /** Members hold heads that the own log does not have: the node only reads from here on. */
   | { type: 'behind'; size: number }
   /** All entries of a partner's log up to this size are here. */

@@ -94,6 +94,8 @@ export interface Order {
   committee: CID
   /** Organisations that gain or lose by it: their seats count as faulty (RULES E4). */
   parties: CID[]
+  /** The event of each one's identity by which its signature is judged. */
+  states: { org: CID; state: CID }[]
   /** Who owns the asset by it, and who must have owned it before. */
   to: CID
   from?: CID
@@ -106,19 +108,24 @@ export function orderOf(record: Stored<Registration> | Stored<Handover>): Order 
   const { id, payload } = record
   const { asset, committee } = payload
   if (payload.t === registration.t) {
-    const { owner } = payload as Registration
+    const { owner, ownerState } = payload as Registration
     return {
       id,
       asset,
       version: 0,
       committee,
       parties: [owner],
+      states: [{ org: owner, state: ownerState }],
       to: owner,
       record: record as Stored<Registration>,
     }
   }
-  const { version, prev, from, to, next } = payload as Handover
-  const common = { id, asset, version, committee, parties: [from, to], from, to, prev }
+  const { version, prev, from, fromState, to, toState, next } = payload as Handover
+  const states = [
+    { org: from, state: fromState },
+    { org: to, state: toState },
+  ]
+  const common = { id, asset, version, committee, parties: [from, to], states, from, to, prev }
   return { ...common, ...(next ? { next } : {}), record: record as Stored<Handover> }
 }
 
@@ -139,6 +146,12 @@ export function makeVote(seat: Seat, key: PrivateKey, order: Order): Uint8Array 
   const { committee, asset, version, id } = order
   const payload: Vote = { t: vote.t, committee, org, epoch, asset, version, choice: id }
   return encodeSigned({ p: payload, s: [signRecord(payload, 'seat', key)] })
+}
+
+/** The order that a vote is for, whoever signed it. */
+export function choiceOf(stored: Uint8Array): CID | undefined {
+  const read = readRecord(vote, stored)
+  return isStored(read) ? read.payload.choice : undefined
 }
 
 /** A vote that a seat of this committee signed; otherwise why it is none. */

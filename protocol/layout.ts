@@ -110,6 +110,37 @@ export const KEY = {
   registered: (committee: CID, owner: CID, name: string): string =>
     `registered/${hex(committee)}/${hex(owner)}/${name}`,
   registrations: (committee: CID, owner: CID): string => `registrations/${hex(committee)}/${hex(owner)}`,
+  /** An asset's committee that is being put together here; what was given to whom for a seat; an own seat; one that was lost. */
+  assembling: (id: Uint8Array): string => `assembling/${toHex(id)}`,
+  assemblies: 'assembling/',
+  given: (org: string, id: Uint8Array): string => `given/${org}/${toHex(id)}`,
+  givens: 'given/',
+  sitting: (committee: CID): string => `sitting/${hex(committee)}`,
+  sittings: 'sitting/',
+  lostSeat: (committee: CID, org: string): string => `lost-seat/${hex(committee)}/${org}`,
+  lostSeats: (committee: CID): string => `lost-seat/${hex(committee)}/`,
+  ownLost: 'lost-seats',
+  seatEpoch: 'seat-epoch',
+  seatsGiven: (org: string): string => `seats-given/${org}`,
+  /** A committee of assets with all of its signatures. */
+  jury: (committee: CID): string => `jury/${hex(committee)}`,
+  juries: 'jury/',
+  /** Where the ownership of an asset stands, its certified steps, and how many assets a partner told of. */
+  title: (asset: CID): string => `title/${hex(asset)}`,
+  titles: 'title/',
+  step: (asset: CID, version: number): string => `step/${hex(asset)}/${padded(version)}`,
+  titlesOf: (org: string): string => `titles-of/${org}`,
+  /** The steps of an asset that is offered here are wanted. */
+  wanted: (asset: CID): string => `wanted/${hex(asset)}`,
+  /** Two orders of one version, signed by the owner; and the assets that there are some of. */
+  frozen: (asset: CID): string => `frozen/${hex(asset)}`,
+  frozens: 'frozen/',
+  /** An order on its way, and the one that this node signed for a version as its owner. */
+  order: (order: CID): string => `order/${hex(order)}`,
+  orders: 'order/',
+  signedOrder: (asset: CID, version: number): string => `signed-order/${hex(asset)}/${padded(version)}`,
+  /** How many votes this node has cast, and how many its log says. */
+  votes: 'votes',
   /** Our submission of heads to a witness. */
   witness: (org: string): string => `witness/${org}`,
   /** A secret, sealed by the driver, by its handle. */
@@ -125,6 +156,7 @@ export const slotOf = (key: string): number => Number(key.slice(KEY.forgets.leng
 
 /** Handles of secrets. */
 export const HANDLE = {
+  vote: (org: string, id: Uint8Array): string => `vote/${org}/${toHex(id)}`,
   content: (root: CID): string => `content/${hex(root)}`,
   oneTime: (agreement: CID, packet: CID): string => `one-time/${hex(agreement)}/${hex(packet)}`,
 } as const

@@ -40,6 +40,21 @@ export const MAX_WITNESSES = 32
 export const MAX_SEATS = 32
 /** Registrations that a seat takes of one owner: 1 KiB each. */
 export const MAX_REGISTRATIONS = 10_000
+/** Committees of assets that one partner may ask a seat in, and assets whose steps one may tell (RULES H4). */
+export const MAX_SITTINGS = 64
+export const MAX_TITLES = 10_000
+/** Certified steps in one message: each has two identities and, where the committee is a new one, those of its seats. */
+export const MAX_LINKS = 8
+/** An identity and its events, of each party and seat. */
+export const MAX_SHOWN = 64
+/** A certificate: a vote of each seat. */
+export const MAX_CERTIFICATE_BYTES = 16_384
+/** Whoever is told of a certificate and does not answer is told again so often; later it is told with the next step. */
+export const MAX_TOLD = 8
+/** The buyer asks for votes itself when it has not heard of a certificate for so long. */
+export const BUYER_ASKS_MS = 10_000
+/** The count of votes goes into the log so long after the first of them. */
+export const COUNT_BEAT_MS = 2_000
 /** Lines of a signed head: one of the log, one of each witness. */
 export const MAX_NOTE_BYTES = 16_384
 /** Records a page carries; the page also ends at PAGE_BYTES. */

@@ -49,6 +49,10 @@ export interface Context {
     info: Uint8Array,
     seed: Uint8Array,
   ): { enc: Uint8Array; ct: Uint8Array } | undefined
+  /** The key of an own seat by its handle; `undefined` when there is none any more. */
+  seatKey(handle: string): PrivateKey | undefined
+  /** The store is the one that ran here last, and as new: else it casts no votes (RULES E3). */
+  current: boolean
   /** `n` bytes that no other label of this step gets. */
   random(label: string, n: number): Uint8Array
   /** The own state as members of the log have dated it of late. */

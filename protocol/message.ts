@@ -4,15 +4,18 @@
  */
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { seatShape } from './asset-committee.ts'
 import { BUNDLE_ENTRIES } from './kept.ts'
 import {
   MAX_ADDRESSES,
+  MAX_CERTIFICATE_BYTES,
   MAX_ENTRY_BYTES,
   MAX_EVENT_BYTES,
   MAX_EVIDENCE_EVENTS,
   MAX_FORK_BYTES,
   MAX_HELLO_BYTES,
   MAX_IDENTITY_EVENTS,
+  MAX_LINKS,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
   MAX_NOTE_BYTES,
@@ -20,6 +23,7 @@ import {
   MAX_PATH,
   MAX_PROOFS,
   MAX_RECORD_BYTES,
+  MAX_SHOWN,
   MAX_WITNESSES,
   MAX_WORD_LENGTH,
 } from './limits.ts'
@@ -49,6 +53,8 @@ const tag = text(64)
 /** The first committee of the sender's log. */
 const first = optional(object({ log: link, committee: link }))
 const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
+
+const identities = list(object({ identity: record, events }), MAX_SHOWN)
 
 /** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
 const refusal = object({
@@ -131,6 +137,56 @@ export const MESSAGES = {
   }),
   'committee/signed': object({ t: tag, committee: record }),
   'committee/refused': object({ t: tag, committee: link, refusal }),
+  // Seats of an asset's committee: a vote key of each, then their signatures, then the whole.
+  'seat/ask': object({ t: tag, id, n: uint, f: uint, q: uint }),
+  'seat/given': object({ t: tag, id, seat: seatShape }),
+  'seat/sign': object({ t: tag, id, committee: record }),
+  'seat/signed': object({ t: tag, id, committee: record }),
+  'seat/refused': object({ t: tag, id, refusal }),
+  'seat/done': object({ t: tag, id, committee: record, identities }),
+  'seat/kept': object({ t: tag, id }),
+  'seat/lost': object({ t: tag, lost: record }),
+  // A hand-over: the buyer signs first, so that the owner signs what it asks votes for at once.
+  'handover/offer': object({ t: tag, order: record, committee: optional(record), identities }),
+  'handover/accept': object({ t: tag, order: record }),
+  'handover/decline': object({ t: tag, order: link, refusal }),
+  'handover/withdraw': object({ t: tag, order: link }),
+  'handover/signed': object({ t: tag, order: record }),
+  // Votes on an order.
+  'vote/ask': object({
+    t: tag,
+    order: record,
+    asset: optional(record),
+    committee: optional(record),
+    identities,
+  }),
+  'vote/cast': object({ t: tag, vote: record }),
+  'vote/refused': object({
+    t: tag,
+    order: link,
+    refusal,
+    held: optional(record),
+    asset: optional(record),
+    identities,
+  }),
+  // Certified steps of who owns an asset, and whether one is still the last.
+  'owner/told': object({
+    t: tag,
+    links: list(
+      object({
+        asset: optional(record),
+        order: record,
+        certificate: blob(MAX_CERTIFICATE_BYTES),
+        committee: optional(record),
+      }),
+      MAX_LINKS,
+    ),
+    identities,
+  }),
+  'owner/known': object({ t: tag, asset: link, version: optional(uint) }),
+  'owner/ask': object({ t: tag, id, committee: link, asset: link, version: uint }),
+  'owner/fresh': object({ t: tag, id, fresh: optional(record), refusal: optional(refusal) }),
+  'owner/frozen': object({ t: tag, one: record, other: record, asset: optional(record), identities }),
   // Registration: how a log begins, before anything of it is held or cosigned.
   'log/register': object({
     t: tag,

@@ -83,12 +83,18 @@ export function checkOrder(
   if (!isOrder(read))
     return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'RECORD_INVALID', read.reason)
   const { record } = read
+  const then = keysThen(read, keys)
   const verdict =
     record.payload.t === handover.t
-      ? verifySignatures(handover, record as Stored<Handover>, keys)
-      : verifySignatures(registration, record as Stored<Registration>, keys)
-  if (verdict.ok === true) return read.version > 0 ? read : (notTheirs(read, assetBytes, keys) ?? read)
+      ? verifySignatures(handover, record as Stored<Handover>, then)
+      : verifySignatures(registration, record as Stored<Registration>, then)
+  if (verdict.ok === true) return read.version > 0 ? read : (notTheirs(read, assetBytes, then) ?? read)
   return refused(verdict.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'SIGNATURE_INVALID', verdict.reason)
+}
+
+/** The keys of the parties as they were at the events that the order names: now and later, for everybody (RULES E5). */
+function keysThen({ states }: Order, keys: KeyResolver): KeyResolver {
+  return (org, role, named) => keys(org, role, named, states.find(each => each.org.equals(org))?.state)
 }
 
 function notTheirs(order: Order, assetBytes: Uint8Array | undefined, keys: KeyResolver): Refused | undefined {
@@ -102,9 +108,12 @@ function notTheirs(order: Order, assetBytes: Uint8Array | undefined, keys: KeyRe
   return verdict.ok === true ? undefined : refused('SIGNATURE_INVALID', verdict.reason)
 }
 
-export function checkCommittee(stored: Uint8Array | undefined): Stored<AssetCommittee> | Refused {
+export function checkCommittee(
+  stored: Uint8Array | undefined,
+  keys: KeyResolver,
+): Stored<AssetCommittee> | Refused {
   if (!stored) return refused('COMMITTEE_INVALID', 'the committee is not shown')
-  const read = readAssetCommittee(stored)
+  const read = readAssetCommittee(stored, keys)
   if (isStored(read)) return read
   return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'COMMITTEE_INVALID', read.reason)
 }
@@ -120,6 +129,13 @@ export function canDecide({ payload }: Stored<AssetCommittee>, { parties }: Orde
         'PARTY_SEATED',
         `${seated.length} parties have a seat, and the committee stands ${payload.f} faulty seats`,
       )
+    : undefined
+}
+
+/** A new owner does not vote on what it owns: where it has a seat, the order names a committee without it (RULES E4). */
+export function seatsOwner({ payload }: Stored<AssetCommittee>, { to }: Order): Refused | undefined {
+  return seatOf(payload, to)
+    ? refused('PARTY_SEATED', `${to} has a seat in the committee that is to vote on what it owns`)
     : undefined
 }
 
@@ -184,12 +200,14 @@ export function advance(owned: Owned | undefined, link: Link, keys: KeyResolver)
   const wrong = misplaced(owned, order)
   if (wrong) return wrong
   const changes = !owned || order.next !== undefined
-  const shown = changes ? checkCommittee(link.committee) : owned.committee
+  const shown = changes ? checkCommittee(link.committee, keys) : owned.committee
   if (isRefused(shown)) return shown
   const deciding = owned ? owned.committee : shown
   if (!shown.id.equals(order.next ?? order.committee))
     return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')
-  const uncertified = checkCertificate(link.certificate, order, deciding)
+  const uncertified =
+    (order.version > 0 ? seatsOwner(shown, order) : undefined) ??
+    checkCertificate(link.certificate, order, deciding)
   if (uncertified) return uncertified
   const { version, to, id } = order
   return { asset: order.asset, version, owner: to, order: id, committee: shown }

@@ -26,6 +26,7 @@ import * as mirror from './mirror.ts'
 import * as others from './other-logs.ts'
 import { join, type Now, nothing } from './output.ts'
 import * as own from './own-head.ts'
+import * as owning from './owning.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
 import { CLOCK_TEXT, isClockOff, keepClock, refuse, standstill } from './standstill.ts'
@@ -98,6 +99,13 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
         output: others.seated(input.org, seat => committees.agree(seat, input.org, context), context),
       }
     default: {
+      if (owning.isCommand(input)) {
+        const { step, machine } = owning.command(input, context)
+        return {
+          ...logged(state, step, context),
+          ...(machine ? { answer: { type: 'machine', machine } } : {}),
+        }
+      }
       const { machines, answer, reading, entry, chain, ...step } = command(input, context)
       if (reading) state.catalogs.set(reading.org, reading.step.state!)
       let done: PeerStep = logged(state, step, context, entry)
@@ -113,6 +121,7 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
 
 function receive(state: PeerState, from: string, message: Message, context: Context): PeerStep {
   if (!context.partner(from)) return { state, output: nothing() }
+  if (owning.isMessage(message)) return logged(state, owning.receive(from, message, context), context)
   const [dialogue] = message.t.split('/')
   switch (dialogue) {
     case 'hello':
@@ -216,7 +225,9 @@ function goesOn(
 function met(state: PeerState, org: string, context: Context): PeerStep {
   const { draft } = state.ledger
   const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
-  const done: PeerStep = { state, output: join(introduction.introduce(org, context), asks) }
+  const losses = owning.tellLost(context).map(message => ({ to: org, message }))
+  const introduced = join(introduction.introduce(org, context), { ...nothing(), sends: losses }, asks)
+  const done: PeerStep = { state, output: introduced }
   const isWitness = committees.cosigners(context).includes(org) && context.partner(org)
   const sent = isWitness
     ? then(done, context, (next, seen) => own.submission(next, org, { type: 'head', org, met: true }, seen))
@@ -245,7 +256,8 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
     return { state, output }
   }
   if (kind === 'delivery') return deliver(state, machine, { type }, context)
-  return runMachine(state, machine, { type }, context)
+  const owns = owning.wake(machine, type, context)
+  return owns ? logged(state, owns, context) : runMachine(state, machine, { type }, context)
 }
 
 // What the driver read.

@@ -37,9 +37,10 @@ export interface RecordType<P = Payload> {
 
 /**
  * The public key of an organisation for one kind: the one that a signature names by its thumbprint if it stood and is not
- * revoked, else the one that stands. `undefined` when the organisation is not known, or has none.
+ * revoked, else the one that stands. `undefined` when the organisation is not known, or has none. With `state` the identity
+ * is looked at as it was at that event.
  */
-export type KeyResolver = (org: CID, key: KeyRole, named: Uint8Array) => Uint8Array | undefined
+export type KeyResolver = (org: CID, key: KeyRole, named: Uint8Array, state?: CID) => Uint8Array | undefined
 
 export type Verdict = { ok: true } | { ok: false; reason: string } | { ok: 'unknown'; reason: string }
 const valid: Verdict = { ok: true }

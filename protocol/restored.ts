@@ -8,7 +8,8 @@ import { inForce } from './committee.ts'
 import { type Found, restoreErasure } from './erasure.ts'
 import { standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
-import { type Context, decodeState, encodeState, type Step, stay } from './machine.ts'
+import { type Context, decodeState, encodeState, type Step } from './machine.ts'
+import { lose } from './seats.ts'
 
 export interface Restored {
   /** How it was noticed. */
@@ -30,6 +31,8 @@ export interface Restoring {
   why: Restored['why']
   /** Keys of the tickets that were out. */
   tickets: string[]
+  /** Keys of own seats in committees of assets, and of what was given for some. */
+  seats: string[]
   /** Logs that may have been cosigned: of these partners, and of other kinds by the hash of their origin. */
   witnessed: string[]
   /** Signed words by which records were redacted here, also after the copy was made. */
@@ -37,17 +40,14 @@ export interface Restoring {
 }
 
 export function restore(
-  { why, tickets, witnessed, redactions }: Restoring,
+  { why, tickets, seats, witnessed, redactions }: Restoring,
   size: number,
   context: Context,
 ): Step<never> {
-  const step = stay<never>()
-  const state: Restored = {
-    why,
-    atMs: context.now.wallMs,
-    size,
-    witnessed: inForce(context.get) !== undefined,
-  }
+  const hasMembers = inForce(context.get) !== undefined
+  // Where the log does not go on, nothing is put into it; partners are told all the same, once anything is sent again.
+  const step = lose(seats, hasMembers, context)
+  const state: Restored = { why, atMs: context.now.wallMs, size, witnessed: hasMembers }
   step.output.writes.push({ key: KEY.restored, value: encodeState(state) })
   for (const key of tickets) step.output.writes.push({ key })
   const epoch = standingOf(context.self.chain, 'witness')?.epoch ?? 0

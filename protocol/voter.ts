@@ -2,11 +2,11 @@
  * A seat of an asset's committee: it votes once for each (asset, version), durably before it replies (RULES E3).
  *
  *     owner or buyer                                 seat
- *                -- order {order, committee, links} -->   checks, stores its one vote, replies
- *                <-- vote {vote} --
- *                <-- refused {order, code, text, held?} --    `held`: the other order that it voted for
+ *                -- vote/ask {order, asset?, committee?} -->   checks, stores its one vote, replies
+ *                <-- vote/cast {order, vote} --
+ *                <-- vote/refused {order, refusal, held?} --   `held`: the other order that it voted for
  *
- * Who asks shows the certified steps that the seat does not know yet. The same order again gets the same vote.
+ * Where the asset stands before, the seat knows from certificates (title.ts). The same order again gets the same vote.
  */
 import { readU64, u64 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
@@ -20,32 +20,34 @@ import { MAX_REGISTRATIONS } from './limits.ts'
 import { originHash } from './log.ts'
 import type { Write } from './output.ts'
 import {
-  advance,
   canDecide,
   checkCommittee,
   checkOrder,
   isRefused,
-  type Link,
   misplaced,
   type Owned,
   type Refused,
   refused,
+  seatsOwner,
 } from './ownership.ts'
 import type { KeyResolver, Stored } from './record.ts'
 
 export interface Ask {
   order: Uint8Array
-  /** Of a registration: the asset, and the committee that it names. */
+  /** Of a registration: the asset. */
   asset?: Uint8Array
+  /** The committee that is in force after it, where that is a new one. */
   committee?: Uint8Array
-  /** Certified steps since the one that the seat may know. */
-  links: Link[]
+  /** Where the asset stands; of a registration: nothing. */
+  before: Owned | undefined
 }
 
 /** What a seat may look at: its store, its vote keys by committee, the keys of the parties. */
 export interface Seated {
   self: CID
   get(key: string): Uint8Array | undefined
+  /** A committee that was checked before. */
+  committee(id: CID): Stored<AssetCommittee> | undefined
   /** The private key of the own seat in a committee; none where the seat was lost. */
   voteKey(committee: CID): PrivateKey | undefined
   keys: KeyResolver
@@ -80,13 +82,26 @@ export function ask(asked: Ask, seated: Seated): Ballot {
     return held.choice.equals(order.id)
       ? { writes: [], reply: { t: 'vote', vote: held.vote } }
       : otherwise(held)
-  const owned = caughtUp(order, asked.links, seated)
-  if (owned && isRefused(owned)) return decline(owned)
-  const wrong = misplaced(owned, order)
+  const { before } = asked
+  const wrong = misplaced(before, order)
   if (wrong) return decline(wrong)
-  const committee = owned ? owned.committee : checkCommittee(asked.committee)
-  if (isRefused(committee)) return decline(committee)
-  return cast(order, asked.order, committee, seated)
+  const after = inForceAfter(order, asked, seated)
+  if (isRefused(after)) return decline(after)
+  const unfit = before && seatsOwner(after, order)
+  return unfit ? decline(unfit) : cast(order, asked.order, before ? before.committee : after, seated)
+}
+
+/** The committee that votes on what follows this order. */
+function inForceAfter(
+  order: Order,
+  { committee, before }: Ask,
+  { committee: known, keys }: Seated,
+): Stored<AssetCommittee> | Refused {
+  if (before && !order.next) return before.committee
+  const named = order.next ?? order.committee
+  const found = known(named) ?? checkCommittee(committee, keys)
+  if (isRefused(found) || found.id.equals(named)) return found
+  return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')
 }
 
 function cast(
@@ -95,8 +110,6 @@ function cast(
   committee: Stored<AssetCommittee>,
   seated: Seated,
 ): Ballot {
-  if (!committee.id.equals(order.committee))
-    return refuse('COMMITTEE_INVALID', 'the committee shown is not the one named')
   const unfit = canDecide(committee, order)
   if (unfit) return decline(unfit)
   const seat = seatOf(committee.payload, seated.self)
@@ -138,17 +151,6 @@ const keyOf = ({ committee, asset, version }: Order): string => KEY.vote(committ
 function votedFor(order: Order, { get }: Seated): Voted | undefined {
   const stored = get(keyOf(order))
   return stored && (decode(stored, stored.length) as unknown as Voted)
-}
-
-/** Where the asset stands before this order: as far as the steps shown lead from the registration. */
-function caughtUp(order: Order, links: Link[], { keys }: Seated): Owned | Refused | undefined {
-  let owned: Owned | undefined
-  for (const link of links.slice(0, order.version)) {
-    const next = advance(owned, link, keys)
-    if (isRefused(next)) return next
-    owned = next
-  }
-  return owned
 }
 
 function otherwise({ order }: Voted): Ballot {

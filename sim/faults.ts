@@ -19,6 +19,10 @@ export interface Faults {
   end(): void
 }
 
+/** Own seats in committees of assets, and what was given for some: they end with the store that held their votes. */
+const seatsOn = ({ disk }: SimNode): string[] =>
+  [KEY.sittings, KEY.givens].flatMap(prefix => disk.list(prefix).map(([key]) => key))
+
 type Backup = ReadonlyMap<string, Uint8Array>
 
 /** `suspects` gets the organisations that are not sound, as they become so. */
@@ -65,7 +69,7 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
     if (!plan.notices) return
     const rows = [KEY.allCosigned, KEY.seats].flatMap(prefix => node.disk.list(prefix))
     const witnessed = [...new Set(rows.map(([key]) => key.slice(key.indexOf('/') + 1)))]
-    node.submit({ type: 'restored', why, tickets: [], witnessed, redactions: [] })
+    node.submit({ type: 'restored', why, tickets: [], seats: seatsOn(node), witnessed, redactions: [] })
   }
   const restore = (node: SimNode) => {
     const backup = node.disk.copy()

@@ -119,6 +119,11 @@ export class SimNode {
         const secret = this.secret(handle)
         return secret && seal(to, info, secret, seed)
       },
+      seatKey: handle => {
+        const secret = this.secret(handle)
+        return secret && keyFromSeed(secret)
+      },
+      current: () => true,
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
       sits: () => this.sits,

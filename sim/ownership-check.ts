@@ -12,7 +12,13 @@ import { type CID, cidOf } from '../crypto/cid.ts'
 import { expand, sha256 } from '../crypto/hash.ts'
 import { keyFromSeed, type PrivateKey, thumbprint } from '../crypto/key.ts'
 import { encodeSigned, type Payload, recordId, signRecord } from '../crypto/statement.ts'
-import { type AssetCommittee, makeAssetCommittee, readAssetCommittee } from '../protocol/asset-committee.ts'
+import {
+  type AssetCommittee,
+  committeeOfSeats,
+  readAssetCommittee,
+  sealCommittee,
+  signSeat,
+} from '../protocol/asset-committee.ts'
 import { makeVote, type Order } from '../protocol/handover.ts'
 import type { Write } from '../protocol/output.ts'
 import {
@@ -99,12 +105,20 @@ interface Committee extends Stored<AssetCommittee> {
 function committee(n: number, f: number, q: number, name = 'seat'): Committee {
   const seats = Array.from({ length: n }, (_, i) => ({
     org: digest(`${name} ${i}`),
-    key: keyOf(`vote of ${name} ${i}`),
-    epoch: 0,
+    vote: keyOf(`vote of ${name} ${i}`),
   }))
-  const made = makeAssetCommittee(seats, { f, q }, { madeMs: 0, nonce: new Uint8Array(16) })
-  const read = readAssetCommittee(made) as Stored<AssetCommittee>
-  const votes = read.payload.seats.map(seat => seats.find(({ org }) => org.equals(seat.org))!.key)
+  const payload = committeeOfSeats(
+    seats.map(({ org, vote }) => ({ org, state: org, key: { a: 1, k: vote.public }, epoch: 0 })),
+    { f, q },
+    { madeMs: 0, nonce: new Uint8Array(16) },
+  )
+  const seat = (org: string) => seats.find(each => each.org.toString() === org)!
+  const made = sealCommittee(payload, name => {
+    const { org, vote } = seat(name)
+    return signSeat(payload, vote, role => signRecord(payload as unknown as Payload, role, keysOf(org)[0]!))
+  })
+  const read = readAssetCommittee(made, resolve) as Stored<AssetCommittee>
+  const votes = read.payload.seats.map(({ org }) => seat(org.toString()).vote)
   return { ...read, votes }
 }
 
@@ -114,7 +128,6 @@ interface Story {
   asks: { bytes: Uint8Array; choice: 0 | 1 }[]
   orders: [Order, Order]
   before: Owned | undefined
-  links: Link[]
   /** The committee that votes on what follows each order. */
   shown: [Uint8Array, Uint8Array]
 }
@@ -144,7 +157,6 @@ function story(kind: Kind, of: Committee): Story {
   if (kind === 'registration')
     return told(of, [register(1), register(1, true), register(2)], {
       before: undefined,
-      links: [],
       shown: [of.bytes, of.bytes],
     })
   const registered = orderIn({ order: register(1), asset: ASSET_BYTES })
@@ -155,8 +167,9 @@ function story(kind: Kind, of: Committee): Story {
   const owned = advance(undefined, first, resolve)
   if (isRefused(owned)) throw new Error(`the registration does not stand: ${owned.text}`)
   const isSeated = kind === 'parties seated'
-  const isChange = kind === 'committee change'
-  const following = [0, 1].map(i => (isChange ? committee(1, 0, 1, `next ${i}`) : of)) as [
+  // A buyer with a seat names a committee without it.
+  const changes = isSeated || kind === 'committee change'
+  const following = [0, 1].map(i => (changes ? committee(1, 0, 1, `next ${i}`) : of)) as [
     Committee,
     Committee,
   ]
@@ -173,7 +186,7 @@ function story(kind: Kind, of: Committee): Story {
         to: buyers[i]!,
         toState: buyers[i]!,
         committee: of.id,
-        ...(isChange ? { next: following[i].id } : {}),
+        ...(changes ? { next: following[i].id } : {}),
         passes: { agreements: true, duties: true, keys: true, blocks: true },
         made: 0,
       },
@@ -184,13 +197,13 @@ function story(kind: Kind, of: Committee): Story {
       rotated,
     )
   const shown = following.map(each => each.bytes) as Story['shown']
-  return told(of, [hand(0), hand(0, true), hand(1)], { before: owned, links: [first], shown })
+  return told(of, [hand(0), hand(0, true), hand(1)], { before: owned, shown })
 }
 
 function told(
   of: Committee,
   bytes: [Uint8Array, Uint8Array, Uint8Array],
-  rest: Pick<Story, 'before' | 'links' | 'shown'>,
+  rest: Pick<Story, 'before' | 'shown'>,
 ): Story {
   const asks = bytes.map((each, i) => ({ bytes: each, choice: (i === 2 ? 1 : 0) as 0 | 1 }))
   const orders = [bytes[0], bytes[2]].map(order => orderIn({ order, asset: ASSET_BYTES })) as [Order, Order]
@@ -215,7 +228,11 @@ interface Local {
 }
 
 /** What a seat can have come to, in the words that a world needs: what left it, and how it stands. */
-function statesOf(self: number, { committee: of, asks, orders, links }: Story, rules: Rules): Set<string> {
+function statesOf(
+  self: number,
+  { committee: of, asks, orders, before, shown }: Story,
+  rules: Rules,
+): Set<string> {
   const states = new Map<string, Local>()
   /** The voter is a function of what it is asked and sees: signatures are checked once for each. */
   const ballots = new Map<string, Ballot>()
@@ -255,10 +272,11 @@ function statesOf(self: number, { committee: of, asks, orders, links }: Story, r
       `${asks.findIndex(each => each.bytes === bytes)}/${seen}/${isAllowed}`,
       () =>
         ask(
-          { order: bytes, asset: ASSET_BYTES, committee: of.bytes, links },
+          { order: bytes, asset: ASSET_BYTES, committee: shown[choice], before },
           {
             self: of.payload.seats[self]!.org,
             get,
+            committee: () => undefined,
             voteKey: () => (isAllowed ? of.votes[self] : undefined),
             keys: resolve,
           },

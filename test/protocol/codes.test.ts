@@ -26,6 +26,7 @@ import {
 } from '../../protocol/message.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { suite } from '../harness.ts'
+import { OWNERSHIP_CASES } from './ownership-codes.ts'
 import { alter, DAY_MS, forgedHead, resign, Story } from './story.ts'
 import { type Member, START_MS } from './world.ts'
 
@@ -74,7 +75,7 @@ function altered<T extends MessageType>(
 /** Cole's store is an old one; its own log goes on with a successor. */
 function putBack({ acme, cole }: Story): void {
   const witnessed = [acme.org]
-  cole.input({ type: 'restored', why: 'older', tickets: [], witnessed, redactions: [] })
+  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], witnessed, redactions: [] })
   cole.succeed()
 }
 const acmeOf = ({ acme }: Story) => acme
@@ -805,6 +806,8 @@ const CASES: Record<string, Case> = {
   },
 }
 
+Object.assign(CASES, OWNERSHIP_CASES)
+
 /** The proof with one bit of a head's signature changed. */
 const spoilt = (proof: Uint8Array): Uint8Array => {
   const at = Buffer.from(proof).lastIndexOf('— ') + 120
@@ -820,6 +823,13 @@ const NEVER = new Set<MessageType>([
   'committee/refused',
   'promise/given',
   'promise/refused',
+  'seat/refused',
+  'seat/kept',
+  'handover/decline',
+  'handover/withdraw',
+  'vote/refused',
+  'owner/known',
+  'owner/fresh',
 ])
 
 // The table.

@@ -40,8 +40,14 @@ const redacted = (story: Story) => story.acme.redact(story.offer!, 'a mistake in
 const outcome = ({ acme, bolt, offer }: Story) =>
   decodeState<Asking>(acme.store.get(KEY.redaction(bolt.org, offer!))!).outcome
 
+/** Messages of ownership have runs of their own (ownership-dialogues.test.ts). */
+type Played = Exclude<MessageType, `${'seat' | 'handover' | 'vote' | 'owner'}/${string}`>
+const PLAYED = (Object.keys(MESSAGES) as MessageType[]).filter(
+  (type): type is Played => !/^(seat|handover|vote|owner)\//.test(type),
+)
+
 /** A run for every message; what a lost one leaves behind is what the dialogue's page says. */
-const CASES: Record<MessageType, Case> = {
+const CASES: Record<Played, Case> = {
   hello: {},
   error: {
     play: story => {
@@ -290,10 +296,10 @@ const sawNewest = ({ acme, bolt }: Story) =>
   )
 
 test('every message has its case', () => {
-  assert.equal(Object.keys(CASES).sort(), Object.keys(MESSAGES).sort())
+  assert.equal(Object.keys(CASES).sort(), [...PLAYED].sort())
 })
 
-function run(type: MessageType, bend: (story: Story) => void): Story {
+function run(type: Played, bend: (story: Story) => void): Story {
   const { play, options, expected = [] } = CASES[type]
   const story = new Story(options)
   story.expected = expected
@@ -302,10 +308,9 @@ function run(type: MessageType, bend: (story: Story) => void): Story {
   assert.ok(story.sent(type).length > 0, `${type} is sent in this run`)
   return story
 }
-const end = (story: Story, type: MessageType) =>
-  CASES[type].ends ? CASES[type].ends(story) : story.complete()
+const end = (story: Story, type: Played) => (CASES[type].ends ? CASES[type].ends(story) : story.complete())
 
-for (const type of Object.keys(MESSAGES) as MessageType[]) {
+for (const type of PLAYED) {
   test(`${type} comes twice`, () => {
     const story = run(type, ({ world }) => {
       world.bend = message => (message.t === type ? 2 : 1)

@@ -17,6 +17,7 @@ import {
   type MessageType,
 } from '../../protocol/message.ts'
 import { sameBytes, suite } from '../harness.ts'
+import { Ownership } from './ownership-story.ts'
 import { Story } from './story.ts'
 
 const test = suite('protocol/message')
@@ -28,7 +29,11 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
   const { offer } = story
   const id = BYTES.slice(16)
   const refusal = { code: 'POLICY_DENIED', text: 'x', clause: 'c', asked: 'a', allowed: 'b', next: 'n' }
-  const found = Object.fromEntries(story.world.wire.map(({ frame, message }) => [message.t, frame]))
+  const wires = [
+    ...new Ownership(1).register().offer().accept(undefined, 'all').world.wire,
+    ...story.world.wire,
+  ]
+  const found = Object.fromEntries(wires.map(({ frame, message }) => [message.t, frame]))
   return {
     'identity/events': encodeMessage({ t: 'identity/events', events: [BYTES] }),
     error: encodeMessage({ t: 'error', re: 'hello', code: 'X', text: 'x' }),
@@ -43,6 +48,14 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, root: BYTES, status: 409, text: 'x' }),
     'promise/refused': encodeMessage({ t: 'promise/refused', size: 1, root: BYTES, status: 409, text: 'x' }),
     'committee/refused': encodeMessage({ t: 'committee/refused', committee: offer!, refusal }),
+    'seat/refused': encodeMessage({ t: 'seat/refused', id, refusal }),
+    'seat/lost': encodeMessage({ t: 'seat/lost', lost: BYTES }),
+    'handover/decline': encodeMessage({ t: 'handover/decline', order: offer!, refusal }),
+    'handover/withdraw': encodeMessage({ t: 'handover/withdraw', order: offer! }),
+    'vote/refused': encodeMessage({ t: 'vote/refused', order: offer!, refusal, held: BYTES, identities: [] }),
+    'owner/ask': encodeMessage({ t: 'owner/ask', id, committee: offer!, asset: offer!, version: 1 }),
+    'owner/fresh': encodeMessage({ t: 'owner/fresh', id, fresh: BYTES }),
+    'owner/frozen': encodeMessage({ t: 'owner/frozen', one: BYTES, other: BYTES, identities: [] }),
     'log/refused': encodeMessage({ t: 'log/refused', log: offer!, refusal }),
     'mirror/head': encodeMessage({ t: 'mirror/head', note: BYTES }),
     'mirror/ask': encodeMessage({ t: 'mirror/ask', log: offer!, from: 1 }),

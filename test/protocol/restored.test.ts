@@ -38,7 +38,7 @@ function putBack(n: number) {
 
 /** As the driver says it at the start; the seat's own log, which has no members, goes on with a successor. */
 function restored(member: Member, witnessed: string[]): void {
-  member.input({ type: 'restored', why: 'older', tickets: [], witnessed, redactions: [] })
+  member.input({ type: 'restored', why: 'older', tickets: [], seats: [], witnessed, redactions: [] })
   member.succeed()
 }
 

@@ -92,6 +92,11 @@ export class Member {
         const secret = this.secrets.get(handle)
         return secret && seal(to, info, secret, hpkeSeed)
       },
+      seatKey: handle => {
+        const secret = this.secrets.get(handle)
+        return secret && keyFromSeed(secret)
+      },
+      current: () => this.current,
       witnesses: () => this.witnesses,
       mirrors: () => this.mirrors,
       pad: world.pad,
@@ -147,6 +152,7 @@ export class Member {
 
   witnesses: CID[] = []
   sits = true
+  current = true
   mirrors: CID[] = []
   get org(): string {
     return this.env.self.org

@@ -1,0 +1,329 @@
+/**
+ * An order on its way to its certificate, at its owner and at the buyer: registrations and hand-overs that both have signed.
+ *
+ *     owner, or the buyer that hears nothing           seat
+ *                -- vote/ask {order, asset?, committee?, identities} -->   voting.ts
+ *                <-- vote/cast {vote} --
+ *                <-- vote/refused {order, refusal, held?} --
+ *
+ *     VOTING -> CERTIFIED: told to the other side and to the seats
+ *            -> FROZEN: so many seats voted for another order that this one never gets its votes
+ *
+ * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
+ */
+import type { CID } from '../crypto/cid.ts'
+import type { AssetCommittee } from './asset-committee.ts'
+import { over } from './context.ts'
+import { saved } from './fold.ts'
+import { choiceOf, isOrder, type Order, readOrder, readVote } from './handover.ts'
+import { keptRecord } from './kept.ts'
+import { KEY } from './layout.ts'
+import { BUYER_ASKS_MS, MAX_TOLD } from './limits.ts'
+import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
+import type { Message, MessageOf, Refusal } from './message.ts'
+import { join, nothing, type Output } from './output.ts'
+import { advance, isRefused, type Link, makeCertificate } from './ownership.ts'
+import { keysOf, type Shown, show } from './parties.ts'
+import type { Stored } from './record.ts'
+import {
+  committeeKnown,
+  convicts,
+  type Frozen,
+  frozenNow,
+  keepLink,
+  linksOf,
+  openCommittee,
+  shownFor,
+  tell,
+  titleOf,
+} from './title.ts'
+
+export interface Ordering {
+  role: 'owner' | 'seller' | 'buyer'
+  state: 'OFFERED' | 'ACCEPTED' | 'VOTING' | 'CERTIFIED' | 'FROZEN' | 'DECLINED' | 'WITHDRAWN'
+  /** The other side of a hand-over. */
+  org?: string
+  asset: CID
+  version: number
+  /** With the signatures that it has by now. */
+  order: Uint8Array
+  /** Who decides it. */
+  committee: CID
+  /** The committee that follows, where it names one, and identities that this node does not know by itself. */
+  next?: Uint8Array
+  identities: Shown[]
+  votes: { org: string; vote: Uint8Array }[]
+  refused: { org: string; code: string; text: string }[]
+  /** Who has said that it holds the certificate. */
+  told: string[]
+  sent: number
+  madeMs: number
+  refusal?: Refusal
+}
+
+export const isOver = ({ state, role, sent }: Ordering): boolean =>
+  state === 'CERTIFIED'
+    ? sent > MAX_TOLD || role === 'buyer'
+    : state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
+
+export const readOrdering = (get: Context['get'], order: CID): Ordering | undefined => {
+  const stored = get(KEY.order(order))
+  return stored && decodeState(stored)
+}
+
+export const orderIn = ({ order }: Pick<Ordering, 'order'>): Order => {
+  const read = readOrder(order)
+  if (!isOrder(read)) throw new Error(read.reason) // it was read when it was stored
+  return read
+}
+
+/** The order of a version that this node deals with as a party; once it is signed no other takes its place. */
+export interface Dealt {
+  order: CID
+  signed: boolean
+}
+export const dealt = (get: Context['get'], asset: CID, version: number): Dealt | undefined => {
+  const stored = get(KEY.signedOrder(asset, version))
+  return stored && decodeState(stored)
+}
+
+/** A changed order as a step, with its marker for a restart. */
+export function save(o: Ordering, step: Step<unknown>, context: Context): Step<Ordering> {
+  const id = orderIn(o).id
+  const key = KEY.order(id)
+  if (isOver(o) || (o.state === 'OFFERED' && o.role === 'buyer'))
+    step.output.deadlines.push({ machine: key, atMs: Number.POSITIVE_INFINITY })
+  step.output.events.push({ type: 'order', machine: key, state: o.state })
+  return saved(key, context.get(key), { ...step, state: o } as Step<Ordering>, isOver)
+}
+
+/** Begins to collect votes. Nobody's votes are needed where nobody votes. */
+export function begin(o: Ordering, records: Stored[], context: Context): Step<Ordering> {
+  const step = ask({ ...o, state: 'VOTING', sent: 0 }, context)
+  const done = isDecided(step.state!, context) ? certified(step.state!, context) : step
+  return { ...done, records: [...records, ...done.records] }
+}
+
+/** What is due to be sent, and when again. */
+export function ask(o: Ordering, context: Context): Step<Ordering> {
+  const output = nothing()
+  const machine = KEY.order(orderIn(o).id)
+  const waits = o.state === 'VOTING' && o.role === 'buyer' && o.sent === 0
+  if (!waits)
+    for (const to of addressees(o, context))
+      output.sends.push(...dueTo(to, o, context).map(message => ({ to, message })))
+  const next = { ...o, sent: o.sent + 1 }
+  const atMs = waits ? context.now.monoMs + BUYER_ASKS_MS : resendAt(context.now, o.sent)
+  if (!isOver(next)) output.deadlines.push({ machine, atMs })
+  return save(next, { output, records: [] }, context)
+}
+
+/** Who is told or asked something now. */
+function addressees(o: Ordering, context: Context): string[] {
+  const seats = (each: Stored<AssetCommittee> | undefined) => each?.payload.seats.map(({ org }) => org) ?? []
+  const deciding = seats(committeeKnown(context.get, o.committee)).map(String)
+  const other = o.org === undefined ? [] : [o.org]
+  switch (o.state) {
+    case 'OFFERED':
+    case 'ACCEPTED':
+      return other
+    case 'VOTING': {
+      const parties = orderIn(o).parties.map(String)
+      const open = deciding.filter(org => !parties.includes(org) && !o.votes.some(each => each.org === org))
+      return o.role === 'seller' ? [...other, ...open] : open
+    }
+    case 'CERTIFIED': {
+      const next = o.next ? seats(openCommittee(o.next)).map(String) : []
+      const all = new Set([...other, ...deciding, ...next])
+      return [...all].filter(org => org !== context.self.org && !o.told.includes(org))
+    }
+    default:
+      return []
+  }
+}
+
+/** What this one is sent in this state. */
+export function dueTo(to: string, o: Ordering, context: Context): Message[] {
+  const { order, next } = o
+  const read = orderIn(o)
+  switch (o.state) {
+    case 'OFFERED': {
+      const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+      const identities = show([...read.parties, ...seats], context)
+      return [{ t: 'handover/offer', order, identities, ...(next ? { committee: next } : {}) }]
+    }
+    case 'ACCEPTED':
+      return [{ t: 'handover/accept', order }]
+    case 'VOTING':
+      return to === o.org ? [{ t: 'handover/signed', order }] : [voteAsk(o, read, context)]
+    case 'CERTIFIED':
+      return tell(o.asset, o.version, context)
+    default:
+      return []
+  }
+}
+
+function voteAsk({ order, next, identities }: Ordering, read: Order, context: Context): Message {
+  const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
+  const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+  const shown = [...show([...read.parties, ...seats], context), ...identities]
+  return {
+    t: 'vote/ask',
+    order,
+    identities: shown,
+    ...(asset ? { asset } : {}),
+    ...(next ? { committee: next } : {}),
+  }
+}
+
+/** A seat has voted. */
+export function cast(from: string, message: MessageOf<'vote/cast'>, context: Context): Step<Ordering> {
+  const found = askedFor(message.vote, context)
+  if (!found) return stay()
+  const { o, committee } = found
+  if (o.state !== 'VOTING' || o.votes.some(({ org }) => org === from)) return stay()
+  const read = readVote(message.vote, committee)
+  if ('reason' in read) return violation(from, message.t, 'SIGNATURE_INVALID', read.reason)
+  const order = orderIn(o)
+  const { vote } = read
+  const isFor = vote.choice.equals(order.id) && vote.asset.equals(o.asset) && vote.version === o.version
+  if (vote.org.toString() !== from || !isFor)
+    return violation(from, message.t, 'RECORD_INVALID', 'it is no vote of this seat for this order')
+  const refused = o.refused.filter(({ org }) => org !== from)
+  const next = { ...o, refused, votes: [...o.votes, { org: from, vote: message.vote }] }
+  return isDecided(next, context) ? certified(next, context) : save(next, stay(), context)
+}
+
+/** The order that a vote names, if this node has asked for it. */
+function askedFor(
+  vote: Uint8Array,
+  context: Context,
+): { o: Ordering; committee: Stored<AssetCommittee> } | undefined {
+  const choice = choiceOf(vote)
+  const o = choice && readOrdering(context.get, choice)
+  const committee = o && committeeKnown(context.get, o.committee)
+  return o && committee ? { o, committee } : undefined
+}
+
+function isDecided(o: Ordering, context: Context): boolean {
+  const committee = committeeKnown(context.get, o.committee)
+  if (!committee) return false
+  const parties = orderIn(o).parties.map(String)
+  return o.votes.filter(({ org }) => !parties.includes(org)).length >= committee.payload.q
+}
+
+/** q votes: the certificate is kept and told. */
+function certified(o: Ordering, context: Context): Step<Ordering> {
+  const order = orderIn(o)
+  const asset = order.version === 0 ? keptRecord(context, order.asset) : undefined
+  const shown = order.version === 0 ? context.get(KEY.jury(o.committee)) : o.next
+  const link: Link = {
+    order: o.order,
+    certificate: makeCertificate(o.votes.map(({ vote }) => vote)),
+    ...(asset ? { asset } : {}),
+    ...(shown ? { committee: shown } : {}),
+  }
+  const keys = keysOf(context, o.identities)
+  const owned = advance(titleOf(context.get, order.asset), link, keys)
+  if (isRefused(owned)) return save({ ...o, refusal: owned }, stay(), context)
+  const writes = keepLink(link, owned, shownFor(link, owned, order, o.identities, context), context.get)
+  const kept: Output = {
+    ...nothing(),
+    writes,
+    events: [{ type: 'owner', asset: owned.asset, version: owned.version }],
+  }
+  const told = ask({ ...o, state: 'CERTIFIED', sent: 0 }, over(context, kept))
+  return { ...told, output: join(kept, told.output) }
+}
+
+/** A seat does not vote for it; where it voted for another order of the same owner, both are the evidence. */
+export function refused(from: string, message: MessageOf<'vote/refused'>, context: Context): Step<unknown> {
+  const o = readOrdering(context.get, message.order)
+  const committee = o && committeeKnown(context.get, o.committee)
+  if (!o || !committee || o.state !== 'VOTING') return stay()
+  if (!committee.payload.seats.some(({ org }) => org.toString() === from)) return stay()
+  const { code, text } = message.refusal
+  const others = o.refused.filter(({ org }) => org !== from)
+  const next = { ...o, refused: [...others, { org: from, code, text }] }
+  const found = message.held && equivocation(o, message, message.held, context)
+  const frozen = found ? frozenNow(found, o.asset, context) : stay()
+  const isDead = isHopeless(next, committee.payload)
+  const step = save(isDead ? { ...next, state: 'FROZEN' } : next, stay(), context)
+  return { ...step, output: join(step.output, frozen.output) }
+}
+
+function equivocation(
+  o: Ordering,
+  message: MessageOf<'vote/refused'>,
+  held: Uint8Array,
+  context: Context,
+): Frozen | undefined {
+  const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
+  const identities = [...show(orderIn(o).parties, context), ...o.identities, ...message.identities]
+  const frozen: Frozen = { orders: [o.order, held], identities, ...(asset ? { asset } : {}) }
+  return convicts(frozen, context) ? frozen : undefined
+}
+
+/** So many seats say that they voted otherwise that q of the rest are no more. */
+function isHopeless(o: Ordering, { seats, q }: AssetCommittee): boolean {
+  const parties = orderIn(o).parties
+  const may = seats.filter(({ org }) => !parties.some(party => party.equals(org)))
+  const never = o.refused.filter(({ code }) => code === 'VOTED_OTHERWISE').map(({ org }) => org)
+  return may.filter(({ org }) => !never.includes(org.toString())).length < q
+}
+
+/** Certified steps came from elsewhere: an order of this node may be among them, or be passed by them. */
+export function settled(asset: CID, version: number, context: Context): Step<Ordering> {
+  const now = titleOf(context.get, asset)
+  const mine = dealt(context.get, asset, version)
+  const o = mine && readOrdering(context.get, mine.order)
+  if (!o || !now || o.state === 'CERTIFIED' || now.version < o.version) return stay()
+  const [link] = linksOf(context.get, asset, version, 1).links
+  const read = link && readOrder(link.order)
+  if (!read || !isOrder(read)) return stay()
+  if (!read.id.equals(mine.order)) {
+    const refusal = { code: 'VERSION_PASSED', text: `another order of version ${version} is certified` }
+    return save({ ...o, state: 'FROZEN', refusal }, stay(), context)
+  }
+  // Whoever has not seen it with both signatures logs it now.
+  const records = o.state === 'VOTING' ? [] : [read.record as unknown as Stored]
+  const step = save({ ...o, order: link.order, state: 'CERTIFIED' }, stay(), context)
+  return { ...step, records }
+}
+
+/** Somebody says how far it knows an asset: it is told the rest; or it knows all, and is asked what waits for that. */
+export function known(from: string, message: MessageOf<'owner/known'>, context: Context): Step<unknown> {
+  const { asset, version = -1 } = message
+  const mine = titleOf(context.get, asset)
+  if (!mine) return stay()
+  const output = nothing()
+  if (version < mine.version) {
+    output.sends.push(...tell(asset, version + 1, context).map(each => ({ to: from, message: each })))
+    return { output, records: [] }
+  }
+  const following = dealt(context.get, asset, mine.version + 1)
+  const o = following && readOrdering(context.get, following.order)
+  if (o && addressees(o, context).includes(from))
+    output.sends.push(...dueTo(from, o, context).map(each => ({ to: from, message: each })))
+  const { output: more, records } = heard(from, asset, mine.version, context)
+  return { output: join(output, more), records }
+}
+
+/** It holds the certificate. */
+function heard(from: string, asset: CID, version: number, context: Context): Step<unknown> {
+  const mine = dealt(context.get, asset, version)
+  const o = mine && readOrdering(context.get, mine.order)
+  if (o?.state !== 'CERTIFIED' || o.told.includes(from) || isOver(o)) return stay()
+  const next = { ...o, told: [...o.told, from] }
+  const isDone = addressees(next, context).length === 0
+  return save(isDone ? { ...next, sent: MAX_TOLD + 1 } : next, stay(), context)
+}
+
+/** A tick or start. */
+export function again(machine: string, type: 'tick' | 'start', context: Context): Step<Ordering> {
+  const stored = context.get(machine)
+  const o = stored && decodeState<Ordering>(stored)
+  if (!o || isOver(o)) return stay()
+  if (o.role === 'buyer' && o.state === 'OFFERED') return stay()
+  return ask(type === 'start' ? { ...o, sent: o.role === 'buyer' ? 1 : 0 } : o, context)
+}

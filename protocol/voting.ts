@@ -1,0 +1,141 @@
+/**
+ * A seat at work: it is asked for its vote, and whether a version is still the last (RULES E3, E6). How many votes a store has
+ * cast goes into the own log on a beat, so that a store which is put back is behind it.
+ */
+import type { CID } from '../crypto/cid.ts'
+import { seatOf } from './asset-committee.ts'
+import { saved } from './fold.ts'
+import { makeFresh } from './freshness.ts'
+import { isOrder, readOrder } from './handover.ts'
+import { KEY } from './layout.ts'
+import { COUNT_BEAT_MS } from './limits.ts'
+import { type Context, decodeState, type Step, say, signed, stay, tidy, violation } from './machine.ts'
+import type { MessageOf } from './message.ts'
+import { keysOf, show } from './parties.ts'
+import { recordType, type Stored } from './record.ts'
+import type { Sitting } from './seats.ts'
+import { link, object, text, uint } from './shape.ts'
+import { askSteps, committeeKnown, openCommittee, titleOf } from './title.ts'
+import { ask } from './voter.ts'
+
+const countShape = object({ t: text(32), org: link, votes: uint, made: uint })
+export const voteCount = recordType({
+  t: 'vote-count/1',
+  shape: countShape,
+  signers: { voter: { org: 'org', key: 'operation' } },
+})
+
+/** Votes that this store has cast, and how many of them its log says. */
+interface Count {
+  cast: number
+  logged: number
+}
+const readCount = (get: Context['get']): Count => {
+  const stored = get(KEY.votes)
+  return stored ? decodeState(stored) : { cast: 0, logged: 0 }
+}
+export const votesCast = (get: Context['get']): number => readCount(get).cast
+
+const sittingIn = (committee: CID, { get }: Context): Sitting | undefined => {
+  const stored = get(KEY.sitting(committee))
+  return stored && decodeState(stored)
+}
+
+/** Asked for a vote. */
+export function asked(from: string, message: MessageOf<'vote/ask'>, context: Context): Step<unknown> {
+  const read = readOrder(message.order)
+  if (!isOrder(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
+  const before = titleOf(context.get, read.asset)
+  if (read.version > 0 && (before?.version ?? -1) < read.version - 1)
+    return sittingIn(read.committee, context)
+      ? askSteps(from, read.asset, context)
+      : refuse(from, read.id, 'SEAT_UNKNOWN', 'this node has no seat in the committee')
+  if (!context.current)
+    return refuse(from, read.id, 'STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
+  const { writes, reply } = ask(
+    {
+      order: message.order,
+      before,
+      ...(message.asset ? { asset: message.asset } : {}),
+      ...(message.committee ? { committee: message.committee } : {}),
+    },
+    {
+      self: context.self.id,
+      get: context.get,
+      committee: id => committeeKnown(context.get, id),
+      voteKey: id => {
+        const sitting = sittingIn(id, context)
+        return sitting && !sitting.lost ? context.seatKey(sitting.handle) : undefined
+      },
+      keys: keysOf(context, message.identities),
+    },
+  )
+  if (reply.t === 'vote') {
+    const step = say<unknown>(undefined, from, { t: 'vote/cast', vote: reply.vote })
+    step.output.writes.push(...writes)
+    return writes.length > 0 ? counted(step, context) : step
+  }
+  const { code, text: why, held } = reply
+  return refuse(from, read.id, code, why, held && shownWith(held, message, context))
+}
+
+type Held = Pick<MessageOf<'vote/refused'>, 'held' | 'asset' | 'identities'>
+
+/** The order that was voted for, with what shows that its owner signed it. */
+function shownWith(held: Uint8Array, { asset, identities }: MessageOf<'vote/ask'>, context: Context): Held {
+  const read = readOrder(held)
+  const parties = isOrder(read) ? read.parties : []
+  return { held, identities: [...show(parties, context), ...identities], ...(asset ? { asset } : {}) }
+}
+
+const refuse = (
+  to: string,
+  order: CID,
+  code: string,
+  why: string,
+  held: Held = { identities: [] },
+): Step<unknown> =>
+  say<unknown>(undefined, to, { t: 'vote/refused', order, refusal: tidy({ code, text: why }), ...held })
+
+/** One more vote: counted with it, durably, and in the log on the beat. */
+function counted(step: Step<unknown>, context: Context): Step<unknown> {
+  const stored = context.get(KEY.votes)
+  const count = readCount(context.get)
+  const next = { ...count, cast: count.cast + 1 }
+  if (count.cast === count.logged)
+    step.output.deadlines.push({ machine: KEY.votes, atMs: context.now.monoMs + COUNT_BEAT_MS })
+  step.output.events.push({ type: 'votes', count: next.cast })
+  return saved(KEY.votes, stored, { ...step, state: next } as Step<Count>, isLogged)
+}
+const isLogged = ({ cast, logged }: Count): boolean => cast === logged
+
+/** The beat, or a start before it. */
+export function count(context: Context): Step<unknown> {
+  const before = readCount(context.get)
+  if (isLogged(before)) return stay()
+  const { id: org } = context.self
+  const payload = { t: voteCount.t, org, votes: before.cast, made: context.now.wallMs }
+  const record = signed(payload, [context.sign(payload, 'voter', 'operation')])
+  const step = stay<Count>({ ...before, logged: before.cast })
+  step.records.push(record as unknown as Stored)
+  return saved(KEY.votes, context.get(KEY.votes), step, isLogged)
+}
+
+// Whether a version is still the last.
+
+/** Asked whether it has voted for the next version. */
+export function askedFresh(from: string, message: MessageOf<'owner/ask'>, context: Context): Step<unknown> {
+  const { id, committee, asset, version } = message
+  const no = (code: string, why: string): Step<unknown> =>
+    say<unknown>(undefined, from, { t: 'owner/fresh', id, refusal: { code, text: why } })
+  const sitting = sittingIn(committee, context)
+  if (!sitting?.isWhole) return no('SEAT_UNKNOWN', 'this node has no seat in the committee')
+  const key = sitting.lost ? undefined : context.seatKey(sitting.handle)
+  if (!key) return no('SEAT_LOST', 'this seat lost its votes and abstains for ever')
+  if (!context.current) return no('STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
+  if (context.get(KEY.vote(committee, asset, version + 1)))
+    return no('VERSION_PASSED', `this seat has voted for version ${version + 1}`)
+  const seat = seatOf(openCommittee(sitting.committee).payload, context.self.id)!
+  const word = makeFresh(seat, key, { committee, asset, version }, context.now.wallMs)
+  return say<unknown>(undefined, from, { t: 'owner/fresh', id, fresh: word })
+}
