@@ -33,7 +33,7 @@ test('a walk finds the nearest that there are, in hops that grow as the logarith
 })
 
 test('a question costs two ways and the time of those who serve; those of one host wait for each other', () => {
-  const [{ walk }] = walks(new Discovery({ ...quiet, nodes: 2 }), 2, 1) as [{ walk: Walk }]
+  const { walk } = walks(new Discovery({ ...quiet, nodes: 2 }), 2, 1)[0]!
   assert.equal([walk.questions, walk.hops, walk.us], [1, 1, 2 * 10_100])
   const atOnce = (count: number, hosts: number) => {
     const discovery = new Discovery({ ...quiet, nodes: 20, hosts })
