@@ -20,13 +20,15 @@ export interface VerifyOptions {
   asOf?: Date | number | undefined
   /** An entry that is not final yet makes the verdict inconclusive. */
   requireFinal?: boolean | undefined
+  /** Fork proofs that are known, of logs and identities: what stands on a forked one is inconclusive. */
+  forks?: Uint8Array[] | undefined
   /** The content, to be checked against what its publisher signed. Read once, piece by piece. */
   content?: Uint8Array | AsyncIterable<Uint8Array> | Blob | undefined
 }
 
 /**
  * Verifies an evidence file against a trust file (parsed JSON). What is wrong with the evidence stands in the report;
- * thrown is only TRUST_MALFORMED, and a RangeError for an as-of that is no time.
+ * thrown is only TRUST_MALFORMED, FORK_UNPROVEN for a fork proof that is none, and a RangeError for an as-of that is no time.
  */
 export async function verify(
   evidence: Uint8Array,
@@ -38,10 +40,12 @@ export async function verify(
   if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
   const salt = options.content && saltOf(evidence)
   const content = salt && (await digestOf(options.content!, salt))
+  const known = options.forks?.length ? await knownForks(options.forks) : undefined
   const report = verifyEvidence(evidence, believed, {
     asOfMs,
     requireFinal: options.requireFinal ?? false,
     ...(content ? { content } : {}),
+    ...(known ? { known } : {}),
   })
   return options.content ? withContent(report) : report
 }
@@ -65,6 +69,11 @@ export async function verifyProof(
 export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Array): Promise<Disclosure> {
   const { discloseRelease } = await import('../protocol/disclosure.ts')
   return sayingCode(() => discloseRelease(evidence, oneTimePrivate))
+}
+
+async function knownForks(proofs: Uint8Array[]) {
+  const { readKnownForks } = await import('../protocol/known-forks.ts')
+  return sayingCode(() => readKnownForks(proofs))
 }
 
 /** Errors of the core with a code become those of the SDK. */
