@@ -167,7 +167,10 @@ export const MISTAKES: Record<string, Mistake> = {
       step: after(next =>
         withWrites(
           next,
-          next.output.writes.filter(({ key }) => !key.startsWith('cosigned/')),
+          // That the log was registered is kept.
+          next.output.writes.filter(
+            ({ key, if: condition }) => !key.startsWith('cosigned/') || condition === 'absent',
+          ),
         ),
       ),
     },
