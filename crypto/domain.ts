@@ -30,6 +30,9 @@ export const BODY: Uint8Array = tag('body')
 /** SHA-256(this ‖ secret): the name of a ticket, so that who lists tickets cannot use them. */
 export const TICKET: Uint8Array = tag('ticket')
 
+/** HMAC(salt, this ‖ digest of the plain content): what a registration commits to (RULES E2). */
+export const REGISTERED_CONTENT: Uint8Array = tag('registered-content')
+
 const TYPE = /^[a-z][a-z0-9-]{0,47}\/[1-9][0-9]{0,3}$/
 const ROLE = /^[a-z][a-z0-9-]{0,31}$/
 

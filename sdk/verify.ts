@@ -6,12 +6,14 @@ import { CryptoError } from '../crypto/error.ts'
 import { plainDigest } from '../protocol/content.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
+import type { OwnershipReport } from '../protocol/ownership-evidence.ts'
 import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
 import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
+export type { OwnershipReport } from '../protocol/ownership-evidence.ts'
 export type { ProofReport } from '../protocol/proof.ts'
 export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
 
@@ -55,6 +57,17 @@ export async function verifyProof(
   const believed = sayingCode(() => readTrust(trust))
   const { verifyProof: verifyEntry } = await import('../protocol/proof.ts')
   return verifyEntry(proof, believed, Number(asOf))
+}
+
+/** Verifies evidence of who owns an asset (`waybill owner ASSET -o FILE`) against a trust file. */
+export async function verifyOwnership(
+  evidence: Uint8Array,
+  trust: unknown,
+  asOf: Date | number = Date.now(),
+): Promise<OwnershipReport> {
+  const believed = sayingCode(() => readTrust(trust))
+  const { verifyOwnership: verifyChain } = await import('../protocol/ownership-evidence.ts')
+  return verifyChain(evidence, believed, Number(asOf))
 }
 
 /**

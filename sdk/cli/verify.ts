@@ -4,12 +4,18 @@ import { open, readFile, stat } from 'node:fs/promises'
 import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
 import { isWaybillError, WaybillError } from '../error.ts'
 import { homePaths } from '../home.ts'
-import { type Report, verify as verifyEvidence } from '../verify.ts'
+import {
+  type Report as EvidenceReport,
+  type OwnershipReport,
+  verify as verifyEvidence,
+  verifyOwnership,
+} from '../verify.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { EXIT } from './exit.ts'
 import { EVIDENCE } from './targets.ts'
 import { parseTime, shortId, shortOrg } from './words.ts'
 
+type Report = EvidenceReport | OwnershipReport
 interface Options {
   trust?: string
   asOf?: string
@@ -50,6 +56,8 @@ async function verifyOne(
   const isAlone = file.endsWith(EVIDENCE) && !(await stat(file + EVIDENCE).catch(() => undefined))
   if (!isAlone) await checkFile(file, 'waybill verify FILE')
   const evidence = await readEvidenceFile(isAlone ? file : file + EVIDENCE)
+  const { isOwnership } = await import('../../protocol/ownership-evidence.ts')
+  if (isAlone && isOwnership(evidence)) return verifyOwnership(evidence, trustFile, asOf)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })
   const report = await verifyEvidence(evidence, trustFile, { asOf, requireFinal, content })
   content?.destroy()
@@ -159,6 +167,8 @@ const trustLine = ({ trustDigest, asOfMs }: Report): string =>
 function claimText(claim: NonNullable<Report['claim']>, trustFile: unknown): string {
   const { identities } = trustFile as { identities: { id: string; name?: string }[] }
   const nameOf = (id: string) => identities.find(each => each.id === id)?.name ?? shortOrg(id)
+  if ('owner' in claim)
+    return `${nameOf(claim.owner)} owns version ${claim.version} of ${shortId('s', claim.asset)}`
   const { type, packet, agreement, provider, consumer } = claim
   const what = packet
     ? `${type} of ${shortId('p', packet)} under ${shortId('a', agreement)}`
