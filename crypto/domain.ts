@@ -7,6 +7,7 @@ import { concat, utf8 } from './bytes.ts'
 import { CryptoError } from './error.ts'
 
 const ZERO = new Uint8Array(1)
+/* @__NO_SIDE_EFFECTS__ */
 const tag = (name: string): Uint8Array => concat(utf8(`waybill/v1/${name}`), ZERO)
 
 /** HMAC(salt, this ‖ SHA-256(stored signed bytes)): the field `c` of a log entry (RULES B1). */

@@ -47,6 +47,7 @@ export const paths = (home: string) => ({
   token: join(home, 'token'),
   api: join(home, 'api.json'),
   trust: join(home, 'trust.json'),
+  forks: join(home, 'forks.json'),
   /** The ports that were taken at the last start. */
   ports: join(home, 'ports.json'),
 })

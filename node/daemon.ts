@@ -315,7 +315,8 @@ export class Node {
     this.place.settle(extent())
     this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'votes') this.place.grown(extent())
+      if (event.type === 'head' || event.type === 'recovered' || event.type === 'votes')
+        this.place.grown(extent())
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }
@@ -390,6 +391,13 @@ export class Node {
     await writeFileDurable(paths(this.home).trust, bytes, 0o600)
   }
 
+  /** Fork proofs beside the trust file: a verdict takes into account what this home knows. */
+  async #saveForks(): Promise<void> {
+    const proofs = this.views.forks().map(({ proof }) => proof)
+    const bytes = new TextEncoder().encode(`${JSON.stringify({ schema: 'waybill.forks/1', proofs })}\n`)
+    await writeFileDurable(paths(this.home).forks, bytes, 0o600)
+  }
+
   #note(event: Event): void {
     if (event.type === 'seen') this.partners.seen(event.org)
     else if (event.type === 'redacted') {
@@ -408,8 +416,11 @@ export class Node {
       this.background(this.saveTrust())
     } else if (event.type === 'violation') {
       this.log.warn(event, 'violation')
-    } else if (event.type === 'forked') {
-      this.log.error(event, 'a log was forked and is closed')
+    } else if (event.type === 'identity-behind') {
+      this.log.error(event, 'partners know more events of this identity than this store has')
+    } else if (event.type === 'forked' || event.type === 'identity-forked') {
+      this.log.error(event, `${event.type === 'forked' ? 'a log' : 'an identity'} was forked`)
+      this.background(this.#saveForks())
       this.partners.gossip(true)
     } else this.log.trace({ event: event.type }, 'event')
   }

@@ -220,14 +220,18 @@ export const listenAddress = z
   .regex(/^([^\s:/]+|\[[0-9a-f:.]+\]):\d{1,5}$/, 'is no host:port')
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
 /**
- * A log that is proven to have two histories; `proof` is the file that shows it to anybody, in base64. `succeeded` once its
- * organisation goes on with another.
+ * A log that is proven to have two histories, or an identity with two events of one number; `proof` is the file that shows it
+ * to anybody, in base64. `succeeded` once its organisation goes on with another log.
  */
 export const fork = z.object({
+  of: z.enum(['log', 'identity']),
   org: id,
   name,
-  size: count,
-  newerSize: count,
+  /** Of the two heads. */
+  size: count.optional(),
+  newerSize: count.optional(),
+  /** Number of the two events. */
+  event: count.optional(),
   succeeded: z.boolean(),
   proof: z.string(),
 })
@@ -265,6 +269,9 @@ export type Witnessing = z.infer<typeof witnessing>
 /** The log that goes on, and the one that was closed, by the ids of their geneses. */
 export const succeeded = z.object({ number: count, log: id, closed: id })
 export type Succeeded = z.infer<typeof succeeded>
+/** Entries from `from` up to `size` came back from mirrors. */
+export const recovered = z.object({ from: count, size: count })
+export type Recovered = z.infer<typeof recovered>
 
 const delegated = z.enum(['log', 'operation', 'witness', 'node'])
 /** The own identity: its keys, the newest first. `epoch` and `endedAt` are numbers of events, 0 the genesis. */

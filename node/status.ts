@@ -1,5 +1,7 @@
 /** What the node says of itself, and what a person should look at. */
 import { behind } from '../protocol/behind.ts'
+import { ownChain } from '../protocol/context.ts'
+import { identityBehind } from '../protocol/introduction.ts'
 import { readRestored } from '../protocol/restored.ts'
 import type { Node } from './daemon.ts'
 import { endingKeys } from './keys.ts'
@@ -66,24 +68,45 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
-  const forked = node.views.forks().flatMap(({ name, org, size, succeeded }) =>
-    succeeded
-      ? []
-      : {
-          code: 'LOG_FORKED',
-          text: `the log of ${org === node.env.self.org ? 'this home' : name} has two histories from size ${size}: it is closed`,
-          hint: org === node.env.self.org ? 'waybill log succeed' : 'waybill forks',
-        },
-  )
   return [
     ...behindOf(node),
     ...restoredOf(node),
     ...stuck,
     ...none,
-    ...forked,
+    ...forksOf(node),
+    ...identityOf(node),
     ...endingKeys(node),
     ...node.problems,
   ]
+}
+
+function forksOf(node: Node): schema.Status['problems'] {
+  return node.views.forks().flatMap(({ of, name, org, size, event, succeeded }) => {
+    const isOwn = org === node.env.self.org
+    const whose = isOwn ? 'this home' : name
+    if (of === 'identity')
+      return {
+        code: 'IDENTITY_FORKED',
+        text: `the identity of ${whose} has two events ${event}: somebody else may hold its keys`,
+        hint: 'waybill forks',
+      }
+    return succeeded
+      ? []
+      : {
+          code: 'LOG_FORKED',
+          text: `the log of ${whose} has two histories from size ${size}: it is closed`,
+          hint: isOwn ? 'waybill log succeed' : 'waybill forks',
+        }
+  })
+}
+
+/** Partners go by events of this identity that the store does not have. */
+function identityOf(node: Node): schema.Status['problems'] {
+  const known = identityBehind(node.env.get)
+  const { events } = ownChain(node.env)
+  if (known === undefined || known <= events.length) return []
+  const text = `partners know ${known} events of this identity, and this store has ${events.length}: it signs none`
+  return [{ code: 'IDENTITY_BEHIND', text, hint: 'waybill restore a newer backup' }]
 }
 
 /** The store was put back or copied: what that means, until members have confirmed it or for ever (RULES D1). */
@@ -120,7 +143,7 @@ function behindOf(node: Node): schema.Status['problems'] {
     {
       code: 'RESTORED_BEHIND',
       text,
-      hint: 'stop this node and start the newer home; where it is lost: waybill log succeed',
+      hint: 'stop this node and start the newer home; where that is lost: waybill log recover, or waybill log succeed',
     },
   ]
 }

@@ -13,6 +13,7 @@ import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
 import { cosignatureOf } from '../protocol/identity-chain.ts'
+import { type IdentityFork, identityForksKnown, readIdentityFork } from '../protocol/identity-fork.ts'
 import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
@@ -374,14 +375,29 @@ export class Views {
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
   }
 
-  /** Logs that are proven to be forked, and so closed. */
+  /** Logs that are proven to be forked, and so closed; identities that are. */
   forks(): api.ForkView[] {
+    const identities = identityForksKnown({ get: this.#get }).map(proof => {
+      const { org, name, n } = readIdentityFork(proof) as IdentityFork
+      return {
+        of: 'identity',
+        org: org.toString(),
+        name,
+        event: n,
+        succeeded: false,
+        proof: base64(proof),
+      } as const
+    })
+    return [...this.#logForks(), ...identities]
+  }
+
+  #logForks(): api.ForkView[] {
     return forksKnown({ get: this.#get }).map(proof => {
       const { org, name, older, newer } = readFork(proof) as Fork
       const known = org.equals(this.#env.self.id) ? ownChain(this.#env) : this.partner(org.toString())?.chain
       const succeeded = older.log < (known?.logs.length ?? 1) - 1
       const sizes = { size: older.size, newerSize: newer.size, succeeded }
-      return { org: org.toString(), name, ...sizes, proof: Buffer.from(proof).toString('base64') }
+      return { of: 'log', org: org.toString(), name, ...sizes, proof: base64(proof) }
     })
   }
 
@@ -476,3 +492,5 @@ function kindOf({ k }: Entry, kept: KeptEntry): string {
   if (k === KIND.state) return 'state'
   return isOfRecord(kept) ? 'record' : 'padding'
 }
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

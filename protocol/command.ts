@@ -12,6 +12,7 @@ import { ProtocolError } from './error.ts'
 import { found } from './fork.ts'
 import * as heads from './heads.ts'
 import type { Chain } from './identity-chain.ts'
+import { identityForkFound, readIdentityFork } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
 import { keptRecord, readTail } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -74,6 +75,8 @@ export type Command =
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
   | ({ type: 'redact' } & Redact)
+  /** The operator wants the entries that this store lacks back from mirrors: no other copy of it runs. */
+  | { type: 'recover' }
   /** The driver found that the store was put back or copied. */
   | ({ type: 'restored' } & Restoring)
   | { type: 'catalog'; org: string }
@@ -130,7 +133,7 @@ interface Done extends Step<never> {
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
 export function command(
-  input: Exclude<Command, { type: 'committee' | 'seat' } | OwnershipCommand>,
+  input: Exclude<Command, { type: 'committee' | 'seat' | 'recover' } | OwnershipCommand>,
   context: Context,
 ): Done {
   switch (input.type) {
@@ -218,7 +221,7 @@ export function command(
     case 'drop-stock':
       return { output: stock.drop(input.name, context), records: [] }
     case 'fork':
-      return { output: found(input.proof, context), records: [] }
+      return { output: foundProof(input.proof, context), records: [] }
     case 'latest':
       return {
         output: nothing(),
@@ -227,6 +230,10 @@ export function command(
       }
   }
 }
+
+/** Of a log, or of an identity. */
+const foundProof = (proof: Uint8Array, context: Context): Output =>
+  typeof readIdentityFork(proof) === 'string' ? found(proof, context) : identityForkFound(proof, context)
 
 function init(context: Context): Done {
   if (context.get(KEY.tail)) throw new ProtocolError('OUT_OF_ORDER', 'the log of this home has begun already')

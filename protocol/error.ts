@@ -45,6 +45,7 @@ export type ProtocolCode =
   | 'EVENT_UNLINKED'
   | 'EVENT_REPLAYED'
   | 'IDENTITY_FORKED'
+  | 'IDENTITY_BEHIND'
   | 'IN_FORCE'
   | 'NOT_REDACTABLE'
   | 'QUOTA_EXCEEDED'

@@ -38,10 +38,16 @@ export type Event =
   | { type: 'votes'; count: number }
   /** Members hold heads that the own log does not have: the node only reads from here on. */
   | { type: 'behind'; size: number }
+  /** The entries that this store lacked have come back from a mirror: the log goes on from this head. */
+  | { type: 'recovered'; size: number }
   /** All entries of a partner's log up to this size are here. */
   | { type: 'mirrored'; org: string; size: number }
   /** A log is proven to have two histories: it is closed from here on. */
   | { type: 'forked'; org: string; size: number }
+  /** An identity is proven to have two events of number `n`. */
+  | { type: 'identity-forked'; org: string; n: number }
+  /** A partner knows `events` events of the own identity, more than this store has. */
+  | { type: 'identity-behind'; org: string; events: number }
   | { type: 'catalog'; org: string; id: string; count: number; complete: boolean }
   | { type: 'proofs'; org: string; id: string; reply: ProofReply }
   /** A record was redacted, by this signed word; of a packet, the content under `root` goes too. */

@@ -30,7 +30,7 @@ import { type Context, type Partner, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import { nothing, type Output, type Write } from './output.ts'
 import { isStored, readRecord } from './record.ts'
-import { blob, bytes, type Infer, list, object, text as word } from './shape.ts'
+import { blob, bytes, type Infer, list, object, type Shape, text as word } from './shape.ts'
 
 const shape = object({
   t: word(32),
@@ -63,7 +63,7 @@ const REPLACE_MS = 3_600_000
  * has ended, by the proof or by what is `known` of the identity: whoever got hold of it could close the log.
  */
 export function readFork(proof: Uint8Array, known?: Chain): Fork | string {
-  const read = parse(proof)
+  const read = readProof<ForkProof>(proof, shape, TYPE)
   if (typeof read === 'string') return read
   const stored = readRecord(identityGenesis, read.identity)
   if (!isStored(stored)) return stored.reason
@@ -84,12 +84,15 @@ export function readFork(proof: Uint8Array, known?: Chain): Fork | string {
   return { org: stored.id, name: stored.payload.name, older, newer }
 }
 
-function parse(proof: Uint8Array): ForkProof | string {
+/** A proof of a type as it was written; a text says why it is none. */
+export function readProof<P extends { t: string }>(
+  proof: Uint8Array,
+  shape: Shape<unknown>,
+  t: string,
+): P | string {
   try {
     const value = decode(proof, MAX_FORK_BYTES)
-    return (
-      shape.check(value, 'fork') ?? ((value as ForkProof).t === TYPE ? (value as ForkProof) : 'no fork/1')
-    )
+    return shape.check(value, 'fork') ?? ((value as P).t === t ? (value as unknown as P) : `no ${t}`)
   } catch (error) {
     if (error instanceof CryptoError) return error.message
     throw error
@@ -132,41 +135,64 @@ export const isClosed = (org: string, context: Pick<Context, 'get'>): boolean =>
   context.get(KEY.fork(org)) !== undefined
 
 /** The proofs that are here, to be told. */
-export function forksKnown(context: Pick<Context, 'get'>): Uint8Array[] {
-  const stored = context.get(KEY.forks)
+export const forksKnown = (context: Pick<Context, 'get'>): Uint8Array[] =>
+  proofsKnown(KEY.forks, KEY.fork, context)
+
+/** Proofs of one kind: the list of whom there is one of, and where each lies. */
+export function proofsKnown(
+  all: string,
+  one: (org: string) => string,
+  { get }: Pick<Context, 'get'>,
+): Uint8Array[] {
+  const stored = get(all)
   const orgs = stored ? (decode(stored, stored.length) as string[]) : []
-  return orgs.slice(-MAX_FORKS_TOLD).map(org => readKept(context.get(KEY.fork(org))!).proof)
+  return orgs.slice(-MAX_FORKS_TOLD).map(org => readKept(get(one(org))!).proof)
+}
+
+export function isKept(key: string, proof: Uint8Array, { get }: Pick<Context, 'get'>): boolean {
+  const stored = get(key)
+  return stored !== undefined && equal(readKept(stored).proof, proof)
 }
 
 interface Kept {
   proof: Uint8Array
-  /** Size of the older head: where the log has two histories at the latest. */
+  /** Size of the older head: where the log has two histories at the latest. Of an identity the number of the event. */
   size: number
   at: number
 }
 const readKept = (stored: Uint8Array): Kept => decode(stored, stored.length) as unknown as Kept
 
-/**
- * Keeps a proof and closes the log. All that agree that it is closed need not hold the same proof: one is kept, and
- * replaced by one of a smaller size only, at most once an hour (RULES D4).
- */
+/** Keeps a proof and closes the log. */
 export function close(fork: Fork, proof: Uint8Array, context: Pick<Context, 'get' | 'now'>): Output {
   const org = fork.org.toString()
-  const [size, at] = [fork.older.size, context.now.wallMs]
-  const value = encode({ proof, size, at })
-  const stored = context.get(KEY.fork(org))
-  const writes: Write[] = [{ key: KEY.fork(org), value }]
-  if (stored) {
-    const kept = readKept(stored)
-    return size < kept.size && at >= kept.at + REPLACE_MS ? { ...nothing(), writes } : nothing()
-  }
-  const known = context.get(KEY.forks)
-  const orgs = known ? (decode(known, known.length) as string[]) : []
-  writes.push({ key: KEY.forks, value: encode([...orgs, org]) })
-  return { ...nothing(), writes, events: [{ type: 'forked', org, size }] }
+  const { size } = fork.older
+  const { writes, isNew } = keepProof({ one: KEY.fork(org), all: KEY.forks }, org, { proof, size }, context)
+  return { ...nothing(), writes, events: isNew ? [{ type: 'forked', org, size }] : [] }
 }
 
-/** A partner tells of a fork. Looked at only for a log that concerns this node, and only when it says something new. */
+/**
+ * Keeps a proof. All that agree on whom it convicts need not hold the same one: one is kept, and replaced by one of a smaller
+ * size only, at most once an hour (RULES D4).
+ */
+export function keepProof(
+  { one, all }: { one: string; all: string },
+  org: string,
+  { proof, size }: Pick<Kept, 'proof' | 'size'>,
+  { get, now }: Pick<Context, 'get' | 'now'>,
+): { writes: Write[]; isNew: boolean } {
+  const stored = get(one)
+  const writes: Write[] = [{ key: one, value: encode({ proof, size, at: now.wallMs }) }]
+  if (stored) {
+    const kept = readKept(stored)
+    const isBetter = size < kept.size && now.wallMs >= kept.at + REPLACE_MS
+    return { writes: isBetter ? writes : [], isNew: false }
+  }
+  const known = get(all)
+  const orgs = known ? (decode(known, known.length) as string[]) : []
+  writes.push({ key: all, value: encode([...orgs, org]) })
+  return { writes, isNew: true }
+}
+
 /** A proof that this home found: of a log of a partner, or of its own. Throws FORK_UNPROVEN. */
 export function found(proof: Uint8Array, context: Context): Output {
   const org = accused(proof)
@@ -176,11 +202,11 @@ export function found(proof: Uint8Array, context: Context): Output {
   return close(fork, proof, context)
 }
 
+/** A partner tells of a fork. Looked at only for a log that concerns this node, and only when it says something new. */
 export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context: Context): Output {
   const org = accused(proof)
   if (org === undefined || (org !== context.self.org && !context.partner(org))) return nothing()
-  const stored = context.get(KEY.fork(org))
-  if (stored && equal(readKept(stored).proof, proof)) return nothing()
+  if (isKept(KEY.fork(org), proof, context)) return nothing()
   const known = org === context.self.org ? context.self.chain : context.partner(org)!.chain
   const fork = readFork(proof, known)
   if (typeof fork === 'string') return violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
@@ -190,7 +216,7 @@ export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context:
 
 /** Whom a proof is about, before anything dear is done with it. */
 function accused(proof: Uint8Array): string | undefined {
-  const read = parse(proof)
+  const read = readProof<ForkProof>(proof, shape, TYPE)
   const stored = typeof read === 'string' ? undefined : readRecord(identityGenesis, read.identity)
   return stored && isStored(stored) ? stored.id.toString() : undefined
 }

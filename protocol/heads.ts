@@ -20,6 +20,7 @@ import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
+import { identityForksKnown } from './identity-fork.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { firstState, type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
@@ -107,7 +108,7 @@ export function resigned(note: Uint8Array, context: Context): Uint8Array {
 
 /** The fork proofs known here, as everybody is told them. */
 export const tellForks = (context: Context): Message[] =>
-  forksKnown(context).map(proof => ({ t: 'gossip/fork', proof }))
+  [...forksKnown(context), ...identityForksKnown(context)].map(proof => ({ t: 'gossip/fork', proof }))
 
 export function receive(from: string, message: Message, ledger: Ledger, context: Context): Step<Watch> {
   switch (message.t) {

@@ -4,6 +4,8 @@
  *     one side                                       its partner
  *                -- hello {versions, addresses, witnesses} -->
  *                -- identity/events {events} -->     checks each new one, keeps them
+ *                <-- identity/ask {last} --          of who was told a last event of its own that it does not have
+ *                -- identity/known {events} -->      what is known of it: its store was put back
  *
  * A node whose key was rotated while its partner was away is a stranger to it, and says who it is over the stranger's stream:
  *
@@ -11,14 +13,16 @@
  *                <-- hello/known {version, events} --         and the same of the other side
  *                <-- hello/refused {code} --
  */
-import { equal } from '../crypto/bytes.ts'
+import { equal, readU64, u64 } from '../crypto/bytes.ts'
 import { encode } from '../crypto/cbor.ts'
+import { digestOf } from '../crypto/cid.ts'
 import { isBehind } from './behind.ts'
 import { firstCommittee } from './committee.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import {
   type Chain,
+  chainAt,
   eventsOf,
   extendChain,
   further,
@@ -26,10 +30,11 @@ import {
   isRefused,
   type Refused,
 } from './identity-chain.ts'
+import { convict } from './identity-fork.ts'
 import { KEY } from './layout.ts'
-import { type Context, type Partner, sentence, violation } from './machine.ts'
+import { type Context, type Partner, say, sentence, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf } from './message.ts'
-import { nothing, type Output } from './output.ts'
+import { join, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
 import * as succession from './succession.ts'
 
@@ -41,19 +46,60 @@ export function introduce(org: string, context: Context): Output {
   const { addresses, witnesses } = context
   const first = firstCommittee(context)
   const told = first ? { first } : {}
-  const hello: Message = { t: 'hello', versions: pairing.VERSIONS, addresses, witnesses, ...told }
+  const known = context.partner(org)?.chain.last
+  const hello: Message = {
+    t: 'hello',
+    versions: pairing.VERSIONS,
+    addresses,
+    witnesses,
+    ...told,
+    ...(known ? { known } : {}),
+  }
   const all = [hello, ...tell(context.self.chain), ...heads.show(context), ...heads.tellForks(context)]
   output.sends.push(...all.map(message => ({ to: org, message })))
   return output
 }
 
 export function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
-  const { t, addresses, witnesses } = message
+  const { t, addresses, witnesses, known } = message
   const partner = context.partner(from)!
   const first = pairing.pinned(partner, message.first)
   if (first === 'other')
     return violation(from, t, 'COMMITTEE_PINNED', 'another first committee of this log is known here').output
-  return changed(partner, { addresses, witnesses, ...(first ? { first } : {}) }, context)
+  const output = changed(partner, { addresses, witnesses, ...(first ? { first } : {}) }, context)
+  // The partner goes by an event of this home's identity that this store does not have.
+  if (known && !chainAt(context.self.chain, digestOf(known)))
+    output.sends.push({ to: from, message: { t: 'identity/ask', last: context.self.chain.last } })
+  return output
+}
+
+/** What is known here of the asker's own identity. */
+export const recall = (from: string, context: Context): Output =>
+  say(undefined, from, { t: 'identity/known', events: eventsOf(context.partner(from)!.chain) }).output
+
+/**
+ * What a partner knows of this home's identity. With more events than stand here, this store was put back to before them: it
+ * signs none, for the next would be the second of its number (RULES C1).
+ */
+export function recalled(from: string, { t, events }: MessageOf<'identity/known'>, context: Context): Output {
+  const { chain } = context.self
+  const told = further(chain, events)
+  if (isRefused(told))
+    return join(violation(from, t, told.code, told.reason).output, convict(chain, events, context))
+  const known = identityBehind(context.get)
+  if (told.events.length <= Math.max(chain.events.length, known ?? 0)) return nothing()
+  const count = told.events.length
+  return {
+    ...nothing(),
+    writes: [{ key: KEY.identityBehind, value: u64(count) }],
+    events: [{ type: 'identity-behind', org: from, events: count }],
+  }
+}
+
+/** How many events of the own identity partners know, where that is more than this store has. */
+export function identityBehind(get: Context['get']): number | undefined {
+  const stored = get(KEY.identityBehind)
+  return stored && readU64(stored)
 }
 
 const tell = (chain: Chain): Message[] =>
@@ -63,7 +109,8 @@ const tell = (chain: Chain): Message[] =>
 export function told(from: string, { t, events }: MessageOf<'identity/events'>, context: Context): Output {
   const partner = context.partner(from)!
   const chain = further(partner.chain, events)
-  if (isRefused(chain)) return violation(from, t, chain.code, chain.reason).output
+  if (isRefused(chain))
+    return join(violation(from, t, chain.code, chain.reason).output, convict(partner.chain, events, context))
   return changed(partner, { chain }, context)
 }
 
@@ -87,6 +134,12 @@ function changed(partner: Partner, change: Partial<Partner>, context: Context): 
 export function goOn(event: Uint8Array, orgs: string[], context: Context): { output: Output; chain: Chain } {
   const chain = extendChain(context.self.chain, event)
   if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
+  const known = identityBehind(context.get)
+  if (known !== undefined && known >= chain.events.length)
+    throw new ProtocolError(
+      'IDENTITY_BEHIND',
+      `partners know ${known} events of this identity, and this store has ${chain.events.length - 1}`,
+    )
   // A store that is behind its log may be behind its identity too: it does the one thing that leads out of it.
   if (isBehind(context.get) && chain.logs.length === context.self.chain.logs.length)
     throw new ProtocolError('RESTORED_BEHIND', 'this store is behind its log: waybill log succeed')
@@ -125,7 +178,8 @@ export function met(
   const partner = context.partner(hello.org.toString())
   if (!partner) return refuse('NOT_ADMITTED', 'this organisation is no partner here')
   const chain = recognised(partner, hello.events, node)
-  if (isRefused(chain)) return refuse(chain.code, chain.reason)
+  if (isRefused(chain))
+    return { ...refuse(chain.code, chain.reason), output: convict(partner.chain, hello.events, context) }
   const answer: HelloMessage = { t: 'hello/known', version, events: eventsOf(context.self.chain) }
   return { output: changed(partner, { chain }, context), answer }
 }

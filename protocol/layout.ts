@@ -34,6 +34,8 @@ export const KEY = {
   seats: 'seat/',
   /** What members hold that the own log does not have. */
   behind: 'behind',
+  /** How far entries have come back from mirrors. */
+  recovery: 'log/recovery',
   /** Size of the own log up to and with its newest state entry. */
   stated: 'log/stated',
   partner: (org: string): string => `partner/${org}`,
@@ -86,6 +88,11 @@ export const KEY = {
   /** The proof that a log was forked: it is closed. And the organisations that there is one of. */
   fork: (org: string): string => `fork/${org}`,
   forks: 'forks',
+  /** The same of identities. */
+  identityFork: (org: string): string => `identity-fork/${org}`,
+  identityForks: 'identity-forks',
+  /** The events of the own identity that a partner knows and this store does not. */
+  identityBehind: 'identity-behind',
   /** The organisation of a log, by the hash of its origin. */
   origin: (hash: string): string => `origin/${hash}`,
   /** The newest head of a partner's log of this number that we mirror, and the prefix under which all lie as own ones would. */

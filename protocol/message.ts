@@ -76,9 +76,14 @@ export const MESSAGES = {
     addresses: list(sentence, MAX_ADDRESSES),
     witnesses: list(link, MAX_WITNESSES),
     first,
+    /** The last event of the receiver's identity that is known here. */
+    known: optional(link),
   }),
   // The sender's identity events, all of them.
   'identity/events': object({ t: tag, events }),
+  // The receiver's, as they are known here: asked for by who does not know one of its own.
+  'identity/ask': object({ t: tag, last: link }),
+  'identity/known': object({ t: tag, events }),
   // A rule was broken; never answered.
   error: object({ t: tag, re: tag, code: word, text: sentence }),
   // Catalog: the consumer asks page by page.

@@ -28,6 +28,7 @@ import {
   keptChain,
   readChain,
 } from './identity-chain.ts'
+import { convict } from './identity-fork.ts'
 import { KEY } from './layout.ts'
 import { MAX_ADDRESSES, MAX_NAME_LENGTH } from './limits.ts'
 import { originHash, originOf } from './log.ts'
@@ -160,7 +161,8 @@ export function welcome(hello: HelloMessage, node: Uint8Array, context: Context)
   if (!stored) return refuse('TICKET_UNKNOWN', 'this ticket was not made here, or was taken back')
   const issued = readIssued(stored)
   const joiner = readPartner(hello, node, context)
-  if (typeof joiner === 'string') return refuse('RECORD_INVALID', joiner)
+  if (typeof joiner === 'string')
+    return { ...refuse('RECORD_INVALID', joiner), output: contradiction(hello, context) }
   if (issued.usedBy && !issued.usedBy.equals(joiner.id))
     return refuse('TICKET_UNKNOWN', 'this ticket was used already')
   if (!issued.usedBy && context.now.wallMs > issued.expires)
@@ -220,6 +222,16 @@ function readPartner(
   const first = pinned({ ...partner, ...(known?.first ? { first: known.first } : {}) }, hello.first)
   if (first === 'other') return 'another first committee of its log is known here'
   return first ? { ...partner, first } : partner
+}
+
+/** A partner that pairs again with other events of one number has forked its identity. */
+function contradiction(
+  { identity, events }: { identity: Uint8Array; events: Uint8Array[] },
+  context: Context,
+): Output {
+  const stored = readRecord(identityGenesis, identity)
+  const known = isStored(stored) ? context.partner(stored.id.toString()) : undefined
+  return known ? convict(known.chain, events, context) : nothing()
 }
 
 /** The first committee of a partner's log: the one that was told first stays (RULES D2). */

@@ -16,6 +16,7 @@ import { deliver, deliveryKey, redactionOf, runMachine } from './dialogue.ts'
 import { type Input, logged, type PeerState, type PeerStep, then } from './fold.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
+import { identityForkTold } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
 import { KEY } from './layout.ts'
 import { loadLedger } from './ledger.ts'
@@ -24,11 +25,12 @@ import { type Context, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import * as mirror from './mirror.ts'
 import * as others from './other-logs.ts'
-import { join, type Now, nothing } from './output.ts'
+import { join, type Now, nothing, type Output } from './output.ts'
 import * as own from './own-head.ts'
 import * as owning from './owning.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
+import { recover } from './recovery.ts'
 import { CLOCK_TEXT, isClockOff, keepClock, refuse, standstill } from './standstill.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
@@ -91,6 +93,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'opened':
     case 'judged':
       return deliver(state, input.machine, input, context)
+    case 'recover':
+      return { state, output: recover(state.ledger, context) }
     case 'committee':
       return own.seating(state, s => committees.propose(s, input, context), context)
     case 'seat':
@@ -127,7 +131,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'hello':
       return { state, output: introduction.introduced(from, message as MessageOf<'hello'>, context) }
     case 'identity':
-      return goesOn(state, from, message as MessageOf<'identity/events'>, context)
+      return identityOf(
+        state,
+        from,
+        message as MessageOf<'identity/events' | 'identity/ask' | 'identity/known'>,
+        context,
+      )
     case 'error': {
       const { re, code, text } = message as MessageOf<'error'>
       const said = `answered ${re} with ${code}: ${text}`
@@ -175,13 +184,15 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'mirror': {
       const it = message as MessageOf<'mirror/head' | 'mirror/ask' | 'mirror/entries'>
+      if (it.t === 'mirror/entries' && it.log.equals(context.self.id))
+        return own.recovered(state, from, it, context)
       return { state, output: mirror.receive(from, it, state.ledger, context).output }
     }
     case 'gossip': {
       const it = message as MessageOf<'gossip/head' | 'gossip/fork'>
       return {
         state,
-        output: it.t === 'gossip/fork' ? told(from, it, context) : others.rumoured(from, it, context),
+        output: it.t === 'gossip/fork' ? toldFork(from, it, context) : others.rumoured(from, it, context),
       }
     }
     default: {
@@ -195,6 +206,10 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
   }
 }
 
+/** Of a log, or of an identity: what is no proof of one kind is nothing there. */
+const toldFork = (from: string, message: MessageOf<'gossip/fork'>, context: Context): Output =>
+  join(told(from, message, context), identityForkTold(from, message.proof, context))
+
 function catalogOf(
   state: PeerState,
   from: string,
@@ -205,6 +220,20 @@ function catalogOf(
   const step = catalog.received(state.catalogs.get(from), from, message, context)
   if (step.state) state.catalogs.set(from, step.state)
   return { state, output: step.output }
+}
+
+function identityOf(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'identity/events' | 'identity/ask' | 'identity/known'>,
+  context: Context,
+): PeerStep {
+  if (message.t === 'identity/events') return goesOn(state, from, message, context)
+  const output =
+    message.t === 'identity/ask'
+      ? introduction.recall(from, context)
+      : introduction.recalled(from, message, context)
+  return { state, output }
 }
 
 /** A partner's identity goes on; a witness with another key is asked to cosign with it. */

@@ -59,7 +59,7 @@ export const CLOCK_TEXT =
 function isRead(input: Input): boolean {
   return input.type === 'message' ? SHOWN.has(input.message.t.split('/')[0]!) : READS.has(input.type)
 }
-const SHOWN = new Set(['hello', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
+const SHOWN = new Set(['hello', 'identity', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
 const READS = new Set<Input['type']>([
   'catalog',
   'gossip',
@@ -67,6 +67,7 @@ const READS = new Set<Input['type']>([
   'latest',
   'page',
   'restored',
+  'recover',
   'identity',
 ])
 

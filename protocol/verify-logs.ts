@@ -246,6 +246,8 @@ export class Logs {
       const later = stands ? [] : ['by the later head']
       const detail = [words, ...later, ...existedBy(committee, dated), ...own.value.leftOut].join('; ')
       if (!final && hasEnded) return { inconclusive: detail }
+      const forked = final ? undefined : this.#question.options.known?.tail(org, head)
+      if (forked) return { inconclusive: forked + detail }
       if (this.#question.options.requireFinal && !final) return { inconclusive: `not final: ${detail}` }
       return { value: cosigned, detail }
     })

@@ -86,6 +86,11 @@ export class Parties {
     return { value: true, detail: `${this.#all.size} organisations${events.detail}, no key stands in two` }
   }
 
+  /** Every identity in the evidence that holds. */
+  get all(): Iterable<Chain> {
+    return this.#all.values()
+  }
+
   /** Each event continues the identity that it names, in the order of the list. */
   #events(): Outcome<true> {
     let open: string | undefined

@@ -1,6 +1,8 @@
 /** Steps of a verification: what each found, in words, and what the verdict is over all of them. */
 import type { CID } from '../crypto/cid.ts'
 import type { Found, ReadEvidence } from './evidence.ts'
+import type { Chain } from './identity-chain.ts'
+import type { Head } from './log.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import type { Trust } from './trust.ts'
 
@@ -13,6 +15,14 @@ export interface VerifyStep {
   detail: string
 }
 
+/** What fork proofs that a verifier knows change of a verdict (known-forks.ts). */
+export interface KnownForks {
+  /** Whether one of these identities is forked where it matters. */
+  identities(chains: Iterable<Chain>): Outcome<true>
+  /** What is wrong with a head that is not final. */
+  tail(org: CID, head: Head): string | undefined
+}
+
 export interface VerifyOptions {
   /** The time at which the question is asked, ms since 1970. */
   asOfMs: number
@@ -20,6 +30,7 @@ export interface VerifyOptions {
   requireFinal?: boolean
   /** Size and salted digest of the content at hand; without it the content is not checked. */
   content?: { size: number; digest: Uint8Array }
+  known?: KnownForks
 }
 
 /** What is asked of a verifier: of these parts, under this trust, in these circumstances. */

@@ -73,11 +73,13 @@ const show = (claim: Claim) => ({
 
 /** Each step sees what the steps before it established; what rests on a missing part is not judged. */
 function walk(question: Question, steps: Steps): Pick<Report, 'content'> {
-  const { evidence } = question
+  const { evidence, options } = question
   steps.judge('bundle', () => bundle(evidence))
   const parties = new Parties(question, steps)
   for (const side of ['provider', 'consumer'] as const) parties.party(side)
   steps.judge('identities', () => parties.witnesses())
+  const { known } = options
+  if (known) steps.judge('known forks', () => known.identities(parties.all))
   const redactions = new Redactions(question, steps, parties)
   const packet = new Records(question, steps, parties, redactions).walk()
   const logs = new Logs(question, steps, parties, redactions)

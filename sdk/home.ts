@@ -25,6 +25,7 @@ export const homePaths = (home: string) => ({
   api: join(home, 'api.json'),
   token: join(home, 'token'),
   trust: join(home, 'trust.json'),
+  forks: join(home, 'forks.json'),
   log: join(home, 'daemon.log'),
 })
 

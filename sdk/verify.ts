@@ -6,14 +6,12 @@ import { CryptoError } from '../crypto/error.ts'
 import { plainDigest } from '../protocol/content.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
-import type { OwnershipReport } from '../protocol/ownership-evidence.ts'
 import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
 import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
-export type { OwnershipReport } from '../protocol/ownership-evidence.ts'
 export type { ProofReport } from '../protocol/proof.ts'
 export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
 
@@ -22,13 +20,15 @@ export interface VerifyOptions {
   asOf?: Date | number | undefined
   /** An entry that is not final yet makes the verdict inconclusive. */
   requireFinal?: boolean | undefined
+  /** Fork proofs that are known, of logs and identities: what stands on a forked one is inconclusive. */
+  forks?: Uint8Array[] | undefined
   /** The content, to be checked against what its publisher signed. Read once, piece by piece. */
   content?: Uint8Array | AsyncIterable<Uint8Array> | Blob | undefined
 }
 
 /**
  * Verifies an evidence file against a trust file (parsed JSON). What is wrong with the evidence stands in the report;
- * thrown is only TRUST_MALFORMED, and a RangeError for an as-of that is no time.
+ * thrown is only TRUST_MALFORMED, FORK_UNPROVEN for a fork proof that is none, and a RangeError for an as-of that is no time.
  */
 export async function verify(
   evidence: Uint8Array,
@@ -40,10 +40,12 @@ export async function verify(
   if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
   const salt = options.content && saltOf(evidence)
   const content = salt && (await digestOf(options.content!, salt))
+  const known = options.forks?.length ? await knownForks(options.forks) : undefined
   const report = verifyEvidence(evidence, believed, {
     asOfMs,
     requireFinal: options.requireFinal ?? false,
     ...(content ? { content } : {}),
+    ...(known ? { known } : {}),
   })
   return options.content ? withContent(report) : report
 }
@@ -59,17 +61,6 @@ export async function verifyProof(
   return verifyEntry(proof, believed, Number(asOf))
 }
 
-/** Verifies evidence of who owns an asset (`waybill owner ASSET -o FILE`) against a trust file. */
-export async function verifyOwnership(
-  evidence: Uint8Array,
-  trust: unknown,
-  asOf: Date | number = Date.now(),
-): Promise<OwnershipReport> {
-  const believed = sayingCode(() => readTrust(trust))
-  const { verifyOwnership: verifyChain } = await import('../protocol/ownership-evidence.ts')
-  return verifyChain(evidence, believed, Number(asOf))
-}
-
 /**
  * Opens the key release in evidence of a delivery, for whoever is shown the one-time private key of its receipt. Verify
  * the evidence first. The ciphers are loaded with the first call: a verdict does not need them. Throws
@@ -78,6 +69,11 @@ export async function verifyOwnership(
 export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Array): Promise<Disclosure> {
   const { discloseRelease } = await import('../protocol/disclosure.ts')
   return sayingCode(() => discloseRelease(evidence, oneTimePrivate))
+}
+
+async function knownForks(proofs: Uint8Array[]) {
+  const { readKnownForks } = await import('../protocol/known-forks.ts')
+  return sayingCode(() => readKnownForks(proofs))
 }
 
 /** Errors of the core with a code become those of the SDK. */

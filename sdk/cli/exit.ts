@@ -92,7 +92,10 @@ const CODES = {
     damaged,
     'waybill status; start the home that this is a copy of, or, if it was only moved: waybill restore --moved',
   ],
-  RESTORED_BEHIND: [damaged, 'waybill status; stop this node and start the newer home'],
+  RESTORED_BEHIND: [
+    damaged,
+    'stop this node and start the newer home; where that is lost: waybill log recover',
+  ],
   FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
   QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],
@@ -135,6 +138,7 @@ const CODES = {
   EVENT_SKIPPED: [inconclusive, 'ask for the missing identity events'],
   EVENT_UNLINKED: [failed, 'ask for the identity events again'],
   EVENT_REPLAYED: [conflict, 'waybill keys show'],
+  IDENTITY_BEHIND: [damaged, 'restore a newer backup: a second event of one number would fork the identity'],
   IDENTITY_FORKED: [failed, 'talk to the organisation before you trust anything it signs'],
   // Of ownership.
   CERTIFICATE_INVALID: [failed, 'ask the seats of the committee for their votes again'],

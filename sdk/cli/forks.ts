@@ -12,15 +12,16 @@ export async function forks(cli: Cli, options: { output?: string; check?: string
   const items = await waybill.forks({ signal: cli.signal })
   const files = options.output === undefined ? [] : await save(items, options.output)
   const { table } = await import('./table.ts')
-  const rows = items.map(({ name, org, size, newerSize }) => [
+  const rows = items.map(({ name, org, of, size, newerSize, event }) => [
+    of,
     name,
     shortOrg(org),
-    `${size} and ${newerSize}`,
+    of === 'log' ? `heads of ${size} and ${newerSize}` : `two events ${event}`,
   ])
   return answer({
     schema: 'waybill.forks/1',
     data: { items, files },
-    text: () => [table(['LOG OF', 'ID', 'HEADS THAT CONTRADICT'], rows), ...files].join('\n'),
+    text: () => [table(['FORKED', 'OF', 'ID', 'WHAT CONTRADICTS'], rows), ...files].join('\n'),
     ...(items.length > 0 && files.length === 0
       ? { next: 'waybill forks -o DIRECTORY   for the proofs' }
       : {}),
@@ -29,23 +30,35 @@ export async function forks(cli: Cli, options: { output?: string; check?: string
 
 /** A proof for each log: anybody checks it alone. */
 async function save(items: ForkView[], directory: string): Promise<string[]> {
-  const files = items.map(({ org }) => join(directory, `${org}.fork`))
+  const files = items.map(({ org, of }) =>
+    join(directory, of === 'log' ? `${org}.fork` : `${org}.identity.fork`),
+  )
   for (const [i, { proof }] of items.entries())
     await writeFile(files[i]!, Buffer.from(proof, 'base64'), { flag: 'wx' })
   return files
 }
 
-/** Needs no home, daemon, network or trust file: whoever is accused has signed both heads. */
+/** Needs no home, daemon, network or trust file: whoever is accused has signed both. */
 async function check(file: string): Promise<Answer> {
   const { readFork } = await import('../../protocol/fork.ts')
-  const fork = readFork(new Uint8Array(await readFile(file)))
+  const { readIdentityFork } = await import('../../protocol/identity-fork.ts')
+  const proof = new Uint8Array(await readFile(file))
+  const identity = readIdentityFork(proof)
+  const fork = typeof identity === 'string' ? readFork(proof) : identity
   if (typeof fork === 'string') throw new WaybillError('FORK_UNPROVEN', `${file} proves nothing: ${fork}`)
-  const { org, name, older, newer } = fork
-  const data = { org: org.toString(), name, size: older.size, newerSize: newer.size }
-  return answer({
-    schema: 'waybill.fork/1',
-    data,
-    text: () =>
-      `proven: the log of ${name} (${data.org}) has two histories: it signed heads of ${data.size} and ${data.newerSize} entries that cannot both be of one log`,
-  })
+  const { org, name } = fork
+  const of = { org: org.toString(), name }
+  if ('n' in fork)
+    return proven({ of: 'identity', ...of, event: fork.n }, [
+      `the identity of ${name} (${org}) has two events ${fork.n}`,
+      fork.isSuccession ? ', which name a successor of its log each' : '',
+    ])
+  const { older, newer } = fork
+  return proven({ of: 'log', ...of, size: older.size, newerSize: newer.size }, [
+    `the log of ${name} (${org}) has two histories: `,
+    `it signed heads of ${older.size} and ${newer.size} entries that cannot both be of one log`,
+  ])
 }
+
+const proven = (data: { org: string; name: string } & Record<string, unknown>, words: string[]): Answer =>
+  answer({ schema: 'waybill.fork/1', data, text: () => `proven: ${words.join('')}` })

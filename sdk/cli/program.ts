@@ -103,6 +103,10 @@ function nodeCommands(program: Command, run: Run): void {
     .command('succeed')
     .description('close the log, as after a fork, and go on with the next one')
     .action(run(async () => (await import('./keys.ts')).succeed))
+  log
+    .command('recover')
+    .description('take the entries that a home which was put back lacks from the mirrors of its log')
+    .action(run(async () => (await import('./keys.ts')).recover))
   keyCommands(program, run, group)
   program
     .command('paths')
@@ -406,7 +410,7 @@ function evidenceCommands(program: Command, run: Run): void {
   program
     .command('forks')
     .helpGroup(group)
-    .description('list logs that are proven to have two histories, or check such a proof')
+    .description('list logs and identities that are proven to have two histories, or check such a proof')
     .option('-o, --output <directory>', 'write the proofs there')
     .option('--check <file>', 'say what a proof proves; needs no node')
     .action(run(async () => (await import('./forks.ts')).forks))
@@ -465,6 +469,7 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('--trust <file>', 'whom to believe; without it, the trust file of the home')
     .option('--as-of <time>', 'the time at which the question is asked')
     .option('--require-final', 'log entries must be final')
+    .option('--forks <file...>', 'fork proofs that are known, beside those of the home')
     .action(run(async () => (await import('./verify.ts')).verify))
   program
     .command('trust')

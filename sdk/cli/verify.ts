@@ -4,12 +4,8 @@ import { open, readFile, stat } from 'node:fs/promises'
 import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
 import { isWaybillError, WaybillError } from '../error.ts'
 import { homePaths } from '../home.ts'
-import {
-  type Report as EvidenceReport,
-  type OwnershipReport,
-  verify as verifyEvidence,
-  verifyOwnership,
-} from '../verify.ts'
+import { type Report as EvidenceReport, type VerifyOptions, verify as verifyEvidence } from '../verify.ts'
+import type { OwnershipReport } from '../verify-ownership.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { EXIT } from './exit.ts'
 import { EVIDENCE } from './targets.ts'
@@ -20,6 +16,7 @@ interface Options {
   trust?: string
   asOf?: string
   requireFinal?: boolean
+  forks?: string[]
 }
 
 /** A trust file of ten thousand identities has 2 MB. */
@@ -30,10 +27,12 @@ const MARKS = { ok: '✓', failed: '✗', inconclusive: '?', skipped: '–' } as
 export async function verify(cli: Cli, options: Options, files: string[]): Promise<Answer> {
   const asOf = options.asOf === undefined ? Date.now() : parseTime(options.asOf, '--as-of')
   const trustFile = await readTrustFile(cli, options.trust)
+  const forks = await readForks(cli, options.forks)
   const reports: (Report & { file: string })[] = []
   for (const file of files) {
     if (files.length > 1) cli.progress(`verifying ${reports.length + 1} of ${files.length}: ${file}`)
-    reports.push({ file, ...(await verifyOne(cli, file, trustFile, asOf, options.requireFinal)) })
+    const { requireFinal } = options
+    reports.push({ file, ...(await verifyOne(cli, file, trustFile, { asOf, requireFinal, forks })) })
   }
   if (reports.length > 1) return severalAnswer(cli, reports)
   const [report] = reports
@@ -49,17 +48,16 @@ async function verifyOne(
   cli: Cli,
   file: string,
   trustFile: unknown,
-  asOf: number,
-  requireFinal: boolean | undefined,
+  options: Pick<VerifyOptions, 'asOf' | 'requireFinal' | 'forks'>,
 ): Promise<Report> {
   // Content may itself be named *.waybill: then its evidence stands beside it.
   const isAlone = file.endsWith(EVIDENCE) && !(await stat(file + EVIDENCE).catch(() => undefined))
   if (!isAlone) await checkFile(file, 'waybill verify FILE')
   const evidence = await readEvidenceFile(isAlone ? file : file + EVIDENCE)
-  const { isOwnership } = await import('../../protocol/ownership-evidence.ts')
-  if (isAlone && isOwnership(evidence)) return verifyOwnership(evidence, trustFile, asOf)
+  const { isOwnership, verifyOwnership } = await import('../verify-ownership.ts')
+  if (isAlone && isOwnership(evidence)) return verifyOwnership(evidence, trustFile, options.asOf)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })
-  const report = await verifyEvidence(evidence, trustFile, { asOf, requireFinal, content })
+  const report = await verifyEvidence(evidence, trustFile, { ...options, content })
   content?.destroy()
   return report
 }
@@ -109,6 +107,15 @@ export async function readTrustFile(cli: Cli, named: string | undefined): Promis
   } catch (cause) {
     throw new WaybillError('TRUST_MALFORMED', `the trust file ${path} is not JSON`, { cause })
   }
+}
+
+/** Fork proofs: the files that --forks names, and those that the home's daemon has come to know. */
+async function readForks(cli: Cli, files: string[] = []): Promise<Uint8Array[]> {
+  const named = await Promise.all(files.map(async file => new Uint8Array(await readFile(file))))
+  const kept = await readFile(homePaths(cli.home).forks, 'utf8').catch(() => undefined)
+  if (kept === undefined) return named
+  const { proofs } = JSON.parse(kept) as { proofs: string[] }
+  return [...named, ...proofs.map(proof => new Uint8Array(Buffer.from(proof, 'base64')))]
 }
 
 /** The text of a file, as far as a file of its kind can be long: the path may be of a device. */

@@ -152,6 +152,18 @@ const changed = (next: Uint8Array, change: object): Uint8Array => {
 }
 const known = ({ acme }: Story) => eventsOf(acme.chain)[0]!
 
+/** How Acme takes what Bolt says to be known of Acme's identity. */
+function recalls(of: (story: Story) => Member): string | undefined {
+  const story = paired()
+  const { acme, bolt } = story
+  const make = (by: Member) =>
+    makeDelegate(by.chain, by.key('admin'), { keys: { node: { key: by.draw(), untilMs: 1 } } }, 1)
+  const events = [make(of(story))]
+  acme.delegate(['log'])
+  story.world.run()
+  return send(story, bolt, acme, { t: 'identity/known', events })
+}
+
 /** How Cole, the witness, answers a head of Acme. */
 function added(
   make: (story: Story, newest: { size: number; note: Uint8Array }) => Omit<MessageOf<'witness/add'>, 't'>,
@@ -246,6 +258,9 @@ const CASES: Record<string, Case> = {
       const about = { keys: { node: { key: acme.draw(), untilMs: 1 } } }
       return [makeDelegate(acme.env.self.chain, acme.key('admin'), about, world.wallMs)]
     }),
+
+  'identity/known · a second one of a number': () => recalls(({ acme }) => acme),
+  'identity/known · of another organisation': () => recalls(({ bolt }) => bolt),
 
   'catalog/request · a place that no page has': () => {
     const story = paired()
@@ -817,6 +832,7 @@ const spoilt = (proof: Uint8Array): Uint8Array => {
 /** Messages that hold nothing to forge, or whose wrong forms are all ignored: a repeat, or an answer nobody waits for. */
 const NEVER = new Set<MessageType>([
   'error',
+  'identity/ask',
   'transfer/terminate',
   'delivery/refused',
   'proof/request',

@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { nameOf, type Seating } from '../../protocol/committee.ts'
 import type { Asking } from '../../protocol/erasure.ts'
 import { newestHead } from '../../protocol/heads.ts'
+import { identityBehind } from '../../protocol/introduction.ts'
 import { readEntries } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
@@ -40,6 +41,26 @@ const redacted = (story: Story) => story.acme.redact(story.offer!, 'a mistake in
 const outcome = ({ acme, bolt, offer }: Story) =>
   decodeState<Asking>(acme.store.get(KEY.redaction(bolt.org, offer!))!).outcome
 
+/** Acme's store is put back to before its identity went on, and Bolt tells what it goes by. */
+function putBack(story: Story): void {
+  story.play()
+  const { acme, bolt, world } = story
+  const events = acme.store.get(KEY.events)
+  const key = acme.env.keys.operation
+  acme.delegate(['operation'])
+  world.run()
+  if (events) acme.store.set(KEY.events, events)
+  else acme.store.delete(KEY.events)
+  acme.env.keys.operation = key
+  // It is told at every connect.
+  for (let i = 0; i < 2; i++) {
+    bolt.input({ type: 'connected', org: acme.org })
+    world.run()
+  }
+}
+const isBehind = (events: number | undefined) => (story: Story) =>
+  assert.is(identityBehind(story.acme.env.get), events)
+
 /** Messages of ownership have runs of their own (ownership-dialogues.test.ts). */
 type Played = Exclude<MessageType, `${'seat' | 'handover' | 'vote' | 'owner'}/${string}`>
 const PLAYED = (Object.keys(MESSAGES) as MessageType[]).filter(
@@ -72,6 +93,8 @@ const CASES: Record<Played, Case> = {
     // A head by a key that nobody told of.
     expected: ['HEAD_INVALID', 'OUT_OF_ORDER', 'HEAD_BEHIND'],
   },
+  'identity/ask': { play: putBack, ends: isBehind(1), never: isBehind(undefined) },
+  'identity/known': { play: putBack, ends: isBehind(1), never: isBehind(undefined) },
   'catalog/request': { never: are('- -', '- -', '- -') },
   'catalog/page': { never: are('- -', '- -', '- -') },
   'redaction/ask': {

@@ -36,6 +36,8 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
   const found = Object.fromEntries(wires.map(({ frame, message }) => [message.t, frame]))
   return {
     'identity/events': encodeMessage({ t: 'identity/events', events: [BYTES] }),
+    'identity/ask': encodeMessage({ t: 'identity/ask', last: offer! }),
+    'identity/known': encodeMessage({ t: 'identity/known', events: [BYTES] }),
     error: encodeMessage({ t: 'error', re: 'hello', code: 'X', text: 'x' }),
     'negotiation/terminate': encodeMessage({ t: 'negotiation/terminate', id, refusal, withdraw: BYTES }),
     'transfer/terminate': encodeMessage({ t: 'transfer/terminate', id, refusal }),

@@ -1,0 +1,135 @@
+/**
+ * Proofs that an identity was forked (RULES C1, C2): two events of one number that both continue what came before. Nobody but
+ * the holder of its keys can make them, and whoever holds the proof can say so from the file alone. The first that a node
+ * knew stays what it goes by; the proof is kept, told once to partners, and shown.
+ */
+import { compare } from '../crypto/bytes.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { ProtocolError } from './error.ts'
+import { isKept, keepProof, proofsKnown, readProof } from './fork.ts'
+import { identityGenesis, verifyIdentity } from './identity.ts'
+import {
+  type Chain,
+  eventsOf,
+  extendChain,
+  isIdentityFork,
+  isRefused,
+  keptChain,
+  readChain,
+} from './identity-chain.ts'
+import { KEY } from './layout.ts'
+import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS, MAX_RECORD_BYTES } from './limits.ts'
+import { type Context, violation } from './machine.ts'
+import { nothing, type Output } from './output.ts'
+import { isStored, readRecord } from './record.ts'
+import { blob, type Infer, list, object, text as word } from './shape.ts'
+
+const event = blob(MAX_EVENT_BYTES)
+const shape = object({
+  t: word(32),
+  /** Signed genesis of the identity, and its events before the two. */
+  identity: blob(MAX_RECORD_BYTES),
+  events: list(event, MAX_IDENTITY_EVENTS),
+  /** The two events of one number, in the order of their bytes: one fork has one proof. */
+  one: event,
+  other: event,
+})
+
+type Proof = Infer<typeof shape>
+
+export const TYPE = 'identity-fork/1'
+
+/** Whom a proof convicts, and of which number there are two events. */
+export interface IdentityFork {
+  org: CID
+  name: string
+  n: number
+  /** Both name the next log: two successors of one log. */
+  isSuccession: boolean
+}
+
+/** Checks a proof. A text says why it proves nothing. */
+export function readIdentityFork(proof: Uint8Array): IdentityFork | string {
+  const read = readProof<Proof>(proof, shape, TYPE)
+  if (typeof read === 'string') return read
+  const genesis = readRecord(identityGenesis, read.identity)
+  if (!isStored(genesis)) return genesis.reason
+  const verdict = verifyIdentity(genesis)
+  if (verdict.ok !== true) return verdict.reason
+  const before = readChain(genesis, read.events)
+  if (isRefused(before)) return before.reason
+  if (compare(read.one, read.other) >= 0) return 'the two events are not in order'
+  if (!isIdentityFork(before, read.one, read.other)) return 'the two events are not both of one number'
+  const logs = [read.one, read.other].map(each => (extendChain(before, each) as Chain).logs.length)
+  const isSuccession = logs.every(each => each > before.logs.length)
+  return { org: genesis.id, name: genesis.payload.name, n: before.events.length + 1, isSuccession }
+}
+
+/** The proof that what is told of an identity contradicts what is known of it; nothing where it does not. */
+export function proveIdentityFork(known: Chain, told: Uint8Array[]): Uint8Array | undefined {
+  for (const each of told) {
+    const step = extendChain(known, each)
+    if (!isRefused(step) || step.code !== 'IDENTITY_FORKED') continue
+    // Both hold in the same place, so they have one number: that of the first that is not the same.
+    const n = known.events.findIndex((_, i) => isIdentityFork(upTo(known, i), known.events[i]!.bytes, each))
+    if (n < 0) continue
+    const [one, other] = [known.events[n]!.bytes, each].sort(compare)
+    const identity = known.genesis.bytes
+    return encode({ t: TYPE, identity, events: eventsOf(known).slice(0, n), one, other } as unknown as Value)
+  }
+  return undefined
+}
+
+const upTo = ({ genesis, events }: Chain, n: number): Chain =>
+  keptChain(
+    genesis,
+    events.slice(0, n).map(each => each.bytes),
+  )
+
+/** What is told contradicts what is known: the proof is kept. */
+export function convict(known: Chain, told: Uint8Array[], context: Context): Output {
+  const proof = proveIdentityFork(known, told)
+  const fork = proof && readIdentityFork(proof)
+  return fork && typeof fork !== 'string' ? keep(fork, proof, context) : nothing()
+}
+
+/** The proofs that are here, to be told. */
+export const identityForksKnown = (context: Pick<Context, 'get'>): Uint8Array[] =>
+  proofsKnown(KEY.identityForks, KEY.identityFork, context)
+
+function keep({ org, n }: IdentityFork, proof: Uint8Array, context: Context): Output {
+  const name = org.toString()
+  const place = { one: KEY.identityFork(name), all: KEY.identityForks }
+  const { writes, isNew } = keepProof(place, name, { proof, size: n }, context)
+  return { ...nothing(), writes, events: isNew ? [{ type: 'identity-forked', org: name, n }] : [] }
+}
+
+/** A partner tells of a fork: looked at only when it says something new of somebody who is known here. */
+export function identityForkTold(from: string, proof: Uint8Array, context: Context): Output {
+  const org = accused(proof)
+  if (org === undefined || !isConcern(org, context) || isKept(KEY.identityFork(org), proof, context))
+    return nothing()
+  const fork = readIdentityFork(proof)
+  return typeof fork === 'string'
+    ? violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
+    : keep(fork, proof, context)
+}
+
+/** A proof that the operator found. Throws FORK_UNPROVEN. */
+export function identityForkFound(proof: Uint8Array, context: Context): Output {
+  const fork = readIdentityFork(proof)
+  if (typeof fork === 'string') throw new ProtocolError('FORK_UNPROVEN', fork)
+  if (!isConcern(fork.org.toString(), context))
+    throw new ProtocolError('FORK_UNPROVEN', 'it is of no identity that is known here')
+  return keep(fork, proof, context)
+}
+
+const isConcern = (org: string, { self, partner }: Context): boolean =>
+  org === self.org || partner(org) !== undefined
+
+function accused(proof: Uint8Array): string | undefined {
+  const read = readProof<Proof>(proof, shape, TYPE)
+  const stored = typeof read === 'string' ? undefined : readRecord(identityGenesis, read.identity)
+  return stored && isStored(stored) ? stored.id.toString() : undefined
+}

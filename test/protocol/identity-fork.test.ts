@@ -1,0 +1,170 @@
+/** An identity with two events of one number: who finds out, what a stranger can check, and how a store that was put back is kept from it. */
+import * as assert from 'uvu/assert'
+import { decode, encode, type Value } from '../../crypto/cbor.ts'
+import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
+import { identityForksKnown, proveIdentityFork, readIdentityFork } from '../../protocol/identity-fork.ts'
+import { identityBehind } from '../../protocol/introduction.ts'
+import { KEY } from '../../protocol/layout.ts'
+import { decodePartner } from '../../protocol/pairing.ts'
+import { sameBytes, suite, throwsCode } from '../harness.ts'
+import { codes, Story } from './story.ts'
+import type { Member } from './world.ts'
+
+const test = suite('protocol/identity-fork')
+
+const proofAt = (member: Member) => identityForksKnown(member.env)[0]
+const chainAt = (member: Member, of: Member) => decodePartner(member.store.get(KEY.partner(of.org))!).chain
+
+/** Puts a member's store back to a copy. */
+function putBack(member: Member, copy: Map<string, Uint8Array>): void {
+  member.store.clear()
+  for (const [key, value] of copy) member.store.set(key, value)
+  member.restart()
+}
+
+/** Acme's home runs twice: one tells Bolt of its event, the other tells Cole of another of that number. */
+function twice(act: (acme: Member) => void): Story {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  const copy = new Map(acme.store)
+  world.bend = (_message, from, to) => (from === cole || to === cole ? 0 : 1)
+  act(acme)
+  world.run()
+  putBack(acme, copy)
+  world.bend = (_message, from, to) => (from === bolt || to === bolt ? 0 : 1)
+  act(acme)
+  world.run()
+  world.bend = () => 1
+  return story
+}
+
+for (const [what, act, isSuccession] of [
+  ['two delegations', (acme: Member) => acme.delegate(['operation']), false],
+  ['two successors of one log', (acme: Member) => succeedWithKey(acme), true],
+] as const)
+  test(`${what} of one number are proven, kept, told once to who is concerned, and change nothing that was known`, () => {
+    const story = twice(act)
+    const { acme, bolt, cole, world } = story
+    const first = eventsOf(chainAt(bolt, acme))
+    assert.is(first.length, 1)
+    // Acme, as it is now, meets Bolt: its event is not the one that Bolt knows.
+    acme.input({ type: 'connected', org: bolt.org })
+    world.run(10)
+    assert.ok(codes(bolt).includes('IDENTITY_FORKED'))
+    const proof = proofAt(bolt)!
+    const fork = readIdentityFork(proof)
+    assert.ok(typeof fork !== 'string', String(fork))
+    assert.equal([fork.org.toString(), fork.n, fork.isSuccession], [acme.org, 1, isSuccession])
+    sameBytes(eventsOf(chainAt(bolt, acme))[0]!, first[0]!)
+    bolt.input({ type: 'gossip', orgs: [cole.org, acme.org], about: [], forks: true })
+    world.run(10)
+    for (const each of [acme, cole]) {
+      sameBytes(proofAt(each)!, proof)
+      const told = each.events.filter(({ type }) => type === 'identity-forked')
+      assert.equal(told, [{ type: 'identity-forked', org: acme.org, n: 1 }])
+    }
+    for (let i = 0; i < 2; i++) bolt.input({ type: 'connected', org: cole.org })
+    world.run(10)
+    assert.is(cole.events.filter(({ type }) => type === 'identity-forked').length, 1, 'news once')
+    bolt.restart()
+    sameBytes(proofAt(bolt)!, proof)
+  })
+
+/** Two successors of one log follow from one genesis: what differs is when each was made. */
+function succeedWithKey(acme: Member): void {
+  acme.world.wallMs += 1
+  acme.succeed()
+}
+
+test('a proof holds from the file alone, in one form, and everything else proves nothing', () => {
+  const { acme, bolt } = new Story()
+  const make = (by: Member) =>
+    makeDelegate(acme.chain, by.key('admin'), { keys: { node: { key: acme.draw(), untilMs: 1 } } }, 1)
+  const [one, other, forged] = [make(acme), make(acme), make(bolt)] as const
+  acme.goOn(one)
+  const proof = proveIdentityFork(acme.chain, [other])!
+  sameBytes(proveIdentityFork(acme.chain, [one, other])!, proof)
+  assert.is(proveIdentityFork(acme.chain, [one]), undefined)
+  assert.is(proveIdentityFork(acme.chain, [forged]), undefined)
+  const value = decode(proof) as { [field: string]: Value }
+  const changed = (change: object) => readIdentityFork(encode({ ...value, ...change }))
+  assert.ok(typeof readIdentityFork(proof) !== 'string')
+  const wrong: [object, RegExp][] = [
+    [{ t: 'identity-fork/2' }, /no identity-fork\/1/],
+    [{ one: value.other!, other: value.one! }, /not in order/],
+    [{ other: value.one! }, /not in order/],
+    [{ events: [one] }, /not both of one number/],
+    [{ identity: bolt.env.self.identityBytes }, /not both of one number/],
+    [{ more: 1 }, /more/],
+  ]
+  for (const [change, why] of wrong) assert.match(String(changed(change)), why)
+  for (let at = 0; at < proof.length; at += 7)
+    assert.type(readIdentityFork(proof.with(at, proof[at]! ^ 1)), 'string', `byte ${at}`)
+})
+
+test('of identities that do not concern this home nothing is kept, and what proves nothing is a violation', () => {
+  const story = twice(acme => acme.delegate(['operation']))
+  const { acme, bolt, cole, world } = story
+  acme.input({ type: 'connected', org: bolt.org })
+  world.run(10)
+  const proof = proofAt(bolt)!
+  const stranger = world.add('Stranger')
+  world.pair(stranger, cole)
+  world.send(cole, stranger.org, { t: 'gossip/fork', proof })
+  const at = Buffer.from(proof).lastIndexOf('delegate/1') + 40
+  world.send(bolt, cole.org, { t: 'gossip/fork', proof: proof.with(at, proof[at]! ^ 1) })
+  world.run(10)
+  assert.is(proofAt(stranger), undefined)
+  assert.is(proofAt(cole), undefined)
+  throwsCode(() => stranger.input({ type: 'fork', proof }), 'FORK_UNPROVEN')
+  cole.input({ type: 'fork', proof })
+  sameBytes(proofAt(cole)!, proof)
+})
+
+// A store that was put back to before its own events.
+
+test('a store that misses own identity events is told by any partner, and signs none in their place', () => {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  const copy = new Map(acme.store)
+  acme.delegate(['operation'])
+  world.run()
+  putBack(acme, copy)
+  assert.is(acme.chain.events.length, 0)
+  bolt.input({ type: 'connected', org: acme.org })
+  world.run(10)
+  assert.is(identityBehind(acme.env.get), 1)
+  assert.equal(
+    acme.events.filter(({ type }) => type === 'identity-behind'),
+    [{ type: 'identity-behind', org: bolt.org, events: 1 }],
+  )
+  for (const act of [() => acme.delegate(['log']), () => acme.succeed()]) throwsCode(act, 'IDENTITY_BEHIND')
+  acme.restart()
+  throwsCode(() => acme.delegate(['log']), 'IDENTITY_BEHIND')
+  assert.is(acme.chain.events.length, 0)
+  for (const each of [bolt, cole]) assert.is(proofAt(each), undefined, 'no fork came of it')
+})
+
+test('who has all of its events is asked nothing, and a made-up last event stops nobody', () => {
+  const story = new Story().pair()
+  const { acme, bolt, world } = story
+  acme.delegate(['operation'])
+  world.run()
+  for (const each of [acme, bolt]) each.input({ type: 'connected', org: (each === acme ? bolt : acme).org })
+  world.run()
+  assert.equal(story.sent('identity/ask'), [])
+  world.send(bolt, acme.org, {
+    t: 'hello',
+    versions: [1],
+    addresses: [],
+    witnesses: [],
+    known: bolt.env.self.id,
+  })
+  world.run(10)
+  assert.is(story.sent('identity/known').length, 1)
+  acme.delegate(['operation'])
+  world.run()
+  assert.is(acme.chain.events.length, 2)
+})
+
+test.run()

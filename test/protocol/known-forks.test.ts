@@ -1,0 +1,71 @@
+/** What a verifier that knows of forks says of evidence (RULES C1, D4, G3). */
+import * as assert from 'uvu/assert'
+import { proveFork } from '../../protocol/fork.ts'
+import { beginChain, extendChain, isRefused, makeDelegate } from '../../protocol/identity-chain.ts'
+import { proveIdentityFork } from '../../protocol/identity-fork.ts'
+import { readKnownForks } from '../../protocol/known-forks.ts'
+import { readTrust } from '../../protocol/trust.ts'
+import { verify } from '../../sdk/verify.ts'
+import { rejectsCode, suite, throwsCode } from '../harness.ts'
+import { check, detailOf, statusOf, story, trustFile } from './evidence-story.ts'
+import { forgedHead } from './story.ts'
+import type { Member } from './world.ts'
+
+const test = suite('protocol/known-forks')
+const told = story()
+const { acme, bolt, bytes, asOfMs, witnesses } = told
+
+/** Two events of number 1, which the evidence rests on; or of the number behind its last. */
+function identityFork(of: Member, number: 'known' | 'next'): Uint8Array {
+  const make = (chain: Member['chain']) =>
+    makeDelegate(chain, of.env.keys.admin, { keys: { node: { key: of.draw(), untilMs: 1 } } }, 1)
+  if (number === 'known') return proveIdentityFork(of.chain, [make(beginChain(of.chain.genesis))])!
+  return proveIdentityFork(extended(of.chain, make(of.chain)), [make(of.chain)])!
+}
+const extended = (chain: Member['chain'], event: Uint8Array): Member['chain'] => {
+  const next = extendChain(chain, event)
+  assert.ok(!isRefused(next))
+  return next as Member['chain']
+}
+
+test('evidence that rests on a forked event, or on a later one, is inconclusive; what rests on earlier ones stands', () => {
+  const at = readKnownForks([identityFork(acme, 'known')])
+  const report = check(bytes, told, { known: at })
+  assert.is(report.verdict, 'inconclusive')
+  assert.match(detailOf(report, 'known forks')!, /has two events 1/)
+  const later = check(bytes, told, { known: readKnownForks([identityFork(acme, 'next')]) })
+  assert.is(later.verdict, 'verified')
+  assert.is(statusOf(later, 'known forks'), 'ok')
+  assert.is(statusOf(check(bytes, told), 'known forks'), undefined)
+})
+
+test('what is final in a log that was forked stays final, and what is not is inconclusive', () => {
+  const size = 1_000_000
+  const [a, b] = [forgedHead(bolt, 1), forgedHead(bolt, 1, new Uint8Array(32))]
+  const { id, identity, identityBytes } = bolt.env.self
+  const partner = { id, identity, identityBytes, chain: bolt.chain }
+  const proof = proveFork(partner, a, b, { root: new Uint8Array(32), path: [] })!
+  const known = readKnownForks([proof])
+  assert.is(check(bytes, told, { known }).verdict, 'verified')
+  const alone = { ...told, trust: readTrust(trustFile([acme, bolt, ...witnesses], [], [])) }
+  assert.is(check(bytes, alone).verdict, 'verified', 'without members nothing is final')
+  const report = check(bytes, alone, { known })
+  assert.is(report.verdict, 'inconclusive')
+  assert.match(detailOf(report, 'consumer position')!, /^its log has two histories from size 1; /)
+  assert.is(statusOf(report, 'provider position'), 'ok')
+  const late = [forgedHead(bolt, size), forgedHead(bolt, size, new Uint8Array(32))] as const
+  const behind = proveFork(partner, ...late, { root: new Uint8Array(32), path: [] })!
+  assert.is(check(bytes, alone, { known: readKnownForks([behind]) }).verdict, 'verified', 'before the fork')
+})
+
+test('callers hand proofs over as files, and one that proves nothing is refused by code', async () => {
+  const trust = trustFile([acme, bolt, ...witnesses], witnesses, [acme, bolt])
+  const proof = identityFork(acme, 'known')
+  assert.is((await verify(bytes, trust, { asOf: asOfMs, forks: [] })).verdict, 'verified')
+  assert.is((await verify(bytes, trust, { asOf: asOfMs, forks: [proof] })).verdict, 'inconclusive')
+  const spoilt = proof.with(proof.length - 1, proof.at(-1)! ^ 1)
+  throwsCode(() => readKnownForks([spoilt]), 'FORK_UNPROVEN')
+  await rejectsCode(verify(bytes, trust, { asOf: asOfMs, forks: [spoilt] }), 'FORK_UNPROVEN')
+})
+
+test.run()
