@@ -272,7 +272,9 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   if (kind === 'log') {
     const { ledger, output } = beat.beat(state.ledger, context)
     const done: PeerStep = { state: { ...state, ledger }, output }
-    if (type === 'tick') return done
+    // A successor begins without the committee of the log before it.
+    const isAlone = ledger.number > 0 && context.get(KEY.seating) === undefined
+    if (type === 'tick' && !isAlone) return done
     return then(done, context, (next, seen) => own.seating(next, s => committees.follow(s, seen), seen))
   }
   if (kind === KEY.seating) return own.seating(state, s => committees.again(s, type, context), context)
