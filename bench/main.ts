@@ -1,5 +1,6 @@
-/** `npm run bench -- transfer | memory | log | entries | negotiation [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+/** `npm run bench -- transfer | memory | log | entries | negotiation | discovery [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
 import { parseArgs } from 'node:util'
+import { discovery } from './discovery.ts'
 import { entries } from './entries.ts'
 import { type Figure, machine, type Result } from './harness.ts'
 import { log } from './log.ts'
@@ -22,8 +23,10 @@ const runs: Record<string, () => Promise<Result>> = {
   memory,
   log: () => log(rounds, 50_000),
   /** A log of a million entries; takes a minute or two. */
-  entries: () => entries([10_000, 100_000, 1_000_000]),
+  entries: () => entries([10_000, 100_000, 1_000_000], Math.max(rounds, 15)),
   negotiation: () => negotiation(rounds, 1_000),
+  /** The simulator's model beside real networks; takes some minutes. */
+  discovery: () => discovery([30, 60, 100, 200]),
 }
 const run = runs[positionals[0] ?? '']
 if (!run || positionals.length > 1 || !(rounds >= 1)) {

@@ -308,7 +308,8 @@ export class Node {
     }
     this.place.settle(extent())
     this.driver.on('event', event => {
-      if (event.type === 'head') this.place.grown({ log: logNumber(this.env.get), size: event.size })
+      if (event.type === 'head' || event.type === 'recovered')
+        this.place.grown({ log: logNumber(this.env.get), size: event.size })
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }

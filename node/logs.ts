@@ -2,6 +2,7 @@
 import { text } from '../crypto/bytes.ts'
 import { parseCid } from '../crypto/cid.ts'
 import { ownChain } from '../protocol/context.ts'
+import type { Event } from '../protocol/event.ts'
 import { bestHead, readWatch } from '../protocol/heads.ts'
 import { eventsOf } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
@@ -95,5 +96,35 @@ function seenOf(node: Node, org: string): Uint8Array[] {
   const notes = [mirrored(get, org, numberOf(node, org))?.note, watch?.note, watch?.rumour?.note]
   return notes.filter(note => note !== undefined)
 }
+
+/** How long a mirror has for its answer, from one bundle to the next. */
+const MIRROR_MS = 15_000
+
+/**
+ * Takes the entries that this store lacks back from mirrors, on the operator's word that no other copy of it runs. Throws
+ * TIMEOUT when no mirror has what the members hold.
+ */
+export async function recoverLog(node: Node): Promise<api.Recovered> {
+  const before = node.driver.state.ledger.signed.range.size
+  const size = () => node.driver.state.ledger.tail.range.size
+  const { promise, resolve, reject } = Promise.withResolvers<api.Recovered>()
+  const listener = (event: Event) => {
+    if (event.type === 'recovered') resolve({ size: event.size, from: before })
+  }
+  node.driver.on('event', listener)
+  let last = -1
+  const timer = setInterval(() => {
+    if (size() === last) reject(Object.assign(new Error(NO_MIRROR), { code: 'TIMEOUT' }))
+    last = size()
+  }, MIRROR_MS)
+  try {
+    await node.driver.submit({ type: 'recover' })
+    return await promise
+  } finally {
+    clearInterval(timer)
+    node.driver.off('event', listener)
+  }
+}
+const NO_MIRROR = 'no mirror that is here has the entries that the members of the committee hold'
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

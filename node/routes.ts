@@ -16,7 +16,7 @@ import { committeeView, createCommittee, takeSeat } from './committee.ts'
 import type { Node } from './daemon.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { delegate, keysView, revoke, rotate, succeed } from './keys.ts'
-import { headsOf, mirroring, tileHere } from './logs.ts'
+import { headsOf, mirroring, recoverLog, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
 import { renewEvidence } from './renew.ts'
 import * as schema from './schema.ts'
@@ -81,6 +81,7 @@ export function routes(app: FastifyInstance, node: Node): void {
 
   app.get('/v1/keys', () => keysView(node))
   app.post('/v1/log/succeed', () => succeed(node))
+  app.post('/v1/log/recover', () => recoverLog(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
   app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
   app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))

@@ -151,6 +151,9 @@ export type Witnessing = z.infer<typeof witnessing>
 /** The log that goes on, and the one that was closed, by the ids of their geneses. */
 export const succeeded = z.object({ number: count, log: id, closed: id })
 export type Succeeded = z.infer<typeof succeeded>
+/** Entries from `from` up to `size` came back from mirrors. */
+export const recovered = z.object({ from: count, size: count })
+export type Recovered = z.infer<typeof recovered>
 
 const delegated = z.enum(['log', 'operation', 'witness', 'node'])
 /** The own identity: its keys, the newest first. `epoch` and `endedAt` are numbers of events, 0 the genesis. */

@@ -137,7 +137,7 @@ function behindOf(node: Node): schema.Status['problems'] {
     {
       code: 'RESTORED_BEHIND',
       text,
-      hint: 'stop this node and start the newer home; where it is lost: waybill log succeed',
+      hint: 'stop this node and start the newer home; where that is lost: waybill log recover, or waybill log succeed',
     },
   ]
 }

@@ -8,7 +8,7 @@ import { KEY } from './layout.ts'
 import { type Ledger, rootAt } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState, encodeState } from './machine.ts'
-import { nothing, type Output } from './output.ts'
+import { nothing, type Output, type Write } from './output.ts'
 
 /** Whether what somebody holds is of the own log; nothing at all is. */
 export const isOurs = (
@@ -42,12 +42,11 @@ export function claim(
   const known = claims.find(each => each.org === org)
   if (proven || (known && known.size === size && equal(known.root, root))) return nothing()
   const all = [...claims.filter(each => each.org !== org), { org, size, root }]
-  const groups = quorums(context.get, Number.MAX_SAFE_INTEGER)
-  const isProven = groups.some(({ seats, f }) => all.filter(each => seats.includes(each.org)).length > f)
+  const isNow = isProven(all, context.get)
   const output = nothing()
-  output.writes.push({ key: KEY.behind, value: encodeState({ claims: all, proven: isProven }) })
+  output.writes.push({ key: KEY.behind, value: encodeState({ claims: all, proven: isNow }) })
   output.events.push(
-    isProven
+    isNow
       ? { type: 'behind', size: Math.max(...all.map(({ size }) => size)) }
       : {
           type: 'violation',
@@ -58,6 +57,19 @@ export function claim(
   )
   return output
 }
+
+/** What is left of the claims once the log has come further: nothing, when no more than f members hold anything else. */
+export function behindAfter(ledger: Ledger, { get }: Pick<Context, 'get'>): Write {
+  const claims = readBehind(get).claims.filter(each => !isOurs(each, ledger, get))
+  const proven = isProven(claims, get)
+  return proven ? { key: KEY.behind, value: encodeState({ claims, proven }) } : { key: KEY.behind }
+}
+
+/** f + 1 members of one committee cannot all lie. */
+const isProven = (claims: Behind['claims'], get: Context['get']): boolean =>
+  quorums(get, Number.MAX_SAFE_INTEGER).some(
+    ({ seats, f }) => claims.filter(each => seats.includes(each.org)).length > f,
+  )
 
 /** Whether this store is proven to be behind. Asked before every input. */
 export const isBehind = (get: Context['get']): boolean =>

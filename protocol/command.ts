@@ -75,6 +75,8 @@ export type Command =
   | { type: 'withdraw'; machine: string; reason: string }
   | { type: 'transfer'; org: string; agreement: CID }
   | ({ type: 'redact' } & Redact)
+  /** The operator wants the entries that this store lacks back from mirrors: no other copy of it runs. */
+  | { type: 'recover' }
   /** The driver found that the store was put back or copied. */
   | ({ type: 'restored' } & Restoring)
   | { type: 'catalog'; org: string }
@@ -131,7 +133,7 @@ interface Done extends Step<never> {
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
 export function command(
-  input: Exclude<Command, { type: 'committee' | 'seat' } | OwnershipCommand>,
+  input: Exclude<Command, { type: 'committee' | 'seat' | 'recover' } | OwnershipCommand>,
   context: Context,
 ): Done {
   switch (input.type) {

@@ -94,6 +94,8 @@ export interface Proposal {
 export interface Seat {
   committees: Signable[]
   pinned?: { number: number; id: CID }
+  /** Those that it promised under before that one. */
+  under?: CID[]
   /** Asked for and not signed: a person decides here. */
   waiting?: Signable
 }
@@ -108,6 +110,8 @@ interface SeatIdentity {
 }
 /** Committees that a seat keeps beside the one that it has promised under: the next is one of those asked for last. */
 const KEPT = 4
+/** And so many of those that it has promised under. */
+const KEPT_USED = 8
 
 type Get = (key: string) => Uint8Array | undefined
 
@@ -369,17 +373,23 @@ function sign(state: Seat | undefined, to: string, signable: Signable, context: 
   const bytes = encodeSigned({ p: payload, s: [context.sign(payload, 'seat', 'witness')] })
   const { waiting: _, committees = [], ...rest } = state ?? {}
   const others = committees.filter(({ record }) => !equal(record, signable.record))
-  const next: Seat = { ...rest, committees: keep([...others, signable], state?.pinned) }
+  const next: Seat = { ...rest, committees: keep([...others, signable], state ?? {}) }
   return say(next, to, { t: 'committee/signed', committee: bytes })
 }
 
-/** The one that was promised under stays, however many are asked for after it and never come into force. */
-function keep(committees: Signable[], pinned: Seat['pinned']): Signable[] {
+/** What was promised under stays, however many are asked for after it and never come into force. */
+function keep(committees: Signable[], { pinned, under = [] }: Pick<Seat, 'pinned' | 'under'>): Signable[] {
   if (!pinned) return committees.slice(-KEPT)
   const numbered = committees.map(each => ({ each, ...nameOf(each.record) }))
-  const inUse = numbered.filter(({ id }) => id.equals(pinned.id))
+  const inUse = numbered.filter(({ id }) => [...under, pinned.id].some(used => used.equals(id)))
   const later = numbered.filter(({ number }) => number > pinned.number).slice(-KEPT)
-  return [...inUse, ...later].map(({ each }) => each)
+  return [...inUse.slice(-KEPT_USED), ...later].map(({ each }) => each)
+}
+
+/** The seat promises under another committee from here on. */
+export function pin(seat: Seat, pinned: { number: number; id: CID }): Seat {
+  if (!seat.pinned) return { ...seat, pinned }
+  return { ...seat, pinned, under: [...(seat.under ?? []), seat.pinned.id] }
 }
 
 /** Why this node does not take the seat. */
@@ -406,22 +416,21 @@ function unfit(
   const first = firstOf(partner, log)
   if (first && payload.number === 0 && !id.equals(first))
     return { code: 'COMMITTEE_PINNED', text: 'another first committee of this log is known here' }
-  const others = payload.seats.filter(seat => !seat.equals(context.self.id))
-  const known = chainsIn(identities)
-  return others.every(seat => known.has(seat.toString()))
-    ? undefined
-    : { code: 'RECORD_INVALID', text: 'the identity of another seat is missing' }
+  const missing = payload.seats.some(seat => !chainOf(seat, identities, context))
+  return missing ? { code: 'RECORD_INVALID', text: 'the identity of another seat is missing' } : undefined
 }
 
-/** The chains that hold, by organisation. */
-function chainsIn(identities: SeatIdentity[]): Map<string, Chain> {
-  const chains = identities.flatMap(({ identity, events }) => {
+/** The identity of a seat: as it is known here, or as the log's owner told it, if it holds. Looked at only where it must be. */
+function chainOf(seat: CID, identities: SeatIdentity[], { self, partner }: Context): Chain | undefined {
+  const known = seat.equals(self.id) ? self.chain : partner(seat.toString())?.chain
+  if (known) return known
+  for (const { identity, events } of identities) {
     const read = readRecord(identityGenesis, identity)
-    if (!isStored(read) || verifyIdentity(read).ok !== true) return []
+    if (!isStored(read) || !read.id.equals(seat) || verifyIdentity(read).ok !== true) continue
     const chain = readChain(read, events)
-    return isRefused(chain) ? [] : [chain]
-  })
-  return new Map(chains.map(chain => [chain.genesis.id.toString(), chain]))
+    if (!isRefused(chain)) return chain
+  }
+  return undefined
 }
 
 export const readSeat = (get: Get, org: string): Seat | undefined => {
@@ -430,8 +439,9 @@ export const readSeat = (get: Get, org: string): Seat | undefined => {
 }
 
 /**
- * Whether a head of a partner's log has q cosignatures of a committee that this node has a seat in; or q without its own,
- * all given since then.
+ * Whether a head of a partner's log has q cosignatures of each committee that this node has promised under. One that was
+ * only signed, or named and never in force, says nothing: its owner chooses who sits there. `byOthersSinceMs` is for a node
+ * that does not know any more what it promised: q without its own, all given since then, of one that it has a seat in.
  */
 export function isFinal(
   org: string,
@@ -439,21 +449,31 @@ export function isFinal(
   context: Context,
   { byOthersSinceMs }: { byOthersSinceMs?: number } = {},
 ): boolean {
-  const seat = readSeat(context.get, org)
-  if (!seat) return false
-  const least = seat.pinned?.number ?? 0
-  return seat.committees.some(({ record, identities }) => {
-    const { payload } = open(record)
-    if (payload.number < least) return false
-    const known = chainsIn(identities)
-    const valid = payload.seats.filter(id => {
-      const seat = id.toString()
-      const chain =
-        seat === context.self.org ? context.self.chain : (context.partner(seat)?.chain ?? known.get(seat))
-      const given = chain && cosignatureOf(chain, note)
-      if (byOthersSinceMs === undefined || !given) return given
-      return seat !== context.self.org && given.timeS * 1_000 > byOthersSinceMs
-    })
-    return valid.length >= payload.q
+  const { pinned, under = [], committees } = readSeat(context.get, org) ?? { committees: [] }
+  if (byOthersSinceMs !== undefined) {
+    const isFresh = (timeS: number, seat: CID) =>
+      !seat.equals(context.self.id) && timeS * 1_000 > byOthersSinceMs
+    const later = committees.filter(({ record }) => nameOf(record).number >= (pinned?.number ?? 0))
+    return later.some(each => hasQuorum(each, note, context, isFresh))
+  }
+  if (!pinned) return false
+  return [...under, pinned.id].every(id => {
+    const used = committees.find(({ record }) => nameOf(record).id.equals(id))
+    return used !== undefined && hasQuorum(used, note, context)
   })
+}
+
+function hasQuorum(
+  { record, identities }: Signable,
+  note: Note,
+  context: Context,
+  counts: (timeS: number, seat: CID) => boolean = () => true,
+): boolean {
+  const { seats, q } = open(record).payload
+  const valid = seats.filter(seat => {
+    const chain = chainOf(seat, identities, context)
+    const given = chain && cosignatureOf(chain, note)
+    return given && counts(given.timeS, seat)
+  })
+  return valid.length >= q
 }

@@ -38,6 +38,8 @@ export type Event =
   | { type: 'votes'; count: number }
   /** Members hold heads that the own log does not have: the node only reads from here on. */
   | { type: 'behind'; size: number }
+  /** The entries that this store lacked have come back from a mirror: the log goes on from this head. */
+  | { type: 'recovered'; size: number }
   /** All entries of a partner's log up to this size are here. */
   | { type: 'mirrored'; org: string; size: number }
   /** A log is proven to have two histories: it is closed from here on. */

@@ -90,6 +90,13 @@ export function redactedOf(get: Get, id: CID): Redacted | undefined {
     : undefined
 }
 
+/** The value of a record whose newest entry is another one, or none. */
+export function placedAt(value: Uint8Array, place: Place | undefined): Uint8Array {
+  const placed = value.slice()
+  writeU64(placed, 0, place ? placeOf(place.log, place.index) + 1 : 0)
+  return placed
+}
+
 /** The slot of a stored record. */
 export const slotIn = (value: Uint8Array): number => readU64(value, INDEX_BYTES)!
 
@@ -223,6 +230,12 @@ export function openRuns(get: Get, size: number): number[] {
 /** What stands under a full bundle: where each of its runs begins, a byte each. */
 export const keepRuns = (starts: number[]): Uint8Array =>
   Uint8Array.from(starts, start => start % BUNDLE_ENTRIES)
+
+/** Where the runs of a full bundle begin. */
+export function runsOf(get: Get, bundle: number): number[] | undefined {
+  const listed = get(KEY.runs(bundle))
+  return listed && Array.from(listed, start => bundle * BUNDLE_ENTRIES + start)
+}
 
 /** The first index of the run that holds `index`; past the last run the index itself. */
 function runStart(get: Get, index: number): number {

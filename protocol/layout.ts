@@ -34,6 +34,8 @@ export const KEY = {
   seats: 'seat/',
   /** What members hold that the own log does not have. */
   behind: 'behind',
+  /** How far entries have come back from mirrors. */
+  recovery: 'log/recovery',
   /** Size of the own log up to and with its newest state entry. */
   stated: 'log/stated',
   partner: (org: string): string => `partner/${org}`,

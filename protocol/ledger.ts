@@ -219,8 +219,15 @@ function numbered(seed: Uint8Array): (n: number) => Uint8Array {
   }
 }
 
-/** Adds entries as another disk holds them; that they continue the log, and stand under a head, was checked. */
-export const adopt = (ledger: Ledger, entries: Uint8Array[]): Extended =>
+/**
+ * Adds entries as another disk holds them; that they continue the log, and stand under a head, was checked. `known` says what
+ * is kept here with one.
+ */
+export const adopt = (
+  ledger: Ledger,
+  entries: Uint8Array[],
+  known: (index: number, entry: Uint8Array) => Pick<KeptEntry, 'slot' | 'of'> | undefined = () => undefined,
+): Extended =>
   grow(
     ledger,
     entries,
@@ -229,7 +236,8 @@ export const adopt = (ledger: Ledger, entries: Uint8Array[]): Extended =>
     ({ range }, entry, _room, onNode) => {
       const leaf = leafHash(entry)
       const tail = { range: appendLeaf(range, leaf, onNode), last: leaf }
-      return { tail, kept: { slot: NO_SLOT, of: ZERO_HASH, entry } }
+      const { slot, of } = known(range.size, entry) ?? { slot: NO_SLOT, of: ZERO_HASH }
+      return { tail, kept: { slot, of, entry } }
     },
   )
 

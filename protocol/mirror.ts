@@ -20,7 +20,7 @@ import { BUNDLE_ENTRIES, readEntries } from './kept.ts'
 import { KEY } from './layout.ts'
 import { adopt, type Ledger, loadLedger, proveExtension } from './ledger.ts'
 import { MAX_MIRRORED, PAGE_BYTES } from './limits.ts'
-import { type Head, readBack, readHead } from './log.ts'
+import { type Head, type LogTail, readBack, readHead } from './log.ts'
 import { inStore } from './log-number.ts'
 import { type Context, encodeState, type Step, say, stay, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
@@ -124,12 +124,8 @@ function given(from: string, message: MessageOf<'mirror/entries'>, context: Cont
     return violation(from, t, 'QUOTA_EXCEEDED', `at most ${MAX_MIRRORED} entries of one log are kept here`)
   const tail = readBack(ledger.tail, entries)
   if ('reason' in tail) return violation(from, t, 'ENTRIES_INVALID', tail.reason)
-  const [size, root] = [tail.range.size, rootOf(tail.range)]
-  const holds =
-    entries.length > 0 && size === head.size
-      ? equal(root, head.root) && path.length === 0
-      : verifyConsistency({ oldSize: size, oldRoot: root, size: head.size, root: head.root, path })
-  if (entries.length === 0 || !holds)
+  const { size } = tail.range
+  if (entries.length === 0 || !isUnderHead(tail, head, path))
     return violation(
       from,
       t,
@@ -144,6 +140,14 @@ function given(from: string, message: MessageOf<'mirror/entries'>, context: Cont
   const step = size === head.size ? store(from, head.log, { size, note }) : next(from, size)
   step.output.writes.push(...writes)
   return step
+}
+
+/** Whether entries up to here stand under a head. */
+export function isUnderHead({ range }: LogTail, head: Head, path: Uint8Array[]): boolean {
+  const [size, root] = [range.size, rootOf(range)]
+  return size === head.size
+    ? equal(root, head.root) && path.length === 0
+    : verifyConsistency({ oldSize: size, oldRoot: root, size: head.size, root: head.root, path })
 }
 
 const next = (from: string, size: number): Step<Mirrored> =>

@@ -15,6 +15,7 @@ import type { MessageOf } from './message.ts'
 import * as mirror from './mirror.ts'
 import { join, nothing } from './output.ts'
 import * as promises from './promise.ts'
+import * as recovery from './recovery.ts'
 import * as stock from './stock.ts'
 import * as succession from './succession.ts'
 import * as witnessing from './witness.ts'
@@ -75,6 +76,20 @@ export function stated(state: PeerState, chain: Chain, before: Context): PeerSte
     : beat.state(state.ledger, before, now)
   const next = beat.due(ledger, now)
   return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
+}
+
+/** Entries of the own log that come back from a mirror; at the end, what was logged beside them is logged anew. */
+export function recovered(
+  state: PeerState,
+  from: string,
+  message: MessageOf<'mirror/entries'>,
+  context: Context,
+): PeerStep {
+  const found = recovery.recovered(from, message, state.ledger, context)
+  if (!found) return { state, output: nothing() }
+  const { ledger, output, records } = found
+  const done: PeerStep = { state: { ...state, ledger }, output }
+  return then(done, context, (next, seen) => logged(next, { output: nothing(), records }, seen))
 }
 
 /** A member's answer to the question for its promise. */

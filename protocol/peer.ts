@@ -30,6 +30,7 @@ import * as own from './own-head.ts'
 import * as owning from './owning.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
+import { recover } from './recovery.ts'
 import { CLOCK_TEXT, isClockOff, keepClock, refuse, standstill } from './standstill.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
@@ -92,6 +93,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
     case 'opened':
     case 'judged':
       return deliver(state, input.machine, input, context)
+    case 'recover':
+      return { state, output: recover(state.ledger, context) }
     case 'committee':
       return own.seating(state, s => committees.propose(s, input, context), context)
     case 'seat':
@@ -181,6 +184,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'mirror': {
       const it = message as MessageOf<'mirror/head' | 'mirror/ask' | 'mirror/entries'>
+      if (it.t === 'mirror/entries' && it.log.equals(context.self.id))
+        return own.recovered(state, from, it, context)
       return { state, output: mirror.receive(from, it, state.ledger, context).output }
     }
     case 'gossip': {
@@ -267,7 +272,9 @@ function wake(state: PeerState, machine: string, type: 'tick' | 'start', context
   if (kind === 'log') {
     const { ledger, output } = beat.beat(state.ledger, context)
     const done: PeerStep = { state: { ...state, ledger }, output }
-    if (type === 'tick') return done
+    // A successor begins without the committee of the log before it.
+    const isAlone = ledger.number > 0 && context.get(KEY.seating) === undefined
+    if (type === 'tick' && !isAlone) return done
     return then(done, context, (next, seen) => own.seating(next, s => committees.follow(s, seen), seen))
   }
   if (kind === KEY.seating) return own.seating(state, s => committees.again(s, type, context), context)

@@ -15,12 +15,12 @@ import { equal } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { claim, isOurs } from './behind.ts'
-import { isReached, nameOf, quorums, readSeat } from './committee.ts'
+import { isReached, nameOf, pin, quorums, readSeat } from './committee.ts'
 import { over } from './context.ts'
 import { isClosed } from './fork.ts'
 import { KEY } from './layout.ts'
 import { type DraftHead, type Ledger, proveExtension } from './ledger.ts'
-import { MAX_PROMISES } from './limits.ts'
+import { MAX_COMMITTEES, MAX_PROMISES } from './limits.ts'
 import {
   type Context,
   decodeState,
@@ -173,6 +173,8 @@ export function promise(
   const isPinned = seat.pinned?.id.equals(signed.id)
   if (seat.pinned && !isPinned && signed.number <= seat.pinned.number)
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
+  if (!isPinned && (seat.under?.length ?? 0) >= MAX_COMMITTEES)
+    return refuse(state, from, 404, `this seat has promised under ${MAX_COMMITTEES} committees of one log`)
   if (context.get(KEY.lost(from))) return refuse(state, from, LOST, LOST_TEXT)
   const last = held(state)
   const isHeld = last.size === size && equal(last.root!, root)
@@ -181,7 +183,7 @@ export function promise(
   const output = nothing()
   output.sends.push({ to: from, message: { t: 'promise/given', size, root } })
   if (!isPinned) {
-    const value = encodeState({ ...seat, pinned: signed })
+    const value = encodeState(pin(seat, signed))
     const stored = context.get(KEY.seat(from))!
     output.writes.push({ key: KEY.seat(from), value, if: { equals: stored } })
   }

@@ -43,7 +43,9 @@ export function registered(
   context: Context,
 ): Step<Cosigned> {
   const { chain } = context.partner(from)!
-  const log = chain.logs.at(-1)!
+  const told = readRecord(logGenesis, message.genesis)
+  // A late one is of a log that is closed by now, and must not be taken for an answer about the next.
+  const log = isStored(told) ? told.id : chain.logs.at(-1)!
   const leaf = leafHash(message.entry)
   const wrong = isClosed(from, context)
     ? refusal('LOG_CLOSED', 'this log is closed: it was forked')

@@ -67,6 +67,7 @@ const READS = new Set<Input['type']>([
   'latest',
   'page',
   'restored',
+  'recover',
   'identity',
 ])
 

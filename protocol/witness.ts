@@ -108,8 +108,12 @@ function received(
   // A member is asked for promises before it is sent a head.
   const known = state ?? (isMember(from, context.get) ? { org: from, size: 0, sent: 0 } : undefined)
   if (known && message.t === 'log/registered') return registered(known, message, ledger, context)
-  if (known && message.t === 'log/refused')
-    return halted(known, sentence(`${message.refusal.code}: ${message.refusal.text}`))
+  if (known && message.t === 'log/refused') {
+    const isActive = message.log.equals(context.self.chain.logs.at(-1)!)
+    return isActive
+      ? halted(known, sentence(`${message.refusal.code}: ${message.refusal.text}`))
+      : stay(known)
+  }
   if (!state) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'no head was sent to you')
   return message.t === 'witness/cosigned'
     ? cosigned(state, message, ledger, context)

@@ -1,6 +1,6 @@
 /** The client of a running daemon. Ids are strings, times ms since 1970, and every call takes `{ signal }` last. */
 import type { z } from 'zod'
-import type { ForkView, log, Renewed, Status, Succeeded } from '../node/schema.ts'
+import type { ForkView, log, Recovered, Renewed, Status, Succeeded } from '../node/schema.ts'
 import { WaybillError } from './error.ts'
 import { type GetOptions, type Got, get } from './get.ts'
 import { type CallOptions, Http } from './http.ts'
@@ -92,6 +92,11 @@ export class Waybill implements AsyncDisposable {
   /** Closes the own log and goes on with the next one, as after a fork. */
   succeed(options?: CallOptions): Promise<Succeeded> {
     return this.#http.post<Succeeded>('/v1/log/succeed', {}, options)
+  }
+
+  /** Takes entries of the own log, that a store which was put back lacks, from mirrors. No other copy of it may run. */
+  recover(options?: CallOptions): Promise<Recovered> {
+    return this.#http.post<Recovered>('/v1/log/recover', {}, options)
   }
 
   /** Logs that are proven to have two histories, each with its proof in base64. */

@@ -13,12 +13,7 @@ import type { Suspects } from './suspects.ts'
 
 const S_US = 1_000_000
 
-export function betray(
-  cluster: Cluster,
-  plan: Plan,
-  suspects: Suspects,
-  restore: (node: SimNode) => void,
-): void {
+export function betray(cluster: Cluster, plan: Plan, suspects: Suspects): void {
   const prng = new Prng(plan.seed, 'betrayal')
   const { timeline } = cluster
   const [owner] = cluster.nodes as [SimNode]
@@ -30,8 +25,6 @@ export function betray(
   for (const each of liars)
     each.lies = liar(owner.org, plan.liars === 'too many' ? LIE_NAMES[0]! : prng.pick(LIE_NAMES))
   const during = (work: () => void) => timeline.after(prng.between(10, plan.faultyS - 5) * S_US, work)
-  const sound = members.filter(each => !liars.includes(each))
-  if (plan.memberRestores && sound.length > 0) during(() => restore(prng.pick(sound)))
   if (plan.robbed) during(() => rob(owner, cluster, suspects, prng))
   if (plan.silent) during(() => silence(owner, members, cluster))
   if (plan.reseats) during(() => reseat(owner, cluster, prng))

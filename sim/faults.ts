@@ -81,6 +81,12 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
       begin(node, 'restored')
     })
   }
+  const lost = (): SimNode => {
+    const [first] = nodes as [SimNode]
+    const members = first.witnesses.map(id => cluster.node(id.toString())!)
+    if (plan.restores === 'the first') return first
+    return prng.pick(plan.restores === 'a member' && members.length > 0 ? members : nodes)
+  }
   const copy = () => {
     const [node] = nodes as [SimNode]
     const backup = node.disk.copy()
@@ -109,9 +115,9 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
       each(plan.crashS, crash)
       each(plan.cutS, cut)
       each(plan.stepS, setClock)
-      if (plan.restores) timeline.after(prng.between(5, 30) * S_US, () => restore(prng.pick(nodes)))
+      if (plan.restores !== 'none') timeline.after(prng.between(5, 30) * S_US, () => restore(lost()))
       if (plan.twin !== 'none') timeline.after(prng.between(15, plan.faultyS) * S_US, copy)
-      betray(cluster, plan, suspects, restore)
+      betray(cluster, plan, suspects)
     },
     end() {
       over = true

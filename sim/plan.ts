@@ -23,18 +23,22 @@ export interface Plan {
   requests: number
   /** Some packets are not what they say. */
   spoilt: boolean
-  /** One node comes back on a backup of its store: its log forks, and its witnesses must not follow. */
-  restores: boolean
+  /** Whose store is put back to a backup of it: the log of its owner may fork, and its witnesses must not follow. */
+  restores: 'none' | 'somebody' | 'the first' | 'a member'
   /** Partners take seats: logs get committees. Otherwise witnesses cosign, and nothing is promised. */
   seated: boolean
   /** The size of each head is a multiple of this. */
   pad: number
-  /** So many seats the committee of the first node has, if there are as many others; those of the rest as it comes. */
+  /** So many seats the committee of the first node has, if there are as many others. */
   members: number
+  /** Those of the other nodes have at most so many, as it comes. */
+  witnesses: number
   /** The first node names another committee on the way. */
   reseats: boolean
-  /** So many of its members lie to it, at most as many as the committee bears; in a control one more. */
+  /** So many of its members lie to it: at most as many as the committee bears, or one more. */
   liars: 'none' | 'some' | 'too many'
+  /** The members are counted on whatever they do: a control, which is to see what comes of it. */
+  isControl: boolean
   /** Its home is copied and started twice: both live, each with a half of the mesh, or both with all of it. */
   twin: 'none' | 'apart' | 'together'
   /** The home that was put back or copied says so at its start, as a driver does that notices. */
@@ -43,8 +47,6 @@ export interface Plan {
   robbed: boolean
   /** For a time fewer of its members than a quorum can be reached. */
   silent: boolean
-  /** One of its members comes back on a backup of its store. */
-  memberRestores: boolean
 }
 
 /** Weather without faults: what a factory's line is on a good day. */
@@ -77,17 +79,18 @@ export function drawPlan(seed: number): Plan {
     assets: prng.between(1, 2),
     requests: prng.between(1, 4),
     spoilt: prng.chance(300_000),
-    restores: prng.chance(200_000),
+    restores: prng.chance(200_000) ? prng.pick(['somebody', 'somebody', 'the first', 'a member']) : 'none',
     seated: prng.chance(800_000),
     pad: prng.pick([1, 8, 64]),
     members: prng.between(1, 5),
+    witnesses: 3,
     reseats: prng.chance(100_000),
     liars: prng.chance(150_000) ? 'some' : 'none',
     twin: prng.pick(['none', 'none', 'none', 'none', 'none', 'none', 'apart', 'together']),
     notices: prng.chance(300_000),
     robbed: prng.chance(50_000),
     silent: prng.chance(150_000),
-    memberRestores: prng.chance(50_000),
+    isControl: false,
   }
 }
 

@@ -47,7 +47,8 @@ export function unfinished(cluster: Cluster, suspects: Suspects): string[] {
       ...oneSided(cluster, node, away),
     ]
     const isNext = node.chain.logs.length > 1
-    const faults = isNext ? [...logFaults(node, away), ...unfollowed(cluster, node, excused)] : all()
+    const next = () => [...unfollowed(cluster, node, excused), ...unguarded(cluster, node, away)]
+    const faults = isNext ? [...logFaults(node, away), ...next()] : all()
     return excused.has(node.org) && !isNext ? [] : faults.map(what => `${node.name}: ${what}`)
   })
 }
@@ -97,6 +98,16 @@ function unfollowed(cluster: Cluster, node: SimNode, excused: ReadonlySet<string
     return stored && decodePartner(stored).chain.logs.length < chain.logs.length
   })
   return [...misbegun(node), ...behind.map(({ name }) => `${name} does not know its successor`)]
+}
+
+/** Who named witnesses for its log, all of them sound, has them as the committee of the next one too. */
+function unguarded(cluster: Cluster, node: SimNode, excused: ReadonlySet<string>): string[] {
+  const named = node.witnesses.map(id => cluster.node(id.toString())!)
+  const sit = named.filter(each => each.sits && node.admitted.has(each.org) && !excused.has(each.org))
+  const isGuarded = readSeating(node.onDisk).now !== undefined
+  return named.length === 0 || sit.length < named.length || isGuarded
+    ? []
+    : ['its successor has no committee']
 }
 
 /** The first entry has the root and the size at which the log before it ended, all that was final included. */

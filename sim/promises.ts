@@ -34,10 +34,8 @@ export class PromiseChecker implements Checker {
     const { size, root } = message
     if (!root) return // holds nothing
     const given = this.#given.get(to) ?? []
-    this.#given.set(to, [
-      ...given.filter(each => each.org !== from || each.size !== size),
-      { org: from, size, root },
-    ])
+    const isKnown = given.some(each => each.org === from && each.size === size && equal(each.root, root))
+    if (!isKnown) this.#given.set(to, [...given, { org: from, size, root }])
   }
 
   queued(node: SimNode, _seq: number, writes: Write[]): void {

@@ -65,7 +65,7 @@ export function simulate(seed: number, options: SimulateOptions = {}): Report {
   const { weather, times, pad } = plan
   const cluster = new Cluster({ seed, weather, times, pad, plant })
   for (const name of NAMES.slice(0, plan.nodes)) cluster.add(name).sits = plan.seated
-  const suspects = new Suspects(plan.liars === 'too many')
+  const suspects = new Suspects(plan.isControl)
   watchOver(cluster, suspects)
   const workload = new Workload(cluster, plan)
   const tally = tallyOf(cluster)

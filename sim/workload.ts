@@ -66,6 +66,8 @@ export class Workload {
         this.#hurry(node, event)
         this.#note(this.#desk(node), event)
       },
+      // The store may not know them any more.
+      restored: node => this.#desk(node).tickets.clear(),
     })
   }
 
@@ -127,12 +129,12 @@ export class Workload {
     for (const desk of this.#desks) this.#look(desk)
   }
 
-  /** Up to three others; no witness at all now and then. Of the first node as many as the plan says. */
+  /** Some others, now and then nobody; of the first node as many as the plan says. */
   #chooseWitnesses(node: SimNode): CID[] {
     const others = this.#cluster.nodes.filter(other => other !== node)
     if (node.index === 0 && this.#plan.members > 0)
       return others.slice(-Math.min(this.#plan.members, others.length)).map(({ env }) => env.self.id)
-    const chosen = others.filter(() => this.#prng.chance(500_000)).slice(0, 3)
+    const chosen = others.filter(() => this.#prng.chance(500_000)).slice(0, this.#plan.witnesses)
     return chosen.map(({ env }) => env.self.id)
   }
 

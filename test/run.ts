@@ -1,5 +1,5 @@
 /**
- * Runs the uvu suites, each file in a process of its own, three at a time: `node test/run.ts [--slow] [PATTERN]`.
+ * Runs the uvu suites, each file in a process of its own, several at a time: `node test/run.ts [--slow] [PATTERN]`.
  * `--root=FOLDER` runs the suites of another folder, `--limit-ms=N` gives each file N ms.
  *
  * It fails on what uvu lets pass (reference: uvu 0.5.6): a file that registers no suite, a hung test, a leaked handle, a
@@ -15,8 +15,8 @@ import { parse } from 'uvu/parse'
 
 const FILE_TIMEOUT_MS = { fast: 120_000, slow: 900_000 }
 const LEAK_GRACE_MS = 3_000
-/** More than the two cores that it is made for: a third of their time the files wait for what others do. */
-const AT_A_TIME = 3
+/** It is made for two cores; a third of their time the fast files wait for what others do. */
+const AT_A_TIME = { fast: 3, slow: 2 }
 /**
  * Compiled code, for the tests and every process that they start: half of what a short process costs. Coverage would be
  * less exact with it.
@@ -59,7 +59,7 @@ async function main(slow: boolean, pattern: RegExp): Promise<void> {
   const queue = [...chosen]
   const sum: Count = { passed: 0, failed: 0, skipped: 0 }
   await Promise.all(
-    Array.from({ length: slow ? 1 : AT_A_TIME }, async () => {
+    Array.from({ length: slow ? AT_A_TIME.slow : AT_A_TIME.fast }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) {
         const { count, text, problem } = await runFile(next.file, limitMs)
         process.stdout.write(text)

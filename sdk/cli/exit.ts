@@ -92,7 +92,10 @@ const CODES = {
     damaged,
     'waybill status; start the home that this is a copy of, or, if it was only moved: waybill restore --moved',
   ],
-  RESTORED_BEHIND: [damaged, 'waybill status; stop this node and start the newer home'],
+  RESTORED_BEHIND: [
+    damaged,
+    'stop this node and start the newer home; where that is lost: waybill log recover',
+  ],
   FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
   QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],

@@ -50,6 +50,21 @@ export async function succeed(cli: Cli): Promise<Answer> {
   })
 }
 
+export async function recover(cli: Cli): Promise<Answer> {
+  const asked =
+    'A second copy of this home that runs would go on with the same log. Is there none, and shall the entries come back?'
+  if (!(await confirm(cli, asked)))
+    throw new WaybillError('INTERRUPTED', 'nothing was changed', { hint: 'waybill log recover --yes' })
+  await using waybill = await cli.connect()
+  return answer({
+    schema: 'waybill.recovered/1',
+    data: await waybill.recover({ signal: cli.signal }),
+    text: ({ from, size }) =>
+      `entries ${from} to ${size - 1} are back, and the log goes on; what they commit to is gone with the home that was lost`,
+    next: 'waybill status',
+  })
+}
+
 async function shown(keys: Keys): Promise<Answer> {
   const { table } = await import('./table.ts')
   const rows = keys.keys.map(({ role, thumbprint, epoch, state, untilMs, endedAt }) => [

@@ -102,6 +102,10 @@ function nodeCommands(program: Command, run: Run): void {
     .command('succeed')
     .description('close the log, as after a fork, and go on with the next one')
     .action(run(async () => (await import('./keys.ts')).succeed))
+  log
+    .command('recover')
+    .description('take the entries that a home which was put back lacks from the mirrors of its log')
+    .action(run(async () => (await import('./keys.ts')).recover))
   keyCommands(program, run, group)
   program
     .command('paths')

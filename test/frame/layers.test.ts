@@ -5,7 +5,6 @@ import * as assert from 'uvu/assert'
 import { suite } from '../harness.ts'
 import {
   type Conditions,
-  FIXED_LATER,
   type Files,
   layerBreaches,
   packageBreaches,
@@ -40,10 +39,6 @@ test('what must stay small pulls in nothing large', () => {
 test('protocol/ and crypto/ are pure', () => assert.equal(purityBreaches(sources), []))
 test('every file has a place and a name', () => assert.equal(treeBreaches(paths), []))
 test('the fixed packages are in use', () => assert.equal(packageBreaches(sources), []))
-test('what knip overlooks is not in use yet', () => {
-  const { ignoreDependencies = [] } = JSON.parse(readFileSync(join(root, 'knip.json'), 'utf8'))
-  for (const name of ignoreDependencies) assert.ok(name in FIXED_LATER, name)
-})
 test('every suite has the timeouts of the harness', () => assert.equal(suiteBreaches(sources), []))
 test('no notes to oneself', () => {
   assert.equal(wordBreaches(read(paths.filter(path => /\.(ts|md)$/.test(path)))), [])
@@ -186,11 +181,6 @@ test('a planted file, package or word is found', () => {
   assert.ok(packageBreaches({ 'test/a.ts': "import 'cborg'" }).some(breach => breach.startsWith('cborg: ')))
   assert.not.ok(
     packageBreaches({ 'crypto/a.ts': "import 'cborg'" }).some(breach => breach.startsWith('cborg: ')),
-  )
-  assert.ok(
-    packageBreaches({ 'node/a.ts': "import '@libp2p/kad-dht'" }).some(breach =>
-      breach.startsWith('@libp2p/kad-dht: '),
-    ),
   )
   assert.equal(suiteBreaches({ 'test/a.test.ts': "import { test } from 'uvu'" }).length, 1)
   assert.equal(suiteBreaches({ 'test/a.test.ts': "import * as assert from 'uvu/assert'" }), [])

@@ -1,9 +1,11 @@
 /** A log with members, over real daemons: what tests of promises, copies and old stores begin with. */
 import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as assert from 'uvu/assert'
 import { text } from '../../crypto/bytes.ts'
 import { type Checkpoint, parseCheckpoint } from '../../crypto/checkpoint.ts'
 import { parseNote } from '../../crypto/note.ts'
+import { NumberedStore } from '../../node/numbered-store.ts'
 import { openStore } from '../../node/store.ts'
 import { readWatch } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
@@ -81,17 +83,14 @@ export interface SignedHead extends Pick<Checkpoint, 'origin' | 'size'> {
   home: string
 }
 
-/** A home at rest: every head of the log of `org` that lies in it, as its owner or as a partner; and its own tree. */
+/** A home at rest: every head of the active log of `org` that lies in it, as its owner or as a partner; and its own tree. */
 export async function headsIn(
   daemon: TestDaemon,
   org: string,
 ): Promise<{ heads: SignedHead[]; rootAt(size: number): string | undefined }> {
-  await using store = await openStore(join(daemon.home, 'store'), {
-    create: false,
-    onFailure: error => {
-      throw error
-    },
-  })
+  const options = { create: false, onFailure: (error: Error) => assert.unreachable(error.message) }
+  await using database = await openStore(join(daemon.home, 'store'), options)
+  const store = new NumberedStore(database)
   const get = (key: string) => store.get(key)
   const notes: Uint8Array[] = []
   if (daemon.ready.id === org) notes.push(...(await store.list(KEY.heads)).map(([, note]) => note))

@@ -3,9 +3,10 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { rejectsCode, suite, temporary } from '../harness.ts'
-import { run } from '../sdk/run-cli.ts'
+import { document, fourLines, run } from '../sdk/run-cli.ts'
 import {
   eventuallyProblem,
+  exchange,
   headOf,
   headsIn,
   logOf,
@@ -35,18 +36,25 @@ async function oneHistory(homes: TestDaemon[], org: string): Promise<SignedHead[
 }
 
 test(
-  'a store that was put back signs no second head once it has a member: it says so, and only reads',
+  'a store that was put back signs no second head once it has a member: it only reads, until its entries come back from a mirror',
   async () => {
     using folder = temporary()
     await using undo = new AsyncDisposableStack()
-    const { owner } = await withMembers(folder.path, undo, 1)
+    const { owner, members } = await withMembers(folder.path, undo, 1)
+    const [member] = members as [TestDaemon]
+    await owner.client.logs.mirror(member.ready.id)
     await owner.kill()
     const copy = join(folder.path, 'copy')
     cpSync(owner.home, copy, { recursive: true })
     const before = await owner.up().then(() => headOf(owner))
     await publish(owner, folder.path)
     await settled(owner, 1)
-    assert.ok((await headOf(owner))!.size > before!.size)
+    const newest = (await headOf(owner))!
+    assert.ok(newest.size > before!.size)
+    await eventually('the mirror has it', async () => {
+      const [mirrored] = (await member.client.logs.mirroring()).held
+      return mirrored?.size === newest.size || undefined
+    })
     await owner.kill()
     putBack(owner, copy)
     await owner.up()
@@ -55,6 +63,37 @@ test(
     await eventuallyProblem(owner, 'RESTORED_BEHIND')
     assert.equal(await headOf(owner), before, 'no head after the one in the backup')
     await rejectsCode(publish(owner, folder.path), 'RESTORED_BEHIND')
+    // The operator says that this is the only copy.
+    const cli = (...args: string[]) => run(['--home', owner.home, '--json', ...args])
+    fourLines(await run(['--home', owner.home, 'log', 'recover']), 2, 'INPUT_REQUIRED')
+    const back = document(await cli('log', 'recover', '--yes'), 'waybill.recovered/1')
+    assert.equal([back.from, back.size], [before!.size, newest.size])
+    await settled(owner, 1)
+    await exchange(owner, member, folder.path)
+    await settled(owner, 1)
+    assert.not.ok((await problems(owner)).includes('RESTORED_BEHIND'))
+    fourLines(await run(['--home', owner.home, 'log', 'recover', '--yes']), 9, 'OUT_OF_ORDER')
+    await owner.restart()
+    await publish(owner, folder.path)
+    await settled(owner, 1)
+    // Every entry, head and cosignature of it, at home and at the mirror, which holds the head of before the loss too.
+    const size = (await headOf(owner))!.size
+    await eventually('the mirror follows', async () => {
+      const [mirrored] = (await member.client.logs.mirroring()).held
+      return mirrored?.size === size || undefined
+    })
+    for (const home of [owner, member]) {
+      const audited = document(
+        await run(['--home', home.home, '--json', 'audit', owner.name]),
+        'waybill.audit/1',
+      )
+      assert.equal([audited.size, audited.faults], [size, []])
+    }
+    const heads = await oneHistoryAtRest([owner, member], owner.ready.id)
+    assert.ok(
+      heads.some(each => each.size === newest.size && each.root === newest.root),
+      'the very same head',
+    )
   },
   LIMIT_MS,
 )

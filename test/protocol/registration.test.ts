@@ -102,6 +102,37 @@ test('a successor is registered anew', () => {
 
 // What partners pin.
 
+test('a late question about the closed log is refused as such, and does not stop its successor', () => {
+  const { world, owner, seats } = mesh(1)
+  const [witness] = seats as [Member]
+  owner.witnesses = [witness.env.self.id]
+  world.bend = message => (message.t === 'log/register' ? 0 : 1)
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  const late = world.wire.findLast(({ message }) => message.t === 'log/register')!.message
+  const closed = owner.chain.logs.at(-1)!
+  owner.succeed()
+  world.run(1)
+  world.bend = () => 1
+  world.send(owner, witness.org, late)
+  world.run(600_000)
+  const refused = world.wire.find(({ message }) => message.t === 'log/refused')!.message
+  assert.ok((refused as MessageOf<'log/refused'>).log.equals(closed))
+  assert.ok(decodeState<Submission>(owner.env.get(KEY.witness(witness.org))!).registered)
+  assert.is(heldOf(witness, owner.org)!.size, newestHead(owner.env.get)!.size)
+})
+
+test('a successor asks for the committee of the witnesses that are named, by itself', () => {
+  const { world, owner, seats } = mesh(3)
+  owner.witnesses = seats.map(({ env }) => env.self.id)
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  owner.succeed()
+  world.run(60_000)
+  assert.is(owner.state.ledger.number, 1)
+  assert.is(inForce(owner.env.get)?.payload.n, 3)
+})
+
 test('partners pin the first committee of a log when they meet, and keep it', () => {
   const { world, owner, seats } = mesh(3)
   const [a, b, c] = seats as [Member, Member, Member]

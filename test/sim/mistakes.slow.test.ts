@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import { simulate } from '../../sim/run.ts'
 import { suite } from '../harness.ts'
-import { MISTAKES } from './plants.ts'
+import { MISTAKES, TWINS } from './plants.ts'
 
 const test = suite('sim/mistakes')
 const SEEDS = 40
@@ -9,8 +9,20 @@ const SEEDS = 40
 for (const [name, { breaks, changes, ...planted }] of Object.entries(MISTAKES))
   test(`a node that ${name} is found`, () => {
     const options = { ...planted, changes: { nodes: 3, ...changes } }
-    for (let seed = 1; seed <= SEEDS; seed++) if (breaks.test(simulate(seed, options).violation ?? '')) return
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { violation = '' } = simulate(seed, options)
+      if (!breaks.test(violation)) continue
+      console.log(`${name}: seed ${seed}`)
+      return
+    }
     assert.unreachable(`not in ${SEEDS} seeds`)
-  }, 60_000)
+  }, 120_000)
+
+test('members of whom more lie than the committee bears let two histories out, and it is seen', () => {
+  const changes = { ...TWINS, liars: 'too many', isControl: true } as const
+  for (let seed = 1; seed <= SEEDS; seed++)
+    if (/^promise 3 .*contradicts/.test(simulate(seed, { changes }).violation ?? '')) return
+  assert.unreachable(`not in ${SEEDS} seeds`)
+}, 120_000)
 
 test.run()

@@ -1,12 +1,14 @@
 /** Mistakes that somebody could make in protocol/ or in a driver, each as a part in the place of a shipped one. */
 
 import { EMPTY_ROOT } from '../../crypto/merkle.ts'
+import { quorums } from '../../protocol/committee.ts'
 import type { Env } from '../../protocol/context.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState, encodeState } from '../../protocol/machine.ts'
 import type { Negotiation } from '../../protocol/negotiation.ts'
-import { nothing, type Write } from '../../protocol/output.ts'
+import { join, nothing, type Write } from '../../protocol/output.ts'
 import { type Input, type PeerStep, step } from '../../protocol/peer.ts'
+import type { Cosigned } from '../../protocol/witness.ts'
 import type { Plant } from '../../sim/cluster.ts'
 import type { Weather } from '../../sim/network.ts'
 import type { DiskTimes } from '../../sim/node.ts'
@@ -54,6 +56,45 @@ function blind(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
   )
 }
 
+/** The log's owner takes one promise fewer than the committee asks for. */
+function early(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
+  const first = step(state, input, now, env)
+  const { draft } = first.state.ledger
+  if (input.type !== 'message' || input.message.t !== 'promise/given' || !draft) return first
+  const written = new Map(first.output.writes.map(({ key, value }) => [key, value]))
+  const seen: Env = { ...env, get: key => (written.has(key) ? written.get(key) : env.get(key)) }
+  const due = quorums(seen.get, draft.tail.range.size)
+  const has = (seat: string) => draft.given.includes(seat)
+  const missing = due.flatMap(({ seats }) => seats).find(seat => !has(seat))
+  if (!missing || due.some(({ seats, need }) => seats.filter(has).length < need - 1)) return first
+  const second = step(first.state, { ...input, from: missing }, now, seen)
+  return { ...second, output: join(first.output, second.output) }
+}
+
+/** A member that after a restart knows what it cosigned, and not what it promised. */
+function forgetful(): typeof step {
+  const since = new WeakMap<Env['self'], Set<string>>()
+  const withoutPromises = (value: Uint8Array): Uint8Array => {
+    const { promised: _, ...rest } = decodeState<Cosigned>(value)
+    return encodeState(rest)
+  }
+  return (state, input, now, env) => {
+    if (input.type === 'start' && input.machine === 'log') since.set(env.self, new Set())
+    const written = since.get(env.self) ?? new Set()
+    const get = (key: string) => {
+      const value = env.get(key)
+      return value && key.startsWith('cosigned/') && !written.has(key) ? withoutPromises(value) : value
+    }
+    const next = step(state, input, now, { ...env, get })
+    const writes = next.output.writes.map(({ if: condition, ...write }) => {
+      if (!write.key.startsWith('cosigned/')) return condition ? { ...write, if: condition } : write
+      written.add(write.key)
+      return write
+    })
+    return withWrites(next, writes)
+  }
+}
+
 /** The agreements that provider's machines have signed alone, as if both had. */
 function halfGrants({ output }: PeerStep): Write[] {
   return output.writes.flatMap(({ key, value }) => {
@@ -84,6 +125,9 @@ export const CALM: Weather = {
 }
 export const TIMES: DiskTimes = { leastSyncUs: 100, mostSyncUs: 1_000, readUs: 100 }
 
+/** A log with four members, whose home runs twice. */
+export const TWINS: Partial<Plan> = { nodes: 6, members: 4, seated: true, twin: 'apart', restores: 'none' }
+
 export const MISTAKES: Record<string, Mistake> = {
   'sends before it writes': {
     plant: {
@@ -103,21 +147,34 @@ export const MISTAKES: Record<string, Mistake> = {
     changes: { weather: { ...CALM, lossPpm: 150_000 } },
     breaks: /^promise 1/,
   },
-  'cosigns without looking at what it cosigned before': {
+  'checks no consistency before it promises and cosigns': {
     plant: { step: blind },
-    changes: { restores: true },
+    changes: { restores: 'somebody' },
     breaks: /^promise 3/,
+  },
+  'forgets what it promised at a restart': {
+    plant: { step: forgetful() },
+    changes: { ...TWINS, crashS: 4 },
+    breaks: /^promise 3 .*contradicts/,
+  },
+  'takes one promise too few for a quorum': {
+    plant: { step: early },
+    changes: TWINS,
+    breaks: /^promise 3 .* promises of /,
   },
   'forgets what it promised and cosigned': {
     plant: {
       step: after(next =>
         withWrites(
           next,
-          next.output.writes.filter(({ key }) => !key.startsWith('cosigned/')),
+          // That the log was registered is kept.
+          next.output.writes.filter(
+            ({ key, if: condition }) => !key.startsWith('cosigned/') || condition === 'absent',
+          ),
         ),
       ),
     },
-    changes: { restores: true },
+    changes: { restores: 'somebody' },
     breaks: /^promise 3/,
   },
   'takes up nothing after a restart': {
@@ -146,12 +203,12 @@ export const MISTAKES: Record<string, Mistake> = {
         ),
       ),
     },
-    changes: { restores: true, seated: false },
+    changes: { restores: 'somebody', seated: false },
     breaks: /^progress .* as open/,
   },
   'signs a head before it is promised': {
     plant: { step: hasty },
-    changes: { restores: true, seated: true },
-    breaks: /^promise 3 .*contradicts/,
+    changes: { restores: 'somebody', seated: true },
+    breaks: /^promise 3 .* promises of /,
   },
 }

@@ -1,0 +1,10 @@
+import { suite } from '../harness.ts'
+import { tell } from './betrayal.suite.ts'
+
+const test = suite('sim/betrayal')
+
+test('in a few stories of twins, liars, thieves and lost stores no protected log gets two histories', () => {
+  tell(0, 6)
+}, 110_000)
+
+test.run()
