@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { openKeystore } from '../../node/keystore.ts'
-import { encodeMessage, type Message } from '../../protocol/message.ts'
+import { encodeMessage, type MessageOf } from '../../protocol/message.ts'
 import { verify } from '../../sdk/verify.ts'
 import { suite, temporary } from '../harness.ts'
 import { eventually, pair, TestDaemon } from './daemons.ts'
@@ -37,7 +37,7 @@ test('what does not verify is not kept, is shown, and gives way to what does', a
     (await acme.client.status()).problems.find(({ code }) => code === 'UNPROVEN')?.text
   {
     await using liar = await HostilePartner.under(keys.node, acme)
-    let garbage: Partial<Extract<Message, { t: 'proof/reply' }>> = {}
+    let garbage: Pick<Reply, 'witnesses' | 'events'> = { witnesses: [], events: [] }
     const timer = setInterval(() => {
       for (const each of liar.heard.splice(0))
         if (each.t === 'proof/request')
@@ -62,13 +62,12 @@ test('what does not verify is not kept, is shown, and gives way to what does', a
 }, 180_000)
 
 const HASH = new Uint8Array(32).fill(7)
-const NOTHING = {
+type Reply = MessageOf<'proof/reply'>
+const NOTHING: Omit<Reply, 'id' | 'witnesses' | 'events'> = {
   t: 'proof/reply',
   entries: [],
   states: [],
-  witnesses: [],
-  events: [],
   pending: false,
-} as const
+}
 
 test.run()
