@@ -5,9 +5,12 @@ import { identityBehind } from '../protocol/introduction.ts'
 import { readRestored } from '../protocol/restored.ts'
 import type { Node } from './daemon.ts'
 import { endingKeys } from './keys.ts'
+import { frozenAssets, juries, orders } from './ownership.ts'
 import type * as schema from './schema.ts'
 
 const VERSION = '0.0.1'
+/** A question about a head that its log has not answered for so long is shown. */
+const QUESTION_MS = 60_000
 
 export async function statusOf(node: Node): Promise<schema.Status> {
   const { views, env, network, driver } = node
@@ -32,8 +35,32 @@ export async function statusOf(node: Node): Promise<schema.Status> {
     assets: (await views.assets()).length,
     offers: (await views.offers(true)).length,
     waiting: requests.filter(request => request.waitsFor === 'you').length,
-    problems: problemsOf(node, witnesses),
+    problems: [...problemsOf(node, witnesses), ...(await ownershipOf(node)), ...(await unprovenOf(node))],
   }
+}
+
+/** Offers of an asset that a person decides here, seats that are asked for, assets that were frozen. */
+async function ownershipOf(node: Node): Promise<schema.Status['problems']> {
+  const offered = (await orders(node)).filter(({ role, state }) => role === 'buyer' && state === 'OFFERED')
+  const { seatsOffered } = await juries(node)
+  const frozen = await frozenAssets(node)
+  return [
+    ...offered.map(({ id, title, partner }) => ({
+      code: 'HANDOVER_OFFERED',
+      text: `${partner?.name} offers to hand over ${title}`,
+      hint: `waybill handover accept ${id}`,
+    })),
+    ...seatsOffered.map(({ name }) => ({
+      code: 'SEAT_OFFERED',
+      text: `${name} asks for a vote on its assets`,
+      hint: `waybill committee sign '${name}' --assets`,
+    })),
+    ...frozen.map(({ asset, title }) => ({
+      code: 'ASSET_FROZEN',
+      text: `the owner of ${title} signed two orders of one version`,
+      hint: `waybill owner ${asset}`,
+    })),
+  ]
 }
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
@@ -73,6 +100,23 @@ function forksOf(node: Node): schema.Status['problems'] {
           hint: isOwn ? 'waybill log succeed' : 'waybill forks',
         }
   })
+}
+
+/** What partners were asked to prove, and have not. */
+async function unprovenOf(node: Node): Promise<schema.Status['problems']> {
+  const nameOf = (org: string) => node.views.partner(org)?.name ?? org
+  const deliveries = node.gatherer.unproven().map(({ org, count, why }) => ({
+    code: 'UNPROVEN',
+    text: `the log of ${nameOf(org)} does not prove ${count} deliveries: ${why}`,
+    hint: 'waybill partners; evidence of them is not whole without it',
+  }))
+  const asked = await node.views.openQuestions(Date.now() - QUESTION_MS)
+  const heads = asked.map(({ org, size }) => ({
+    code: 'HEAD_UNPROVEN',
+    text: `others were shown a head of ${size} entries of the log of ${nameOf(org)}, which it has not shown to be of its log`,
+    hint: 'waybill audit',
+  }))
+  return [...deliveries, ...heads]
 }
 
 /** Partners go by events of this identity that the store does not have. */
