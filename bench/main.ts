@@ -23,7 +23,7 @@ const runs: Record<string, () => Promise<Result>> = {
   memory,
   log: () => log(rounds, 50_000),
   /** A log of a million entries; takes a minute or two. */
-  entries: () => entries([10_000, 100_000, 1_000_000]),
+  entries: () => entries([10_000, 100_000, 1_000_000], Math.max(rounds, 15)),
   negotiation: () => negotiation(rounds, 1_000),
   /** The simulator's model beside real networks; takes some minutes. */
   discovery: () => discovery([30, 60, 100, 200]),

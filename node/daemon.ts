@@ -142,7 +142,7 @@ export class Node {
   readonly views: Views
   readonly ring: Keyring
   readonly #acquaintance: Acquaintance = new Acquaintance(this)
-  readonly #gatherer: Gatherer = new Gatherer(this)
+  readonly gatherer: Gatherer = new Gatherer(this)
   readonly #renewer: Renewer = new Renewer(this)
   readonly #stock: StockWitnesses
   /** What a person should look at, newest last. */
@@ -245,7 +245,7 @@ export class Node {
     fatal = error => node.#fatal(error)
     undo.defer(async () => {
       node.partners.stop()
-      node.#gatherer.stop()
+      node.gatherer.stop()
       node.#renewer.stop()
       node.#acquaintance.stop()
       node.#stock.stop()
@@ -336,7 +336,7 @@ export class Node {
     await this.#tellApi()
     this.partners.greetAll()
     this.#acquaintance.start()
-    await this.#gatherer.start()
+    await this.gatherer.start()
     this.#renewer.start()
     this.partners.gossipLater()
   }

@@ -16,6 +16,7 @@ import { indexOf, redactedOf } from '../protocol/kept.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { HEAD_BEAT_MS } from '../protocol/limits.ts'
 import { committeeOf } from '../protocol/trust.ts'
+import { type Worth, worthOf } from '../protocol/worth.ts'
 import type { Node } from './daemon.ts'
 
 /** How long evidence waits for heads and cosignatures before it is written as it is (RULES D3). */
@@ -25,6 +26,8 @@ const ANSWER_MS = 1_000
 /** After a delivery, when the beat has brought heads that are cosigned: nobody waits, so none is asked for. */
 const FIRST_MS = HEAD_BEAT_MS * 1.5 + 500
 const AGAIN_MS = 5_000
+/** A partner that has not proven what was delivered after so long is a matter for somebody. */
+const LATE_MS = 20_000
 
 /** The evidence file of one delivered packet. */
 export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID): Promise<Uint8Array> {
@@ -35,7 +38,7 @@ export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID
     throw Object.assign(new Error('the packet was not opened yet'), { code: 'OUT_OF_ORDER' })
   const salt = sealed ? { salt: node.openSecret(handle, sealed).slice(32) } : {}
   const about = { agreement: agreementId, packet: packetId }
-  const theirs = await gathered(node, org, recordsOf(node.reading(), about))
+  const theirs = await gathered(node, org, about)
   const given = { ...theirs, ...salt, asOfMs: Date.now() }
   return formatEvidence(collectDelivery(node.reading(), node.driver.state.ledger, about, given))
 }
@@ -43,7 +46,7 @@ export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID
 /** The consent receipt of an agreement, verifiable alone. */
 export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8Array> {
   const { org } = await node.views.grant(agreementId.toString())
-  const theirs = await gathered(node, org, [agreementId])
+  const theirs = await gathered(node, org, { agreement: agreementId })
   const given = { ...theirs, asOfMs: Date.now(), history: await node.views.historyOf(agreementId) }
   return formatEvidence(
     collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given),
@@ -65,20 +68,24 @@ const inVain = new WeakMap<Node, Map<string, string>>()
  * The other side's proofs, and a wait for the cosignatures that both heads still lack: at most 2 s in all. While the other
  * side is away, what it gave before.
  */
-async function gathered(node: Node, org: string, records: CID[]): Promise<{ theirs?: ProofReply }> {
+async function gathered(node: Node, org: string, about: About): Promise<{ theirs?: ProofReply }> {
+  const records = recordsOf(node.reading(), about)
   const end = performance.now() + WAIT_MS
   const waited = inVain.get(node) ?? new Map<string, string>()
   inVain.set(node, waited)
   const key = proofsKey(org, records)
   let theirs = keptProofs(node, key)
+  let isWhole = theirs !== undefined && judged(node, org, about, theirs).is === 'whole'
   for (;;) {
     const reply = await proofsOf(node, org, records)
-    if (reply && (isWhole(reply) || !theirs || !isWhole(theirs))) {
+    const worth = reply && judged(node, org, about, reply)
+    if (reply && worth && (worth.is === 'whole' || (worth.is === 'open' && !isWhole))) {
+      keepProofs(node, key, reply, isWhole)
       theirs = reply
-      keepProofs(node, key, reply)
+      isWhole = worth.is === 'whole'
     }
     const given = theirs ? { theirs } : {}
-    if ((await isSettled(node, records)) && theirs && isWhole(theirs)) return given
+    if ((await isSettled(node, records)) && isWhole) return given
     const heads = `${node.headSize()} ${theirs?.note?.split('\n')[1]}`
     if (waited.get(org) === heads) return given
     if (performance.now() >= end) {
@@ -103,10 +110,20 @@ function keptProofs(node: Node, key: string): ProofReply | undefined {
   return kept && (decode(kept, kept.length) as unknown as ProofReply)
 }
 
-/** Keeps the first proofs that are whole, and those under a committee that has grown since. */
-function keepProofs(node: Node, key: string, reply: ProofReply): void {
+type About = Parameters<typeof worthOf>[2]
+
+/** What proofs are worth: nothing on the word of who gives them. */
+function judged(node: Node, org: string, about: About, reply: ProofReply): Worth {
+  const worth = worthOf(reply, org, about, node.reading(), node.driver.state.ledger, Date.now())
+  if (worth.is === 'broken')
+    node.log.warn({ partner: org, why: worth.why }, 'what a partner proves does not verify')
+  return worth
+}
+
+/** Keeps proofs, of whole ones the first and those under a committee that has grown since. */
+function keepProofs(node: Node, key: string, reply: ProofReply, hasWhole = false): void {
   const kept = keptProofs(node, key)
-  if (kept && isWhole(kept) && kept.witnesses.length >= reply.witnesses.length) return
+  if (kept && hasWhole && kept.witnesses.length >= reply.witnesses.length) return
   // The salt of what was erased here does not come back with the proofs of others.
   const stripped = strip(reply, record => redactedOf(node.env.get, record) !== undefined)
   node.store.commit([{ key, value: encode(stripped as unknown as Value) }], () => {})
@@ -120,6 +137,8 @@ export class Gatherer {
   readonly #node: Node
   /** Partners, by the machine of a delivery with them. */
   readonly #unproven = new Map<string, string>()
+  /** Why a partner's log does not prove them, and since when. */
+  readonly #refused = new Map<string, { why: string; sinceMs: number }>()
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -159,32 +178,53 @@ export class Gatherer {
     for (const [machine, org] of this.#unproven) {
       if (this.#stopped) return
       if (waiting.has(org)) continue
-      if (await this.#gather(machine, org).catch(error => this.#failed(error))) this.#proven(machine)
-      else waiting.add(org)
+      const why = await this.#gather(machine, org).catch(error => this.#failed(error))
+      if (why === undefined) {
+        this.#proven(machine)
+        this.#refused.delete(org)
+        continue
+      }
+      waiting.add(org)
+      this.#refused.set(org, { why, sinceMs: this.#refused.get(org)?.sinceMs ?? Date.now() })
     }
     this.#timer = undefined
     this.#later(AGAIN_MS)
   }
 
-  async #gather(machine: string, org: string): Promise<boolean> {
-    if (!this.#node.store.get(machine)) return true // it was redacted
-    const delivery = this.#node.driver.delivery(machine)
+  /** Why not. */
+  async #gather(machine: string, org: string): Promise<string | undefined> {
+    const node = this.#node
+    if (!node.store.get(machine)) return undefined // it was redacted
+    const delivery = node.driver.delivery(machine)
     const [agreement, packet] = [parseCid(delivery.agreement), parseCid(delivery.packet)]
-    for (const records of [[agreement], recordsOf(this.#node.reading(), { agreement, packet })]) {
+    for (const about of [{ agreement }, { agreement, packet }]) {
+      const records = recordsOf(node.reading(), about)
       const key = proofsKey(org, records)
-      const kept = keptProofs(this.#node, key)
-      if (kept && isWhole(kept)) continue
-      const reply = await proofsOf(this.#node, org, records)
-      if (!reply || !isWhole(reply)) return false
-      keepProofs(this.#node, key, reply)
+      const kept = keptProofs(node, key)
+      if (kept && judged(node, org, about, kept).is === 'whole') continue
+      const reply = await proofsOf(node, org, records)
+      if (!reply) return node.partners.isConnected(org) ? 'it does not answer' : 'it is away'
+      const worth = judged(node, org, about, reply)
+      if (worth.is === 'broken') return `what it answers does not verify: ${worth.why}`
+      if (worth.is === 'open') return 'its log does not show them under a final head yet'
+      keepProofs(node, key, reply)
     }
-    return true
+    return undefined
+  }
+
+  /** Partners whose logs do not prove what was delivered, for a while now. */
+  unproven(): { org: string; count: number; why: string }[] {
+    const late = Date.now() - LATE_MS
+    return [...this.#refused].flatMap(([org, { why, sinceMs }]) => {
+      const count = [...this.#unproven.values()].filter(each => each === org).length
+      return sinceMs < late && count > 0 ? [{ org, count, why }] : []
+    })
   }
 
   /** What can never be proven, such as a rejected packet, is not tried again. */
-  #failed(error: Error): boolean {
+  #failed(error: Error): string | undefined {
     this.#node.log.debug({ error: String(error) }, 'a delivery is not proven')
-    return error instanceof ProtocolError
+    return error instanceof ProtocolError ? undefined : String(error)
   }
 
   #proven(machine: string): void {
@@ -194,9 +234,6 @@ export class Gatherer {
 }
 
 const proofsKey = (org: string, records: CID[]): string => KEY.proofs(org, cidOf(encode(records), 'dag-cbor'))
-
-/** Every record asked for stands under a head that is cosigned. */
-const isWhole = (reply: ProofReply): boolean => !reply.pending && isCosigned(reply)
 
 /** Whether a head has as many cosignatures of the witnesses named as make it final. */
 function isCosigned({ note, witnesses }: { note?: string; witnesses: unknown[] }): boolean {

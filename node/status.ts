@@ -8,6 +8,8 @@ import { endingKeys } from './keys.ts'
 import type * as schema from './schema.ts'
 
 const VERSION = '0.0.1'
+/** A question about a head that its log has not answered for so long is shown. */
+const QUESTION_MS = 60_000
 
 export async function statusOf(node: Node): Promise<schema.Status> {
   const { views, env, network, driver } = node
@@ -32,7 +34,7 @@ export async function statusOf(node: Node): Promise<schema.Status> {
     assets: (await views.assets()).length,
     offers: (await views.offers(true)).length,
     waiting: requests.filter(request => request.waitsFor === 'you').length,
-    problems: problemsOf(node, witnesses),
+    problems: [...problemsOf(node, witnesses), ...(await unprovenOf(node))],
   }
 }
 
@@ -73,6 +75,23 @@ function forksOf(node: Node): schema.Status['problems'] {
           hint: isOwn ? 'waybill log succeed' : 'waybill forks',
         }
   })
+}
+
+/** What partners were asked to prove, and have not. */
+async function unprovenOf(node: Node): Promise<schema.Status['problems']> {
+  const nameOf = (org: string) => node.views.partner(org)?.name ?? org
+  const deliveries = node.gatherer.unproven().map(({ org, count, why }) => ({
+    code: 'UNPROVEN',
+    text: `the log of ${nameOf(org)} does not prove ${count} deliveries: ${why}`,
+    hint: 'waybill partners; evidence of them is not whole without it',
+  }))
+  const asked = await node.views.openQuestions(Date.now() - QUESTION_MS)
+  const heads = asked.map(({ org, size }) => ({
+    code: 'HEAD_UNPROVEN',
+    text: `others were shown a head of ${size} entries of the log of ${nameOf(org)}, which it has not shown to be of its log`,
+    hint: 'waybill audit',
+  }))
+  return [...deliveries, ...heads]
 }
 
 /** Partners go by events of this identity that the store does not have. */

@@ -377,6 +377,14 @@ export class Views {
     return [...this.#logForks(), ...identities]
   }
 
+  /** Partners that were asked to prove a head that others saw, and have not since before this time. */
+  async openQuestions(beforeMs: number): Promise<{ org: string; size: number }[]> {
+    return (await this.partners()).flatMap(({ org }) => {
+      const rumour = readWatch(this.#get(KEY.watch(org)))?.rumour
+      return rumour && rumour.atMs < beforeMs ? [{ org, size: rumour.size }] : []
+    })
+  }
+
   #logForks(): api.ForkView[] {
     return forksKnown({ get: this.#get }).map(proof => {
       const { org, name, older, newer } = readFork(proof) as Fork

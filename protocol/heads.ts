@@ -37,7 +37,7 @@ export interface Watch {
   root: Uint8Array
   note: Uint8Array
   /** A head of the same log that somebody else was shown, until the log's owner has proven that one extends the other. */
-  rumour?: { size: number; root: Uint8Array; note: Uint8Array }
+  rumour?: { size: number; root: Uint8Array; note: Uint8Array; atMs: number }
 }
 
 // The own head; beat.ts makes it.
@@ -286,7 +286,8 @@ function against(org: string, head: Head, note: Uint8Array, context: Context): S
   const { rumour } = seen
   const isAsked = rumour && (rumour.size !== head.size || !equal(rumour.root, head.root))
   if (isAsked && head.size !== seen.size) return stay(seen)
-  return compared(org, seen, { size: head.size, root: head.root, note }, context)
+  const atMs = isAsked || !rumour ? context.now.wallMs : rumour.atMs
+  return compared(org, seen, { size: head.size, root: head.root, note, atMs }, context)
 }
 
 /** Whose log a head is of, as far as it is a partner's. */

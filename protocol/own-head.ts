@@ -75,7 +75,11 @@ export function stated(state: PeerState, chain: Chain, before: Context): PeerSte
     ? succession.begin(chain, now)
     : beat.state(state.ledger, before, now)
   const next = beat.due(ledger, now)
-  return { state: { ...state, ledger: next.ledger }, output: join({ ...nothing(), writes }, next.output) }
+  const all = isSuccessor ? [...writes, ...stock.afresh(now)] : writes
+  return {
+    state: { ...state, ledger: next.ledger },
+    output: join({ ...nothing(), writes: all }, next.output),
+  }
 }
 
 /** Entries of the own log that come back from a mirror; at the end, what was logged beside them is logged anew. */

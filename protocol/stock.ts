@@ -156,6 +156,13 @@ export function head(type: 'head' | 'start', ledger: Ledger, context: Context): 
   return join(...steps.map(({ output }) => output), stored(steps.map(({ state }) => state)))
 }
 
+/** Another log has begun: none of them holds anything of it, and what was under way is of the closed one. */
+export function afresh(context: Context): Output['writes'] {
+  const all = stockWitnesses(context)
+  if (all.length === 0) return []
+  return stored(all.map(({ name, key, url }) => ({ name, key, url, size: 0, held: 0, failed: 0 }))).writes
+}
+
 /** The timer of one that failed. */
 export const tick = (machine: string, ledger: Ledger, context: Context): Output =>
   stepped(machine, s => (s.sentSize === undefined ? next(s, ledger, context) : unmoved(s)), context)

@@ -98,6 +98,25 @@ test('a witness that says nonsense is asked again later, and its nonsense stands
   }
 })
 
+test('a successor is posted from its beginning, and what comes for the closed log stands nowhere', () => {
+  const { world, acme, answer, line, state } = asking()
+  answer(200, line())
+  acme.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  world.run(10_000)
+  const [, late] = posts(acme)
+  assert.ok(oldOf(late!) > 0)
+  acme.succeed()
+  assert.equal([state().size, state().held, state().sentSize], [0, 0, undefined])
+  answer(200, line())
+  assert.is(state().size, 0)
+  world.run(10_000)
+  const now = posts(acme).at(-1)!
+  assert.not.equal(noteOf(now).body.split('\n')[0], noteOf(late!).body.split('\n')[0])
+  assert.is(oldOf(now), 0)
+  answer(200, line())
+  assert.is(state().size, sizeOf(now))
+})
+
 test('one that was taken out is asked no more, and a late answer changes nothing', () => {
   const { world, acme, answer, line } = asking()
   const late = line()

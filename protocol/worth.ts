@@ -1,0 +1,60 @@
+/**
+ * What a partner's proofs are worth before they are kept: its answer is only its word until the evidence that they would be
+ * part of verifies with them. The verifier judges, by the trust of this home, so what is kept as whole is what it will call so.
+ */
+import type { CID } from '../crypto/cid.ts'
+import { collectConsent, collectDelivery, type Reading } from './collect.ts'
+import type { ProofReply } from './event.ts'
+import { formatEvidence } from './evidence-file.ts'
+import type { Ledger } from './ledger.ts'
+import { readTrust, TRUST_SCHEMA } from './trust.ts'
+import { type Report, verify } from './verify.ts'
+
+/** `broken`: evidence with it would be false. `open`: something is not there yet. */
+export type Worth = { is: 'whole' | 'open' } | { is: 'broken'; why: string }
+
+/** Throws what collecting evidence throws. */
+export function worthOf(
+  theirs: ProofReply,
+  org: string,
+  about: { agreement: CID; packet?: CID },
+  home: Reading,
+  ledger: Ledger,
+  asOfMs: number,
+): Worth {
+  const judged = (given: { theirs?: ProofReply }) => judge(given, org, about, home, ledger, asOfMs)
+  const { report, side } = judged({ theirs })
+  const failed = report.steps.filter(step => step.status === 'failed')
+  // What is false without it is not its fault.
+  const own = failed.length > 0 ? judged({}).report.steps.filter(step => step.status === 'failed') : []
+  const [wrong] = failed.filter(({ id }) => !own.some(each => each.id === id))
+  if (wrong) return { is: 'broken', why: `${wrong.id}: ${wrong.detail}` }
+  const theirSteps = report.steps.filter(({ id }) => id.startsWith(`${side} `))
+  return { is: theirSteps.every(({ status }) => status === 'ok') ? 'whole' : 'open' }
+}
+
+function judge(
+  given: { theirs?: ProofReply },
+  org: string,
+  { agreement, packet }: { agreement: CID; packet?: CID },
+  home: Reading,
+  ledger: Ledger,
+  asOfMs: number,
+): { report: Report; side: 'provider' | 'consumer' } {
+  const evidence = packet
+    ? collectDelivery(home, ledger, { agreement, packet }, { ...given, asOfMs })
+    : collectConsent(home, ledger, { agreement }, { ...given, asOfMs, history: [] })
+  const witnesses = home.partner(org)?.witnesses.map(String) ?? []
+  const trust = readTrust({
+    schema: TRUST_SCHEMA,
+    identities: [{ id: home.self.org }, { id: org }],
+    committees: [
+      { log: home.self.org, witnesses: home.witnesses.map(String) },
+      { log: org, witnesses },
+    ],
+  })
+  // A log that nobody witnesses is never final; what it proves is all there will be.
+  const requireFinal = witnesses.length > 0
+  const side = evidence.claim.provider.toString() === org ? 'provider' : 'consumer'
+  return { report: verify(formatEvidence(evidence), trust, { asOfMs, requireFinal }), side }
+}
