@@ -7,6 +7,7 @@ import { concat, utf8 } from './bytes.ts'
 import { CryptoError } from './error.ts'
 
 const ZERO = new Uint8Array(1)
+/* @__NO_SIDE_EFFECTS__ */
 const tag = (name: string): Uint8Array => concat(utf8(`waybill/v1/${name}`), ZERO)
 
 /** HMAC(salt, this ‖ SHA-256(stored signed bytes)): the field `c` of a log entry (RULES B1). */
@@ -29,6 +30,9 @@ export const HOME_SECRET: Uint8Array = tag('home-secret')
 export const BODY: Uint8Array = tag('body')
 /** SHA-256(this ‖ secret): the name of a ticket, so that who lists tickets cannot use them. */
 export const TICKET: Uint8Array = tag('ticket')
+
+/** HMAC(salt, this ‖ digest of the plain content): what a registration commits to (RULES E2). */
+export const REGISTERED_CONTENT: Uint8Array = tag('registered-content')
 
 const TYPE = /^[a-z][a-z0-9-]{0,47}\/[1-9][0-9]{0,3}$/
 const ROLE = /^[a-z][a-z0-9-]{0,31}$/

@@ -18,6 +18,8 @@ const schema = z.strictObject({
   witnesses: z.array(z.string().max(128)).max(32).default([]),
   /** Whether this node takes the seats that partners offer it in the committees of their logs, or a person decides. */
   seats: z.enum(['auto', 'person']).default('auto'),
+  /** Ids of the organisations that count as certified: only they are trusted to vote on assets. */
+  certified: z.array(z.string().max(128)).max(10_000).default([]),
   /** Where this node witnesses logs of other kinds over HTTP, as host:port; left out, it does not. */
   witnessListen: listenAddress.optional(),
   /** Ids of the partners that keep the entries of this home's log. */

@@ -17,6 +17,7 @@ import type { Context, Partner } from '../protocol/machine.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
 import { redaction } from '../protocol/redaction.ts'
 import { slotsOver } from '../protocol/slots.ts'
+import { votesCast } from '../protocol/voting.ts'
 import { Acquaintance } from './acquaintance.ts'
 import { serveApi } from './api.ts'
 import { checkSlots, openBodyKeys } from './body-keys.ts'
@@ -32,6 +33,7 @@ import { openSecret } from './keystore.ts'
 import type { Lock } from './lock.ts'
 import type { Network } from './network.ts'
 import { NumberedStore } from './numbered-store.ts'
+import { tellFrozen } from './ownership.ts'
 import { Partners } from './partners.ts'
 import { Place } from './place.ts'
 import { redactFor, search } from './redact.ts'
@@ -275,7 +277,11 @@ export class Node {
 
   /** Before anything leaves: is this the store that ran here last, and as new as it was (RULES D1)? */
   async #placed(begun: boolean): Promise<void> {
-    const extent = () => ({ log: logNumber(this.env.get), size: this.driver.state.ledger.tail.range.size })
+    const extent = () => ({
+      log: logNumber(this.env.get),
+      size: this.driver.state.ledger.tail.range.size,
+      votes: votesCast(this.env.get),
+    })
     const why = this.place.doubt(extent(), begun)
     if (why) {
       this.log.warn({ why }, 'the store was put back or copied')
@@ -307,9 +313,10 @@ export class Node {
       await this.store.destroyNow()
     }
     this.place.settle(extent())
+    this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'recovered')
-        this.place.grown({ log: logNumber(this.env.get), size: event.size })
+      if (event.type === 'head' || event.type === 'recovered' || event.type === 'votes')
+        this.place.grown(extent())
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }
@@ -378,7 +385,9 @@ export class Node {
   }
 
   async saveTrust(): Promise<void> {
-    const bytes = new TextEncoder().encode(`${JSON.stringify(await this.views.trust(), null, 2)}\n`)
+    const bytes = new TextEncoder().encode(
+      `${JSON.stringify(await this.views.trust(this.settings.certified), null, 2)}\n`,
+    )
     await writeFileDurable(paths(this.home).trust, bytes, 0o600)
   }
 
@@ -395,7 +404,10 @@ export class Node {
       if (event.root) this.background(this.content.remove(toHex(digestOf(event.root))))
     } else if (event.type === 'ask-redact')
       this.background(redactFor(this, event.org, event.record, event.reason))
-    else if (event.type === 'paired') {
+    else if (event.type === 'frozen') {
+      this.log.error({ asset: event.asset.toString() }, 'an owner signed two orders of one version')
+      this.background(tellFrozen(this, event.asset))
+    } else if (event.type === 'paired') {
       this.log.info({ partner: event.org, name: event.name }, 'paired')
       this.partners.changed(event.org, true)
       this.background(this.saveTrust())

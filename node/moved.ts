@@ -4,6 +4,7 @@ import { readTail } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import { readRestored } from '../protocol/restored.ts'
+import { votesCast } from '../protocol/voting.ts'
 import { paths } from './config.ts'
 import { acquireHome, HomeError, readSelf } from './home.ts'
 import { NumberedStore } from './numbered-store.ts'
@@ -20,7 +21,8 @@ export async function saidMoved(home: string): Promise<number> {
   )
   const tail = store.get(KEY.tail)
   const size = tail ? readTail(tail).size : 0
-  const extent = { log: logNumber(key => store.get(key)), size }
+  const get = (key: string) => store.get(key)
+  const extent = { log: logNumber(get), size, votes: votesCast(get) }
   const restored = readRestored(key => store.get(key))
   const why = [restored?.why, place.doubt(extent, true)].find(each => each === 'restored' || each === 'older')
   if (why)

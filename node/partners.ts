@@ -17,6 +17,7 @@ import type { Node } from './daemon.ts'
 import { HomeError } from './home.ts'
 import { openWhereKnown } from './listen.ts'
 import { type Network, type NetworkOptions, openNetwork } from './network.ts'
+import { takeUpOrders } from './ownership.ts'
 
 /** Messages of one partner that may be in the core and not durable yet, before it is slowed down. */
 const MAX_UNDER_WAY = 256
@@ -126,7 +127,9 @@ export class Partners {
     this.#greet(peerId)
     // Two who are rarely here together hold what they saw against each other all the same.
     const about = [...this.#orgs.values()].slice(0, MAX_RUMOURS)
-    if (org) this.#node.background(driver.submit({ type: 'gossip', orgs: [org], about }))
+    if (!org) return
+    this.#node.background(driver.submit({ type: 'gossip', orgs: [org], about }))
+    this.#node.background(takeUpOrders(this.#node, org))
   }
 
   /** What waits to be said makes the network dial: whoever of the two has moved, the other is where it was. */

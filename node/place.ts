@@ -27,19 +27,25 @@ import { join } from 'node:path'
 import type { Restored } from '../protocol/restored.ts'
 import { temporaryName } from './file.ts'
 
-/** How far a home has come: the number of its log, and the entries of that. */
+/** How far a home has come: the number of its log, the entries of that, and the votes that were cast on assets. */
 interface Extent {
   log: number
   size: number
+  /** Marks of before there were votes have none. */
+  votes?: number
 }
 
 interface Mark extends Extent {
   /** The place that ran last on this machine. */
   place: string
+  /** The mark before this one was lost, and the store had cast votes: nothing shows that they are all. */
+  unproven?: true
 }
 
 const isShort = (one: Extent, other: Extent): boolean =>
-  one.log < other.log || (one.log === other.log && one.size < other.size)
+  one.log < other.log ||
+  (one.log === other.log && one.size < other.size) ||
+  (one.votes ?? 0) < (other.votes ?? 0)
 
 const STATE = (): string => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
 
@@ -67,8 +73,15 @@ export class Place {
   settle(extent: Extent): void {
     if (this.#known() === undefined || this.#known() !== this.#actual()) this.#writePlace()
     rmSync(join(this.#home, RESTORED), { force: true })
-    const { log, size } = this.#mark && isShort(extent, this.#mark) ? this.#mark : extent
-    this.#writeMark({ place: this.#known()!, log, size })
+    const isLost = this.#mark === undefined && (extent.votes ?? 0) > 0
+    const { log, size, votes = 0 } = this.#mark && isShort(extent, this.#mark) ? this.#mark : extent
+    const isUnproven = isLost || this.#mark?.unproven === true
+    this.#writeMark({ place: this.#known()!, log, size, votes, ...(isUnproven ? { unproven: true } : {}) })
+  }
+
+  /** Nothing says that votes are missing from this store (RULES E3). */
+  get isCurrent(): boolean {
+    return this.#mark?.unproven !== true
   }
 
   /** The log has grown. What is lost of this by a power cut only makes the mark milder. */

@@ -6,7 +6,6 @@ import { toBase64 } from '../crypto/bytes.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import { ownChain, privateKey } from '../protocol/context.ts'
-import type { Event } from '../protocol/event.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { stockWitnesses } from '../protocol/stock.ts'
 import { logKey, witnessKey } from '../protocol/tlog.ts'
@@ -19,9 +18,11 @@ import { delegate, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, recoverLog, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
 import { renewEvidence } from './renew.ts'
+import { ownershipRoutes } from './routes-ownership.ts'
 import * as schema from './schema.ts'
 import { makeOffer, publish } from './share.ts'
 import { statusOf } from './status.ts'
+import { until } from './until.ts'
 
 const PAGE = 500
 
@@ -32,8 +33,9 @@ export function routes(app: FastifyInstance, node: Node): void {
   const { views, driver } = node
   app.get('/healthz', () => ({ ok: true }))
   app.get('/readyz', () => ({ ok: true }))
+  ownershipRoutes(app, node)
   app.get('/v1/status', () => statusOf(node))
-  app.get('/v1/trust', () => views.trust())
+  app.get('/v1/trust', () => views.trust(node.settings.certified))
 
   app.get('/v1/partners', async () => ({
     items: (await views.partners()).map(each => partnerView(node, each.org)),
@@ -227,28 +229,6 @@ export function routes(app: FastifyInstance, node: Node): void {
   app.post('/v1/stop', (_request, reply) => {
     setImmediate(() => node.onStop())
     return reply.code(202).send({ stopping: true })
-  })
-}
-
-/** Waits for an event that `fits`, unless `already` holds; at most `ms`. */
-function until(
-  node: Node,
-  ms: number,
-  fits: (event: Event) => boolean,
-  already: () => boolean,
-): Promise<void> {
-  if (ms === 0 || already()) return Promise.resolve()
-  return new Promise(resolve => {
-    const timer = setTimeout(done, ms)
-    const listener = (event: Event) => {
-      if (fits(event)) done()
-    }
-    node.driver.on('event', listener)
-    function done() {
-      clearTimeout(timer)
-      node.driver.off('event', listener)
-      resolve()
-    }
   })
 }
 

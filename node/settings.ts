@@ -32,6 +32,17 @@ export class Settings {
     return this.#config.mirrors
   }
 
+  get certified(): string[] {
+    return this.#config.certified
+  }
+
+  /** Takes an organisation for certified from now on, or no longer. */
+  async certify(org: string, is: boolean): Promise<void> {
+    const others = this.#config.certified.filter(each => each !== org)
+    await this.#change({ certified: is ? [...others, org] : others })
+    await this.#node.saveTrust()
+  }
+
   get isLogOpen(): boolean {
     return this.#config.openLog
   }

@@ -5,6 +5,7 @@ import { identityBehind } from '../protocol/introduction.ts'
 import { readRestored } from '../protocol/restored.ts'
 import type { Node } from './daemon.ts'
 import { endingKeys } from './keys.ts'
+import { frozenAssets, juries, orders } from './ownership.ts'
 import type * as schema from './schema.ts'
 
 const VERSION = '0.0.1'
@@ -34,8 +35,32 @@ export async function statusOf(node: Node): Promise<schema.Status> {
     assets: (await views.assets()).length,
     offers: (await views.offers(true)).length,
     waiting: requests.filter(request => request.waitsFor === 'you').length,
-    problems: [...problemsOf(node, witnesses), ...(await unprovenOf(node))],
+    problems: [...problemsOf(node, witnesses), ...(await ownershipOf(node)), ...(await unprovenOf(node))],
   }
+}
+
+/** Offers of an asset that a person decides here, seats that are asked for, assets that were frozen. */
+async function ownershipOf(node: Node): Promise<schema.Status['problems']> {
+  const offered = (await orders(node)).filter(({ role, state }) => role === 'buyer' && state === 'OFFERED')
+  const { seatsOffered } = await juries(node)
+  const frozen = await frozenAssets(node)
+  return [
+    ...offered.map(({ id, title, partner }) => ({
+      code: 'HANDOVER_OFFERED',
+      text: `${partner?.name} offers to hand over ${title}`,
+      hint: `waybill handover accept ${id}`,
+    })),
+    ...seatsOffered.map(({ name }) => ({
+      code: 'SEAT_OFFERED',
+      text: `${name} asks for a vote on its assets`,
+      hint: `waybill committee sign '${name}' --assets`,
+    })),
+    ...frozen.map(({ asset, title }) => ({
+      code: 'ASSET_FROZEN',
+      text: `the owner of ${title} signed two orders of one version`,
+      hint: `waybill owner ${asset}`,
+    })),
+  ]
 }
 
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {

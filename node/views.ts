@@ -136,6 +136,20 @@ export class Views {
     return { org: key.split('/')[1]!, stored }
   }
 
+  /** A committee of assets that all its seats have signed. */
+  async juryId(wanted: string): Promise<CID> {
+    return parseCid(lastCid(await this.#resolve(wanted, 'committee', [KEY.juries], lastCid)))
+  }
+
+  async orderId(wanted: string): Promise<CID> {
+    return parseCid(lastCid(await this.#resolve(wanted, 'hand-over', [KEY.orders], lastCid)))
+  }
+
+  /** An asset whose ownership is known here. */
+  async titleId(wanted: string): Promise<CID> {
+    return parseCid(lastCid(await this.#resolve(wanted, 'registered asset', [KEY.titles], lastCid)))
+  }
+
   negotiationKey(wanted: string): Promise<string> {
     return this.#resolve(wanted, 'request', [KEY.negotiations], last)
   }
@@ -423,7 +437,7 @@ export class Views {
   }
 
   /** The home's own trust: itself and its partners, and the witnesses that each names. */
-  async trust(): Promise<TrustFile> {
+  async trust(certified: string[]): Promise<TrustFile> {
     const { self } = this.#env
     const partners = await this.partners()
     return {
@@ -436,6 +450,7 @@ export class Views {
         { log: self.org, witnesses: this.#env.witnesses().map(String) },
         ...partners.map(({ org, witnesses }) => ({ log: org, witnesses: witnesses.map(String) })),
       ],
+      ...(certified.length > 0 ? { certified } : {}),
     }
   }
 }

@@ -154,6 +154,12 @@ export function choiceOf(stored: Uint8Array): CID | undefined {
   return isStored(read) ? read.payload.choice : undefined
 }
 
+/** The organisation that a vote names, whoever signed it. */
+export function voterOf(stored: Uint8Array): CID | undefined {
+  const read = readRecord(vote, stored)
+  return isStored(read) ? read.payload.org : undefined
+}
+
 /** A vote that a seat of this committee signed; otherwise why it is none. */
 export function readVote(
   stored: Uint8Array,

@@ -163,6 +163,8 @@ export const slotOf = (key: string): number => Number(key.slice(KEY.forgets.leng
 
 /** Handles of secrets. */
 export const HANDLE = {
+  /** The salt of a registration's commitment to the content. */
+  registered: (asset: CID): string => `registered/${hex(asset)}`,
   vote: (org: string, id: Uint8Array): string => `vote/${org}/${toHex(id)}`,
   content: (root: CID): string => `content/${hex(root)}`,
   oneTime: (agreement: CID, packet: CID): string => `one-time/${hex(agreement)}/${hex(packet)}`,

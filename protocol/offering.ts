@@ -268,7 +268,7 @@ function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unkn
 }
 
 /** The committees of an asset, from its registration to after this order. */
-function committeesOf(o: Ordering, { get }: Context) {
+function committeesOf(o: Ordering, get: Context['get']) {
   const { links } = linksOf(get, o.asset, 0, o.version)
   const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
   return o.next ? [...shown, openCommittee(o.next)] : shown
@@ -278,13 +278,13 @@ function committeesOf(o: Ordering, { get }: Context) {
 export function weakness(
   o: Ordering,
   rule: CommitteeRule,
-  context: Context,
+  get: Context['get'],
 ): { mode: Mode; text: string } | undefined {
   const parties = new Set(
-    linksOf(context.get, o.asset, 0, o.version).links.flatMap(({ order }) => orderIn({ order }).parties),
+    linksOf(get, o.asset, 0, o.version).links.flatMap(({ order }) => orderIn({ order }).parties),
   )
   const all = [...parties, ...orderIn(o).parties]
-  for (const { payload } of committeesOf(o, context)) {
+  for (const { payload } of committeesOf(o, get)) {
     const why = whyUntrusted(payload, all, rule)
     if (why) return { mode: modeOf(payload).mode, text: why }
   }
@@ -299,7 +299,7 @@ export function accept(
   const o = readOrdering(context.get, id)
   if (o?.role !== 'buyer') throw new ProtocolError('NOT_FOUND', 'nobody offers this')
   if (o.state !== 'OFFERED') throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
-  const weak = weakness(o, rule, context)
+  const weak = weakness(o, rule, context.get)
   if (weak && weak.mode !== mode)
     throw new ProtocolError('MODE_WEAKER', `the committee is not trusted: ${weak.text}`)
   const order = orderIn(o)

@@ -19,6 +19,7 @@ import {
   readOrder,
   readVote,
   registration,
+  voterOf,
 } from './handover.ts'
 import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
 import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
@@ -162,6 +163,12 @@ export function checkCertificate(
   return voted.size >= q
     ? undefined
     : refused('CERTIFICATE_INVALID', `${voted.size} votes of others than the parties, of ${q}`)
+}
+
+/** Whose votes a certificate has, as they say. */
+export function votersOf(stored: Uint8Array): CID[] {
+  const read = readCertificate(stored)
+  return typeof read === 'string' ? [] : read.votes.flatMap(each => voterOf(each) ?? [])
 }
 
 function readCertificate(stored: Uint8Array): Certificate | string {

@@ -18,6 +18,8 @@ const shape = object({
   identities: list(object({ id: text(128), name: optional(text(MAX_NAME_LENGTH)) }), MAX_IDENTITIES),
   committees: list(object({ log: text(128), witnesses: list(text(128), MAX_WITNESSES) }), MAX_IDENTITIES),
   clockSkewMs: optional(uint),
+  /** Organisations that count as certified: only they are believed to vote on assets (RULES E1). */
+  certified: optional(list(text(128), MAX_IDENTITIES)),
 })
 export type TrustFile = Infer<typeof shape>
 
@@ -46,6 +48,7 @@ function badId(file: TrustFile): string | undefined {
   const ids = [
     ...file.identities.map(each => each.id),
     ...file.committees.flatMap(each => [each.log, ...each.witnesses]),
+    ...(file.certified ?? []),
   ]
   for (const id of ids) {
     try {
@@ -85,6 +88,8 @@ function sorted(value: unknown): string {
 
 export const isTrusted = (trust: Trust, id: CID): boolean =>
   trust.file.identities.some(each => each.id === id.toString())
+
+export const certifiedBy = ({ file }: Trust): CID[] => (file.certified ?? []).map(parseCid)
 
 /** Organisations that stand for the committee of an organisation's log, each once, never the log's own. */
 export function witnessesOf(trust: Trust, org: CID): string[] {

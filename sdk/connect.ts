@@ -36,6 +36,8 @@ export class Waybill implements AsyncDisposable {
   readonly partners: ReturnType<typeof resources.partners>
   readonly keys: ReturnType<typeof resources.keys>
   readonly committee: ReturnType<typeof resources.committee>
+  readonly juries: ReturnType<typeof resources.juries>
+  readonly handovers: ReturnType<typeof resources.handovers>
   readonly witnessing: ReturnType<typeof resources.witnessing>
   readonly logs: ReturnType<typeof resources.logs>
   readonly packets: ReturnType<typeof resources.packets>
@@ -54,6 +56,8 @@ export class Waybill implements AsyncDisposable {
     this.partners = resources.partners(http)
     this.keys = resources.keys(http)
     this.committee = resources.committee(http)
+    this.juries = resources.juries(http)
+    this.handovers = resources.handovers(http)
     this.witnessing = resources.witnessing(http)
     this.logs = resources.logs(http)
     this.packets = resources.packets(http)

@@ -9,20 +9,28 @@ import type {
   DelegateRequest,
   Delivery,
   decision,
+  HandoverRequest,
   invite,
   inviteRequest,
+  Juries,
+  Jury,
+  JuryRequest,
   joined,
   Keys,
   LogHeads,
   Mirroring,
   Offer,
   OfferRequest,
+  OrderView,
+  OwnerHistory,
+  OwnerView,
   offers,
   Partner,
   Proofs,
   Published,
   PublishRequest,
   RecordView,
+  RegisterRequest,
   Request,
   RevokeRequest,
   RotateRequest,
@@ -131,6 +139,64 @@ export const packets = (http: Http) => ({
 
 export const assets = (http: Http) => ({
   list: (options?: CallOptions) => pages<Asset>(http, at('assets'), options),
+  /** Has who owns it certified, from version 0 on, by a committee of assets. */
+  register: (id: string, about: RegisterRequest, options?: CallOptions) =>
+    http.post<OrderView>(at('assets', id, 'register'), about, options),
+  /** Who owns it by the chain that is here; with `fresh` the seats are asked whether that is the last. */
+  owner: (id: string, { fresh, ...options }: CallOptions & { fresh?: boolean } = {}) =>
+    http.get<OwnerView>(at('assets', id, 'owner'), { ...options, query: { fresh } }),
+  history: (id: string, options?: CallOptions) =>
+    http.get<OwnerHistory>(at('assets', id, 'history'), options),
+  /** Evidence of who owns it, for anybody to verify offline. */
+  evidence: (id: string, options?: CallOptions) => http.bytes(at('assets', id, 'ownership'), options),
+})
+
+/** What a hand-over would be, before it is offered. */
+export interface HandoverDraft {
+  dryRun: true
+  committee: Jury
+  owner: OwnerView
+}
+const isSettled = ({ state }: OrderView): boolean =>
+  ['CERTIFIED', 'FROZEN', 'DECLINED', 'WITHDRAWN'].includes(state)
+
+/** Registrations and hand-overs on their way, and those that are over. */
+export const handovers = (http: Http) => ({
+  /** Offers an asset to a partner; nobody has signed anything yet. */
+  offer: (what: HandoverRequest, options?: CallOptions) =>
+    http.post<OrderView>(at('handovers'), what, options),
+  /** What would be offered, and who would vote on it. */
+  draft: (what: HandoverRequest, options?: CallOptions) =>
+    http.post<HandoverDraft>(at('handovers'), { ...what, dryRun: true }, options),
+  list: (options?: CallOptions) => pages<OrderView>(http, at('handovers'), options),
+  get: (id: string, options?: CallOptions) => http.get<OrderView>(at('handovers', id), options),
+  /** Signs it as the buyer; `mode` names a committee that is weaker than the rule of this home. */
+  accept: (id: string, mode?: Jury['mode'], options?: CallOptions) =>
+    http.post<OrderView>(at('handovers', id, 'accept'), mode ? { mode } : {}, options),
+  decline: (id: string, reason: string, options?: CallOptions) =>
+    http.post<OrderView>(at('handovers', id, 'decline'), { reason }, options),
+  withdraw: (id: string, options?: CallOptions) =>
+    http.post<OrderView>(at('handovers', id, 'withdraw'), {}, options),
+  /** The order once it is certified, or never will be. */
+  wait: (id: string, options: CallOptions = {}) =>
+    follow<OrderView>({
+      ask: last => http.get(at('handovers', id), { ...options, query: last ? { waitMs: POLL_MS } : {} }),
+      isOver: isSettled,
+      key: ({ state, votes }) => `${state} ${votes.length}`,
+      onNews: undefined,
+      signal: options.signal,
+    }),
+})
+
+/** Committees that vote on who owns assets, and whom this home takes for certified. */
+export const juries = (http: Http) => ({
+  get: (options?: CallOptions) => http.get<Juries>(at('committees'), options),
+  create: (wish: JuryRequest, options?: CallOptions) => http.post<Juries>(at('committees'), wish, options),
+  /** Takes the seats that a partner asks for, where a person decides. */
+  sign: (partner: string, options?: CallOptions) =>
+    http.post<Juries>(at('committees', 'seats'), { partner }, options),
+  certify: (partner: string, certified: boolean, options?: CallOptions) =>
+    http.post<object>(at('certified'), { partner, certified }, options),
 })
 
 export const offersOf = (http: Http) => ({

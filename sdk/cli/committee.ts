@@ -1,15 +1,18 @@
 /** Commands about the committee of the own log, and seats in those of partners. */
 import type { CommitteeView } from '../../node/schema.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
+import { juryShown } from './jury.ts'
 import { usage } from './problem.ts'
 import { count } from './words.ts'
 
 interface Rule {
   lying?: string
   quorum?: string
+  /** Of assets, not of the log. */
+  assets?: true
 }
 
-export async function create(cli: Cli, { lying, quorum }: Rule, partners: string[]): Promise<Answer> {
+export async function create(cli: Cli, { lying, quorum, assets }: Rule, partners: string[]): Promise<Answer> {
   if ((lying === undefined) !== (quorum === undefined))
     throw usage(
       '--lying and --quorum go together',
@@ -17,16 +20,20 @@ export async function create(cli: Cli, { lying, quorum }: Rule, partners: string
     )
   const rule = lying === undefined ? {} : { f: whole(lying), q: whole(quorum!) }
   await using waybill = await cli.connect()
+  if (assets) return juryShown(await waybill.juries.create({ partners, ...rule }, { signal: cli.signal }))
+  if (partners.length === 0) throw usage('who is to sit in it?', 'waybill committee create PARTNER...')
   return shown(await waybill.committee.create({ partners, ...rule }, { signal: cli.signal }))
 }
 
-export async function sign(cli: Cli, _options: object, partner: string): Promise<Answer> {
+export async function sign(cli: Cli, { assets }: Rule, partner: string): Promise<Answer> {
   await using waybill = await cli.connect()
+  if (assets) return juryShown(await waybill.juries.sign(partner, { signal: cli.signal }))
   return shown(await waybill.committee.sign(partner, { signal: cli.signal }))
 }
 
-export async function show(cli: Cli): Promise<Answer> {
+export async function show(cli: Cli, { assets }: Rule): Promise<Answer> {
   await using waybill = await cli.connect()
+  if (assets) return juryShown(await waybill.juries.get({ signal: cli.signal }))
   return shown(await waybill.committee.get({ signal: cli.signal }))
 }
 

@@ -37,6 +37,7 @@ export function build(signal: AbortSignal, started: (cli: Cli) => void): Command
   partnerCommands(program, run)
   committeeCommands(program, run)
   mirrorCommands(program, run)
+  ownershipCommands(program, run)
   shareCommands(program, run)
   receiveCommands(program, run)
   evidenceCommands(program, run)
@@ -227,11 +228,14 @@ function committeeCommands(program: Command, run: Run): void {
   const committee = program
     .command('committee')
     .helpGroup('Partners:')
-    .description('who promises and cosigns the heads of your log')
+    .description(
+      'who promises and cosigns the heads of your log, or with --assets votes on who owns your assets',
+    )
   committee
     .command('create')
-    .argument('<partner...>', 'ids or names of all who are to sit in it')
+    .argument('[partner...]', 'ids or names of all who are to sit in it')
     .description('ask partners to sit in it, in place of those who do')
+    .option('--assets', 'a committee that votes on who owns assets; without partners nobody votes')
     .option('--lying <f>', 'how many of them may lie, where the usual rule is not meant')
     .option('--quorum <q>', 'how many promise and cosign a head')
     .action(run(async () => (await import('./committee.ts')).create))
@@ -239,11 +243,82 @@ function committeeCommands(program: Command, run: Run): void {
     .command('sign')
     .argument('<partner>', 'id or name')
     .description("take the seat in a partner's committee that it asks you for")
+    .option('--assets', 'the seats that vote on its assets')
     .action(run(async () => (await import('./committee.ts')).sign))
   committee
     .command('show')
     .description('who sits in it, and whom it waits for')
+    .option('--assets', 'the committees that vote on assets')
     .action(run(async () => (await import('./committee.ts')).show))
+}
+
+function ownershipCommands(program: Command, run: Run): void {
+  const group = 'Own:'
+  const assets = program
+    .command('assets')
+    .helpGroup(group)
+    .description('list your assets, register them, and show who owned them')
+    .action(run(async () => (await import('./ownership.ts')).assets))
+  assets
+    .command('register')
+    .argument('<asset>')
+    .description('have it certified that you own it, by a committee that votes once on each version')
+    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
+    .option('--ref <name>', 'what you call it; each name is registered once')
+    .option('--bought <order>', 'the hand-over by which you bought it')
+    .action(run(async () => (await import('./ownership.ts')).register))
+  assets
+    .command('show')
+    .argument('<asset>')
+    .description('who owns it')
+    .action(run(async () => (await import('./ownership.ts')).owner))
+  assets
+    .command('history')
+    .argument('<asset>')
+    .description('every certified step, from its registration on')
+    .action(run(async () => (await import('./ownership.ts')).history))
+  program
+    .command('owner')
+    .argument('<asset>')
+    .helpGroup(group)
+    .description('say who owns an asset: by the chain that is here, and by what its seats say now')
+    .option('--offline', 'ask nobody')
+    .option('-o, --output <file>', 'write the evidence there')
+    .option('-f, --force', 'overwrite a file that exists')
+    .action(run(async () => (await import('./ownership.ts')).owner))
+  const handover = program
+    .command('handover')
+    .argument('[asset]')
+    .argument('[partner]', 'id or name')
+    .helpGroup(group)
+    .description('hand an asset over to a partner, or list hand-overs')
+    .option('--committee <id>', 'who votes from then on; needed where the partner has a seat')
+    .option('--wait <duration>', 'how long to wait for the partner', '0')
+    .action(run(async () => (await import('./ownership.ts')).handover))
+  handover
+    .command('accept')
+    .argument('<order>')
+    .description('take over what a partner hands you')
+    .option('--mode <mode>', 'take a committee that is weaker than your rule, by its name')
+    .action(run(async () => (await import('./ownership.ts')).accept))
+  handover
+    .command('decline')
+    .argument('<order>')
+    .description('do not take it')
+    .option('--reason <text>', 'what the partner is told', 'declined')
+    .action(run(async () => (await import('./ownership.ts')).decline))
+  handover
+    .command('withdraw')
+    .argument('<order>')
+    .description('take an offer back that the partner has not answered')
+    .action(run(async () => (await import('./ownership.ts')).withdraw))
+  program
+    .command('certify')
+    .argument('<partner>', 'id or name')
+    .helpGroup(group)
+    .description('take a partner for certified: only such organisations are trusted to vote on assets')
+    .option('--off', 'no longer')
+    .action(run(async () => (await import('./ownership.ts')).certify))
 }
 
 function shareCommands(program: Command, run: Run): void {

@@ -4,12 +4,14 @@ import { open, readFile, stat } from 'node:fs/promises'
 import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
 import { isWaybillError, WaybillError } from '../error.ts'
 import { homePaths } from '../home.ts'
-import { type Report, type VerifyOptions, verify as verifyEvidence } from '../verify.ts'
+import { type Report as EvidenceReport, type VerifyOptions, verify as verifyEvidence } from '../verify.ts'
+import type { OwnershipReport } from '../verify-ownership.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { EXIT } from './exit.ts'
 import { EVIDENCE } from './targets.ts'
 import { parseTime, shortId, shortOrg } from './words.ts'
 
+type Report = EvidenceReport | OwnershipReport
 interface Options {
   trust?: string
   asOf?: string
@@ -52,6 +54,8 @@ async function verifyOne(
   const isAlone = file.endsWith(EVIDENCE) && !(await stat(file + EVIDENCE).catch(() => undefined))
   if (!isAlone) await checkFile(file, 'waybill verify FILE')
   const evidence = await readEvidenceFile(isAlone ? file : file + EVIDENCE)
+  const { isOwnership, verifyOwnership } = await import('../verify-ownership.ts')
+  if (isAlone && isOwnership(evidence)) return verifyOwnership(evidence, trustFile, options.asOf)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })
   const report = await verifyEvidence(evidence, trustFile, { ...options, content })
   content?.destroy()
@@ -170,6 +174,8 @@ const trustLine = ({ trustDigest, asOfMs }: Report): string =>
 function claimText(claim: NonNullable<Report['claim']>, trustFile: unknown): string {
   const { identities } = trustFile as { identities: { id: string; name?: string }[] }
   const nameOf = (id: string) => identities.find(each => each.id === id)?.name ?? shortOrg(id)
+  if ('owner' in claim)
+    return `${nameOf(claim.owner)} owns version ${claim.version} of ${shortId('s', claim.asset)}`
   const { type, packet, agreement, provider, consumer } = claim
   const what = packet
     ? `${type} of ${shortId('p', packet)} under ${shortId('a', agreement)}`

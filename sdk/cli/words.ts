@@ -2,7 +2,7 @@
 import { usage } from './problem.ts'
 
 const SHORT_CHARACTERS = 8
-type Kind = 'o' | 'r' | 'a' | 'p' | 's' | 't'
+type Kind = 'c' | 'h' | 'o' | 'r' | 'a' | 'p' | 's' | 't'
 
 /** A letter for what it is, and the end of the id: `o-x7k2m4qa`. */
 export const shortId = (kind: Kind, id: string): string => `${kind}-${id.slice(-SHORT_CHARACTERS)}`

@@ -1,0 +1,380 @@
+/** Who owns an asset, and how it is handed over, as the local API shows and changes it. */
+import { createHash, randomBytes } from 'node:crypto'
+import { fromHex, toHex } from '../crypto/bytes.ts'
+import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
+import { asset, packet } from '../protocol/asset.ts'
+import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
+import { decodeRoot } from '../protocol/content.ts'
+import type { Event } from '../protocol/event.ts'
+import { freshBy } from '../protocol/freshness.ts'
+import type { Registration } from '../protocol/handover.ts'
+import { HANDLE, KEY } from '../protocol/layout.ts'
+import { decodeState } from '../protocol/machine.ts'
+import { weakness } from '../protocol/offering.ts'
+import { isOver, type Ordering, orderIn } from '../protocol/ordering.ts'
+import { votersOf } from '../protocol/ownership.ts'
+import { encodeOwnership } from '../protocol/ownership-evidence.ts'
+import { usualCommittees } from '../protocol/ownership-trust.ts'
+import { isStored, readRecord, type Stored } from '../protocol/record.ts'
+import { contentCommitment, plainDigest } from '../protocol/registered.ts'
+import { type Assembly, type Given, isOver as isWhole } from '../protocol/seats.ts'
+import { committeeKnown, frozenOf, linksOf, openCommittee, titleOf } from '../protocol/title.ts'
+import type { Node } from './daemon.ts'
+import type * as schema from './schema.ts'
+import { NotFound } from './views.ts'
+
+/** How long seats have to say whether a version is the last. */
+const FRESH_MS = 3_000
+/** How many orders are taken up again when a partner is met. */
+const MET_ORDERS = 64
+
+const lastId = (key: string): CID => cidFromDigest(fromHex(key.slice(key.lastIndexOf('/') + 1))!, 'dag-cbor')
+const get = (node: Node) => (key: string) => node.store.get(key)
+
+// Committees.
+
+export async function juries(node: Node): Promise<schema.Juries> {
+  const known = await node.store.list(KEY.juries)
+  const assemblies = await node.store.list(KEY.assemblies)
+  const given = await node.store.list(KEY.givens)
+  return {
+    items: known.map(([, bytes]) => juryView(node, openCommittee(bytes))),
+    asked: assemblies.flatMap(([, bytes]) => {
+      const a = decodeState<Assembly>(bytes)
+      return isWhole(a) || a.record ? [] : [assemblyView(node, a)]
+    }),
+    seatsOffered: given.flatMap(([key, bytes]) => {
+      const { n, f, q, seat } = decodeState<Given>(bytes)
+      const [, org, asked] = key.split('/') as [string, string, string]
+      return seat ? [] : [{ ...node.views.nameOf(parseCid(org)), asked, n, f, q }]
+    }),
+  }
+}
+
+function juryView(node: Node, { id, payload }: Stored<AssetCommittee>): schema.Jury {
+  const { n, f, q, seats } = payload
+  return {
+    id: id.toString(),
+    n,
+    f,
+    q,
+    ...modeOf(payload),
+    seats: seats.map(({ org }) => ({
+      ...node.views.nameOf(org),
+      lost: node.store.get(KEY.lostSeat(id, org.toString())) !== undefined,
+    })),
+    own: seats.some(({ org }) => org.equals(node.env.self.id)),
+  }
+}
+
+function assemblyView(node: Node, a: Assembly): schema.Juries['asked'][number] {
+  const names = (orgs: string[]) => orgs.map(org => node.views.nameOf(parseCid(org)))
+  const n = a.seats.length
+  return {
+    id: toHex(a.id),
+    n,
+    f: a.f,
+    q: a.q,
+    words: modeOf({ n, f: a.f, q: a.q }).words,
+    seats: names(a.seats),
+    signed: names(a.signed.map(({ org }) => org)),
+    refused: a.refused.map(({ org, text }) => ({ ...node.views.nameOf(parseCid(org)), text })),
+  }
+}
+
+/** Asks these partners to vote on assets of this home. */
+export async function createJury(node: Node, { partners, f, q }: schema.JuryRequest): Promise<schema.Juries> {
+  const found = await Promise.all(partners.map(each => node.views.findPartner(each)))
+  const rule = f === undefined || q === undefined ? {} : { rule: { f, q } }
+  await node.driver.submit({ type: 'assemble', seats: found.map(({ id }) => id), ...rule })
+  return juries(node)
+}
+
+/** Takes every seat that a partner asks for. */
+export async function sitFor(node: Node, partner: string): Promise<schema.Juries> {
+  const { org, name } = await node.views.findPartner(partner)
+  const { seatsOffered } = await juries(node)
+  const asked = seatsOffered.filter(({ id }) => id === org)
+  if (asked.length === 0) throw new NotFound(`${name} asks for no seat that is not taken`)
+  for (const each of asked) await node.driver.submit({ type: 'sit', org, id: each.asked })
+  return juries(node)
+}
+
+// Registration.
+
+export async function register(
+  node: Node,
+  wanted: string,
+  { committee, ref, bought }: schema.RegisterRequest,
+): Promise<schema.OrderView> {
+  const id = await node.views.assetId(wanted)
+  const salt = new Uint8Array(randomBytes(32))
+  const content = contentCommitment(salt, await plainDigestOf(node, id))
+  const described = node.views.record(asset, id)
+  const answer = await node.driver.submit(
+    {
+      type: 'register',
+      asset: id,
+      committee: await node.views.juryId(committee),
+      ref: ref ?? described?.payload.title ?? '',
+      content,
+      title: bought === undefined ? 'made' : 'bought',
+      ...(bought === undefined ? {} : { bought: parseCid(bought) }),
+    },
+    [{ handle: HANDLE.registered(id), bytes: salt }],
+  )
+  return orderOf(node, answer)
+}
+
+/** What the asset is, whoever reads it: each packet's plain bytes, deciphered once more. */
+async function plainDigestOf(node: Node, id: CID): Promise<Uint8Array> {
+  const rows = await node.views.packetsOf(id)
+  const digests: Uint8Array[] = []
+  for (const [, digest] of rows) {
+    const described = node.views.record(packet, cidFromDigest(digest, 'dag-cbor'))
+    if (!described) throw new NotFound('a packet of this asset is not here any more')
+    const { root: rootId } = described.payload
+    const root = decodeRoot(node.store.get(KEY.root(rootId))!)
+    const sealed = node.store.get(KEY.secret(HANDLE.content(rootId)))
+    if (!sealed) throw new NotFound('the key of a packet is not here any more')
+    const key = node.openSecret(HANDLE.content(rootId), sealed).subarray(0, 32)
+    const hash = createHash('sha256')
+    for await (const piece of node.content.openContent(root, key)) hash.update(piece)
+    digests.push(new Uint8Array(hash.digest()))
+  }
+  return plainDigest(digests)
+}
+
+// Hand-overs.
+
+export async function handOver(
+  node: Node,
+  { asset: wanted, to, committee, passes, dryRun }: schema.HandoverRequest,
+): Promise<schema.OrderView | { dryRun: true; committee: schema.Jury; owner: schema.OwnerView }> {
+  const id = await node.views.titleId(wanted)
+  const { id: buyer } = await node.views.findPartner(to)
+  const next = committee === undefined ? undefined : await node.views.juryId(committee)
+  if (dryRun) {
+    const owned = titleOf(get(node), id)!
+    const after = (next && committeeKnown(get(node), next)) ?? owned.committee
+    return { dryRun: true, committee: juryView(node, after), owner: ownerView(node, id) }
+  }
+  const answer = await node.driver.submit({
+    type: 'hand-over',
+    asset: id,
+    to: buyer,
+    passes: passes ?? { agreements: true, duties: true, keys: true, blocks: true },
+    ...(next ? { next } : {}),
+  })
+  return orderOf(node, answer)
+}
+
+const orderOf = (node: Node, answer: unknown): schema.OrderView =>
+  orderView(node, (answer as { machine: string }).machine)
+
+export async function takeOver(
+  node: Node,
+  wanted: string,
+  mode: schema.Jury['mode'] | undefined,
+): Promise<schema.OrderView> {
+  const order = await node.views.orderId(wanted)
+  const certified = node.settings.certified.map(parseCid)
+  return orderOf(
+    node,
+    await node.driver.submit({ type: 'take-over', order, certified, ...(mode ? { mode } : {}) }),
+  )
+}
+
+export async function leave(node: Node, wanted: string, reason: string): Promise<schema.OrderView> {
+  return orderOf(
+    node,
+    await node.driver.submit({ type: 'leave', order: await node.views.orderId(wanted), reason }),
+  )
+}
+
+export async function takeBack(node: Node, wanted: string): Promise<schema.OrderView> {
+  return orderOf(
+    node,
+    await node.driver.submit({ type: 'take-back', order: await node.views.orderId(wanted) }),
+  )
+}
+
+export async function orders(node: Node): Promise<schema.OrderView[]> {
+  const rows = await node.store.list(KEY.orders)
+  return rows.map(([key]) => orderView(node, key)).sort((a, b) => b.madeMs - a.madeMs)
+}
+
+export const isSettled = (state: schema.OrderView['state']): boolean =>
+  state === 'CERTIFIED' || state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
+
+export function orderView(node: Node, order: CID | string): schema.OrderView {
+  const stored = node.store.get(typeof order === 'string' ? order : KEY.order(order))
+  if (!stored) throw new NotFound('there is no such hand-over')
+  const o = decodeState<Ordering>(stored)
+  const named = (org: string) => node.views.nameOf(parseCid(org))
+  const rule = usualCommittees(node.settings.certified.map(parseCid))
+  const weaker = o.role === 'buyer' && o.state === 'OFFERED' ? weakness(o, rule, get(node)) : undefined
+  return {
+    id: orderIn(o).id.toString(),
+    role: o.role,
+    state: o.state,
+    asset: o.asset.toString(),
+    title: titleText(node, o.asset),
+    version: o.version,
+    ...(o.org === undefined ? {} : { partner: named(o.org) }),
+    committee: juryView(node, committeeKnown(get(node), o.committee)!),
+    ...(o.next ? { next: juryView(node, openCommittee(o.next)) } : {}),
+    ...(weaker ? { weaker } : {}),
+    votes: o.votes.map(({ org }) => named(org)),
+    refused: o.refused.map(({ org, code, text }) => ({ ...named(org), code, text })),
+    madeMs: o.madeMs,
+    ...(o.refusal ? { refusal: { code: o.refusal.code, text: o.refusal.text } } : {}),
+  }
+}
+
+/** The title of an asset, as its record says; the record comes with the first of its steps. */
+function titleText(node: Node, id: CID): string {
+  const [first] = linksOf(get(node), id, 0, 1).links
+  const bytes = first?.asset
+  const read = bytes ? readRecord(asset, bytes) : node.views.record(asset, id)
+  return read && isStored(read) ? read.payload.title : ''
+}
+
+// Owners.
+
+/** Who owns an asset by the chain that is here; with `fresh` its seats are asked whether that is the last. */
+export async function ownerOf(node: Node, wanted: string, fresh: boolean): Promise<schema.OwnerView> {
+  const id = await node.views.titleId(wanted)
+  const view = ownerView(node, id)
+  return fresh ? { ...view, fresh: await freshness(node, id) } : view
+}
+
+function ownerView(node: Node, id: CID): schema.OwnerView {
+  const owned = titleOf(get(node), id)!
+  const [link] = linksOf(get(node), id, owned.version, 1).links
+  const frozen = frozenOf(get(node), id)
+  const orders = frozen?.orders.map(order => orderIn({ order }))
+  return {
+    asset: id.toString(),
+    title: titleText(node, id),
+    version: owned.version,
+    owner: node.views.nameOf(owned.owner),
+    order: owned.order.toString(),
+    committee: juryView(node, owned.committee),
+    sinceMs: orderIn({ order: link!.order }).record.payload.made,
+    ...(orders
+      ? {
+          frozen: {
+            version: orders[0]!.version,
+            orders: orders.map(order => order.id.toString()),
+            to: orders.map(({ to }) => node.views.nameOf(to)),
+          },
+        }
+      : {}),
+  }
+}
+
+async function freshness(node: Node, id: CID): Promise<NonNullable<schema.OwnerView['fresh']>> {
+  const owned = titleOf(get(node), id)!
+  const seats = owned.committee.payload.seats.map(({ org }) => org)
+  const { words, silent } = await askSeats(node, id, seats.length)
+  const found = freshBy(words, owned)
+  const names = new Set(silent.map(({ org }) => org))
+  return {
+    seats: (found?.orgs ?? []).map(org => node.views.nameOf(org)),
+    ...(found ? { atMs: found.atMs } : {}),
+    silent: seats
+      .filter(org => names.has(org.toString()))
+      .map(org => ({
+        ...node.views.nameOf(org),
+        text: silent.find(each => each.org === org.toString())!.text,
+      })),
+  }
+}
+
+/** Words of seats, and what others said instead; some may not answer in time. */
+export async function askSeats(
+  node: Node,
+  id: CID,
+  most: number,
+): Promise<{ words: Uint8Array[]; silent: { org: string; text: string }[] }> {
+  const words: Uint8Array[] = []
+  const silent: { org: string; text: string }[] = []
+  if (most === 0) return { words, silent }
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let asked = ''
+  const listener = (event: Event) => {
+    if (event.type !== 'fresh' || event.id !== asked) return
+    if (event.fresh) words.push(event.fresh)
+    else silent.push({ org: event.org, text: event.text ?? '' })
+    if (words.length + silent.length === most) resolve()
+  }
+  node.driver.on('event', listener)
+  const timer = setTimeout(resolve, FRESH_MS)
+  try {
+    const { machine } = (await node.driver.submit({ type: 'fresh', asset: id })) as { machine: string }
+    asked = machine.slice(machine.indexOf('/') + 1)
+    await promise
+  } finally {
+    clearTimeout(timer)
+    node.driver.off('event', listener)
+  }
+  return { words, silent }
+}
+
+export async function history(node: Node, wanted: string): Promise<schema.OwnerHistory> {
+  const id = await node.views.titleId(wanted)
+  const { links } = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
+  return {
+    items: links.map(link => {
+      const { id: order, version, to, committee, record } = orderIn(link)
+      const { ref, made } = record.payload as Registration
+      return {
+        version,
+        order: order.toString(),
+        owner: node.views.nameOf(to),
+        madeMs: made,
+        ...(version === 0 ? { ref } : {}),
+        votes: votersOf(link.certificate).map(org => node.views.nameOf(org)),
+        committee: juryView(node, committeeKnown(get(node), committee)!),
+      }
+    }),
+  }
+}
+
+/** The chain of an asset as a file that anybody verifies offline, with the words of its seats that it is the last. */
+export async function evidence(node: Node, wanted: string): Promise<Uint8Array> {
+  const id = await node.views.titleId(wanted)
+  const { links, identities } = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
+  const { seats } = titleOf(get(node), id)!.committee.payload
+  const { words } = await askSeats(node, id, seats.length)
+  return encodeOwnership({ asset: id, links, identities, fresh: words, asOf: Date.now() })
+}
+
+// While it runs.
+
+/** What waits for others is sent again at once when one of them is met, which hears of frozen assets too. */
+export async function takeUpOrders(node: Node, met: string): Promise<void> {
+  const open = (await node.store.list(KEY.opens)).map(([key]) => key.slice(KEY.opens.length))
+  const due = open.filter(machine => {
+    if (machine.startsWith(KEY.assemblies)) return true
+    const stored = machine.startsWith(KEY.orders) ? node.store.get(machine) : undefined
+    return stored && !isOver(decodeState<Ordering>(stored))
+  })
+  for (const machine of due.slice(0, MET_ORDERS)) await node.driver.submit({ type: 'start', machine })
+  const frozen = await node.store.list(KEY.frozens, { limit: MET_ORDERS })
+  for (const [key] of frozen)
+    await node.driver.submit({ type: 'tell-frozen', asset: lastId(key), orgs: [met] })
+}
+
+/** Everybody who is here hears of an owner that signed two orders. */
+export async function tellFrozen(node: Node, id: CID): Promise<void> {
+  const partners = await node.views.partners()
+  await node.driver.submit({ type: 'tell-frozen', asset: id, orgs: partners.map(({ org }) => org) })
+}
+
+/** Assets that are frozen, for a person to look at. */
+export async function frozenAssets(node: Node): Promise<{ asset: string; title: string }[]> {
+  const rows = await node.store.list(KEY.frozens)
+  return rows.map(([key]) => ({ asset: lastId(key).toString(), title: titleText(node, lastId(key)) }))
+}

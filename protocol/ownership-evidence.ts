@@ -1,0 +1,202 @@
+/**
+ * Evidence of who owns an asset: its chain of certified steps from the registration on, the identities by which they are
+ * signed, and what seats said of the last version. Verified offline, from the file and a trust file alone (RULES E1, G1).
+ */
+import { decode, encode, type Value } from '../crypto/cbor.ts'
+import type { CID } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
+import { modeOf } from './asset-committee.ts'
+import { freshBy } from './freshness.ts'
+import { isOrder, type Order, readOrder } from './handover.ts'
+import {
+  MAX_CERTIFICATE_BYTES,
+  MAX_EVENT_BYTES,
+  MAX_EVIDENCE_BYTES,
+  MAX_IDENTITY_EVENTS,
+  MAX_RECORD_BYTES,
+  MAX_SEATS,
+} from './limits.ts'
+import { advance, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
+import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
+import { keysIn, type Shown } from './parties.ts'
+import type { KeyResolver } from './record.ts'
+import { blob, link, list, object, optional, text, uint } from './shape.ts'
+import { certifiedBy, isTrusted, type Trust } from './trust.ts'
+import { iso, type Verdict, type VerifyStep } from './verify-steps.ts'
+
+const OWNERSHIP = 'ownership/1'
+const MAX_STEPS = 4_096
+const record = blob(MAX_RECORD_BYTES)
+const shape = object({
+  t: text(32),
+  asset: link,
+  links: list(
+    object({
+      asset: optional(record),
+      order: record,
+      certificate: blob(MAX_CERTIFICATE_BYTES),
+      committee: optional(record),
+    }),
+    MAX_STEPS,
+  ),
+  identities: list(
+    object({ identity: record, events: list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS) }),
+    MAX_STEPS,
+  ),
+  /** Words of seats that the last version is the last. */
+  fresh: list(record, MAX_SEATS),
+  /** When it was put together, as the presenter says. */
+  asOf: uint,
+})
+
+export interface OwnershipEvidence {
+  asset: CID
+  links: Link[]
+  identities: Shown[]
+  fresh: Uint8Array[]
+  asOf: number
+}
+
+export const encodeOwnership = (evidence: OwnershipEvidence): Uint8Array =>
+  encode({ t: OWNERSHIP, ...evidence } as unknown as Value)
+
+/** Whether a file says that it is of this kind; other evidence is an archive, which no map is. */
+export const isOwnership = (file: Uint8Array): boolean =>
+  file.length > 0 && file[0]! >> 5 === 5 && typeof readOwnershipFile(file) !== 'string'
+
+function readOwnershipFile(file: Uint8Array): OwnershipEvidence | string {
+  try {
+    const value = decode(file, MAX_EVIDENCE_BYTES)
+    const why = shape.check(value, 'evidence')
+    if (why) return why
+    const read = value as unknown as OwnershipEvidence & { t: string }
+    return read.t === OWNERSHIP ? read : `${read.t} is no ${OWNERSHIP}`
+  } catch (error) {
+    if (error instanceof CryptoError) return error.message
+    throw error
+  }
+}
+
+export interface OwnershipReport {
+  verdict: Verdict
+  steps: VerifyStep[]
+  /** What the file says, as far as it holds. */
+  claim?: { type: 'ownership'; asset: string; version: number; owner: string; order: string }
+  trustDigest: string
+  asOfMs: number
+}
+
+/** The chain, step by step; who may vote on it by the trust file; and whether its seats know of a later one. */
+export function verifyOwnership(file: Uint8Array, trust: Trust, asOfMs: number): OwnershipReport {
+  const steps: VerifyStep[] = []
+  const say = (id: string, status: VerifyStep['status'], detail: string) => steps.push({ id, status, detail })
+  const done = (claim?: OwnershipReport['claim']): OwnershipReport => ({
+    verdict: verdictOf(steps),
+    steps,
+    ...(claim ? { claim } : {}),
+    trustDigest: trust.digest,
+    asOfMs,
+  })
+  const read = readOwnershipFile(file)
+  if (typeof read === 'string') {
+    say('bundle', 'failed', read)
+    return done()
+  }
+  say('bundle', 'ok', `${read.links.length} steps of one asset`)
+  const walked = walk(read, keysIn(read.identities), say)
+  if (!walked) return done()
+  const { owned, owners, committees } = walked
+  if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
+  judgeOwners(owners, trust, say)
+  const rule = usualCommittees(certifiedBy(trust))
+  for (const [version, { payload }] of committees) {
+    const why = whyUntrusted(payload, owners, rule)
+    const { words } = modeOf(payload)
+    say(
+      `committee from version ${version}`,
+      why ? 'inconclusive' : 'ok',
+      why ? `committee not trusted: ${why}` : words,
+    )
+  }
+  judgeFresh(owned, read.fresh, say)
+  const { asset, version, owner, order } = owned
+  return done({
+    type: 'ownership',
+    asset: asset.toString(),
+    version,
+    owner: owner.toString(),
+    order: order.toString(),
+  })
+}
+
+type Say = (id: string, status: VerifyStep['status'], detail: string) => void
+
+interface Walked {
+  owned: Owned
+  owners: CID[]
+  /** The committees, by the version from which each is in force. */
+  committees: [number, Owned['committee']][]
+}
+
+function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked | undefined {
+  let owned: Owned | undefined
+  const owners = new Map<string, CID>()
+  const committees: Walked['committees'] = []
+  for (const link of links) {
+    const order = readOrder(link.order)
+    const next = advance(owned, link, keys)
+    const name = stepName(order, owned)
+    if (isRefused(next)) {
+      say(name, isUnknown(next) ? 'inconclusive' : 'failed', `${next.code}: ${next.text}`)
+      return undefined
+    }
+    say(name, 'ok', `to ${next.owner}`)
+    if (!owned?.committee.id.equals(next.committee.id)) committees.push([next.version, next.committee])
+    for (const party of (order as Order).parties) owners.set(party.toString(), party)
+    owned = next
+  }
+  if (!owned) {
+    say('registration', 'failed', 'a chain begins with the registration')
+    return undefined
+  }
+  return { owned, owners: [...owners.values()], committees }
+}
+
+const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined): string => {
+  const version = isOrder(order) ? order.version : (owned?.version ?? -1) + 1
+  return version === 0 ? 'registration' : `hand-over ${version}`
+}
+
+/** Neither true nor false: another version, or keys that the evidence does not have. */
+const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'
+
+function judgeOwners(owners: CID[], trust: Trust, say: Say): void {
+  const stranger = owners.find(owner => !isTrusted(trust, owner))
+  if (stranger) say('owners', 'inconclusive', `${stranger} is not in the trust file`)
+  else say('owners', 'ok', 'each is in the trust file')
+}
+
+/** A chain that holds may be an old one: only its seats know whether there is a later step. */
+function judgeFresh(owned: Owned, words: Uint8Array[], say: Say): void {
+  const { q, n } = owned.committee.payload
+  const found = freshBy(words, owned)
+  if (found)
+    say(
+      'freshness',
+      'ok',
+      `at ${iso(found.atMs)} no later version was certified: ${found.orgs.length} of ${n} seats say so`,
+    )
+  else
+    say(
+      'freshness',
+      'inconclusive',
+      n === 0
+        ? 'freshness unknown: nobody votes, so nobody knows whether it was sold again'
+        : `freshness unknown: fewer than ${q} seats say that version ${owned.version} is the last`,
+    )
+}
+
+function verdictOf(steps: VerifyStep[]): Verdict {
+  if (steps.some(({ status }) => status === 'failed')) return 'failed'
+  return steps.some(({ status }) => status === 'inconclusive') ? 'inconclusive' : 'verified'
+}

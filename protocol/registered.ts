@@ -1,0 +1,50 @@
+/**
+ * What a registration says of the content (RULES E2): a commitment that its owner can open. Two registrations of one owner
+ * that open to the same content break its warranty, and convict it.
+ */
+import { concat, equal, toHex } from '../crypto/bytes.ts'
+import { REGISTERED_CONTENT } from '../crypto/domain.ts'
+import { hmac, sha256 } from '../crypto/hash.ts'
+import { type Registration, registration } from './handover.ts'
+import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+
+/** Of the digests of all packets' plain bytes: their order in the asset does not matter. */
+export const plainDigest = (packets: Uint8Array[]): Uint8Array =>
+  sha256(...packets.toSorted((a, b) => (toHex(a) < toHex(b) ? -1 : 1)))
+
+export const contentCommitment = (salt: Uint8Array, plain: Uint8Array): Uint8Array =>
+  hmac(salt, concat(REGISTERED_CONTENT, plain))
+
+/** A registration with what opens its commitment. */
+export interface Disclosed {
+  registration: Uint8Array
+  salt: Uint8Array
+  plain: Uint8Array
+}
+
+/** Whether two registrations convict who signed both: one content, registered as two assets. */
+export function isRegisteredTwice(one: Disclosed, other: Disclosed, keys: KeyResolver): boolean {
+  const [a, b] = [opened(one, keys), opened(other, keys)]
+  return (
+    !!a &&
+    !!b &&
+    a.owner.equals(b.owner) &&
+    !a.asset.equals(b.asset) &&
+    a.title === 'made' &&
+    b.title === 'made' &&
+    equal(one.plain, other.plain)
+  )
+}
+
+function opened(
+  { registration: bytes, salt, plain }: Disclosed,
+  keys: KeyResolver,
+): Registration | undefined {
+  const read = readRecord(registration, bytes)
+  if (!isStored(read) || !equal(read.payload.content, contentCommitment(salt, plain))) return undefined
+  const { ownerState } = read.payload
+  const then: KeyResolver = (org, role, named) => keys(org, role, named, ownerState)
+  return verifySignatures(registration, read as Stored<Registration>, then).ok === true
+    ? read.payload
+    : undefined
+}

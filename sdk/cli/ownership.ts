@@ -1,0 +1,226 @@
+/** Commands about who owns an asset: register it, hand it over, say whose it is. */
+import type { Jury, OrderView, OwnerView } from '../../node/schema.ts'
+import type { Waybill } from '../connect.ts'
+import { WaybillError } from '../error.ts'
+import type { Asset } from '../resources.ts'
+import { confirm } from './ask.ts'
+import { type Answer, answer, type Cli } from './cli.ts'
+import { juryWords } from './jury.ts'
+import { usage } from './problem.ts'
+import { size, table } from './table.ts'
+import { checkFree, writeWhole } from './targets.ts'
+import { parseSpan, shortId, when } from './words.ts'
+
+/** How long a command waits for votes, ms: seats that are there answer at once. */
+const VOTES_MS = 10_000
+
+export async function assets(cli: Cli): Promise<Answer> {
+  await using waybill = await cli.connect()
+  const items: Asset[] = []
+  for await (const asset of waybill.assets.list({ signal: cli.signal })) items.push(asset)
+  return answer({
+    schema: 'waybill.assets/1',
+    data: { items },
+    text: ({ items }) =>
+      table(
+        ['ASSET', 'WHAT', 'LEVEL', 'PACKETS', 'SIZE'],
+        items.map(({ id, title, level, packets, bytes }) => [
+          shortId('s', id),
+          title,
+          level,
+          String(packets),
+          size(bytes),
+        ]),
+      ),
+  })
+}
+
+export async function register(
+  cli: Cli,
+  { committee, ref, bought }: { committee: string; ref?: string; bought?: string },
+  id: string,
+): Promise<Answer> {
+  await using waybill = await cli.connect()
+  const about = { committee, ...(ref ? { ref } : {}), ...(bought ? { bought } : {}) }
+  const begun = await waybill.assets.register(id, about, { signal: cli.signal })
+  return orderShown(await settled(cli, waybill, begun, VOTES_MS))
+}
+
+export async function handover(
+  cli: Cli,
+  { committee, wait }: { committee?: string; wait: string },
+  asset?: string,
+  to?: string,
+): Promise<Answer> {
+  await using waybill = await cli.connect()
+  if (asset === undefined) return list(cli, waybill)
+  if (to === undefined) throw usage('to whom?', 'waybill handover ASSET PARTNER')
+  const what = { asset, to, ...(committee ? { committee } : {}) }
+  const draft = await waybill.handovers.draft(what, { signal: cli.signal })
+  const { owner } = draft
+  cli.note(`${owner.title}, version ${owner.version} of ${owner.owner.name}, passes to ${to}`)
+  cli.note(`votes from then on: ${juryWords(draft.committee)}`)
+  cli.note(`votes on this: ${juryWords(owner.committee)}`)
+  cli.note('with both signatures nobody can take it back; it can only be sold back')
+  if (!(await confirm(cli, `Hand ${owner.title} over to ${to}?`)))
+    throw new WaybillError('INTERRUPTED', 'not offered', { hint: `waybill handover ${asset} '${to}' --yes` })
+  const offered = await waybill.handovers.offer(what, { signal: cli.signal })
+  const waitMs = parseSpan(wait, '--wait')
+  return orderShown(waitMs > 0 ? await settled(cli, waybill, offered, waitMs) : offered)
+}
+
+async function list(cli: Cli, waybill: Waybill): Promise<Answer> {
+  const items: OrderView[] = []
+  for await (const order of waybill.handovers.list({ signal: cli.signal })) items.push(order)
+  const waiting = items.find(({ role, state }) => role === 'buyer' && state === 'OFFERED')
+  return answer({
+    schema: 'waybill.handovers/1',
+    data: { items },
+    text: ({ items }) =>
+      table(
+        ['ORDER', 'WHAT', 'VERSION', 'WITH', 'ROLE', 'STATE', 'VOTES'],
+        items.map(({ id, title, version, partner, role, state, votes, committee }) => [
+          shortId('h', id),
+          title,
+          String(version),
+          partner?.name ?? '',
+          role,
+          state,
+          `${votes.length} of ${committee.q}`,
+        ]),
+      ),
+    ...(waiting ? { next: `waybill handover accept ${shortId('h', waiting.id)}` } : {}),
+  })
+}
+
+export async function accept(cli: Cli, { mode }: { mode?: Jury['mode'] }, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  const offered = await waybill.handovers.get(id, { signal: cli.signal })
+  cli.note(`votes: ${juryWords(offered.next ?? offered.committee)}`)
+  if (offered.weaker && mode !== offered.weaker.mode)
+    throw new WaybillError('MODE_WEAKER', `the committee is not trusted: ${offered.weaker.text}`, {
+      hint: `waybill handover accept ${id} --mode ${offered.weaker.mode}, if that is good enough`,
+    })
+  const taken = await waybill.handovers.accept(id, mode, { signal: cli.signal })
+  return orderShown(await settled(cli, waybill, taken, VOTES_MS))
+}
+
+export async function decline(cli: Cli, { reason }: { reason: string }, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  return orderShown(await waybill.handovers.decline(id, reason, { signal: cli.signal }))
+}
+
+export async function withdraw(cli: Cli, _options: object, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  return orderShown(await waybill.handovers.withdraw(id, { signal: cli.signal }))
+}
+
+/** The order after so long, or as soon as it is certified or never will be. */
+async function settled(cli: Cli, waybill: Waybill, order: OrderView, ms: number): Promise<OrderView> {
+  const signal = AbortSignal.any([cli.signal, AbortSignal.timeout(ms)])
+  return waybill.handovers.wait(order.id, { signal }).catch(error => {
+    if (cli.signal.aborted) throw error
+    return waybill.handovers.get(order.id, { signal: cli.signal })
+  })
+}
+
+const STATES: Record<OrderView['state'], string> = {
+  OFFERED: 'offered; the other side has not answered',
+  ACCEPTED: 'accepted; the owner has not signed',
+  VOTING: 'signed; votes are missing',
+  CERTIFIED: 'certified',
+  FROZEN: 'never certified: too many seats voted for another order',
+  DECLINED: 'declined',
+  WITHDRAWN: 'taken back',
+}
+
+function orderShown(order: OrderView): Answer {
+  return answer({
+    schema: 'waybill.handover/1',
+    data: order,
+    text: ({ id, title, version, partner, role, state, votes, refused, committee, next, refusal }) =>
+      [
+        `${title}  version ${version}${partner ? `, ${role === 'buyer' ? 'from' : 'to'} ${partner.name}` : ''}  ${shortId('h', id)}`,
+        `state     ${STATES[state]}${refusal ? `: ${refusal.text}` : ''}`,
+        `votes     ${votes.map(({ name }) => name).join(', ') || 'none'}; ${committee.q} make a certificate`,
+        ...refused.map(({ name, code, text }) => `refused   ${name}: ${text} (${code})`),
+        `committee ${juryWords(next ?? committee)}`,
+      ].join('\n'),
+    next: order.state === 'CERTIFIED' ? `waybill owner ${shortId('s', order.asset)}` : undefined,
+  })
+}
+
+export async function owner(
+  cli: Cli,
+  { offline, output, force }: { offline?: true; output?: string; force?: true },
+  id: string,
+): Promise<Answer> {
+  await using waybill = await cli.connect()
+  if (output !== undefined) {
+    await checkFree(output, force === true)
+    const bytes = await waybill.assets.evidence(id, { signal: cli.signal })
+    await writeWhole(output, [bytes], { force: force === true })
+  }
+  const view = await waybill.assets.owner(id, { fresh: !offline, signal: cli.signal })
+  return answer({
+    schema: 'waybill.owner/1',
+    data: view,
+    text: ownerText,
+    next: output === undefined ? undefined : `waybill verify ${output}`,
+  })
+}
+
+/** What the chain says and what seats say now are two lines: the chain may be an old one. */
+function ownerText(view: OwnerView): string {
+  const { title, asset, owner: of, version, sinceMs, committee, fresh, frozen } = view
+  return [
+    `${title}  ${shortId('s', asset)}`,
+    `chain     ${of.name} owns version ${version}, since ${when(sinceMs)}, as far as this node knows`,
+    `now       ${fresh ? freshText(view) : 'nobody was asked'}`,
+    ...(fresh?.silent ?? []).map(({ name, text }) => `          ${name}: ${text}`),
+    `committee ${juryWords(committee)}`,
+    ...(frozen
+      ? [
+          `frozen    its owner signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}`,
+          ...frozen.orders.map(order => `          ${order}`),
+        ]
+      : []),
+    'a recorded right; who first had the data is the word of who registered it',
+  ].join('\n')
+}
+
+function freshText({ fresh, committee, version }: OwnerView): string {
+  const { seats, atMs } = fresh!
+  if (committee.n === 0) return 'unknown: nobody votes'
+  return atMs === undefined
+    ? `unknown: fewer than ${committee.q} of ${committee.n} seats say that version ${version} is the last`
+    : `the last at ${when(atMs)}, say ${seats.map(({ name }) => name).join(', ')}`
+}
+
+export async function history(cli: Cli, _options: object, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  return answer({
+    schema: 'waybill.owner-history/1',
+    data: await waybill.assets.history(id, { signal: cli.signal }),
+    text: ({ items }) =>
+      table(
+        ['VERSION', 'OWNER', 'SINCE', 'VOTES OF'],
+        items.map(({ version, owner: of, madeMs, votes }) => [
+          String(version),
+          of.name,
+          when(madeMs),
+          votes.map(({ name }) => name).join(', ') || 'nobody',
+        ]),
+      ),
+  })
+}
+
+export async function certify(cli: Cli, { off }: { off?: true }, partner: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  await waybill.juries.certify(partner, off !== true, { signal: cli.signal })
+  return answer({
+    schema: 'waybill.certified/1',
+    data: { partner, certified: off !== true },
+    text: ({ certified }) => `${partner} counts as certified ${certified ? 'here' : 'no longer'}`,
+  })
+}

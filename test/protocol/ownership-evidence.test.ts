@@ -1,0 +1,179 @@
+/** Evidence of who owns an asset: what it says by a trust file, and what becomes of it when a part is changed. */
+import * as assert from 'uvu/assert'
+import { decode, encode } from '../../crypto/cbor.ts'
+import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
+import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
+import {
+  encodeOwnership,
+  isOwnership,
+  type OwnershipEvidence,
+  verifyOwnership,
+} from '../../protocol/ownership-evidence.ts'
+import { contentCommitment, isRegisteredTwice, plainDigest } from '../../protocol/registered.ts'
+import { linksOf } from '../../protocol/title.ts'
+import { readTrust } from '../../protocol/trust.ts'
+import { suite } from '../harness.ts'
+import { Ownership } from './ownership-story.ts'
+import { resign } from './story.ts'
+import type { Member } from './world.ts'
+
+const test = suite('protocol/ownership evidence')
+
+function words(story: Ownership, by: Member): Uint8Array[] {
+  const before = by.events.length
+  by.input({ type: 'fresh', asset: story.asset })
+  story.world.run()
+  return by.events
+    .slice(before)
+    .flatMap(event => (event.type === 'fresh' && event.fresh ? [event.fresh] : []))
+}
+
+/** What a member can show of the asset of a story. */
+function shown(story: Ownership, by: Member = story.bolt): OwnershipEvidence {
+  const { links, identities } = linksOf(by.env.get, story.asset, 0, 100)
+  return { asset: story.asset, links, identities, fresh: words(story, by), asOf: story.world.wallMs }
+}
+const trustOf = (story: Ownership, certified: Member[] = story.seats) =>
+  readTrust({
+    schema: 'waybill.trust/1',
+    identities: story.world.members.map(({ org }) => ({ id: org })),
+    committees: [],
+    certified: certified.map(({ org }) => org),
+  })
+const judged = (story: Ownership, evidence: OwnershipEvidence, trust = trustOf(story)) =>
+  verifyOwnership(encodeOwnership(evidence), trust, story.world.wallMs)
+/** The verdict, and the first step that does not hold. */
+const said = (story: Ownership, evidence: OwnershipEvidence, trust = trustOf(story)): string => {
+  const { verdict, steps } = judged(story, evidence, trust)
+  const step = steps.find(({ status }) => status !== 'ok')
+  return step ? `${verdict}: ${step.id}: ${step.detail}` : verdict
+}
+
+const story = new Ownership().play()
+const whole = shown(story)
+
+test('a chain of two owners verifies by a trust file that takes its seats for certified', () => {
+  const report = judged(story, whole)
+  assert.is(report.verdict, 'verified', JSON.stringify(report.steps))
+  assert.equal([report.claim?.version, report.claim?.owner], [1, story.bolt.org])
+  assert.ok(isOwnership(encodeOwnership(whole)))
+  assert.not(isOwnership(new Uint8Array([0xa1])))
+})
+
+test('who is not trusted, who is not certified, and what nobody says now are inconclusive', () => {
+  assert.match(
+    said(story, whole, trustOf(story, story.seats.slice(1))),
+    /^inconclusive: committee .* not trusted/,
+  )
+  assert.match(said(story, { ...whole, fresh: [] }), /^inconclusive: freshness: freshness unknown/)
+  assert.match(said(story, { ...whole, fresh: whole.fresh.slice(0, 2) }), /^inconclusive: freshness/)
+  assert.match(said(story, { ...whole, identities: [] }), /^inconclusive: registration: UNKNOWN_VERSION/)
+  const nobody = readTrust({ schema: 'waybill.trust/1', identities: [], committees: [] })
+  assert.match(said(story, whole, nobody), /^inconclusive: owners/)
+})
+
+test('an old chain is not fresh: its seats have voted since', () => {
+  const old = { ...whole, links: whole.links.slice(0, 1) }
+  assert.match(said(story, old), /^inconclusive: freshness/)
+})
+
+test('any step, vote or committee that is changed makes it false', () => {
+  const [first, second] = whole.links as [OwnershipEvidence['links'][0], OwnershipEvidence['links'][0]]
+  const half = (certificate: Uint8Array): Uint8Array => {
+    const { t, votes } = decode(certificate, MAX_EVIDENCE_BYTES) as unknown as {
+      t: string
+      votes: Uint8Array[]
+    }
+    return encode({ t, votes: votes.slice(0, 2) } as never)
+  }
+  const operation = (member: Member) => member.env.keys.operation
+  const other = resign(
+    second.order,
+    { made: 7 },
+    ['from', operation(story.acme)],
+    ['to', operation(story.bolt)],
+  )
+  const { p, s } = decodeSigned(first.committee!)
+  const minted = encodeSigned({ p, s: s.map((each, i) => (i < 4 ? each : s[4]!)) })
+  const stolen = resign(
+    second.order,
+    { to: story.seats[0]!.env.self.id, toState: story.seats[0]!.chain.last },
+    ['from', operation(story.acme)],
+    ['to', operation(story.seats[0]!)],
+  )
+  const cases: [string, OwnershipEvidence['links']][] = [
+    ['CERTIFICATE_INVALID', [first, { ...second, certificate: half(second.certificate) }]],
+    ['CERTIFICATE_INVALID', [first, { ...second, certificate: first.certificate }]],
+    ['CERTIFICATE_INVALID', [first, { ...second, order: other }]],
+    ['COMMITTEE_INVALID', [{ ...first, committee: minted }, second]],
+    [
+      'COMMITTEE_INVALID',
+      [{ order: first.order, certificate: first.certificate, asset: first.asset! }, second],
+    ],
+    ['RECORD_INVALID', [{ ...first, asset: second.order }, second]],
+    ['OUT_OF_ORDER', [second]],
+    ['VERSION_PASSED', [first, first]],
+    ['PARTY_SEATED', [first, { ...second, order: stolen }]],
+  ]
+  for (const [code, links] of cases)
+    assert.match(said(story, { ...whole, links }), new RegExp(`^failed: .*${code}`))
+  assert.match(said(story, { ...whole, links: [] }), /^failed/)
+  for (const bytes of [new Uint8Array(0), encode({ t: 'ownership/2' } as never)])
+    assert.is(verifyOwnership(bytes, trustOf(story), 0).verdict, 'failed')
+})
+
+test('a genuine step of another asset, or by an owner of before, does not fit', () => {
+  const twin = new Ownership().begin()
+  twin.asset = twin.publish('press 9')
+  twin.register('press 9').offer().accept()
+  const theirs = shown(twin)
+  const mixed = { ...whole, links: [whole.links[0]!, theirs.links[1]!] }
+  assert.match(said(story, mixed), /^failed: hand-over 1: (OUT_OF_ORDER|SIGNATURE_INVALID)/)
+  assert.match(said(story, { ...whole, asset: twin.jury }), /^failed: asset/)
+})
+
+test('words of a committee that was replaced say nothing of the one in force', () => {
+  const five = new Ownership(5)
+  five.jury = five.assemble(five.seats.slice(0, 4))
+  five.register()
+  const before = words(five, five.acme)
+  const next = five.assemble(five.seats.slice(1))
+  five.offer(five.bolt, five.acme, next).accept()
+  const evidence = shown(five)
+  assert.is(judged(five, evidence).verdict, 'verified')
+  assert.match(said(five, { ...evidence, fresh: before }), /^inconclusive: freshness/)
+})
+
+test('two registrations of one content convict their owner, once both are opened', () => {
+  const acme = story.acme
+  const plain = plainDigest([new Uint8Array(32).fill(2), new Uint8Array(32).fill(1)])
+  assert.equal(plain, plainDigest([new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]))
+  const [order] = whole.links.map(link => link.order)
+  const asset = (i: number) => [story.asset, story.jury][i]!
+  const registered = (i: number, change: object = {}, by: Member = acme) => {
+    const salt = new Uint8Array(32).fill(i + 5)
+    const payload = {
+      ...decodeSigned(order!).p,
+      asset: asset(i),
+      content: contentCommitment(salt, plain),
+      ...change,
+    } as Payload
+    return {
+      registration: encodeSigned({ p: payload, s: [signRecord(payload, 'owner', by.env.keys.operation)] }),
+      salt,
+      plain,
+    }
+  }
+  const keys = () => acme.env.keys.operation.public
+  assert.ok(isRegisteredTwice(registered(0), registered(1), keys))
+  assert.not(isRegisteredTwice(registered(0), registered(0), keys), 'one asset')
+  assert.not(
+    isRegisteredTwice(registered(0), { ...registered(1), salt: new Uint8Array(32) }, keys),
+    'not opened',
+  )
+  assert.not(isRegisteredTwice(registered(0), registered(1, {}, story.bolt), keys), 'signed by another')
+  const bought = { title: 'bought', bought: story.order }
+  assert.not(isRegisteredTwice(registered(0), registered(1, bought), keys), 'it was bought back')
+})
+
+test.run()
