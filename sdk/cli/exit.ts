@@ -116,7 +116,7 @@ const CODES = {
   AGREEMENT_UNKNOWN: [notFound, 'waybill receipts --consents'],
   AGREEMENT_MISMATCH: wrongRecord,
   AGREEMENT_ENDED: [denied, 'waybill offers'],
-  IN_FORCE: [denied, 'redact it when the agreement has ended'],
+  IN_FORCE: [denied, 'redact it when nothing in force rests on it'],
   NOT_REDACTABLE: [denied, 'waybill log'],
   SIGNED_TOO_LATE: [denied, 'ask again'],
   WITHDRAWN: [denied, 'ask again'],
