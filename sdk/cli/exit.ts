@@ -109,7 +109,7 @@ const CODES = {
   POLICY_DENIED: [denied, 'waybill offers'],
   DENIED_BY_PERSON: [denied, 'talk to your partner, then ask again'],
   CLOCK_BEHIND: [conflict, 'set the clock of this machine'],
-  OUT_OF_ORDER: [conflict, 'waybill requests'],
+  OUT_OF_ORDER: [conflict, 'waybill status'],
   UNKNOWN_DIALOGUE: [notFound, 'waybill requests'],
   OFFER_UNKNOWN: [notFound, 'waybill offers'],
   OFFER_EXPIRED: [denied, 'ask your partner for a new offer'],

@@ -64,13 +64,14 @@ test(
     writeFileSync(at('alone.waybill'), await evidence())
     const alone = await verify('alone.waybill')
     assert.is(alone.code, 0, JSON.stringify([...alone.steps]))
-    assert.match(alone.steps.get('provider renewal')!, /final, 1 of 1/)
+    assert.match(alone.steps.get('provider renewal') ?? [...alone.steps].join('\n'), /final, 1 of 1/)
+    writeFileSync(at('none.waybill'), '{}')
     const again = await run([
       '--home',
       bolt.home,
       'evidence',
       'renew',
-      at('trust.json'),
+      at('none.waybill'),
       '-o',
       at('x.waybill'),
     ])
