@@ -12,7 +12,7 @@ const test = suite('renewal of evidence')
 const LIMIT_MS = 180_000
 const FINAL_MS = 60_000
 /** The partner that changed its key is looked after in 15 s. */
-const RENEWED_MS = 25_000
+const RENEWED_MS = 40_000
 
 test(
   'a witness takes another key: old evidence is exit 7 until it is renewed, and what is kept is renewed by itself',
