@@ -204,12 +204,26 @@ export const MESSAGES = {
   'log/refused': object({ t: tag, log: link, refusal }),
   // Promises: members hold an extension before the log signs it.
   'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
-  'promise/given': object({ t: tag, size: uint, root: bytes(32) }),
-  'promise/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
+  'promise/given': object({ t: tag, log: optional(link), size: uint, root: bytes(32) }),
+  'promise/refused': object({
+    t: tag,
+    log: optional(link),
+    size: uint,
+    root: optional(bytes(32)),
+    status: uint,
+    text: sentence,
+  }),
   // Witnessing: a partner cosigns a proven extension.
   'witness/add': object({ t: tag, old: uint, note, path }),
-  'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
-  'witness/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
+  'witness/cosigned': object({ t: tag, log: optional(link), size: uint, line: blob(1_024) }),
+  'witness/refused': object({
+    t: tag,
+    log: optional(link),
+    size: uint,
+    root: optional(bytes(32)),
+    status: uint,
+    text: sentence,
+  }),
   // Mirroring: a partner keeps the entries, and gives them back.
   'mirror/head': object({ t: tag, note }),
   'mirror/ask': object({ t: tag, log: link, from: uint }),
