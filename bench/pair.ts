@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { env as parent } from 'node:process'
 import { connect, type Waybill } from '../sdk/connect.ts'
 
 export interface Child {
@@ -12,8 +13,12 @@ export interface Child {
   ask<T>(order: object): Promise<T>
 }
 
-async function start<T>(file: string, args: string[] = []): Promise<{ child: Child; hello: T }> {
-  const process = fork(join(import.meta.dirname, file), args)
+async function start<T>(
+  file: string,
+  args: string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ child: Child; hello: T }> {
+  const process = fork(join(import.meta.dirname, file), args, { env: { ...parent, ...env } })
   const [hello] = (await once(process, 'message')) as [T]
   const ask = async <A>(order: object): Promise<A> => {
     process.send(order)
@@ -82,7 +87,9 @@ export async function nodeMesh(names: string[]): Promise<NodeMesh> {
   const folder = await mkdtemp(join(tmpdir(), 'waybill-bench-'))
   const open = async (name: string): Promise<NodeUnderTest> => {
     const home = join(folder, name)
-    const { child, hello } = await start<{ url: string }>('peer.ts', [home, name])
+    const { child, hello } = await start<{ url: string }>('peer.ts', [home, name], {
+      XDG_STATE_HOME: join(folder, 'state'),
+    })
     const api = await connect({ url: hello.url, token: await readFile(join(home, 'token'), 'utf8') })
     return { child, api, id: (await api.status()).id, home }
   }

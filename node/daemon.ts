@@ -14,8 +14,6 @@ import { newestHead } from '../protocol/heads.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import type { Context, Partner } from '../protocol/machine.ts'
-import { isStored, readRecord } from '../protocol/record.ts'
-import { redaction } from '../protocol/redaction.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { votesCast } from '../protocol/voting.ts'
 import { Acquaintance } from './acquaintance.ts'
@@ -36,7 +34,7 @@ import { NumberedStore } from './numbered-store.ts'
 import { tellFrozen } from './ownership.ts'
 import { Partners } from './partners.ts'
 import { Place } from './place.ts'
-import { redactFor, search } from './redact.ts'
+import { eraseAgain, foundBy, redactFor } from './redact.ts'
 import { Renewer } from './renew.ts'
 import { SealedStore } from './sealed-store.ts'
 import { seatKeys } from './seat-keys.ts'
@@ -297,12 +295,7 @@ export class Node {
         ...naming.map(({ org }) => org),
       ])
       const seats = (await Promise.all([KEY.sittings, KEY.givens].map(keys))).flat()
-      const redactions = await Promise.all(
-        this.place.redactions().flatMap(word => {
-          const read = readRecord(redaction, word)
-          return isStored(read) ? [search(this, read.payload.record).then(found => ({ word, ...found }))] : []
-        }),
-      )
+      const redactions = await foundBy(this, this.place.redactions())
       await this.driver.submit({
         type: 'restored',
         why,
@@ -403,7 +396,8 @@ export class Node {
     if (event.type === 'seen') this.partners.seen(event.org)
     else if (event.type === 'redacted') {
       if (event.root) this.background(this.content.remove(toHex(digestOf(event.root))))
-    } else if (event.type === 'ask-redact')
+    } else if (event.type === 'ask-erase') this.background(eraseAgain(this, event.words))
+    else if (event.type === 'ask-redact')
       this.background(redactFor(this, event.org, event.record, event.reason))
     else if (event.type === 'frozen') {
       this.log.error({ asset: event.asset.toString() }, 'an owner signed two orders of one version')

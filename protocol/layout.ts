@@ -82,6 +82,8 @@ export const KEY = {
   /** A holder that was asked to erase a record. */
   redaction: (org: string, record: CID): string => `redaction/${org}/${hex(record)}`,
   redactions: 'redaction/',
+  /** Signed words of a partner by which it asked for records to be erased. */
+  words: (org: string): string => `words/${org}`,
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,

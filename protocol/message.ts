@@ -24,6 +24,7 @@ import {
   MAX_PROOFS,
   MAX_RECORD_BYTES,
   MAX_SHOWN,
+  MAX_TOLD_REDACTIONS,
   MAX_WITNESSES,
   MAX_WORD_LENGTH,
 } from './limits.ts'
@@ -121,6 +122,7 @@ export const MESSAGES = {
   'delivery/refused': object({ t: tag, agreement: link, packet: link, refusal }),
   // Redaction: whoever holds the record is asked to erase it too.
   'redaction/ask': object({ t: tag, redaction: record }),
+  'redaction/known': object({ t: tag, redactions: list(record, MAX_TOLD_REDACTIONS) }),
   'redaction/answer': object({
     t: tag,
     record: link,
@@ -204,12 +206,26 @@ export const MESSAGES = {
   'log/refused': object({ t: tag, log: link, refusal }),
   // Promises: members hold an extension before the log signs it.
   'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
-  'promise/given': object({ t: tag, size: uint, root: bytes(32) }),
-  'promise/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
+  'promise/given': object({ t: tag, log: optional(link), size: uint, root: bytes(32) }),
+  'promise/refused': object({
+    t: tag,
+    log: optional(link),
+    size: uint,
+    root: optional(bytes(32)),
+    status: uint,
+    text: sentence,
+  }),
   // Witnessing: a partner cosigns a proven extension.
   'witness/add': object({ t: tag, old: uint, note, path }),
-  'witness/cosigned': object({ t: tag, size: uint, line: blob(1_024) }),
-  'witness/refused': object({ t: tag, size: uint, root: optional(bytes(32)), status: uint, text: sentence }),
+  'witness/cosigned': object({ t: tag, log: optional(link), size: uint, line: blob(1_024) }),
+  'witness/refused': object({
+    t: tag,
+    log: optional(link),
+    size: uint,
+    root: optional(bytes(32)),
+    status: uint,
+    text: sentence,
+  }),
   // Mirroring: a partner keeps the entries, and gives them back.
   'mirror/head': object({ t: tag, note }),
   'mirror/ask': object({ t: tag, log: link, from: uint }),

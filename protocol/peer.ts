@@ -121,6 +121,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
   }
 }
 
+const still = (state: PeerState): PeerStep => ({ state, output: nothing() })
+
 // Messages.
 
 function receive(state: PeerState, from: string, message: Message, context: Context): PeerStep {
@@ -153,7 +155,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'delivery':
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
     case 'redaction':
-      return redactionOf(state, from, message as MessageOf<'redaction/ask' | 'redaction/answer'>, context)
+      return redactionOf(
+        state,
+        from,
+        message as MessageOf<'redaction/ask' | 'redaction/answer' | 'redaction/known'>,
+        context,
+      )
     case 'committee': {
       const it = message as MessageOf<'committee/ask' | 'committee/signed' | 'committee/refused'>
       if (it.t === 'committee/ask')
@@ -172,15 +179,13 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     }
     case 'promise': {
       const it = message as MessageOf<'promise/ask' | 'promise/given' | 'promise/refused'>
-      return it.t === 'promise/ask'
-        ? { state, output: others.promise(from, it, context) }
-        : own.promised(state, from, it, context)
+      if (it.t === 'promise/ask') return { state, output: others.promise(from, it, context) }
+      return others.isOfActive(it, context) ? own.promised(state, from, it, context) : still(state)
     }
     case 'witness': {
       const it = message as MessageOf<'witness/add' | 'witness/cosigned' | 'witness/refused'>
-      return it.t === 'witness/add'
-        ? { state, output: others.cosign(from, it, context) }
-        : own.answered(state, from, it, context)
+      if (it.t === 'witness/add') return { state, output: others.cosign(from, it, context) }
+      return others.isOfActive(it, context) ? own.answered(state, from, it, context) : still(state)
     }
     case 'mirror': {
       const it = message as MessageOf<'mirror/head' | 'mirror/ask' | 'mirror/entries'>

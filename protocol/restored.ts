@@ -9,6 +9,7 @@ import { type Found, restoreErasure } from './erasure.ts'
 import { standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Context, decodeState, encodeState, type Step } from './machine.ts'
+import { join, nothing, type Output } from './output.ts'
 import { lose } from './seats.ts'
 
 export interface Restored {
@@ -53,12 +54,13 @@ export function restore(
   const epoch = standingOf(context.self.chain, 'witness')?.epoch ?? 0
   const lost: Lost = { atMs: context.now.wallMs, epoch }
   for (const log of witnessed) step.output.writes.push({ key: KEY.lost(log), value: encodeState(lost) })
-  for (const each of redactions) {
-    const { writes, events } = restoreErasure(each, context)
-    step.output.writes.push(...writes)
-    step.output.events.push(...events)
-  }
-  return step
+  return { ...step, output: join(step.output, eraseAgain(redactions, context)) }
+}
+
+/** What was redacted after the copy was made is erased again, by the words that were logged then. */
+export function eraseAgain(redactions: Restoring['redactions'], context: Context): Output {
+  const done = redactions.map(each => ({ ...nothing(), ...restoreErasure(each, context) }))
+  return join(...done)
 }
 
 export const readRestored = (get: Context['get']): Restored | undefined => {

@@ -52,6 +52,29 @@ export function cosignedBy(
 /** When a head existed at the latest, by the clock of one correct member (RULES D5). */
 export const boundOf = ({ committee, dated }: Cosigned): Dated | undefined => dated[committee.f]
 
+/** The bounds in words (RULES D5), by how many clocks: one of them is right. Nothing where too few have cosigned. */
+export function boundWords(
+  what: string,
+  clocks: Dated[],
+  bound: Dated | undefined,
+  { n, f }: Committee,
+): string[] {
+  if (!bound) return []
+  const names = clocks.map(each => each.name).join(', ')
+  const by = f === 0 ? ` by ${bound.name}'s clock` : ` (${clocks.length} of ${n} clocks: ${names})`
+  return [`${what} ${iso(bound.ms)}${by}`]
+}
+
+/**
+ * What a head does not cover was not final before this: so many members had cosigned no larger one until then that the rest
+ * are no quorum, even with f of them lying.
+ */
+export function notFinalBefore(what: string, { committee, dated }: Cosigned): string[] {
+  const { n, f, q } = committee
+  const clocks = dated.slice(q - n - f - 1)
+  return boundWords(what, clocks, dated.at(q - n - f - 1), committee)
+}
+
 /** The cosignature of a witness, or why it does not count; `undefined` when the head has none of it. */
 function cosignature(
   { trust, options }: Question,

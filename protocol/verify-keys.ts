@@ -13,9 +13,9 @@ import { STAPLE_MS } from './limits.ts'
 import { type Head, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
 import { witnessesOf } from './trust.ts'
-import { boundOf, type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
+import { boundOf, type Cosigned, cosignedBy, type Dated, notFinalBefore } from './verify-cosignatures.ts'
 import type { Parties } from './verify-parties.ts'
-import { iso, type Outcome, type Question, type Side, type Steps } from './verify-steps.ts'
+import { iso, type Outcome, type Question, type Side, type Steps, unestablished } from './verify-steps.ts'
 
 /** What one log shows. */
 export interface Shown {
@@ -69,7 +69,7 @@ export class KeyStates {
 
   #staple(side: Side, { org, note, entry: entryBytes, path }: StaplePart): Outcome<true> {
     const chain = this.#parties.believed(side)
-    if (!chain) return { inconclusive: 'the identity of its log is not established' }
+    if (!chain) return unestablished('the identity of its log')
     const head = readHead(note, chain, undefined, { revoked: true, closed: true })
     if ('reason' in head)
       return head.unknown && !this.#parties.isWhole(org)
@@ -90,7 +90,12 @@ export class KeyStates {
     if (!by)
       return { value: true, detail: `identity event ${at.events.length}, dated by nobody: it shows nothing` }
     this.#staples[side] = { chain: at, by }
-    return { value: true, detail: `identity event ${at.events.length}, as of ${iso(by.ms)}` }
+    // What was logged after this head was cosigned (RULES D5).
+    const { held, head: shown } = this.#shown[side]
+    const isLater = shown?.log === head.log && held.get('agreement')! >= size
+    const before = isLater ? notFinalBefore('the agreement was not final before', cosigned.value) : []
+    const detail = [`identity event ${at.events.length}, as of ${iso(by.ms)}`, ...before].join('; ')
+    return { value: true, detail }
   }
 
   /** The keys by which one side signed these records. */
@@ -105,7 +110,7 @@ export class KeyStates {
       signs,
     )
     this.#steps.judge(`${side} key state`, () => {
-      if (signed.length < signs.length) return { inconclusive: 'who signed the records is not established' }
+      if (signed.length < signs.length) return unestablished('who signed the records')
       const worths = new Set<Worth>()
       for (const { of, standing } of signed) {
         const worth = this.#worth(side, chain, of, standing)
@@ -179,7 +184,7 @@ export class KeyStates {
     const log = head ? [head.signer] : everStood(chain, 'log').slice(0, 1)
     const untils = [...operation, ...log].flatMap(each => each.until ?? [])
     this.#steps.judge(`${side} keys`, () => {
-      if (untils.length === 0) return { inconclusive: 'who signed is not established' }
+      if (untils.length === 0) return unestablished('who signed')
       const until = Math.min(...untils)
       if (this.#question.options.asOfMs <= until) return { value: true, detail: `until ${iso(until)}` }
       const existed = signs.every(of => held.has(of)) && cosigned ? boundOf(cosigned)?.ms : undefined

@@ -6,12 +6,12 @@ import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { type Committee, committeeOf, positionWords, witnessesOf } from './trust.ts'
-import { type Cosigned, cosignedBy, type Dated } from './verify-cosignatures.ts'
+import { committeeOf, positionWords, witnessesOf } from './trust.ts'
+import { boundWords, type Cosigned, cosignedBy } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
 import type { Redactions } from './verify-redactions.ts'
-import { iso, type Outcome, type Question, type Side, type Steps } from './verify-steps.ts'
+import { MISSING, type Outcome, type Question, type Side, type Steps, unestablished } from './verify-steps.ts'
 
 /** Records that each side signs, by claim: its own log must show them. Of a consent, if it shows anything. */
 const SIGNS: Record<Claim['type'], Record<Side, EntryPart['of'][]>> = {
@@ -75,12 +75,11 @@ export class Logs {
     // A consent stands on its two signatures; its entries are shown or not, but a head without one says nothing of it.
     const required = claim.type === 'delivery' || head ? signs : []
     for (const of of required)
-      if (!own.some(each => each.of === of))
-        this.#steps.judge(`${side} entry: ${of}`, () => ({ inconclusive: 'it is not in the evidence' }))
+      if (!own.some(each => each.of === of)) this.#steps.judge(`${side} entry: ${of}`, () => MISSING)
     // A word that stands in no log could have been made for this evidence.
     for (const { id } of this.#redactions.by(org))
       if (!own.some(each => each.redaction?.equals(id)))
-        this.#steps.judge(`${side} entry: redaction`, () => ({ inconclusive: 'it is not in the evidence' }))
+        this.#steps.judge(`${side} entry: redaction`, () => MISSING)
     for (const each of own) {
       if (each.of === 'state') this.#state(side, each, head, shown)
       else {
@@ -131,9 +130,9 @@ export class Logs {
       return undefined
     }
     return this.#steps.judge(`${side} head`, () => {
-      if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
+      if (found.is === 'missing') return MISSING
       if (found.is === 'broken') return { failed: found.reason }
-      if (!chain) return { inconclusive: 'the identity of its log is not established' }
+      if (!chain) return unestablished('the identity of its log')
       const head = readHead(found.bytes, chain, undefined, { revoked: true, closed: true })
       if ('reason' in head)
         return head.unknown && !this.#parties.isWhole(org)
@@ -202,7 +201,7 @@ export class Logs {
     return this.#steps.judge(`${side} renewal`, () => {
       if (own.length > 1) return { failed: 'there are two of one log' }
       const chain = this.#parties.believed(side)
-      if (!head || !chain) return { inconclusive: 'the head that it renews is not established' }
+      if (!head || !chain) return unestablished('the head that it renews')
       const { note, path } = own[0] as RenewalPart
       const newer = readHead(note, chain)
       if ('reason' in newer)
@@ -244,7 +243,8 @@ export class Logs {
       const { final, words } = wordsOf(cosigned)
       const { committee, dated, hasEnded } = cosigned
       const later = stands ? [] : ['by the later head']
-      const detail = [words, ...later, ...existedBy(committee, dated), ...own.value.leftOut].join('; ')
+      const existed = boundWords('existed by', dated.slice(0, committee.f + 1), dated[committee.f], committee)
+      const detail = [words, ...later, ...existed, ...own.value.leftOut].join('; ')
       if (!final && hasEnded) return { inconclusive: detail }
       const forked = final ? undefined : this.#question.options.known?.tail(org, head)
       if (forked) return { inconclusive: forked + detail }
@@ -275,19 +275,9 @@ const extendsHead = (older: Head, newer: Head, path: Uint8Array[]): boolean =>
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
   if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }
   if (!path) return { value: true, detail: '' }
-  if (!head) return { inconclusive: 'the head that covers it is not established' }
+  if (!head) return unestablished('the head that covers it')
   const { size, root } = head
   return verifyInclusion({ leaf: leafHash(entry), index, size, path, root })
     ? { value: true, detail: '' }
     : { failed: `entry ${index} is not under the head` }
-}
-
-/** The bound in words (RULES D5): f + 1 clocks, of which one is right. `dated` goes by time. */
-function existedBy({ n, f }: Committee, dated: Dated[]): string[] {
-  const bound = dated[f]
-  if (!bound) return []
-  const by = iso(bound.ms)
-  if (f === 0) return [`existed by ${by} by ${bound.name}'s clock`]
-  const names = dated.slice(0, f + 1).map(each => each.name)
-  return [`existed by ${by} (${f + 1} of ${n} clocks: ${names.join(', ')})`]
 }

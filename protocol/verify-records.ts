@@ -12,7 +12,17 @@ import { type Opened, opened, type Received, type Release, received, release } f
 import { type RecordType, type Stored, verifySignatures } from './record.ts'
 import type { Parties } from './verify-parties.ts'
 import type { Redactions } from './verify-redactions.ts'
-import { iso, type Outcome, openPart, type Question, type Side, type Steps, worse } from './verify-steps.ts'
+import {
+  iso,
+  MISSING,
+  type Outcome,
+  openPart,
+  type Question,
+  type Side,
+  type Steps,
+  unestablished,
+  worse,
+} from './verify-steps.ts'
 
 /** The records of one claim. Each step sees what the steps before it established. */
 export class Records {
@@ -93,7 +103,7 @@ export class Records {
     const unknown = (['provider', 'consumer'] as const).find(side => !this.#knowsState(side, payload))
     if (unknown) return { inconclusive: `it names a key state of the ${unknown} that is not in the evidence` }
     if ((!offered && !this.#gone.has('offer')) || (!described && !this.#gone.has('asset')))
-      return { inconclusive: 'the offer or the asset it rests on is not established' }
+      return unestablished('the offer or the asset it rests on')
     if (offered && !payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
     if (offered && !copiesOffer(payload, offered.payload))
       return { failed: 'its terms are not those of the offer' }
@@ -142,12 +152,12 @@ export class Records {
     this.#root(delivered)
     const got = this.#receipt('received', received, agreed, delivered, () => undefined)
     const sent = this.#receipt('release', release, agreed, delivered, ({ payload }) => {
-      if (!got) return { inconclusive: 'the receipt that it answers is not established' }
+      if (!got) return unestablished('the receipt that it answers')
       const fits = payload.receipt.equals(got.id) && equal(payload.oneTime, got.payload.oneTime)
       return fits ? undefined : { failed: 'the key was not released for this receipt' }
     })
     this.#receipt('opened', opened, agreed, delivered, ({ payload }) => {
-      if (!sent) return { inconclusive: 'the key release that it confirms is not established' }
+      if (!sent) return unestablished('the key release that it confirms')
       return payload.release.equals(sent.id) ? undefined : { failed: 'it confirms another key release' }
     })
     this.#content(delivered)
@@ -161,7 +171,7 @@ export class Records {
     other: string,
   ): { failed: string } | { inconclusive: string } | undefined {
     const id = described?.id ?? (this.#gone.has('asset') ? this.#redactions.id('asset') : undefined)
-    if (!id) return { inconclusive: 'the asset that it names is not established' }
+    if (!id) return unestablished('the asset that it names')
     return named.equals(id) ? undefined : { failed: other }
   }
 
@@ -172,9 +182,9 @@ export class Records {
     }
     this.#steps.judge('root', () => {
       const found = this.#question.evidence.part('root')
-      if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
+      if (found.is === 'missing') return MISSING
       if (found.is === 'broken') return { failed: found.reason }
-      if (!of) return { inconclusive: 'the packet that names it is not established' }
+      if (!of) return unestablished('the packet that names it')
       if (!cidOf(found.bytes, 'dag-cbor').equals(of.payload.root))
         return { failed: 'it is not the root of this packet' }
       try {
@@ -202,8 +212,7 @@ export class Records {
         return { failed: 'its parties are not those of the claim' }
       if (!payload.agreement.equals(claim.agreement)) return { failed: 'it is under another agreement' }
       if (!claim.packet?.equals(payload.packet)) return { failed: 'it is for another packet' }
-      if (!agreed || (!of && !this.#gone.has('packet')))
-        return { inconclusive: 'the agreement or the packet is not established' }
+      if (!agreed || (!of && !this.#gone.has('packet'))) return unestablished('the agreement or the packet')
       const by = name === 'release' ? 'provider' : 'consumer'
       return (
         rest(stored) ?? { value: true, detail: `signed by the ${by} at ${iso(payload.made)} (its own time)` }
@@ -221,7 +230,7 @@ export class Records {
       return
     }
     this.#steps.judge('content', () => {
-      if (!of) return { inconclusive: 'the packet is not established' }
+      if (!of) return unestablished('the packet')
       if (content.size !== of.payload.size)
         return { failed: `it has ${content.size} bytes, the packet ${of.payload.size}` }
       return equal(content.digest, of.payload.digest)

@@ -77,7 +77,7 @@ export class Steps {
 
 /** A record's part, of its type and shape; its signatures are not looked at. */
 export function openPart<P>(found: Found, type: RecordType<P>): Outcome<Stored<P>> {
-  if (found.is === 'missing') return { inconclusive: 'it is not in the evidence' }
+  if (found.is === 'missing') return MISSING
   if (found.is === 'broken') return { failed: found.reason }
   const stored = readRecord(type, found.bytes)
   return isStored(stored) ? { value: stored, detail: '' } : worse(stored)
@@ -88,6 +88,12 @@ export const worse = (verdict: {
   reason: string
 }): { failed: string } | { inconclusive: string } =>
   verdict.ok === 'unknown' ? { inconclusive: verdict.reason } : { failed: verdict.reason }
+
+/** A part that the evidence does not have, and what an earlier step did not establish: nothing follows from either. */
+export const MISSING = { inconclusive: 'it is not in the evidence' }
+export const unestablished = (what: string): { inconclusive: string } => ({
+  inconclusive: `${what} is not established`,
+})
 
 export const iso = (ms: number): string => (ms <= 8.64e15 ? new Date(ms).toISOString() : 'never')
 export const short = (id: CID): string => `${id.toString().slice(0, 16)}…`

@@ -54,7 +54,10 @@ class CourtesyChecker implements Checker {
     const isClock =
       code === 'CLOCK_BEHIND' || (code === 'OUT_OF_ORDER' && said.includes(' with CLOCK_BEHIND: '))
     const isLie = !suspects.isSound(org, node.org) || !suspects.isSound(node.org, org)
-    if (isClock || isLie || suspects.has(org) || suspects.has(node.org)) return
+    const isStopped =
+      (code === 'RESTORED_BEHIND' || said.includes(' with RESTORED_BEHIND: ')) &&
+      [org, node.org].some(each => suspects.mayStop(each, this.#cluster))
+    if (isClock || isLie || isStopped || suspects.has(org) || suspects.has(node.org)) return
     this.#cluster.report('the protocol', node.name, `found in breach of it: ${code}, ${said}`)
   }
 }

@@ -43,6 +43,7 @@ class Actor {
     if (over) throw new Error('the demo is over')
     const child = spawn(process.execPath, [MAIN, '--json', '--home', this.home, ...command], {
       cwd: work,
+      env: { ...process.env, XDG_STATE_HOME: join(work, 'state') }, // nothing of these homes stays behind
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     children.add(child)

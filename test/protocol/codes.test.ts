@@ -578,6 +578,19 @@ const CASES: Record<string, Case> = {
     const redaction = encodeSigned({ p: payload, s: [signRecord(payload, 'keeper', operation(cole))] })
     return send(story, acme, story.bolt, { t: 'redaction/ask', redaction })
   },
+  'redaction/known · no record': () => {
+    const story = paired()
+    return send(story, story.bolt, story.acme, { t: 'redaction/known', redactions: [ID] })
+  },
+  'redaction/known · signed by another': () => {
+    const story = agreed()
+    const { acme, bolt, world } = story
+    const { id: org } = acme.env.self
+    const about = { record: story.asset!, type: 'asset/1', reason: 'x', made: world.wallMs, nonce: ID }
+    const payload = { t: 'redaction/1', org, ...about }
+    const word = encodeSigned({ p: payload, s: [signRecord(payload, 'keeper', operation(bolt))] })
+    return send(story, bolt, acme, { t: 'redaction/known', redactions: [word] })
+  },
   'redaction/answer · to no question': () => {
     const story = agreed()
     const about = { record: story.asset!, outcome: 'erased', text: 'x' } as const

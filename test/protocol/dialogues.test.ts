@@ -107,6 +107,14 @@ const CASES: Record<Played, Case> = {
     ends: story => assert.is(outcome(story), 'kept'),
     never: story => assert.is(outcome(story), undefined),
   },
+  'redaction/known': {
+    play: story => {
+      redacted(story.play())
+      story.bolt.input({ type: 'connected', org: story.acme.org })
+      story.world.run()
+    },
+    ends: story => assert.is(outcome(story), 'kept'),
+  },
   'negotiation/request': {
     never: story => {
       are('REQUESTED -', '- -', '- -')(story)

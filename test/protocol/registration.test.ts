@@ -122,6 +122,28 @@ test('a late question about the closed log is refused as such, and does not stop
   assert.is(heldOf(witness, owner.org)!.size, newestHead(owner.env.get)!.size)
 })
 
+test('late questions and answers about the closed log, and what they hold, do not stop its successor', () => {
+  const { world, owner, seats } = mesh(1)
+  const [member] = seats as [Member]
+  owner.witnesses = [member.env.self.id]
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  const ofClosed = /^(promise|witness)/
+  const late = world.wire.filter(({ message }) => ofClosed.test(message.t))
+  const closed = owner.chain.logs.at(-1)!
+  const refused = { log: closed, size: 640, root: leafOf(owner), status: 409, text: 'another size' }
+  owner.succeed()
+  world.run(5)
+  for (const { from, to, message } of late) world.send(from, to.org, message)
+  for (const t of ['promise/refused', 'witness/refused'] as const)
+    world.send(member, owner.org, { t, ...refused })
+  world.run(600_000)
+  assert.is(owner.env.get(KEY.behind), undefined)
+  assert.is(inForce(owner.env.get)?.payload.n, 1)
+  const { size } = owner.state.ledger.tail.range
+  assert.equal([newestHead(owner.env.get)!.size, heldOf(member, owner.org)!.size], [size, size])
+})
+
 test('a successor asks for the committee of the witnesses that are named, by itself', () => {
   const { world, owner, seats } = mesh(3)
   owner.witnesses = seats.map(({ env }) => env.self.id)

@@ -14,8 +14,10 @@ const LIMIT_MS = 60_000
 test(
   'it needs no files, and ends with one line in which all is well',
   async () => {
-    const summary = await runDemo([], LIMIT_MS)
+    using state = temporary()
+    const summary = await runDemo([], LIMIT_MS, { XDG_STATE_HOME: state.path })
     console.log(`demo: ${summary.ms} ms`)
+    assert.equal(readdirSync(state.path), [], 'its homes leave no marks behind')
     assert.ok(summary.packets >= 2)
     assertWell(summary, summary.packets)
   },

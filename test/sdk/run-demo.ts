@@ -21,9 +21,17 @@ export interface Summary {
 }
 
 /** Runs it with these files, or with readings of this machine where there are none. */
-export async function runDemo(files: string[], limitMs: number): Promise<Summary> {
+export async function runDemo(
+  files: string[],
+  limitMs: number,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Summary> {
   const args = [DEMO, '--json', ...(files.length > 0 ? ['--', ...files] : [])]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: limitMs })
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: limitMs,
+    env: { ...process.env, ...env },
+  })
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', text => {
     stdout += text
