@@ -21,6 +21,7 @@ import {
   headIn,
   renewal,
   renewed,
+  renews,
 } from '../protocol/renewal.ts'
 import type { Node } from './daemon.ts'
 import { proofsOf } from './gather.ts'
@@ -124,7 +125,7 @@ export class Renewer {
       const org = key.slice(KEY.allProofs.length).split('/')[0]!
       if (!kept.note || !this.#isEnding(kept) || !this.#node.partners.isConnected(org)) continue
       const newer = await renewalOf(this.#node, parseCid(org), headAt(utf8(kept.note))!)
-      if (!newer) open++
+      if (!newer || !renews(kept.note, newer, this.#node.views.partner(org)!.chain)) open++
       else {
         const { renewal, witnesses, events } = newer
         const value: ProofReply = { ...kept, renewal, witnesses, events }

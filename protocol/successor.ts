@@ -21,7 +21,7 @@ export function endIn(entryBytes: Uint8Array, log: CID): Tree | undefined {
 }
 
 /** Whether a head is shown to hold all that an older one does: in one log, or through the first entries of its successors. */
-export function renews(
+export function isExtended(
   older: Head,
   newer: Head,
   { path, through }: Pick<RenewalPart, 'path' | 'through'>,
@@ -33,15 +33,15 @@ export function renews(
   for (const next of through ?? []) {
     const named = logs[++log]
     const end = named && endIn(next.entry, named)
-    if (!end || !isExtended(at, end, way)) return false
+    if (!end || !follows(at, end, way)) return false
     // A tree of one entry: what extends it begins with that entry.
     at = { size: 1, root: leafHash(next.entry) }
     way = next.path
   }
-  return newer.log === log && isExtended(at, newer, way)
+  return newer.log === log && follows(at, newer, way)
 }
 
-const isExtended = (older: Tree, newer: Tree, path: Uint8Array[]): boolean =>
+const follows = (older: Tree, newer: Tree, path: Uint8Array[]): boolean =>
   newer.size === older.size
     ? path.length === 0 && equal(newer.root, older.root)
     : newer.size > older.size &&

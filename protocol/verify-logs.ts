@@ -6,7 +6,7 @@ import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { renews } from './successor.ts'
+import { isExtended } from './successor.ts'
 import { committeeOf, positionWords, witnessesOf } from './trust.ts'
 import { boundWords, type Cosigned, cosignedBy } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
@@ -211,7 +211,7 @@ export class Logs {
           ? { inconclusive: newer.reason }
           : { failed: newer.reason }
       const { size } = newer
-      if (!renews(head, newer, part, chain))
+      if (!isExtended(head, newer, part, chain))
         return { failed: `the head of ${size} is not shown to extend it` }
       const cosigned = cosignedBy(this.#question, this.#parties, org, newer)
       if (!('value' in cosigned)) return cosigned

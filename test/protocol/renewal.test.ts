@@ -20,6 +20,7 @@ import {
   headIn,
   renewal,
   renewed,
+  renews,
 } from '../../protocol/renewal.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { check, contextOf, detailOf, type Story, statusOf, story } from './evidence-story.ts'
@@ -62,6 +63,27 @@ function given(owner: Member, { origin, size }: HeadAt, nowMs: number): Given | 
     }
   )
 }
+
+test('what a partner gives renews what is kept, and nothing else that it could give does', () => {
+  const told = story()
+  rotate(told)
+  const { acme, bolt, evidence, asOfMs } = told
+  const note = text(evidence.parts.providerHead!)
+  const honest = given(acme, headIn(read(told.bytes), 'provider')!, asOfMs)!
+  assert.ok(renews(note, honest, acme.chain))
+  const { renewal: newer, witnesses, events } = honest
+  const hash = new Uint8Array(32).fill(7)
+  const wrong: Parameters<typeof renews>[1][] = [
+    { witnesses, events },
+    { ...honest, renewal: { ...newer, note: hash } },
+    { ...honest, renewal: { ...newer, path: [hash] } },
+    { ...honest, renewal: { ...newer, note: newestHead(bolt.env.get)!.note } },
+    { ...honest, witnesses: [hash] },
+    { ...honest, events: [hash] },
+    { ...honest, events: [...events, events[0]!] },
+  ]
+  for (const [i, each] of wrong.entries()) assert.not(renews(note, each, acme.chain), `case ${i}`)
+})
 
 function renewedFile(told: Story, file = told.bytes): Evidence {
   const evidence = read(file)
