@@ -251,6 +251,7 @@ export class Node {
       node.#stock.stop()
       node.exchange.stop()
       node.driver.stop()
+      node.place.close()
       await store.idle().catch(() => {})
     })
     await node.#begin(options, config, undo)
@@ -299,8 +300,8 @@ export class Node {
     this.place.settle(extent())
     this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'recovered' || event.type === 'votes')
-        this.place.grown(extent())
+      if (event.type === 'head' || event.type === 'recovered') this.place.grown(extent())
+      else if (event.type === 'votes') this.place.voted(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }

@@ -8,7 +8,8 @@
  *                <-- redaction/known {redactions} --     at each connect: a store that was put back erases them again
  *
  * Redaction is of records that describe what is shared (assets, packets, offers) and of withdrawals at any time, and of
- * agreements and receipts once the agreement has ended. What a log, an identity or a committee rests on is not redacted.
+ * agreements and receipts once the agreement has ended. What a log, an identity, a committee or ownership rests on is not
+ * redacted.
  */
 
 import { equal } from '../crypto/bytes.ts'
@@ -48,6 +49,7 @@ import { nothing, type Output, type Write } from './output.ts'
 import { opened, received, rejected, release } from './receipt.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { type Redaction, redaction } from './redaction.ts'
+import { titleOf } from './title.ts'
 
 /** Types that may go at any time, and those that bind until their agreement has ended. */
 const FREE: ReadonlySet<string> = new Set(['asset/1', 'packet/1', 'offer/1', withdraw.t])
@@ -155,6 +157,7 @@ function whyKept(p: Payload, about: Redact, context: Context): Kept | undefined 
     return { code: 'NOT_REDACTABLE', text: `${p.t} stays as long as the log does` }
   if (asker !== undefined && !partiesOf(p).some(org => org.toString() === asker))
     return { code: 'NOT_REDACTABLE', text: 'the record is not of the organisation that asks' }
+  if (isTitled(record, context)) return { code: 'IN_FORCE', text: 'who owns it rests on what it says' }
   if (BINDING.has(p.t)) return inForce(p.t === agreement.t ? record : asCid(p.agreement)!, p, context)
   for (const { agreement: id } of under) {
     const delivery = context.get(KEY.delivery(id, record))
@@ -165,6 +168,10 @@ function whyKept(p: Payload, about: Redact, context: Context): Kept | undefined 
   }
   return undefined
 }
+
+/** An asset whose registration was signed: seats and owners hold its record with every step from there on. */
+const isTitled = (id: CID, { get }: Context): boolean =>
+  titleOf(get, id) !== undefined || get(KEY.signedOrder(id, 0)) !== undefined
 
 /** An agreement that binds now: what rests on it is kept. */
 function inForce(id: CID, p: Payload, context: Context): Kept | undefined {

@@ -16,6 +16,17 @@ const all = (story: Ownership, expected: string) =>
   assert.equal([...new Set(story.owners())], [expected], story.owners().join(', '))
 const votesOf = (member: Member) => [...member.store.keys()].filter(key => key.startsWith('vote/')).length
 
+test('an asset whose registration was signed is not redacted: who owns it rests on its record', () => {
+  const story = new Ownership().begin()
+  story.asset = story.publish('Press shop, energy')
+  const free = story.publish('Press shop, noise')
+  story.register()
+  throwsCode(() => story.acme.redact(story.asset, 'a mistake'), 'IN_FORCE')
+  story.acme.redact(free, 'a mistake')
+  story.offer().accept()
+  throwsCode(() => story.acme.redact(story.asset, 'sold'), 'IN_FORCE')
+})
+
 test('a committee is put together by its seats, registers an asset and certifies its hand-over', () => {
   const story = new Ownership().register()
   assert.ok(assemblies(story.acme).every(isOver))
