@@ -1,10 +1,11 @@
-/** `npm run bench -- transfer | memory | log | entries | negotiation | discovery [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
+/** `npm run bench -- transfer | memory | log | entries | negotiation | ownership | discovery [--rounds N] [--size MIB] [--json]`: how fast, against what limit. */
 import { parseArgs } from 'node:util'
 import { discovery } from './discovery.ts'
 import { entries } from './entries.ts'
 import { type Figure, machine, type Result } from './harness.ts'
 import { log } from './log.ts'
 import { negotiation } from './negotiation.ts'
+import { ownership } from './ownership.ts'
 import { memory, transfer } from './transfer.ts'
 
 const { positionals, values } = parseArgs({
@@ -25,6 +26,7 @@ const runs: Record<string, () => Promise<Result>> = {
   /** A log of a million entries; takes a minute or two. */
   entries: () => entries([10_000, 100_000, 1_000_000], Math.max(rounds, 15)),
   negotiation: () => negotiation(rounds, 1_000),
+  ownership: () => ownership(rounds, 200),
   /** The simulator's model beside real networks; takes some minutes. */
   discovery: () => discovery([30, 60, 100, 200]),
 }

@@ -72,6 +72,18 @@ export interface NodePair extends AsyncDisposable {
 
 /** Two paired nodes without witnesses. */
 export async function nodePair(): Promise<NodePair> {
+  const mesh = await nodeMesh(['provider', 'consumer'])
+  const [provider, consumer] = mesh.nodes as [NodeUnderTest, NodeUnderTest]
+  return Object.assign(mesh, { provider, consumer })
+}
+
+export interface NodeMesh extends AsyncDisposable {
+  nodes: NodeUnderTest[]
+  folder: string
+}
+
+/** Nodes without witnesses, each paired with each. */
+export async function nodeMesh(names: string[]): Promise<NodeMesh> {
   const folder = await mkdtemp(join(tmpdir(), 'waybill-bench-'))
   const open = async (name: string): Promise<NodeUnderTest> => {
     const home = join(folder, name)
@@ -81,15 +93,17 @@ export async function nodePair(): Promise<NodePair> {
     const api = await connect({ url: hello.url, token: await readFile(join(home, 'token'), 'utf8') })
     return { child, api, id: (await api.status()).id, home }
   }
-  const [provider, consumer] = await Promise.all([open('provider'), open('consumer')])
-  const { ticket } = await provider.api.partners.invite({ expiresMs: Date.now() + 3_600_000 })
-  await consumer.api.partners.join(ticket)
+  const nodes = await Promise.all(names.map(open))
+  for (const [i, node] of nodes.entries())
+    for (const other of nodes.slice(0, i)) {
+      const { ticket } = await other.api.partners.invite({ expiresMs: Date.now() + 3_600_000 })
+      await node.api.partners.join(ticket)
+    }
   return {
-    provider,
-    consumer,
+    nodes,
     folder,
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([stop(provider.child), stop(consumer.child)])
+      await Promise.all(nodes.map(({ child }) => stop(child)))
       await rm(folder, { recursive: true, force: true })
     },
   }

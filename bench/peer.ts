@@ -2,6 +2,7 @@
 import { parseCid } from '../crypto/cid.ts'
 import { fitHeapToBulk } from '../node/heap.ts'
 import type { Event } from '../protocol/event.ts'
+import { type CertifyOrder, certify, takeAll } from './certify.ts'
 
 fitHeapToBulk() // as `up` does
 const { initHome, Node } = await import('../node/daemon.ts')
@@ -25,7 +26,11 @@ interface Order {
   inFlight: number
 }
 
-process.on('message', async (order: Order) => process.send!(await negotiate(order)))
+process.on('message', async (order: Order | CertifyOrder | { do: 'take-all' }) => {
+  if (!('do' in order)) process.send!(await negotiate(order))
+  else if (order.do === 'take-all') process.send!(takeAll(node))
+  else process.send!(await certify(node, order))
+})
 process.send!({ url: node.apiUrl })
 const { promise: over, resolve: end } = Promise.withResolvers<void>()
 process.on('disconnect', end)

@@ -14,8 +14,6 @@ import { newestHead } from '../protocol/heads.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import type { Context, Partner } from '../protocol/machine.ts'
-import { isStored, readRecord } from '../protocol/record.ts'
-import { redaction } from '../protocol/redaction.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { votesCast } from '../protocol/voting.ts'
 import { Acquaintance } from './acquaintance.ts'
@@ -36,7 +34,7 @@ import { NumberedStore } from './numbered-store.ts'
 import { tellFrozen } from './ownership.ts'
 import { Partners } from './partners.ts'
 import { Place } from './place.ts'
-import { redactFor, search } from './redact.ts'
+import { eraseAgain, foundBy, redactFor } from './redact.ts'
 import { Renewer } from './renew.ts'
 import { SealedStore } from './sealed-store.ts'
 import { seatKeys } from './seat-keys.ts'
@@ -253,6 +251,7 @@ export class Node {
       node.#stock.stop()
       node.exchange.stop()
       node.driver.stop()
+      node.place.close()
       await store.idle().catch(() => {})
     })
     await node.#begin(options, config, undo)
@@ -287,27 +286,13 @@ export class Node {
       this.log.warn({ why }, 'the store was put back or copied')
       const keys = async (prefix: string) => (await this.store.list(prefix)).map(([key]) => key)
       const tickets = await keys(KEY.tickets)
-      const rows = await Promise.all([KEY.foreigns, KEY.allCosigned, KEY.seats].map(keys))
-      const naming = (await this.views.partners()).filter(({ witnesses }) =>
-        witnesses.some(each => each.equals(this.env.self.id)),
-      )
-      const witnessed = new Set([
-        ...rows.flat().map(key => key.slice(key.indexOf('/') + 1)),
-        ...naming.map(({ org }) => org),
-      ])
       const seats = (await Promise.all([KEY.sittings, KEY.givens].map(keys))).flat()
-      const redactions = await Promise.all(
-        this.place.redactions().flatMap(word => {
-          const read = readRecord(redaction, word)
-          return isStored(read) ? [search(this, read.payload.record).then(found => ({ word, ...found }))] : []
-        }),
-      )
+      const redactions = await foundBy(this, this.place.redactions())
       await this.driver.submit({
         type: 'restored',
         why,
         tickets,
         seats,
-        witnessed: [...new Set(witnessed)],
         redactions,
       })
       await this.store.destroyNow()
@@ -315,8 +300,8 @@ export class Node {
     this.place.settle(extent())
     this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'recovered' || event.type === 'votes')
-        this.place.grown(extent())
+      if (event.type === 'head' || event.type === 'recovered') this.place.grown(extent())
+      else if (event.type === 'votes') this.place.voted(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }
@@ -402,7 +387,8 @@ export class Node {
     if (event.type === 'seen') this.partners.seen(event.org)
     else if (event.type === 'redacted') {
       if (event.root) this.background(this.content.remove(toHex(digestOf(event.root))))
-    } else if (event.type === 'ask-redact')
+    } else if (event.type === 'ask-erase') this.background(eraseAgain(this, event.words))
+    else if (event.type === 'ask-redact')
       this.background(redactFor(this, event.org, event.record, event.reason))
     else if (event.type === 'frozen') {
       this.log.error({ asset: event.asset.toString() }, 'an owner signed two orders of one version')

@@ -47,12 +47,16 @@ const isShort = (one: Extent, other: Extent): boolean =>
   (one.log === other.log && one.size < other.size) ||
   (one.votes ?? 0) < (other.votes ?? 0)
 
+/** How long votes wait for others before the mark is written. */
+const VOTED_MS = 100
+
 const STATE = (): string => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
 
 export class Place {
   readonly #home: string
   readonly #dir: string
   #mark: Mark | undefined
+  #voting: NodeJS.Timeout | undefined
 
   constructor(home: string, org: string) {
     this.#home = home
@@ -87,6 +91,19 @@ export class Place {
   /** The log has grown. What is lost of this by a power cut only makes the mark milder. */
   grown(extent: Extent): void {
     if (this.#mark && isShort(this.#mark, extent)) this.#writeMark({ ...this.#mark, ...extent })
+  }
+
+  /** Votes were cast: many of them share one write of the mark. */
+  voted(extent: () => Extent): void {
+    this.#voting ??= setTimeout(() => {
+      this.#voting = undefined
+      this.grown(extent())
+    }, VOTED_MS)
+  }
+
+  /** Nothing waits to be marked any more. */
+  close(): void {
+    clearTimeout(this.#voting)
   }
 
   /** The words by which records were redacted in this log, on this machine. */

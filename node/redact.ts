@@ -5,6 +5,8 @@ import { type Asking, type Found, find, redactionOf } from '../protocol/erasure.
 import { keptRecord, redactedOf } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
+import { isStored, readRecord } from '../protocol/record.ts'
+import { redaction } from '../protocol/redaction.ts'
 import type { Node } from './daemon.ts'
 import type { RecordView } from './schema.ts'
 
@@ -20,6 +22,22 @@ export async function redact(node: Node, wanted: string, reason: string): Promis
 export async function redactFor(node: Node, org: string, record: CID, reason: string): Promise<void> {
   const { holders: _, ...found } = await search(node, record)
   await node.driver.submit({ type: 'redact', record, reason, ...found, holders: [], asker: org })
+  await node.store.destroyNow()
+}
+
+/** What is found here of records that were redacted by these words. */
+export async function foundBy(node: Node, words: Uint8Array[]): Promise<(Found & { word: Uint8Array })[]> {
+  const read = words.map(word => ({ word, read: readRecord(redaction, word) }))
+  return Promise.all(
+    read.flatMap(({ word, read }) =>
+      isStored(read) ? [search(node, read.payload.record).then(found => ({ word, ...found }))] : [],
+    ),
+  )
+}
+
+/** Partners knew of redactions that this store did not. */
+export async function eraseAgain(node: Node, words: Uint8Array[]): Promise<void> {
+  await node.driver.submit({ type: 'erase', redactions: await foundBy(node, words) })
   await node.store.destroyNow()
 }
 

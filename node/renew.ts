@@ -10,7 +10,7 @@ import { readEvidence } from '../protocol/evidence.ts'
 import { formatEvidence } from '../protocol/evidence-file.ts'
 import { eventsOf } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
-import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed } from '../protocol/renewal.ts'
+import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed, renews } from '../protocol/renewal.ts'
 import type { Node } from './daemon.ts'
 import { proofsOf } from './gather.ts'
 
@@ -105,7 +105,7 @@ export class Renewer {
       const org = key.slice(KEY.allProofs.length).split('/')[0]!
       if (!kept.note || !this.#isEnding(kept) || !this.#node.partners.isConnected(org)) continue
       const reply = await proofsOf(this.#node, org, [], Number(kept.note.split('\n')[1]))
-      if (!reply?.renewal) open++
+      if (!reply?.renewal || !renews(kept.note, reply, this.#node.views.partner(org)!.chain)) open++
       else {
         const { renewal, witnesses, events } = reply
         const newer: ProofReply = { ...kept, renewal, witnesses, events }

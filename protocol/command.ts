@@ -34,7 +34,7 @@ import type { OwnershipCommand } from './owning.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
 import { checkPayload, isStored, type RecordType, readRecord, type Stored } from './record.ts'
-import { type Restoring, restore } from './restored.ts'
+import { eraseAgain, type Restoring, restore } from './restored.ts'
 import { object, text } from './shape.ts'
 import * as stock from './stock.ts'
 import * as tlog from './tlog.ts'
@@ -79,6 +79,8 @@ export type Command =
   | { type: 'recover' }
   /** The driver found that the store was put back or copied. */
   | ({ type: 'restored' } & Restoring)
+  /** Partners know of redactions of this home that its store does not know: what the driver found of them. */
+  | ({ type: 'erase' } & Pick<Restoring, 'redactions'>)
   | { type: 'catalog'; org: string }
   /** `head` is the size of a head of theirs that is to be renewed. */
   | { type: 'proofs'; org: string; records: CID[]; head?: number }
@@ -153,6 +155,8 @@ export function command(
       return beginTransfer(input, context)
     case 'redact':
       return redact(input, context)
+    case 'erase':
+      return { output: eraseAgain(input.redactions, context), records: [] }
     case 'restored':
       return restore(input, context.get(KEY.tail) ? readTail(context.get(KEY.tail)!).size : 0, context)
     case 'catalog': {

@@ -89,9 +89,10 @@ export function deliveryKey(message: Message): string {
 export function redactionOf(
   state: PeerState,
   from: string,
-  message: MessageOf<'redaction/ask' | 'redaction/answer'>,
+  message: MessageOf<'redaction/ask' | 'redaction/answer' | 'redaction/known'>,
   context: Context,
 ): PeerStep {
+  if (message.t === 'redaction/known') return { state, output: erasure.known(from, message, context).output }
   if (message.t === 'redaction/ask') return logged(state, erasure.asked(from, message, context), context)
   const key = KEY.redaction(from, message.record)
   const stored = context.get(key)

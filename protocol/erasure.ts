@@ -5,10 +5,14 @@
  *     who redacts                                        holder
  *                -- redaction/ask {redaction} -->        erases it too, unless it is in force there
  *                <-- redaction/answer {record, outcome, text} --
+ *                <-- redaction/known {redactions} --     at each connect: a store that was put back erases them again
  *
  * Redaction is of records that describe what is shared (assets, packets, offers) and of withdrawals at any time, and of
- * agreements and receipts once the agreement has ended. What a log, an identity or a committee rests on is not redacted.
+ * agreements and receipts once the agreement has ended. What a log, an identity, a committee or ownership rests on is not
+ * redacted.
  */
+
+import { equal } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { decodeSigned, type Payload } from '../crypto/statement.ts'
@@ -27,6 +31,7 @@ import {
   slotIn,
 } from './kept.ts'
 import { HANDLE, KEY } from './layout.ts'
+import { MAX_REDACTIONS_BYTES, MAX_TOLD_REDACTIONS } from './limits.ts'
 import {
   type Context,
   decodeState,
@@ -44,6 +49,7 @@ import { nothing, type Output, type Write } from './output.ts'
 import { opened, received, rejected, release } from './receipt.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { type Redaction, redaction } from './redaction.ts'
+import { titleOf } from './title.ts'
 
 /** Types that may go at any time, and those that bind until their agreement has ended. */
 const FREE: ReadonlySet<string> = new Set(['asset/1', 'packet/1', 'offer/1', withdraw.t])
@@ -151,6 +157,7 @@ function whyKept(p: Payload, about: Redact, context: Context): Kept | undefined 
     return { code: 'NOT_REDACTABLE', text: `${p.t} stays as long as the log does` }
   if (asker !== undefined && !partiesOf(p).some(org => org.toString() === asker))
     return { code: 'NOT_REDACTABLE', text: 'the record is not of the organisation that asks' }
+  if (isTitled(record, context)) return { code: 'IN_FORCE', text: 'who owns it rests on what it says' }
   if (BINDING.has(p.t)) return inForce(p.t === agreement.t ? record : asCid(p.agreement)!, p, context)
   for (const { agreement: id } of under) {
     const delivery = context.get(KEY.delivery(id, record))
@@ -161,6 +168,10 @@ function whyKept(p: Payload, about: Redact, context: Context): Kept | undefined 
   }
   return undefined
 }
+
+/** An asset whose registration was signed: seats and owners hold its record with every step from there on. */
+const isTitled = (id: CID, { get }: Context): boolean =>
+  titleOf(get, id) !== undefined || get(KEY.signedOrder(id, 0)) !== undefined
 
 /** An agreement that binds now: what rests on it is kept. */
 function inForce(id: CID, p: Payload, context: Context): Kept | undefined {
@@ -313,15 +324,67 @@ function ask(asking: Asking, context: Context): Step<Asking> {
 
 /** Holder: the driver looks for what a redaction needs to know, and hands in the command. */
 export function asked(from: string, message: MessageOf<'redaction/ask'>, context: Context): Step<never> {
-  const read = readRecord(redaction, message.redaction)
-  if (!isStored(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
-  if (read.payload.org.toString() !== from)
-    return violation(from, message.t, 'RECORD_INVALID', 'the redaction is of another organisation')
-  if (verifySignatures(redaction, read, context.keys).ok !== true)
-    return violation(from, message.t, 'SIGNATURE_INVALID', 'the redaction does not verify')
+  const read = wordOf(from, message.redaction, context)
+  if ('code' in read) return violation(from, message.t, read.code, read.text)
   const step = stay<never>()
   const { record, reason } = read.payload
   step.output.events.push({ type: 'ask-redact', org: from, record, reason })
+  step.output.writes.push(...keepWord(from, message.redaction, context))
+  return step
+}
+
+/** A valid redaction of an organisation, or what is wrong with it. */
+function wordOf(
+  org: string,
+  word: Uint8Array,
+  context: Context,
+): Stored<Redaction> | { code: 'RECORD_INVALID' | 'SIGNATURE_INVALID'; text: string } {
+  const read = readRecord(redaction, word)
+  if (!isStored(read)) return { code: 'RECORD_INVALID', text: read.reason }
+  if (read.payload.org.toString() !== org)
+    return { code: 'RECORD_INVALID', text: 'the redaction is of another organisation' }
+  if (verifySignatures(redaction, read, context.keys).ok !== true)
+    return { code: 'SIGNATURE_INVALID', text: 'the redaction does not verify' }
+  return read
+}
+
+// What others were asked for outlives the store of who asked.
+
+const wordsOf = (org: string, get: Context['get']): Uint8Array[] => {
+  const stored = get(KEY.words(org))
+  return stored ? (decode(stored, stored.length) as Uint8Array[]) : []
+}
+
+function keepWord(org: string, word: Uint8Array, { get }: Context): Write[] {
+  const words = wordsOf(org, get)
+  const bytes = words.reduce((sum, each) => sum + each.length, word.length)
+  if (bytes > MAX_REDACTIONS_BYTES || words.some(each => equal(each, word))) return []
+  return [{ key: KEY.words(org), value: encode([...words, word]) }]
+}
+
+/** What a partner asked for here, told it at each connect. */
+export function knownTo(org: string, { get }: Context): MessageOf<'redaction/known'>[] {
+  const words = wordsOf(org, get)
+  const parts = Array.from({ length: Math.ceil(words.length / MAX_TOLD_REDACTIONS) }, (_, i) =>
+    words.slice(i * MAX_TOLD_REDACTIONS, (i + 1) * MAX_TOLD_REDACTIONS),
+  )
+  return parts.map(redactions => ({ t: 'redaction/known', redactions }))
+}
+
+/** Own redactions that a partner knows of: those that this store does not know are done again. */
+export function known(
+  from: string,
+  { t, redactions }: MessageOf<'redaction/known'>,
+  context: Context,
+): Step<never> {
+  const words: Uint8Array[] = []
+  for (const word of redactions) {
+    const read = wordOf(context.self.org, word, context)
+    if ('code' in read) return violation(from, t, read.code, read.text)
+    if (keptRecord(context, read.payload.record)) words.push(word)
+  }
+  const step = stay<never>()
+  if (words.length > 0) step.output.events.push({ type: 'ask-erase', words })
   return step
 }
 

@@ -89,6 +89,8 @@ export type Ask =
     }
   /** A partner asks for a record to be erased: look for what rests on it, and hand in the command `redact`. */
   | { type: 'ask-redact'; org: string; record: CID; reason: string }
+  /** Own records were redacted by these signed words, and this store does not know it: look for them, and hand in `erase`. */
+  | { type: 'ask-erase'; words: Uint8Array[] }
   /** Check what a rejection says by opening the release with the key that it discloses, then hand in `judged`. */
   | {
       type: 'ask-judge'

@@ -148,16 +148,10 @@ export function makeVote(seat: Seat, key: PrivateKey, order: Order): Uint8Array 
   return encodeSigned({ p: payload, s: [signRecord(payload, 'seat', key)] })
 }
 
-/** The order that a vote is for, whoever signed it. */
-export function choiceOf(stored: Uint8Array): CID | undefined {
+/** What a vote says, whoever signed it. */
+export function voteIn(stored: Uint8Array): Vote | undefined {
   const read = readRecord(vote, stored)
-  return isStored(read) ? read.payload.choice : undefined
-}
-
-/** The organisation that a vote names, whoever signed it. */
-export function voterOf(stored: Uint8Array): CID | undefined {
-  const read = readRecord(vote, stored)
-  return isStored(read) ? read.payload.org : undefined
+  return isStored(read) ? read.payload : undefined
 }
 
 /** A vote that a seat of this committee signed; otherwise why it is none. */

@@ -18,6 +18,7 @@ import { encode } from '../crypto/cbor.ts'
 import { digestOf } from '../crypto/cid.ts'
 import { isBehind } from './behind.ts'
 import { firstCommittee } from './committee.ts'
+import { knownTo } from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import * as heads from './heads.ts'
 import {
@@ -55,7 +56,13 @@ export function introduce(org: string, context: Context): Output {
     ...told,
     ...(known ? { known } : {}),
   }
-  const all = [hello, ...tell(context.self.chain), ...heads.show(context), ...heads.tellForks(context)]
+  const all = [
+    hello,
+    ...tell(context.self.chain),
+    ...heads.show(context),
+    ...heads.tellForks(context),
+    ...knownTo(org, context),
+  ]
   output.sends.push(...all.map(message => ({ to: org, message })))
   return output
 }

@@ -82,6 +82,8 @@ export const KEY = {
   /** A holder that was asked to erase a record. */
   redaction: (org: string, record: CID): string => `redaction/${org}/${hex(record)}`,
   redactions: 'redaction/',
+  /** Signed words of a partner by which it asked for records to be erased. */
+  words: (org: string): string => `words/${org}`,
   catalog: (org: string): string => `catalog/${org}`,
   /** What we hold of a partner's log: newest head seen, and newest head cosigned. */
   watch: (org: string): string => `watch/${org}`,
@@ -101,9 +103,8 @@ export const KEY = {
   mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
-  allCosigned: 'cosigned/',
-  /** The store was put back, and what was cosigned since of this partner's log, or of the log with this hash, is not known. */
-  lost: (log: string): string => `lost/${log}`,
+  /** The store was put back: what it promised and cosigned since is not known (put-back.ts). */
+  putBack: 'put-back',
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',

@@ -149,3 +149,7 @@ export const MAX_RUMOURS = 16
 export const MAX_MIRRORED = 262_144
 /** Organisations that may mirror the own log. */
 export const MAX_MIRRORS = 16
+
+/** Redactions that a partner was asked for are kept up to so many bytes of one partner, and told so many at a time. */
+export const MAX_REDACTIONS_BYTES = 1_048_576
+export const MAX_TOLD_REDACTIONS = 64

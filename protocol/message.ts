@@ -24,6 +24,7 @@ import {
   MAX_PROOFS,
   MAX_RECORD_BYTES,
   MAX_SHOWN,
+  MAX_TOLD_REDACTIONS,
   MAX_WITNESSES,
   MAX_WORD_LENGTH,
 } from './limits.ts'
@@ -121,6 +122,7 @@ export const MESSAGES = {
   'delivery/refused': object({ t: tag, agreement: link, packet: link, refusal }),
   // Redaction: whoever holds the record is asked to erase it too.
   'redaction/ask': object({ t: tag, redaction: record }),
+  'redaction/known': object({ t: tag, redactions: list(record, MAX_TOLD_REDACTIONS) }),
   'redaction/answer': object({
     t: tag,
     record: link,

@@ -15,7 +15,7 @@ import type { CID } from '../crypto/cid.ts'
 import type { AssetCommittee } from './asset-committee.ts'
 import { over } from './context.ts'
 import { saved } from './fold.ts'
-import { choiceOf, isOrder, type Order, readOrder, readVote } from './handover.ts'
+import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { BUYER_ASKS_MS, MAX_TOLD } from './limits.ts'
@@ -199,7 +199,7 @@ function askedFor(
   vote: Uint8Array,
   context: Context,
 ): { o: Ordering; committee: Stored<AssetCommittee> } | undefined {
-  const choice = choiceOf(vote)
+  const choice = voteIn(vote)?.choice
   const o = choice && readOrdering(context.get, choice)
   const committee = o && committeeKnown(context.get, o.committee)
   return o && committee ? { o, committee } : undefined
@@ -224,7 +224,8 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
     ...(shown ? { committee: shown } : {}),
   }
   const keys = keysOf(context, o.identities)
-  const owned = advance(titleOf(context.get, order.asset), link, keys)
+  const known = (id: CID) => committeeKnown(context.get, id)
+  const owned = advance(titleOf(context.get, order.asset), link, keys, known)
   if (isRefused(owned)) return save({ ...o, refusal: owned }, stay(), context)
   const writes = keepLink(link, owned, shownFor(link, owned, order, o.identities, context), context.get)
   const kept: Output = {

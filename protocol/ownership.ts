@@ -19,7 +19,7 @@ import {
   readOrder,
   readVote,
   registration,
-  voterOf,
+  voteIn,
 } from './handover.ts'
 import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
 import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
@@ -168,7 +168,7 @@ export function checkCertificate(
 /** Whose votes a certificate has, as they say. */
 export function votersOf(stored: Uint8Array): CID[] {
   const read = readCertificate(stored)
-  return typeof read === 'string' ? [] : read.votes.flatMap(each => voterOf(each) ?? [])
+  return typeof read === 'string' ? [] : read.votes.flatMap(each => voteIn(each)?.org ?? [])
 }
 
 function readCertificate(stored: Uint8Array): Certificate | string {
@@ -200,18 +200,23 @@ export function misplaced(owned: Owned | undefined, order: Order): Refused | und
     : refused('COMMITTEE_INVALID', 'the order names another committee than the one in force')
 }
 
-/** One more certified step, or why it is none. */
-export function advance(owned: Owned | undefined, link: Link, keys: KeyResolver): Owned | Refused {
+/** One more certified step, or why it is none; `known` are committees that were checked before. */
+export function advance(
+  owned: Owned | undefined,
+  link: Link,
+  keys: KeyResolver,
+  known: (id: CID) => Stored<AssetCommittee> | undefined = () => undefined,
+): Owned | Refused {
   const order = checkOrder(link, keys)
   if (isRefused(order)) return order
   const wrong = misplaced(owned, order)
   if (wrong) return wrong
   const changes = !owned || order.next !== undefined
-  const shown = changes ? checkCommittee(link.committee, keys) : owned.committee
+  const named = order.next ?? order.committee
+  const shown = changes ? (known(named) ?? checkCommittee(link.committee, keys)) : owned.committee
   if (isRefused(shown)) return shown
   const deciding = owned ? owned.committee : shown
-  if (!shown.id.equals(order.next ?? order.committee))
-    return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')
+  if (!shown.id.equals(named)) return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')
   const uncertified =
     (order.version > 0 ? seatsOwner(shown, order) : undefined) ??
     checkCertificate(link.certificate, order, deciding)

@@ -155,7 +155,12 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'delivery':
       return deliver(state, deliveryKey(message), { type: 'message', from, message }, context)
     case 'redaction':
-      return redactionOf(state, from, message as MessageOf<'redaction/ask' | 'redaction/answer'>, context)
+      return redactionOf(
+        state,
+        from,
+        message as MessageOf<'redaction/ask' | 'redaction/answer' | 'redaction/known'>,
+        context,
+      )
     case 'committee': {
       const it = message as MessageOf<'committee/ask' | 'committee/signed' | 'committee/refused'>
       if (it.t === 'committee/ask')

@@ -3,19 +3,31 @@
  * under keys that stand is shown to extend what it cosigned. Each log's owner can show that of its own log, at any time; whoever
  * holds evidence asks for it before the keys under it end, or after.
  */
-import { readU64, text, toHex } from '../crypto/bytes.ts'
+import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
+import { CryptoError } from '../crypto/error.ts'
 import { sha256 } from '../crypto/hash.ts'
+import { verifyConsistency } from '../crypto/merkle.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import { ProtocolError } from './error.ts'
+import type { ProofReply } from './event.ts'
 import { type Evidence, type Found, PARTS, type ReadEvidence, type RenewalPart } from './evidence.ts'
-import { cosignerName, identityGenesis } from './identity.ts'
-import { type Chain, everStood, isRefused, readChain, standingOf } from './identity-chain.ts'
+import { cosignerName, identityGenesis, verifyIdentity } from './identity.ts'
+import {
+  beginChain,
+  type Chain,
+  everStood,
+  extendChain,
+  isRefused,
+  readChain,
+  standingOf,
+} from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { RENEW_BEFORE_MS } from './limits.ts'
+import { readHead } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import { isStored, readRecord } from './record.ts'
 
@@ -78,10 +90,62 @@ export function chainsIn(identities: Uint8Array[], events: Uint8Array[]): Chain[
   return identities.flatMap(each => {
     const genesis = readRecord(identityGenesis, each)
     if (!isStored(genesis)) return []
-    const own = events.filter(event => asCid(decodeSigned(event).p.org)?.equals(genesis.id))
+    const own = events.filter(event => orgOf(event) === genesis.id.toString())
     const chain = readChain(genesis, own)
     return isRefused(chain) ? [] : [chain]
   })
+}
+
+/** Whether what a log's owner gives renews a head that is kept of its log: evidence with anything else would be false. */
+export function renews(
+  note: string,
+  { renewal, witnesses, events }: Pick<ProofReply, 'renewal' | 'witnesses' | 'events'>,
+  owner: Chain,
+): boolean {
+  if (!renewal) return false
+  const [older, newer] = [utf8(note), renewal.note].map(each =>
+    readHead(each, owner, undefined, { closed: true, revoked: true }),
+  ) as [ReturnType<typeof readHead>, ReturnType<typeof readHead>]
+  if ('reason' in older || 'reason' in newer || older.log !== newer.log) return false
+  const { path } = renewal
+  const isShown =
+    newer.size === older.size
+      ? path.length === 0 && equal(newer.root, older.root)
+      : newer.size > older.size &&
+        verifyConsistency({
+          oldSize: older.size,
+          oldRoot: older.root,
+          size: newer.size,
+          root: newer.root,
+          path,
+        })
+  return isShown && identitiesHold(owner, witnesses, events)
+}
+
+/** Whether every identity is signed and every event continues one of them, or that of the log's owner. */
+function identitiesHold(owner: Chain, identities: Uint8Array[], events: Uint8Array[]): boolean {
+  const chains = new Map([[owner.genesis.id.toString(), beginChain(owner.genesis)]])
+  for (const each of identities) {
+    const genesis = readRecord(identityGenesis, each)
+    if (!isStored(genesis) || verifyIdentity(genesis).ok !== true) return false
+    chains.set(genesis.id.toString(), beginChain(genesis))
+  }
+  return events.every(event => {
+    const org = orgOf(event)
+    const next = org && chains.get(org) ? extendChain(chains.get(org)!, event) : undefined
+    if (!org || !next || isRefused(next)) return false
+    chains.set(org, next)
+    return true
+  })
+}
+
+function orgOf(event: Uint8Array): string | undefined {
+  try {
+    return asCid(decodeSigned(event).p.org)?.toString()
+  } catch (error) {
+    if (error instanceof CryptoError) return undefined
+    throw error
+  }
 }
 
 /** Size of the head of a side in evidence; nothing when it shows none. */

@@ -57,7 +57,9 @@ export const CLOCK_TEXT =
 
 /** What a node whose store is behind still does: it shows what it has. */
 function isRead(input: Input): boolean {
-  return input.type === 'message' ? SHOWN.has(input.message.t.split('/')[0]!) : READS.has(input.type)
+  if (input.type !== 'message') return READS.has(input.type)
+  const { t } = input.message
+  return t === 'redaction/known' || SHOWN.has(t.split('/')[0]!)
 }
 const SHOWN = new Set(['hello', 'identity', 'error', 'catalog', 'head', 'gossip', 'proof', 'mirror'])
 const READS = new Set<Input['type']>([
@@ -67,6 +69,7 @@ const READS = new Set<Input['type']>([
   'latest',
   'page',
   'restored',
+  'erase',
   'recover',
   'identity',
 ])

@@ -127,7 +127,7 @@ export function told(from: string, message: MessageOf<'owner/told'>, context: Co
     const wrong = owned ? undefined : unwanted(from, order, link, context)
     if (wrong) return violation(from, message.t, wrong.code, wrong.text)
     if (order.version > (owned?.version ?? -1) + 1) return askSteps(from, order.asset, context)
-    const next = advance(owned, link, keys)
+    const next = advance(owned, link, keys, id => committeeKnown(context.get, id))
     if (isRefused(next)) return violation(from, message.t, next.code, next.text)
     step.output.writes.push(
       ...(owned ? [] : counted(from, context)),

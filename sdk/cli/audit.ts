@@ -4,9 +4,10 @@ import { toBase64 } from '../../crypto/bytes.ts'
 import { parseCheckpoint } from '../../crypto/checkpoint.ts'
 import { parseNote } from '../../crypto/note.ts'
 import { MAX_NOTE_BYTES } from '../../protocol/limits.ts'
+import { originHash } from '../../protocol/log.ts'
 import { type AuditReport, audit as auditLog, type LogSource } from '../audit.ts'
 import type { Waybill } from '../connect.ts'
-import { WaybillError } from '../error.ts'
+import { isWaybillError, WaybillError } from '../error.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { EXIT } from './exit.ts'
 import { tick } from './node.ts'
@@ -76,11 +77,26 @@ async function sourceHere({ logs }: Waybill, org: string, signal: AbortSignal): 
 
 /** The log as its owner serves it, against the heads that this home was shown. */
 async function sourceAt(url: string, here: LogSource, signal: AbortSignal): Promise<LogSource> {
-  const base = url.replace(/\/+$/, '')
-  const note = new TextDecoder().decode(await read(`${base}/checkpoint`, MAX_NOTE_BYTES, signal))
+  const { base, note } = await checkpointAt(url.replace(/\/+$/, ''), here, signal)
   const { size } = parseCheckpoint(parseNote(note).body)
   const tile = (path: string) => read(`${base}/${path}`, MAX_BUNDLE_BYTES, signal)
   return { ...here, heads: [note, ...here.heads], size, tile }
+}
+
+/** At the address of a witness that serves several logs, a log is in the folder that its origin names. */
+async function checkpointAt(base: string, { heads }: LogSource, signal: AbortSignal) {
+  const at = async (url: string) => ({
+    base: url,
+    note: new TextDecoder().decode(await read(`${url}/checkpoint`, MAX_NOTE_BYTES, signal)),
+  })
+  const [head] = heads
+  if (!head) return at(base)
+  const folder = originHash(parseCheckpoint(parseNote(head).body).origin)
+  return at(base).catch(error => {
+    if (isWaybillError(error) && error.code === 'NOT_FOUND' && !base.endsWith(folder))
+      return at(`${base}/${folder}`)
+    throw error
+  })
 }
 
 async function read(url: string, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {

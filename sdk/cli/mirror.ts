@@ -25,7 +25,7 @@ function shown(mirroring: Mirroring): Answer {
       [
         ...mirrors.map(({ name }) => `mirror    ${name} keeps the entries of your log`),
         ...held.map(({ name, size }) => `held      ${size} entries of the log of ${name}`),
-        `open      ${isOpen ? 'anybody who reaches the HTTP witness may read the entries of your log' : 'no'}`,
+        `open      ${isOpen ? 'who reaches your witness over HTTP may read its entries: waybill audit YOUR_NAME --url ADDRESS' : 'no'}`,
       ].join('\n'),
     ...(mirroring.mirrors.length === 0 ? { next: 'waybill mirror add PARTNER' } : {}),
   })

@@ -1,10 +1,10 @@
 /** Evidence that outlives the keys under it. */
-import { readFile } from 'node:fs/promises'
 import { WaybillError } from '../error.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { tick } from './node.ts'
 import { shellWord } from './partners.ts'
 import { checkFree, writeWhole } from './targets.ts'
+import { readEvidenceOf } from './verify.ts'
 
 export async function renew(
   cli: Cli,
@@ -13,7 +13,7 @@ export async function renew(
 ): Promise<Answer> {
   const force = options.force === true
   await checkFree(options.output, force)
-  const held = new Uint8Array(await readFile(file))
+  const { evidence: held } = await readEvidenceOf(file)
   await using waybill = await cli.connect()
   const { evidence, sides } = await waybill.renew(held, { signal: cli.signal })
   const names = new Map<string, string>()
@@ -25,7 +25,8 @@ export async function renew(
       hint: 'run it again when the partner is connected: waybill partners',
     })
   await writeWhole(options.output, [evidence], { force })
-  if (left.length > 0) cli.warn(`not renewed: the log of ${left.join(' and ')}, which is not at hand`)
+  if (left.length > 0)
+    cli.warn(`not renewed: the log of ${left.join(' and ')}: no newer cosigned head of it is at hand`)
   return answer({
     schema: 'waybill.renewed/1',
     data: { path: options.output, sides },

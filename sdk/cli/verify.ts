@@ -50,16 +50,20 @@ async function verifyOne(
   trustFile: unknown,
   options: Pick<VerifyOptions, 'asOf' | 'requireFinal' | 'forks'>,
 ): Promise<Report> {
-  // Content may itself be named *.waybill: then its evidence stands beside it.
-  const isAlone = file.endsWith(EVIDENCE) && !(await stat(file + EVIDENCE).catch(() => undefined))
-  if (!isAlone) await checkFile(file, 'waybill verify FILE')
-  const evidence = await readEvidenceFile(isAlone ? file : file + EVIDENCE)
+  const { evidence, isAlone } = await readEvidenceOf(file)
   const { isOwnership, verifyOwnership } = await import('../verify-ownership.ts')
   if (isAlone && isOwnership(evidence)) return verifyOwnership(evidence, trustFile, options.asOf)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })
   const report = await verifyEvidence(evidence, trustFile, { ...options, content })
   content?.destroy()
   return report
+}
+
+/** The evidence in a file, or that beside a file of content; content may itself be named *.waybill. */
+export async function readEvidenceOf(file: string): Promise<{ evidence: Uint8Array; isAlone: boolean }> {
+  const isAlone = file.endsWith(EVIDENCE) && !(await stat(file + EVIDENCE).catch(() => undefined))
+  if (!isAlone) await checkFile(file, 'waybill verify FILE')
+  return { evidence: await readEvidenceFile(isAlone ? file : file + EVIDENCE), isAlone }
 }
 
 /** One line a file, with the first step that does not hold; the worst verdict is that of the run. */

@@ -76,27 +76,34 @@ test(
     await owner.restart()
     await publish(owner, folder.path)
     await settled(owner, 1)
-    // Every entry, head and cosignature of it, at home and at the mirror, which holds the head of before the loss too.
-    const size = (await headOf(owner))!.size
-    await eventually('the mirror follows', async () => {
-      const [mirrored] = (await member.client.logs.mirroring()).held
-      return mirrored?.size === size || undefined
-    })
-    for (const home of [owner, member]) {
-      const audited = document(
-        await run(['--home', home.home, '--json', 'audit', owner.name]),
-        'waybill.audit/1',
-      )
-      assert.equal([audited.size, audited.faults], [size, []])
-    }
+    await soundAtBoth(owner, member)
     const heads = await oneHistoryAtRest([owner, member], owner.ready.id)
     assert.ok(
       heads.some(each => each.size === newest.size && each.root === newest.root),
       'the very same head',
     )
+    // The mirror keeps the successor too, from its first entry.
+    for (const each of [member, owner]) await each.up()
+    assert.is((await cli('log', 'succeed', '--yes')).code, 0)
+    await publish(owner, folder.path)
+    await settled(owner, 1)
+    await soundAtBoth(owner, member)
   },
   LIMIT_MS,
 )
+
+/** Every entry, head and cosignature of a log, at home and at its mirror once that has all of it. */
+async function soundAtBoth(owner: TestDaemon, mirror: TestDaemon): Promise<void> {
+  const { size } = (await headOf(owner))!
+  await eventually('the mirror follows', async () => {
+    const [held] = (await mirror.client.logs.mirroring()).held
+    return held?.size === size || undefined
+  })
+  for (const { home } of [owner, mirror]) {
+    const audited = document(await run(['--home', home, '--json', 'audit', owner.name]), 'waybill.audit/1')
+    assert.equal([audited.size, audited.faults], [size, []])
+  }
+}
 
 test(
   'owner and member both put back: the member signs nothing that it may have signed otherwise, and the log goes on as its next',
@@ -141,7 +148,7 @@ async function oneHistoryAtRest(homes: TestDaemon[], org: string): Promise<Signe
 }
 
 test(
-  'one of four members put back: the log goes on with the others, and it signs again under what they made final',
+  'one of four members put back: the log goes on with the others, and it promises again in the successor only',
   async () => {
     using folder = temporary()
     await using undo = new AsyncDisposableStack()
@@ -160,10 +167,15 @@ test(
     await member.up()
     await eventuallyProblem(member, 'RESTORED')
     await publish(owner, folder.path)
+    await settled(owner, 3)
+    await eventually('it says why it does not sign', async () => {
+      const found = (await owner.client.status()).witnesses.find(({ id }) => id === member.ready.id)
+      return found?.problem?.includes('put back') || undefined
+    })
+    assert.is((await run(['--home', owner.home, 'log', 'succeed', '--yes'])).code, 0)
     await settled(owner, 4)
-    await eventually('it cosigns again', () => cosignedNewest(owner, member))
     await publish(owner, folder.path)
-    await eventually('and promises, with nobody waiting', () => cosignedNewest(owner, member))
+    await eventually('it promises and cosigns', () => cosignedNewest(owner, member))
     await oneHistoryAtRest([owner, ...members], owner.ready.id)
   },
   LIMIT_MS,

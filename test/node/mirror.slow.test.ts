@@ -47,6 +47,8 @@ test('a mirror holds what its owner has; every audit says so, and finds what was
   assert.is(closed.status, 404, 'nothing is open before the operator opens it')
   await run(['--home', acme.home, 'mirror', 'open'])
   const open = document(await audit(bolt.home, acme.name, '--url', `${url}/${hash}`), 'waybill.audit/1')
+  const found = document(await audit(bolt.home, acme.name, '--url', url!), 'waybill.audit/1')
+  assert.is(found.root, open.root, 'the address of the witness is enough')
   for (const report of [own, copy, open]) {
     assert.equal([report.size, report.root, report.faults], [size, own.root, []])
     assert.ok((report.cosignatures as number) > 0)

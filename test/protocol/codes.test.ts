@@ -73,9 +73,8 @@ function altered<T extends MessageType>(
   return firstAnswer(story, by(story), before)
 }
 /** Cole's store is an old one; its own log goes on with a successor. */
-function putBack({ acme, cole }: Story): void {
-  const witnessed = [acme.org]
-  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], witnessed, redactions: [] })
+function putBack({ cole }: Story): void {
+  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], redactions: [] })
   cole.succeed()
 }
 const acmeOf = ({ acme }: Story) => acme
@@ -578,6 +577,19 @@ const CASES: Record<string, Case> = {
     const redaction = encodeSigned({ p: payload, s: [signRecord(payload, 'keeper', operation(cole))] })
     return send(story, acme, story.bolt, { t: 'redaction/ask', redaction })
   },
+  'redaction/known · no record': () => {
+    const story = paired()
+    return send(story, story.bolt, story.acme, { t: 'redaction/known', redactions: [ID] })
+  },
+  'redaction/known · signed by another': () => {
+    const story = agreed()
+    const { acme, bolt, world } = story
+    const { id: org } = acme.env.self
+    const about = { record: story.asset!, type: 'asset/1', reason: 'x', made: world.wallMs, nonce: ID }
+    const payload = { t: 'redaction/1', org, ...about }
+    const word = encodeSigned({ p: payload, s: [signRecord(payload, 'keeper', operation(bolt))] })
+    return send(story, bolt, acme, { t: 'redaction/known', redactions: [word] })
+  },
   'redaction/answer · to no question': () => {
     const story = agreed()
     const about = { record: story.asset!, outcome: 'erased', text: 'x' } as const
@@ -657,6 +669,12 @@ const CASES: Record<string, Case> = {
     // As after a store of Cole's that was put back to before it sat.
     cole.store.delete(KEY.seat(acme.org))
     return send(story, acme, cole, { t: 'committee/ask', committee: other, identities: [] })
+  },
+  'committee/ask · of a member whose store was put back': () => {
+    const story = paired()
+    putBack(story)
+    const committee = seating(story).now!
+    return send(story, story.acme, story.cole, { t: 'committee/ask', committee, identities: [] })
   },
 
   'log/register · no record': () => registers(() => ({ genesis: ID })),

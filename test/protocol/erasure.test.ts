@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert'
 import { toHex } from '../../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../../crypto/cid.ts'
+import { sha256 } from '../../crypto/hash.ts'
 import { decodeSigned, recordId } from '../../crypto/statement.ts'
 import { type Asking, redactionOf } from '../../protocol/erasure.ts'
 import type { Evidence } from '../../protocol/evidence.ts'
@@ -8,6 +9,8 @@ import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { indexOf, keptRecord, readEntries, readEntryAt, redactedOf } from '../../protocol/kept.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
+import { slotsOver } from '../../protocol/slots.ts'
+import { SimBodyKeys } from '../../sim/body-keys.ts'
 import { suite, throwsCode } from '../harness.ts'
 import {
   check,
@@ -65,6 +68,45 @@ test('what a record says, its salt and the keys of a packet are gone; why and wh
   story.world.run()
   assert.is(keptRecord(acme.env, packet), undefined)
 })
+
+/** Another machine: the store and the keys of a backup, and nothing that was destroyed since. */
+function putBack(member: Member, name: string, copy: Map<string, Uint8Array>): void {
+  const keys = new SimBodyKeys(sha256(new TextEncoder().encode(name)))
+  for (let taken = member.bodyKeys.take(); keys.take() < taken; );
+  member.store.clear()
+  for (const [key, value] of copy) member.store.set(key, value)
+  Object.assign(member, { bodyKeys: keys })
+  member.env.slots = slotsOver(keys)
+  member.restart()
+}
+
+for (const notices of [true, false])
+  test(`a store put back on another machine ${notices ? 'that notices it ' : ''}learns from a holder what to erase again`, () => {
+    const story = new Story().play()
+    const { acme, bolt, world, asset } = story
+    const [packet, other] = packetsOf(acme, asset!) as [CID, CID]
+    const copy = new Map(acme.store)
+    acme.redact(packet, REASON)
+    assert.is(outcome(acme, bolt, packet).outcome, 'kept', 'and Bolt remembers that it was asked')
+    putBack(acme, 'Acme Steel', copy)
+    const nobodys = { tickets: [], seats: [], redactions: [] }
+    if (notices) acme.input({ type: 'restored', why: 'restored', ...nobodys })
+    assert.ok(keptRecord(acme.env, packet), 'it is back')
+    const slot = slotOfEntry(acme, packet)
+    bolt.input({ type: 'connected', org: acme.org })
+    world.run()
+    assert.is(keptRecord(acme.env, packet), undefined)
+    assert.is(acme.env.slots.salt(slot), undefined)
+    assert.is(redactionOf(acme.env, packet)!.payload.reason, REASON)
+    assert.ok(keptRecord(acme.env, other), 'and nothing else')
+    const events = acme.events.length
+    bolt.input({ type: 'connected', org: acme.org })
+    world.run()
+    assert.not.ok(
+      acme.events.slice(events).some(({ type }) => type === 'ask-erase'),
+      'once',
+    )
+  })
 
 test('a redacted packet is neither described nor sent, and nothing breaks that asks for it', () => {
   const story = new Story().agree()

@@ -44,6 +44,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'delivery/rejected': encodeMessage({ t: 'delivery/rejected', receipt: BYTES }),
     'delivery/refused': encodeMessage({ t: 'delivery/refused', agreement: offer!, packet: offer!, refusal }),
     'redaction/ask': encodeMessage({ t: 'redaction/ask', redaction: BYTES }),
+    'redaction/known': encodeMessage({ t: 'redaction/known', redactions: [BYTES] }),
     'redaction/answer': encodeMessage({ t: 'redaction/answer', record: offer!, outcome: 'kept', text: 'x' }),
     'gossip/head': encodeMessage({ t: 'gossip/head', note: BYTES }),
     'gossip/fork': encodeMessage({ t: 'gossip/fork', proof: BYTES }),

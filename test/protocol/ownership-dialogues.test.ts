@@ -16,6 +16,17 @@ const all = (story: Ownership, expected: string) =>
   assert.equal([...new Set(story.owners())], [expected], story.owners().join(', '))
 const votesOf = (member: Member) => [...member.store.keys()].filter(key => key.startsWith('vote/')).length
 
+test('an asset whose registration was signed is not redacted: who owns it rests on its record', () => {
+  const story = new Ownership().begin()
+  story.asset = story.publish('Press shop, energy')
+  const free = story.publish('Press shop, noise')
+  story.register()
+  throwsCode(() => story.acme.redact(story.asset, 'a mistake'), 'IN_FORCE')
+  story.acme.redact(free, 'a mistake')
+  story.offer().accept()
+  throwsCode(() => story.acme.redact(story.asset, 'sold'), 'IN_FORCE')
+})
+
 test('a committee is put together by its seats, registers an asset and certifies its hand-over', () => {
   const story = new Ownership().register()
   assert.ok(assemblies(story.acme).every(isOver))
@@ -148,7 +159,7 @@ test('a store that was put back ends its seats: it says so and never votes there
   cole.witnesses = [story.acme.env.self.id]
   cole.input({ type: 'start', machine: 'log' })
   story.world.run()
-  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, witnessed: [], redactions: [] })
+  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, redactions: [] })
   cole.restart()
   cole.input({ type: 'connected', org: story.acme.org })
   story.world.run()

@@ -10,7 +10,15 @@ import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { eventsOf } from '../../protocol/identity-chain.ts'
 import { RENEW_BEFORE_MS } from '../../protocol/limits.ts'
-import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed } from '../../protocol/renewal.ts'
+import {
+  chainsIn,
+  endsSoon,
+  type Given,
+  headSizeOf,
+  renewal,
+  renewed,
+  renews,
+} from '../../protocol/renewal.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { check, contextOf, detailOf, type Story, statusOf, story } from './evidence-story.ts'
 import { mutations } from './mutations.ts'
@@ -50,6 +58,27 @@ function given(owner: Member, size: number, nowMs: number): Given | undefined {
     }
   )
 }
+
+test('what a partner gives renews what is kept, and nothing else that it could give does', () => {
+  const told = story()
+  rotate(told)
+  const { acme, bolt, evidence, asOfMs } = told
+  const note = text(evidence.parts.providerHead!)
+  const honest = given(acme, headSizeOf(read(told.bytes), 'provider')!, asOfMs)!
+  assert.ok(renews(note, honest, acme.chain))
+  const { renewal: newer, witnesses, events } = honest
+  const hash = new Uint8Array(32).fill(7)
+  const wrong: Parameters<typeof renews>[1][] = [
+    { witnesses, events },
+    { ...honest, renewal: { ...newer, note: hash } },
+    { ...honest, renewal: { ...newer, path: [hash] } },
+    { ...honest, renewal: { ...newer, note: newestHead(bolt.env.get)!.note } },
+    { ...honest, witnesses: [hash] },
+    { ...honest, events: [hash] },
+    { ...honest, events: [...events, events[0]!] },
+  ]
+  for (const [i, each] of wrong.entries()) assert.not(renews(note, each, acme.chain), `case ${i}`)
+})
 
 function renewedFile(told: Story, file = told.bytes): Evidence {
   const evidence = read(file)

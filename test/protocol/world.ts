@@ -23,6 +23,8 @@ import { decodeMessage, encodeMessage, type Message } from '../../protocol/messa
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
 import { type Input, open, type PeerState, step } from '../../protocol/peer.ts'
+import { isStored, readRecord } from '../../protocol/record.ts'
+import { redaction } from '../../protocol/redaction.ts'
 import { slotsOver } from '../../protocol/slots.ts'
 import { SimBodyKeys } from '../../sim/body-keys.ts'
 import { openRelease, type ReleaseOf, type Spoilt, sealContent } from '../../sim/content.ts'
@@ -238,6 +240,14 @@ export class Member {
         const oneTime = this.secrets.get(event.oneTime)!
         const opening = this.#open(oneTime, event)
         this.input({ type: 'opened', machine: event.machine, opening })
+        return
+      }
+      case 'ask-erase': {
+        const redactions = event.words.flatMap(word => {
+          const read = readRecord(redaction, word)
+          return isStored(read) ? [{ word, ...this.found(read.payload.record) }] : []
+        })
+        this.input({ type: 'erase', redactions })
         return
       }
       case 'ask-redact': {

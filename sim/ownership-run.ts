@@ -1,0 +1,229 @@
+/**
+ * Ownership in one run of one seed: two owners register assets and hand them to each other, four partners vote, and meanwhile
+ * nodes crash and messages are lost, copied and late. In some runs an owner's store is put back unnoticed, so that it sells a
+ * version twice. Whatever happens, no seat votes twice, no version has two certificates, and what was signed is certified
+ * in the end, unless its own owner froze it.
+ */
+import { equal } from '../crypto/bytes.ts'
+import type { CID } from '../crypto/cid.ts'
+import type { Answer } from '../protocol/command.ts'
+import { isOrder, readOrder, voteIn } from '../protocol/handover.ts'
+import { KEY } from '../protocol/layout.ts'
+import { decodeState } from '../protocol/machine.ts'
+import { type Ordering, orderIn } from '../protocol/ordering.ts'
+import { openCommittee } from '../protocol/title.ts'
+import { watchOver } from './checkers.ts'
+import { type Checker, Cluster, type Leaving, type Plant } from './cluster.ts'
+import { faultsOf } from './faults.ts'
+import type { SimNode } from './node.ts'
+import { calm, drawPlan, type Plan } from './plan.ts'
+import { Prng } from './prng.ts'
+import { Suspects } from './suspects.ts'
+
+const S_US = 1_000_000
+const NAMES = ['Acme Steel', 'Bolt GmbH', 'Cole Logistics', 'Dunn Castings', 'Eder AG', 'Fink Tools']
+const OWNERS = 2
+const ASSETS = 2
+const VERSIONS = 3
+const PASSES = { agreements: true, duties: true, keys: true, blocks: true }
+
+export interface OwnershipReport {
+  seed: number
+  violation?: string
+  certified: number
+  frozen: number
+  starts: number
+}
+
+export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipReport {
+  const prng = new Prng(seed, 'ownership')
+  const plan: Plan = {
+    ...drawPlan(seed),
+    nodes: NAMES.length,
+    witnesses: 0,
+    restores: 'none',
+    twin: 'none',
+    liars: 'none',
+    reseats: false,
+    robbed: false,
+    silent: false,
+    seated: true,
+  }
+  const cluster = new Cluster({ seed, weather: calm(plan.weather), times: plan.times, plant, pad: plan.pad })
+  const nodes = NAMES.map(name => cluster.add(name))
+  const suspects = new Suspects(false)
+  watchOver(cluster, suspects)
+  const checker = new VoteChecker(cluster)
+  cluster.checkers.push(checker)
+  for (const node of nodes) node.start()
+  pairAll(cluster, nodes)
+  cluster.run(60 * S_US)
+  const faults = faultsOf(cluster, plan, suspects)
+  cluster.network.weather = plan.weather
+  faults.begin()
+  const desk = new Desk(cluster, prng)
+  const end = 60 * S_US + plan.faultyS * S_US
+  if (prng.chance(300_000)) desk.sellTwice(suspects)
+  for (let atUs = cluster.timeline.nowUs; atUs < end && !cluster.violation; atUs += 2 * S_US) {
+    cluster.run(atUs)
+    desk.look()
+  }
+  faults.end()
+  cluster.network.weather = calm(plan.weather)
+  for (let i = 0; i < 40 && !cluster.violation; i++) {
+    desk.decide()
+    cluster.run(cluster.timeline.nowUs + 30 * S_US)
+  }
+  const [open, ...more] = cluster.violation ? [] : unfinished(nodes, suspects.putBack)
+  if (open) cluster.report('every hand-over ends', open, `${more.length} more`)
+  return {
+    seed,
+    ...(cluster.violation ? { violation: cluster.violation } : {}),
+    certified: checker.certified,
+    frozen: nodes.reduce((sum, { disk }) => sum + disk.list(KEY.frozens).length, 0),
+    starts: nodes.reduce((sum, { life }) => sum + life, 0),
+  }
+}
+
+function pairAll(cluster: Cluster, nodes: SimNode[]): void {
+  for (const [i, joiner] of nodes.entries())
+    for (const inviter of nodes.slice(0, i)) {
+      const about = { forWhom: joiner.name, expiresMs: inviter.now().wallMs + 3_600_000 }
+      inviter.submit(
+        { type: 'invite', ...about, node: inviter.env.keys.node.public },
+        [],
+        answer => answer && cluster.join(joiner, (answer as Extract<Answer, { type: 'ticket' }>).ticket),
+      )
+    }
+}
+
+/** What the people do: they look at the disk, and go on from there. */
+class Desk {
+  readonly #cluster: Cluster
+  readonly #prng: Prng
+  readonly #owners: SimNode[]
+
+  constructor(cluster: Cluster, prng: Prng) {
+    this.#cluster = cluster
+    this.#prng = prng
+    this.#owners = cluster.nodes.slice(0, OWNERS)
+  }
+
+  /** The store of an owner goes back by some seconds, and nobody notices. */
+  sellTwice(suspects: Suspects): void {
+    const { timeline } = this.#cluster
+    const owner = this.#prng.pick(this.#owners)
+    timeline.after(this.#prng.between(10, 25) * S_US, () => {
+      const backup = owner.disk.copy()
+      timeline.after(this.#prng.between(3, 15) * S_US, () => {
+        suspects.putBack.add(owner.org)
+        suspects.alone.add(owner.org)
+        if (owner.up) owner.crash()
+        this.#cluster.restore(owner, backup)
+        owner.start()
+      })
+    })
+  }
+
+  look(): void {
+    for (const node of this.#owners) if (node.up) this.#own(node)
+    this.decide()
+  }
+
+  #own(node: SimNode): void {
+    const seats = this.#cluster.nodes.slice(OWNERS).map(({ env }) => env.self.id)
+    const juries = node.disk.list(KEY.juries).map(([, bytes]) => openCommittee(bytes))
+    const assembling = node.disk.list(KEY.assemblies)
+    if (juries.length === 0) {
+      if (assembling.length === 0) node.submit({ type: 'assemble', seats })
+      return
+    }
+    const orders = node.disk.list(KEY.orders).map(([, bytes]) => decodeState<Ordering>(bytes))
+    const mine = orders.filter(({ role }) => role === 'owner')
+    if (mine.length < ASSETS) this.#register(node, juries[0]!.id, mine.length)
+    for (const [key, bytes] of node.disk.list(KEY.titles)) {
+      const { version, owner, asset } = decodeState<{ version: number; owner: CID; asset: CID }>(bytes)
+      if (!owner.equals(node.env.self.id) || version >= VERSIONS || !key) continue
+      const { id: to } = this.#prng.pick(this.#owners.filter(each => each !== node)).env.self
+      node.submit({ type: 'hand-over', asset, to, passes: PASSES }) // refused while one is on its way
+    }
+  }
+
+  #register(node: SimNode, committee: CID, count: number): void {
+    const about = { title: `asset ${count}`, domain: 'x', level: 'general' } as const
+    node.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
+      if (!answer) return
+      const { asset } = answer as Extract<Answer, { type: 'published' }>
+      const content = new Uint8Array(32)
+      const ref = `${count} ${asset}`
+      node.submit({ type: 'register', asset, committee, ref, content, title: 'made' })
+    })
+  }
+
+  /** Whoever is offered something takes it. */
+  decide(): void {
+    for (const node of this.#owners) {
+      if (!node.up) continue
+      for (const [, bytes] of node.disk.list(KEY.orders)) {
+        const o = decodeState<Ordering>(bytes)
+        if (o.role !== 'buyer' || o.state !== 'OFFERED') continue
+        node.submit({ type: 'take-over', order: orderIn(o).id, certified: [], mode: 'byzantine' })
+      }
+    }
+  }
+}
+
+/** No vote twice, none before it is on the disk, and no two certificates of one version. */
+class VoteChecker implements Checker {
+  readonly #cluster: Cluster
+  readonly #votes = new Map<string, string>()
+  readonly #certificates = new Map<string, string>()
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+  }
+
+  get certified(): number {
+    return this.#certificates.size
+  }
+
+  sent({ from, message }: Leaving): void {
+    if (message.t === 'vote/cast') this.#vote(from, message.vote)
+    if (message.t !== 'owner/told') return
+    for (const link of message.links) {
+      const order = readOrder(link.order)
+      if (!isOrder(order)) continue
+      const name = `${order.asset} ${order.version}`
+      const known = this.#certificates.get(name)
+      if (known !== undefined && known !== order.id.toString())
+        this.#cluster.report('one owner', from.name, `two certificates of version ${order.version}`)
+      this.#certificates.set(name, order.id.toString())
+    }
+  }
+
+  #vote(from: SimNode, bytes: Uint8Array): void {
+    const vote = voteIn(bytes)!
+    const choice = vote.choice.toString()
+    const name = `${vote.org} ${vote.committee} ${vote.asset} ${vote.version}`
+    const known = this.#votes.get(name)
+    if (known !== undefined && known !== choice)
+      this.#cluster.report('one vote', from.name, `voted twice for version ${vote.version}`)
+    this.#votes.set(name, choice)
+    const stored = from.disk.get(KEY.vote(vote.committee, vote.asset, vote.version))
+    const held = stored && decodeState<{ vote: Uint8Array }>(stored).vote
+    if (!held || !equal(held, bytes))
+      this.#cluster.report('one vote', from.name, 'a vote left before it was on the disk')
+  }
+}
+
+/** Orders that both have signed, of owners whose store was not put back, and that are not certified. */
+function unfinished(nodes: SimNode[], putBack: ReadonlySet<string>): string[] {
+  return nodes.slice(0, OWNERS).flatMap(node =>
+    node.disk.list(KEY.orders).flatMap(([, bytes]) => {
+      const o = decodeState<Ordering>(bytes)
+      const isExcused = putBack.has(node.org) || (o.org !== undefined && putBack.has(o.org))
+      const isOpen = o.state === 'VOTING' || o.state === 'FROZEN' || o.state === 'ACCEPTED'
+      return isOpen && !isExcused ? [`${node.name}: version ${o.version} as ${o.role} is ${o.state}`] : []
+    }),
+  )
+}

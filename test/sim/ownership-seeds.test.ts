@@ -1,0 +1,22 @@
+import * as assert from 'uvu/assert'
+import { step } from '../../protocol/peer.ts'
+import { simulateOwnership } from '../../sim/ownership-run.ts'
+import { suite } from '../harness.ts'
+import { runOwnership } from './ownership-seeds.suite.ts'
+
+const test = suite('sim/ownership seeds')
+
+test('assets are handed over and back through crashes and loss, and no version has two owners', () => {
+  runOwnership({ first: 8, least: 2, most: 2, forMs: 0 })
+})
+
+test('a seat that does not keep its votes is found out', () => {
+  const forgetful: typeof step = (state, input, now, env) => {
+    const next = step(state, input, now, env)
+    const writes = next.output.writes.filter(({ key }) => !key.startsWith('vote/'))
+    return { ...next, output: { ...next.output, writes } }
+  }
+  assert.match(simulateOwnership(8, { step: forgetful }).violation ?? 'nothing', /^one vote broken/)
+})
+
+test.run()
