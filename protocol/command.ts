@@ -84,7 +84,7 @@ export type Command =
   | ({ type: 'erase' } & Pick<Restoring, 'redactions'>)
   | { type: 'catalog'; org: string }
   /** `head` is the size of a head of theirs that is to be renewed. */
-  | { type: 'proofs'; org: string; records: CID[]; head?: number }
+  | { type: 'proofs'; org: string; records: CID[]; head?: number; log?: CID }
   /** Shows the newest head of the own log to these partners. */
   | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
@@ -180,6 +180,7 @@ export function command(
           id,
           records: input.records,
           ...(input.head ? { head: input.head } : {}),
+          ...(input.log ? { log: input.log } : {}),
         },
       })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }

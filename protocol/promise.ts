@@ -33,17 +33,9 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
+import { isLost, LOST_TEXT } from './put-back.ts'
 import { register } from './registration.ts'
-import {
-  type Cosigned,
-  extension,
-  forgotten,
-  held,
-  LOST,
-  LOST_TEXT,
-  type Submission,
-  UNREGISTERED,
-} from './witness.ts'
+import { type Cosigned, extension, forgotten, held, LOST, type Submission, UNREGISTERED } from './witness.ts'
 
 // Owner.
 
@@ -175,7 +167,7 @@ export function promise(
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
   if (!isPinned && (seat.under?.length ?? 0) >= MAX_COMMITTEES)
     return refuse(state, from, 404, `this seat has promised under ${MAX_COMMITTEES} committees of one log`)
-  if (context.get(KEY.lost(from))) return refuse(state, from, LOST, LOST_TEXT)
+  if (isLost(context.partner(from)!, context)) return refuse(state, from, LOST, LOST_TEXT)
   const last = held(state)
   const isHeld = last.size === size && equal(last.root!, root)
   const wrong = isHeld ? undefined : extension(last, old, { size, root }, path)

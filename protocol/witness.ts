@@ -22,11 +22,11 @@ import { cosignerOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { type Head, readHead } from './log.ts'
-import { type Context, decodeState, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
+import { type Context, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
+import { isLost, LOST_TEXT } from './put-back.ts'
 import { register } from './registration.ts'
-import type { Lost } from './restored.ts'
 
 /** The owner's view of one witness: what it has cosigned, and the head that is under way. */
 export interface Submission {
@@ -58,8 +58,6 @@ export interface Cosigned {
 
 /** The status of who cannot tell what it has signed. */
 export const LOST = 503
-export const LOST_TEXT =
-  'the store of this witness was put back: it signs again under a head that enough others have made final since'
 
 /** The tree that everything further must extend: of the last promise, or of the last cosignature. */
 export const held = (state: Cosigned | undefined): { size: number; root: Uint8Array | undefined } =>
@@ -278,9 +276,7 @@ export function witness(
   if (!state) return refuse(state, from, 404, UNREGISTERED)
   const wrong = mayCosign(state, from, message, head, context)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
-  const lost = context.get(KEY.lost(from))
-  if (lost && !regains(state, decodeState<Lost>(lost), from, head, context))
-    return refuse(state, from, LOST, LOST_TEXT)
+  if (isLost(partner, context)) return refuse(state, from, LOST, LOST_TEXT)
   const line = cosign(
     head.note.body,
     Math.floor(context.now.wallMs / 1000),
@@ -292,19 +288,11 @@ export function witness(
     to: from,
     message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
   })
-  if (lost) output.writes.push({ key: KEY.lost(from) })
   const promised = state.promised?.filter(each => each.size > head.size) ?? []
   const { size, root } = head
   const next = { size, root, first: state.first, ...(promised.length > 0 ? { promised } : {}) }
   return { state: next, output, records: [] }
 }
-
-/**
- * Whatever was promised here before the store was put back yields to a head that q others have cosigned since (RULES D1),
- * as long as it follows what is still known.
- */
-const regains = (state: Cosigned, { atMs }: Lost, from: string, head: Head, context: Context): boolean =>
-  head.size >= held(state).size && isFinal(from, head.note, context, { byOthersSinceMs: atMs })
 
 /**
  * A head that was promised, or one that extends what is held. Otherwise only one that is final makes a promise yield, and

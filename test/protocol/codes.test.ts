@@ -73,9 +73,8 @@ function altered<T extends MessageType>(
   return firstAnswer(story, by(story), before)
 }
 /** Cole's store is an old one; its own log goes on with a successor. */
-function putBack({ acme, cole }: Story): void {
-  const witnessed = [acme.org]
-  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], witnessed, redactions: [] })
+function putBack({ cole }: Story): void {
+  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], redactions: [] })
   cole.succeed()
 }
 const acmeOf = ({ acme }: Story) => acme
@@ -670,6 +669,12 @@ const CASES: Record<string, Case> = {
     // As after a store of Cole's that was put back to before it sat.
     cole.store.delete(KEY.seat(acme.org))
     return send(story, acme, cole, { t: 'committee/ask', committee: other, identities: [] })
+  },
+  'committee/ask · of a member whose store was put back': () => {
+    const story = paired()
+    putBack(story)
+    const committee = seating(story).now!
+    return send(story, story.acme, story.cole, { t: 'committee/ask', committee, identities: [] })
   },
 
   'log/register · no record': () => registers(() => ({ genesis: ID })),

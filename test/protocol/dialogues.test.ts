@@ -43,7 +43,7 @@ const outcome = ({ acme, bolt, offer }: Story) =>
 
 /** Acme's store is put back to before its identity went on, and Bolt tells what it goes by. */
 function putBack(story: Story): void {
-  story.play()
+  story.pair()
   const { acme, bolt, world } = story
   const events = acme.store.get(KEY.events)
   const key = acme.env.keys.operation
@@ -58,6 +58,7 @@ function putBack(story: Story): void {
     world.run()
   }
 }
+const isCosigned = ({ acme }: Story) => assert.ok(acme.events.some(({ type }) => type === 'cosigned'))
 const isBehind = (events: number | undefined) => (story: Story) =>
   assert.is(identityBehind(story.acme.env.get), events)
 
@@ -231,18 +232,23 @@ const CASES: Record<Played, Case> = {
     },
   },
   'log/register': {
+    play: story => story.pair(),
+    ends: isCosigned,
     never: ({ acme, cole }) => assert.not.ok(cole.store.has(KEY.cosigned(acme.org))),
   },
   'log/registered': {
+    play: story => story.pair(),
+    ends: isCosigned,
     never: story => assert.not.ok(story.acme.events.some(({ type }) => type === 'cosigned')),
   },
   'log/refused': {
     play: story => {
-      story.play()
+      story.pair()
       const { acme, cole, world } = story
       world.send(acme, cole.org, { ...story.sent('log/register')[0]!, salt: new Uint8Array(32) })
       world.run()
     },
+    ends: isCosigned,
     expected: ['HEAD_BEHIND'],
   },
   'promise/ask': {

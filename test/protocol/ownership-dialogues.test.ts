@@ -161,7 +161,7 @@ test('a store that was put back ends its seats: it says so and never votes there
   cole.witnesses = [story.acme.env.self.id]
   cole.input({ type: 'start', machine: 'log' })
   story.world.run()
-  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, witnessed: [], redactions: [] })
+  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, redactions: [] })
   cole.restart()
   cole.input({ type: 'connected', org: story.acme.org })
   story.world.run()
