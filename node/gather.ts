@@ -242,12 +242,12 @@ function isCosigned({ note, witnesses }: { note?: string; witnesses: unknown[] }
   return parseNote(note).lines.length - 1 >= q
 }
 
-/** What a partner proves of these records, and of a newer head than the one of size `head`. */
+/** What a partner proves of these records, and of a newer head than this one. */
 export async function proofsOf(
   node: Node,
   org: string,
   records: CID[],
-  head?: number,
+  head?: { size: number; log: CID },
 ): Promise<ProofReply | undefined> {
   if (!node.partners.isConnected(org)) return undefined
   const { promise, resolve } = Promise.withResolvers<ProofReply | undefined>()
@@ -258,7 +258,7 @@ export async function proofsOf(
   node.driver.on('event', listener)
   const timer = setTimeout(() => resolve(undefined), ANSWER_MS)
   try {
-    const ask = { type: 'proofs', org, records, ...(head === undefined ? {} : { head }) } as const
+    const ask = { type: 'proofs', org, records, ...(head ? { head: head.size, log: head.log } : {}) } as const
     id = ((await node.driver.submit(ask)) as { id: string }).id
     return await promise
   } finally {

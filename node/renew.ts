@@ -1,16 +1,28 @@
 /** Evidence and proofs under keys that end: newer heads are asked for, and put beside what they renew (RULES D6). */
 import { utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, parseCid } from '../crypto/cid.ts'
 import { cosigners } from '../protocol/committee.ts'
 import { ownChain } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
 import { readEvidence } from '../protocol/evidence.ts'
 import { formatEvidence } from '../protocol/evidence-file.ts'
-import { eventsOf } from '../protocol/identity-chain.ts'
+import { type Chain, eventsOf } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
-import { chainsIn, endsSoon, type Given, headSizeOf, renewal, renewed, renews } from '../protocol/renewal.ts'
+import { logAt } from '../protocol/ledger.ts'
+import { originOf } from '../protocol/log.ts'
+import {
+  chainsIn,
+  endsSoon,
+  type Given,
+  type HeadAt,
+  headAt,
+  headIn,
+  renewal,
+  renewed,
+  renews,
+} from '../protocol/renewal.ts'
 import type { Node } from './daemon.ts'
 import { proofsOf } from './gather.ts'
 
@@ -33,8 +45,8 @@ export async function renewEvidence(node: Node, file: Uint8Array): Promise<Renew
   const sides: Renewed['sides'] = []
   for (const side of ['provider', 'consumer'] as const) {
     const org = read.claim[side]
-    const size = headSizeOf(read, side)
-    const found = size === undefined ? undefined : await renewalOf(node, org, size)
+    const head = headIn(read, side)
+    const found = head && (await renewalOf(node, org, head))
     if (found) given.push(found)
     sides.push({ org: org.toString(), renewed: found !== undefined })
   }
@@ -42,10 +54,13 @@ export async function renewEvidence(node: Node, file: Uint8Array): Promise<Renew
 }
 
 /** A newer head of a log: of the own one at once, of a partner's while it is here. */
-async function renewalOf(node: Node, org: CID, size: number): Promise<Given | undefined> {
+async function renewalOf(node: Node, org: CID, { origin, size }: HeadAt): Promise<Given | undefined> {
   const home = node.reading()
   if (org.equals(home.self.id)) {
-    const own = renewal(size, node.driver.state.ledger, home, Date.now())
+    const number = numberOf(origin, home.self.chain)
+    if (number < 0) return undefined
+    const { ledger, context } = logAt(number, node.driver.state.ledger, home)
+    const own = renewal(size, ledger, context, Date.now())
     const partners = cosigners(home).flatMap(org => home.partner(org) ?? [])
     return (
       own && {
@@ -56,9 +71,14 @@ async function renewalOf(node: Node, org: CID, size: number): Promise<Given | un
       }
     )
   }
-  const reply = home.partner(org.toString()) && (await proofsOf(node, org.toString(), [], size))
+  const partner = home.partner(org.toString())
+  const log = partner?.chain.logs[numberOf(origin, partner.chain)]
+  const reply = log && (await proofsOf(node, org.toString(), [], { size, log }))
   return reply?.renewal && { org, renewal: reply.renewal, witnesses: reply.witnesses, events: reply.events }
 }
+
+const numberOf = (origin: string, chain: Chain): number =>
+  chain.logs.findIndex((_, number) => originOf(chain, number) === origin)
 
 /** What partners have proven, renewed before the keys under it end: the partners may be gone by then. */
 export class Renewer {
@@ -104,12 +124,12 @@ export class Renewer {
       const kept = decode(value, value.length) as unknown as ProofReply
       const org = key.slice(KEY.allProofs.length).split('/')[0]!
       if (!kept.note || !this.#isEnding(kept) || !this.#node.partners.isConnected(org)) continue
-      const reply = await proofsOf(this.#node, org, [], Number(kept.note.split('\n')[1]))
-      if (!reply?.renewal || !renews(kept.note, reply, this.#node.views.partner(org)!.chain)) open++
+      const newer = await renewalOf(this.#node, parseCid(org), headAt(utf8(kept.note))!)
+      if (!newer || !renews(kept.note, newer, this.#node.views.partner(org)!.chain)) open++
       else {
-        const { renewal, witnesses, events } = reply
-        const newer: ProofReply = { ...kept, renewal, witnesses, events }
-        store.commit([{ key, value: encode(newer as unknown as Value) }], () => {})
+        const { renewal, witnesses, events } = newer
+        const value: ProofReply = { ...kept, renewal, witnesses, events }
+        store.commit([{ key, value: encode(value as unknown as Value) }], () => {})
       }
     }
     return open

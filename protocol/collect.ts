@@ -14,9 +14,9 @@ import type { ProofReply } from './event.ts'
 import type { EntryPart, Evidence, PartName, StaplePart } from './evidence.ts'
 import { bestHead, proveRecord, proveStates } from './heads.ts'
 import { type Chain, eventsOf } from './identity-chain.ts'
-import { indexOf, keptRecord, redactedOf } from './kept.ts'
+import { indexOf, keptRecord, placeIn, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, logWith } from './ledger.ts'
+import { type Ledger, logAt, logWith } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
@@ -99,15 +99,31 @@ export function recordsOf(home: Reading, about: { agreement: CID; packet?: CID }
 }
 
 /**
- * Proofs of single records under one head, as far as it covers them; of those in `shown` with body and salt. Throws
- * NOT_FOUND for a record that is not logged here, or whose body is not here to be shown.
+ * Proofs of single records, those of one log under one head; of those in `shown` with body and salt. Throws NOT_FOUND for a
+ * record that is not logged here, or whose body is not here to be shown.
  */
 export function collectProofs(home: Reading, ledger: Ledger, records: CID[], shown: CID[]): Uint8Array[] {
-  const found = records.map(record => {
-    const index = indexOf(home.get, record)
-    if (index === undefined) throw new ProtocolError('NOT_FOUND', `no entry commits to ${record} here`)
-    return { record, index }
+  const places = records.map(record => {
+    const place = placeIn(home.get, record)
+    if (!place) throw new ProtocolError('NOT_FOUND', `no entry commits to ${record} here`)
+    return { record, ...place }
   })
+  const made = new Map<CID, Uint8Array>()
+  for (const number of new Set(places.map(({ log }) => log))) {
+    const inLog = places.filter(({ log }) => log === number)
+    const of = logAt(number, ledger, home)
+    for (const [i, proof] of proofsIn(of.context, of.ledger, inLog, shown).entries())
+      made.set(inLog[i]!.record, proof)
+  }
+  return records.map(record => made.get(record)!)
+}
+
+function proofsIn(
+  home: Reading,
+  ledger: Ledger,
+  found: { record: CID; index: number }[],
+  shown: CID[],
+): Uint8Array[] {
   const head = bestHead(home, Math.max(0, ...found.map(each => each.index + 1)))
   if (!head) throw new ProtocolError('HEAD_BEHIND', 'no head covers these records yet')
   const { chain } = home.self

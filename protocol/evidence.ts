@@ -9,7 +9,7 @@
  *     event  an identity event of a party or a witness
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
  *     staple { org, note, entry, path }           a state entry under a head of its own, handed over at signing
- *     renewal { org, note, path }                 a newer head of the same log, and its way there from the head shown
+ *     renewal { org, note, path, through }        a newer head of the same log or a successor, and its way there from the head shown
  */
 import { equal, toHex } from '../crypto/bytes.ts'
 import { decode, encode } from '../crypto/cbor.ts'
@@ -23,6 +23,7 @@ import {
   MAX_EVIDENCE_WITNESSES,
   MAX_NOTE_BYTES,
   MAX_PATH,
+  MAX_SUCCESSORS,
 } from './limits.ts'
 import {
   blob,
@@ -127,6 +128,10 @@ export const renewalPart = object({
   org: link,
   note: blob(MAX_NOTE_BYTES),
   path: list(bytes(32), MAX_PATH),
+  /** The first entries of the logs that followed: `path` leads to the end that the first names, each other path from one on. */
+  through: optional(
+    list(object({ entry: blob(MAX_ENTRY_BYTES), path: list(bytes(32), MAX_PATH) }), MAX_SUCCESSORS),
+  ),
 })
 export type RenewalPart = Infer<typeof renewalPart>
 

@@ -23,7 +23,7 @@ import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chai
 import { identityForksKnown } from './identity-fork.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { firstState, type Ledger, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
+import { firstState, type Ledger, logAt, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
@@ -323,7 +323,9 @@ function proofs(
   const step = stay<Watch>()
   const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
   const indexes = covered.map(each => each.index)
-  const newer = message.head && renewal(message.head, ledger, context, context.now.wallMs)
+  const number = message.log ? now.self.chain.logs.findIndex(each => each.equals(message.log!)) : undefined
+  const old = number === undefined ? { ledger, context } : number >= 0 && logAt(number, active, now)
+  const newer = message.head && old && renewal(message.head, old.ledger, old.context, now.now.wallMs)
   step.output.sends.push({
     to: from,
     message: {

@@ -365,8 +365,16 @@ export function logWith<C extends { get: Get }>(
 ): { ledger: Ledger; context: C } {
   const logs = records.flatMap(each => placeIn(context.get, each)?.log ?? [])
   const active = logNumber(context.get)
-  const number = logs.length > 0 ? Math.max(...logs) : active
-  if (number === active) return { ledger, context }
+  return logAt(logs.length > 0 ? Math.max(...logs) : active, ledger, context)
+}
+
+/** The own log of this number, in the same way. */
+export function logAt<C extends { get: Get }>(
+  number: number,
+  ledger: Ledger,
+  context: C,
+): { ledger: Ledger; context: C } {
+  if (number === logNumber(context.get)) return { ledger, context }
   const get = closedLog(context.get, number)
   const closed = Object.create(context, { get: { value: get } }) as C
   return { ledger: loadLedger(get), context: closed }

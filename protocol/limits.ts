@@ -109,6 +109,8 @@ export const BLOCK_SIZES: readonly number[] = [256 * KIB, MIB, 4 * MIB]
 export const MAX_BLOCKS = 65_536
 /** A root header, encoded: it takes 130 bytes, and more for the largest sizes. */
 export const MAX_ROOT_BYTES = 256
+/** Logs that one renewal leads through. */
+export const MAX_SUCCESSORS = 32
 /** An evidence file: records, proofs and witnesses of one claim; content is never in it. */
 export const MAX_EVIDENCE_BYTES: number = 4 * MIB
 /** Entries of one evidence file: those of the records, and the state entries after them. */

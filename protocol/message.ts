@@ -24,6 +24,7 @@ import {
   MAX_PROOFS,
   MAX_RECORD_BYTES,
   MAX_SHOWN,
+  MAX_SUCCESSORS,
   MAX_TOLD_REDACTIONS,
   MAX_WITNESSES,
   MAX_WORD_LENGTH,
@@ -238,7 +239,13 @@ export const MESSAGES = {
     path,
   }),
   // Proofs of entries, for those the records concern.
-  'proof/request': object({ t: tag, id, records: list(link, MAX_PROOFS), head: optional(uint) }),
+  'proof/request': object({
+    t: tag,
+    id,
+    records: list(link, MAX_PROOFS),
+    head: optional(uint),
+    log: optional(link),
+  }),
   'proof/reply': object({
     t: tag,
     id,
@@ -252,7 +259,13 @@ export const MESSAGES = {
     states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
-    renewal: optional(object({ note, path })),
+    renewal: optional(
+      object({
+        note,
+        path,
+        through: optional(list(object({ entry: blob(MAX_ENTRY_BYTES), path }), MAX_SUCCESSORS)),
+      }),
+    ),
     pending: flag,
   }),
 } satisfies Record<string, Shape<unknown>>

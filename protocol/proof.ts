@@ -134,7 +134,7 @@ function chainOf({ identity, events }: Infer<typeof identified>): Chain | string
 }
 
 function headOf({ note }: EntryProof, owner: Chain) {
-  const head = readHead(note, owner)
+  const head = readHead(note, owner, undefined, { revoked: true, closed: true })
   return 'reason' in head
     ? { failed: head.reason }
     : { value: head, detail: `size ${head.size}, signed by the log of ${owner.genesis.payload.name}` }

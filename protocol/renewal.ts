@@ -3,11 +3,10 @@
  * under keys that stand is shown to extend what it cosigned. Each log's owner can show that of its own log, at any time; whoever
  * holds evidence asks for it before the keys under it end, or after.
  */
-import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
+import { readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { sha256 } from '../crypto/hash.ts'
-import { verifyConsistency } from '../crypto/merkle.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
@@ -24,12 +23,15 @@ import {
   readChain,
   standingOf,
 } from './identity-chain.ts'
+import { readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, proveExtension } from './ledger.ts'
+import { type Ledger, loadLedger, proveExtension } from './ledger.ts'
 import { RENEW_BEFORE_MS } from './limits.ts'
 import { readHead } from './log.ts'
+import { closedLog, logNumber } from './log-number.ts'
 import { type Context, decodeState } from './machine.ts'
 import { isStored, readRecord } from './record.ts'
+import { endIn, isExtended } from './successor.ts'
 
 export type Renewal = Omit<RenewalPart, 'org'>
 
@@ -60,8 +62,31 @@ export function endsSoon(note: Uint8Array, chains: Chain[], nowMs: number): bool
   return parseNote(text(note)).lines.some(({ name }) => ever.has(name) && !lasting.has(name))
 }
 
-/** The head of the own log from `size` on that has most cosignatures by keys that stand, and the way there. */
+/**
+ * The head from `size` on that has most cosignatures by keys that stand, and the way there: of the own log that is read, or,
+ * where that is closed, of one that followed it.
+ */
 export function renewal(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal | undefined {
+  const isClosed = logNumber(home.get) < home.self.chain.logs.length - 1
+  const later = isClosed ? throughNext(size, ledger, home, nowMs) : undefined
+  return later ?? ofLog(size, ledger, home, nowMs)
+}
+
+/** By the log that followed: its first entry names the end of this one. */
+function throughNext(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal | undefined {
+  const number = logNumber(home.get) + 1
+  const get = closedLog(home.get, number)
+  const entry = readEntryAt(get, 0)?.entry
+  const end = entry && endIn(entry, home.self.chain.logs[number]!)
+  if (size === 0 || !end || size > end.size) return undefined
+  const next = Object.create(home, { get: { value: get } }) as Home
+  const newer = renewal(1, loadLedger(get), next, nowMs)
+  if (!newer) return undefined
+  const through = [{ entry, path: newer.path }, ...(newer.through ?? [])]
+  return { note: newer.note, path: proveExtension(ledger, home.get, size, end.size), through }
+}
+
+function ofLog(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal | undefined {
   const stored = home.get(KEY.publicHead) ?? home.get(KEY.newestHead)
   const newest = stored ? readU64(stored)! : 0
   if (size === 0 || size > newest) return undefined
@@ -106,20 +131,8 @@ export function renews(
   const [older, newer] = [utf8(note), renewal.note].map(each =>
     readHead(each, owner, undefined, { closed: true, revoked: true }),
   ) as [ReturnType<typeof readHead>, ReturnType<typeof readHead>]
-  if ('reason' in older || 'reason' in newer || older.log !== newer.log) return false
-  const { path } = renewal
-  const isShown =
-    newer.size === older.size
-      ? path.length === 0 && equal(newer.root, older.root)
-      : newer.size > older.size &&
-        verifyConsistency({
-          oldSize: older.size,
-          oldRoot: older.root,
-          size: newer.size,
-          root: newer.root,
-          path,
-        })
-  return isShown && identitiesHold(owner, witnesses, events)
+  if ('reason' in older || 'reason' in newer) return false
+  return isExtended(older, newer, renewal, owner) && identitiesHold(owner, witnesses, events)
 }
 
 /** Whether every identity is signed and every event continues one of them, or that of the log's owner. */
@@ -148,12 +161,20 @@ function orgOf(event: Uint8Array): string | undefined {
   }
 }
 
-/** Size of the head of a side in evidence; nothing when it shows none. */
-export function headSizeOf(evidence: ReadEvidence, side: 'provider' | 'consumer'): number | undefined {
+/** Size and origin of the head of a side in evidence; nothing when it shows none. */
+export function headIn(evidence: ReadEvidence, side: 'provider' | 'consumer'): HeadAt | undefined {
   const found = evidence.part(`${side}Head`)
-  if (found.is !== 'here') return undefined
-  const size = Number(text(found.bytes).split('\n')[1])
-  return Number.isSafeInteger(size) ? size : undefined
+  return found.is === 'here' ? headAt(found.bytes) : undefined
+}
+
+export interface HeadAt {
+  origin: string
+  size: number
+}
+
+export function headAt(note: Uint8Array): HeadAt | undefined {
+  const [origin, size] = text(note).split('\n')
+  return Number.isSafeInteger(Number(size)) ? { origin: origin!, size: Number(size) } : undefined
 }
 
 /** What the owner of one of the two logs gave to renew evidence, or this home itself. */

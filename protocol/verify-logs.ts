@@ -1,11 +1,12 @@
 /** Where the records stand: their entries in the two logs, the heads over them, and what the cosignatures are worth. */
 import { equal, toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
-import { leafHash, verifyConsistency, verifyInclusion } from '../crypto/merkle.ts'
+import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
+import { isExtended } from './successor.ts'
 import { committeeOf, positionWords, witnessesOf } from './trust.ts'
 import { boundWords, type Cosigned, cosignedBy } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
@@ -202,14 +203,16 @@ export class Logs {
       if (own.length > 1) return { failed: 'there are two of one log' }
       const chain = this.#parties.believed(side)
       if (!head || !chain) return unestablished('the head that it renews')
-      const { note, path } = own[0] as RenewalPart
-      const newer = readHead(note, chain)
+      const part = own[0] as RenewalPart
+      // What makes it count is that it is final; its log key may have ended since, as that of the head shown.
+      const newer = readHead(part.note, chain, undefined, { revoked: true, closed: true })
       if ('reason' in newer)
         return newer.unknown && !this.#parties.isWhole(org)
           ? { inconclusive: newer.reason }
           : { failed: newer.reason }
       const { size } = newer
-      if (!extendsHead(head, newer, path)) return { failed: `the head of ${size} is not shown to extend it` }
+      if (!isExtended(head, newer, part, chain))
+        return { failed: `the head of ${size} is not shown to extend it` }
       const cosigned = cosignedBy(this.#question, this.#parties, org, newer)
       if (!('value' in cosigned)) return cosigned
       const { final, words } = wordsOf(cosigned.value)
@@ -259,18 +262,6 @@ const wordsOf = ({ committee, dated }: Cosigned): ReturnType<typeof positionWord
     committee,
     dated.map(each => each.name),
   )
-
-const extendsHead = (older: Head, newer: Head, path: Uint8Array[]): boolean =>
-  newer.size === older.size
-    ? path.length === 0 && equal(newer.root, older.root)
-    : newer.size > older.size &&
-      verifyConsistency({
-        oldSize: older.size,
-        oldRoot: older.root,
-        size: newer.size,
-        root: newer.root,
-        path,
-      })
 
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
   if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }

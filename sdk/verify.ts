@@ -3,12 +3,12 @@
  * argument that cannot be left out, because a verdict means nothing without whom it believes.
  */
 import { CryptoError } from '../crypto/error.ts'
-import { plainDigest } from '../protocol/content.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
-import { type Report, saltOf, type VerifyStep, verify as verifyEvidence } from '../protocol/verify.ts'
+import { type Report, verify as verifyEvidence } from '../protocol/verify.ts'
+import type { Content } from './content.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
@@ -23,7 +23,7 @@ export interface VerifyOptions {
   /** Fork proofs that are known, of logs and identities: what stands on a forked one is inconclusive. */
   forks?: Uint8Array[] | undefined
   /** The content, to be checked against what its publisher signed. Read once, piece by piece. */
-  content?: Uint8Array | AsyncIterable<Uint8Array> | Blob | undefined
+  content?: Content | undefined
 }
 
 /**
@@ -38,8 +38,8 @@ export async function verify(
   const believed = sayingCode(() => readTrust(trust))
   const asOfMs = Number(options.asOf ?? Date.now())
   if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
-  const salt = options.content && saltOf(evidence)
-  const content = salt && (await digestOf(options.content!, salt))
+  const hashing = options.content && (await import('./content.ts'))
+  const content = hashing && (await hashing.digestFor(evidence, options.content!))
   const known = options.forks?.length ? await knownForks(options.forks) : undefined
   const report = verifyEvidence(evidence, believed, {
     asOfMs,
@@ -47,7 +47,7 @@ export async function verify(
     ...(content ? { content } : {}),
     ...(known ? { known } : {}),
   })
-  return options.content ? withContent(report) : report
+  return hashing ? hashing.withContent(report) : report
 }
 
 /** Verifies a proof of one entry (C2SP tlog-proof with what `waybill prove` adds) against a trust file. */
@@ -83,46 +83,5 @@ function sayingCode<T>(act: () => T): T {
   } catch (error) {
     if (!(error instanceof ProtocolError) && !(error instanceof CryptoError)) throw error
     throw new WaybillError(error.code, error.message, { cause: error })
-  }
-}
-
-/** Content that was given and that the evidence cannot speak about must not end as "verified". */
-function withContent(report: Report): Report {
-  const judged = report.steps.find(({ id }) => id === 'content')
-  if (report.verdict === 'failed' || (judged && judged.status !== 'skipped')) return report
-  const detail =
-    report.claim?.type === 'consent'
-      ? 'this evidence is about an agreement, not about content'
-      : 'content cannot be checked'
-  const step: VerifyStep = { id: 'content', status: 'inconclusive', detail }
-  const steps = judged ? report.steps.map(each => (each === judged ? step : each)) : [...report.steps, step]
-  return { ...report, verdict: 'inconclusive', steps }
-}
-
-async function digestOf(
-  content: NonNullable<VerifyOptions['content']>,
-  salt: Uint8Array,
-): Promise<{ size: number; digest: Uint8Array }> {
-  const hash = plainDigest(salt)
-  let size = 0
-  for await (const piece of pieces(content)) {
-    hash.update(piece)
-    size += piece.length
-  }
-  return { size, digest: hash.digest() }
-}
-
-async function* pieces(content: NonNullable<VerifyOptions['content']>): AsyncGenerator<Uint8Array> {
-  if (content instanceof Uint8Array) yield content
-  else if (content instanceof Blob) yield* readable(content.stream().getReader())
-  else yield* content
-}
-
-/** A reader's pieces: not every browser can iterate over a stream. */
-async function* readable(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    yield value
   }
 }

@@ -149,4 +149,31 @@ test('what is not logged here cannot be proven', () => {
   throwsCode(() => collectProofs(reading, acme.state.ledger, [bolt.env.self.id], []), 'NOT_FOUND')
 })
 
+test('records of a log that was closed are proven where they lie, beside those of its successor', () => {
+  const told = new Story().play()
+  told.acme.succeed()
+  told.world.run(60_000)
+  const { asset } = told.acme.input({
+    type: 'publish',
+    title: 'new',
+    domain: 'x',
+    level: 'general',
+    packets: [],
+  }) as { asset: CID }
+  told.world.run(60_000)
+  const here = {
+    ...reading,
+    self: { ...told.acme.env.self, chain: told.acme.chain },
+    get: told.acme.env.get,
+    slots: told.acme.env.slots,
+    partner: (org: string) =>
+      ({ ...told.world.member(org).env.self, chain: told.world.member(org).chain }) as never,
+  }
+  const files = collectProofs(here, told.acme.state.ledger, [told.agreement!, asset, told.asset!], [])
+  const origins = files.map(file => text(file).split('\n\n')[1]!.split('\n')[0])
+  assert.is(origins[0], origins[2])
+  assert.is.not(origins[0], origins[1])
+  for (const file of files) assert.is(verifyProof(file, trust, told.world.wallMs).verdict, 'verified')
+})
+
 test.run()

@@ -9,12 +9,15 @@ import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { eventsOf } from '../../protocol/identity-chain.ts'
+import { logAt } from '../../protocol/ledger.ts'
 import { RENEW_BEFORE_MS } from '../../protocol/limits.ts'
+import { originOf } from '../../protocol/log.ts'
 import {
   chainsIn,
   endsSoon,
   type Given,
-  headSizeOf,
+  type HeadAt,
+  headIn,
   renewal,
   renewed,
   renews,
@@ -45,9 +48,11 @@ function grow({ acme, bolt, witnesses, world }: Story): void {
 }
 
 /** What the owner of a log gives to whoever holds evidence with a head of it. */
-function given(owner: Member, size: number, nowMs: number): Given | undefined {
+function given(owner: Member, { origin, size }: HeadAt, nowMs: number): Given | undefined {
   const home = contextOf(owner)
-  const found = renewal(size, owner.state.ledger, home, nowMs)
+  const number = home.self.chain.logs.findIndex((_, each) => originOf(home.self.chain, each) === origin)
+  const { ledger, context } = logAt(number, owner.state.ledger, home)
+  const found = renewal(size, ledger, context, nowMs)
   const partners = owner.witnesses.flatMap(id => home.partner(id.toString()) ?? [])
   return (
     found && {
@@ -64,7 +69,7 @@ test('what a partner gives renews what is kept, and nothing else that it could g
   rotate(told)
   const { acme, bolt, evidence, asOfMs } = told
   const note = text(evidence.parts.providerHead!)
-  const honest = given(acme, headSizeOf(read(told.bytes), 'provider')!, asOfMs)!
+  const honest = given(acme, headIn(read(told.bytes), 'provider')!, asOfMs)!
   assert.ok(renews(note, honest, acme.chain))
   const { renewal: newer, witnesses, events } = honest
   const hash = new Uint8Array(32).fill(7)
@@ -88,7 +93,7 @@ function renewedFile(told: Story, file = told.bytes): Evidence {
   ] as const
   return renewed(
     evidence,
-    sides.map(([owner, side]) => given(owner, headSizeOf(evidence, side)!, told.world.wallMs)!),
+    sides.map(([owner, side]) => given(owner, headIn(evidence, side)!, told.world.wallMs)!),
   )
 }
 
@@ -221,7 +226,7 @@ test('who holds proofs asks for a newer head before the keys under them end, and
   assert.is(endsSoon(note, chains, untilMs - RENEW_BEFORE_MS - DAY_MS), false)
   assert.is(endsSoon(note, chains, untilMs - RENEW_BEFORE_MS + DAY_MS), true)
   rotate(told, [], untilMs + 365 * DAY_MS)
-  const size = headSizeOf(read(told.bytes), 'provider')!
+  const size = headIn(read(told.bytes), 'provider')!.size
   const ask = { type: 'proofs' as const, org: told.acme.org, records: [], head: size }
   const { id } = told.bolt.input(ask) as Extract<Answer, { type: 'reading' }>
   told.world.run(1_000)
@@ -238,6 +243,76 @@ test('who holds proofs asks for a newer head before the keys under them end, and
       event.type === 'proofs' && event.id === none.id ? [event.reply] : [],
     )
     assert.is(answer!.renewal, undefined)
+  }
+})
+
+/** Every organisation has told the others its events; then the log has a head that the witness cosigned. */
+function succeed(told: Story): void {
+  told.acme.succeed()
+  told.world.run(60_000)
+  grow(told)
+}
+const withEvents = (file: Evidence, { acme }: Story): Evidence => ({
+  ...file,
+  events: [...new Map([...file.events, ...eventsOf(acme.chain)].map(each => [each.join(), each])).values()],
+})
+
+test('renewed evidence holds on when the log is closed later, and when its key is revoked', () => {
+  const told = story()
+  rotate(told)
+  const file = renewedFile(told)
+  told.acme.delegate(['log'], ['log'])
+  told.world.run(10_000)
+  succeed(told)
+  const report = check(formatEvidence(withEvents(file, told)), told, {
+    asOfMs: told.world.wallMs,
+    requireFinal: true,
+  })
+  assert.is(report.verdict, 'verified', JSON.stringify(report.steps.filter(({ status }) => status !== 'ok')))
+})
+
+test('evidence of a closed log is renewed through its successors, whose first entries name its end', () => {
+  const told = story()
+  grow(told)
+  succeed(told)
+  rotate(told)
+  const size = headIn(read(told.bytes), 'provider')!.size
+  const { id } = told.bolt.input({
+    type: 'proofs',
+    org: told.acme.org,
+    records: [],
+    head: size,
+    log: told.acme.chain.logs[0]!,
+  }) as Extract<Answer, { type: 'reading' }>
+  told.world.run(1_000)
+  const reply = told.bolt.events.flatMap(e => (e.type === 'proofs' && e.id === id ? [e.reply] : []))[0]!
+  assert.is(reply.renewal!.through!.length, 1)
+  succeed(told)
+  const asOfMs = told.world.wallMs
+  const file = renewedFile(told)
+  const bare = check(formatEvidence({ ...file, renewals: [] }), told, { asOfMs })
+  assert.is(bare.verdict, 'inconclusive')
+  const report = check(formatEvidence(file), told, { asOfMs, requireFinal: true })
+  assert.is(report.verdict, 'verified', JSON.stringify(report.steps.filter(({ status }) => status !== 'ok')))
+  const before = detailOf(check(told.bytes, told), 'provider position')
+  assert.is(detailOf(report, 'provider position'), before, 'the same words, and the same clock')
+
+  const [newer, other] = file.renewals
+  const through = newer!.through!
+  assert.is(through.length, 2)
+  const { through: _, ...without } = newer!
+  for (const wrong of [
+    without,
+    { ...newer!, through: through.slice(1) },
+    { ...newer!, through: through.slice(0, 1) },
+    { ...newer!, through: [...through].reverse() },
+    { ...newer!, path: [] },
+    { ...newer!, through: [{ ...through[0]!, path: [] }, through[1]!] },
+    { ...newer!, through: [through[0]!, { entry: told.evidence.entries[0]!.entry, path: through[1]!.path }] },
+  ]) {
+    const judged = check(formatEvidence({ ...file, renewals: [wrong, other!] }), told, { asOfMs })
+    assert.is(judged.verdict, 'failed')
+    assert.match(detailOf(judged, 'provider renewal')!, /is not shown to extend it/)
   }
 })
 
