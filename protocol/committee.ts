@@ -229,7 +229,7 @@ export function propose(s: Seating, { seats, rule }: Wish, context: Context): St
 export function follow(s: Seating, context: Context, met?: string): Step<Seating> {
   const waits = s.asked && met && !s.asked.signed.some(({ org }) => org === met)
   if (waits) return ask(s, context)
-  const wanted = context.witnesses.filter(id => context.partner(id.toString()))
+  const wanted = context.witnesses.filter(id => context.partner(id.toString())).slice(0, MAX_WITNESSES)
   const latest = s.next?.record ?? s.asked?.record ?? s.now
   const isThere = latest && sameSeats(open(latest).payload.seats, wanted)
   if (wanted.length === 0 || s.next || isThere) return stay()

@@ -29,14 +29,14 @@ import {
   verifyNote,
 } from '../crypto/note.ts'
 import { ProtocolError } from './error.ts'
-import { type Chain, cosignerOf, standingOf } from './identity-chain.ts'
+import { type Chain, cosignerOf, isExpired, standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
 import { originHash, originOf } from './log.ts'
 import type { Context } from './machine.ts'
 import { nothing, type Output, type Write } from './output.ts'
 import { FOREIGN_LOST_TEXT, isForeignLost } from './put-back.ts'
-import { extension } from './witness.ts'
+import { EXPIRED_TEXT, extension } from './witness.ts'
 
 /** A log that the operator entered, and the newest of its checkpoints that was cosigned. */
 export interface ForeignLog {
@@ -151,6 +151,7 @@ export function addCheckpoint(body: Uint8Array, context: Context): { output: Out
   const own = ownLines(note, log)
   if (!own) return refuse(403, 'no signature of a known key of this origin, or one that does not verify')
   if (isForeignLost(context)) return refuse(503, FOREIGN_LOST_TEXT)
+  if (isExpired(context.self.chain, 'witness', context.now.wallMs)) return refuse(503, EXPIRED_TEXT)
   const wrong = extension({ size: log.size, root: log.root }, old, checkpoint, path)
   if (wrong?.status === 409)
     return { output: nothing(), reply: { status: 409, contentType: SIZE, body: `${log.size}\n` } }

@@ -167,7 +167,7 @@ test(
     await member.up()
     await eventuallyProblem(member, 'RESTORED')
     await publish(owner, folder.path)
-    await settled(owner, 3)
+    await settled(owner, 4)
     await eventually('it says why it does not sign', async () => {
       const found = (await owner.client.status()).witnesses.find(({ id }) => id === member.ready.id)
       return found?.problem?.includes('put back') || undefined

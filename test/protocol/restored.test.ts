@@ -10,7 +10,7 @@ import { newestHead } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Reply } from '../../protocol/tlog.ts'
-import { type Cosigned, LOST, type Submission } from '../../protocol/witness.ts'
+import { type Cosigned, type Submission, UNABLE } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { type Member, mesh, World } from './world.ts'
 
@@ -71,7 +71,7 @@ test('it promises and cosigns nothing, whatever extends what it remembers, and s
   const refusals = answers.flatMap(({ message }) =>
     message.t === 'promise/refused' || message.t === 'witness/refused' ? [message.status] : [],
   )
-  assert.ok(refusals.filter(status => status === LOST).length > 1, String(refusals))
+  assert.ok(refusals.filter(status => status === UNABLE).length > 1, String(refusals))
   assert.not.ok(answers.some(({ message }) => /given|cosigned/.test(message.t)))
   assert.is(owner.state.ledger.signed.range.size, size, 'no head without its only member')
   assert.match(submission(owner, seat).waits!, 'put back')
