@@ -286,14 +286,6 @@ export class Node {
       this.log.warn({ why }, 'the store was put back or copied')
       const keys = async (prefix: string) => (await this.store.list(prefix)).map(([key]) => key)
       const tickets = await keys(KEY.tickets)
-      const rows = await Promise.all([KEY.foreigns, KEY.allCosigned, KEY.seats].map(keys))
-      const naming = (await this.views.partners()).filter(({ witnesses }) =>
-        witnesses.some(each => each.equals(this.env.self.id)),
-      )
-      const witnessed = new Set([
-        ...rows.flat().map(key => key.slice(key.indexOf('/') + 1)),
-        ...naming.map(({ org }) => org),
-      ])
       const seats = (await Promise.all([KEY.sittings, KEY.givens].map(keys))).flat()
       const redactions = await foundBy(this, this.place.redactions())
       await this.driver.submit({
@@ -301,7 +293,6 @@ export class Node {
         why,
         tickets,
         seats,
-        witnessed: [...new Set(witnessed)],
         redactions,
       })
       await this.store.destroyNow()

@@ -1,7 +1,7 @@
 /** What an operator names once and a node keeps to: who witnesses and mirrors its log, and where it witnesses over HTTP. */
 import { parseCid } from '../crypto/cid.ts'
 import type { Env } from '../protocol/context.ts'
-import { MAX_MIRRORS } from '../protocol/limits.ts'
+import { MAX_MIRRORS, MAX_WITNESSES } from '../protocol/limits.ts'
 import { type Config, writeConfig } from './config.ts'
 import type { Node } from './daemon.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
@@ -49,8 +49,13 @@ export class Settings {
 
   /** Names a partner as witness of the own log, in the configuration and at once. */
   async addWitness(org: string): Promise<void> {
-    if (this.#config.witnesses.includes(org)) return
-    await this.#change({ witnesses: [...this.#config.witnesses, org] })
+    const { witnesses } = this.#config
+    if (witnesses.includes(org)) return
+    if (witnesses.length >= MAX_WITNESSES)
+      throw Object.assign(new Error(`${MAX_WITNESSES} partners witness this log already`), {
+        code: 'QUOTA_EXCEEDED',
+      })
+    await this.#change({ witnesses: [...witnesses, org] })
     await this.#node.saveTrust()
     this.#node.partners.greetAll()
     await this.#node.driver.submit({ type: 'start', machine: 'log' })

@@ -139,7 +139,7 @@ function restoredOf(node: Node): schema.Status['problems'] {
     older: 'has fewer entries than this machine has seen of its log',
   }[why]
   const at = `${new Date(atMs).toISOString().slice(0, 16)}Z`
-  const text = `noticed ${at}: this store ${how}, at ${size} entries; tickets that were out are void, and logs of others are promised and cosigned again under heads that enough others have made final since`
+  const text = `noticed ${at}: this store ${how}, at ${size} entries; tickets that were out are void, and nothing is promised or cosigned any more in logs of others from before: only in their successors, and in logs of other kinds under another witness key (waybill keys rotate witness)`
   if (witnessed)
     return [{ code: 'RESTORED', text: `${text}; the log goes on as the members of its committee promise it` }]
   return [

@@ -9,6 +9,7 @@ import { digestOf } from '../crypto/cid.ts'
 import { rootOf } from '../crypto/merkle.ts'
 import { formatNote, signNote } from '../crypto/note.ts'
 import { committeeDigest } from './committee.ts'
+import { isExpired } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { close, type DraftHead, type Ledger, rootAt } from './ledger.ts'
 import { HEAD_BEAT_MS, MAX_LEAVES } from './limits.ts'
@@ -56,6 +57,8 @@ function arm(ledger: Ledger, atMs: number): Beat {
 export function beat(before: Ledger, context: Context): Beat {
   const done = arm(before, Number.POSITIVE_INFINITY)
   if (before.reading || isCovered(before)) return done
+  // Entries wait for another log key, and so for a head.
+  if (isExpired(context.self.chain, 'log', context.now.wallMs)) return done
   const { tail, stated, signed } = before
   const { wallMs } = context.now
   const closed =

@@ -37,6 +37,7 @@ import { checkPayload, isStored, type RecordType, readRecord, type Stored } from
 import { eraseAgain, type Restoring, restore } from './restored.ts'
 import { object, text } from './shape.ts'
 import * as stock from './stock.ts'
+import { handedOver } from './title.ts'
 import * as tlog from './tlog.ts'
 import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
 
@@ -295,6 +296,8 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
   const described = read(asset, input.asset, context)
   if (!described?.payload.org.equals(context.self.id))
     throw new ProtocolError('NOT_FOUND', `there is no asset ${input.asset} of this home`)
+  const passed = handedOver({ ...described.payload, asset: input.asset }, context.get)
+  if (passed) throw new ProtocolError(passed.code, passed.text)
   if (described.payload.classification.level === 'core')
     throw new ProtocolError('POLICY_DENIED', 'data classified core is never offered outside')
   const made = context.now.wallMs
@@ -338,6 +341,8 @@ function request(input: Extract<Command, { type: 'request' }>, context: Context)
   const offered = stored && readRecord(offer, stored)
   if (!offered || !isStored(offered) || !sees(offered.payload, context.self.org))
     throw new ProtocolError('OFFER_UNKNOWN', `${partner.name} has no offer ${input.offer} for you`)
+  const passed = handedOver(offered.payload, context.get)
+  if (passed) throw new ProtocolError(passed.code, passed.text)
   const level = read(asset, offered.payload.asset, context)?.payload.classification.level ?? 'core'
   const decision = decideOffer(offered.payload, level, input, context.self.org, context.now.wallMs)
   if (typeof decision === 'object') throw new RefusedError(decision)

@@ -34,6 +34,7 @@ import {
 } from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
+import { isLost, LOST_TEXT } from './put-back.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, list, object, optional, text as textOf, uint } from './shape.ts'
 import { committeeOf } from './trust.ts'
@@ -228,7 +229,7 @@ export function propose(s: Seating, { seats, rule }: Wish, context: Context): St
 export function follow(s: Seating, context: Context, met?: string): Step<Seating> {
   const waits = s.asked && met && !s.asked.signed.some(({ org }) => org === met)
   if (waits) return ask(s, context)
-  const wanted = context.witnesses.filter(id => context.partner(id.toString()))
+  const wanted = context.witnesses.filter(id => context.partner(id.toString())).slice(0, MAX_WITNESSES)
   const latest = s.next?.record ?? s.asked?.record ?? s.now
   const isThere = latest && sameSeats(open(latest).payload.seats, wanted)
   if (wanted.length === 0 || s.next || isThere) return stay()
@@ -407,6 +408,7 @@ function unfit(
   if (!payload.seats.some(seat => seat.equals(context.self.id)))
     return { code: 'RECORD_INVALID', text: 'there is no seat of this organisation in it' }
   if (isClosed(from, context)) return { code: 'LOG_CLOSED', text: 'this log is closed: it was forked' }
+  if (isLost(partner, context)) return { code: 'SEAT_LOST', text: LOST_TEXT }
   const pinned = state?.pinned
   if (
     pinned &&
@@ -440,22 +442,10 @@ export const readSeat = (get: Get, org: string): Seat | undefined => {
 
 /**
  * Whether a head of a partner's log has q cosignatures of each committee that this node has promised under. One that was
- * only signed, or named and never in force, says nothing: its owner chooses who sits there. `byOthersSinceMs` is for a node
- * that does not know any more what it promised: q without its own, all given since then, of one that it has a seat in.
+ * only signed, or named and never in force, says nothing: its owner chooses who sits there.
  */
-export function isFinal(
-  org: string,
-  note: Note,
-  context: Context,
-  { byOthersSinceMs }: { byOthersSinceMs?: number } = {},
-): boolean {
+export function isFinal(org: string, note: Note, context: Context): boolean {
   const { pinned, under = [], committees } = readSeat(context.get, org) ?? { committees: [] }
-  if (byOthersSinceMs !== undefined) {
-    const isFresh = (timeS: number, seat: CID) =>
-      !seat.equals(context.self.id) && timeS * 1_000 > byOthersSinceMs
-    const later = committees.filter(({ record }) => nameOf(record).number >= (pinned?.number ?? 0))
-    return later.some(each => hasQuorum(each, note, context, isFresh))
-  }
   if (!pinned) return false
   return [...under, pinned.id].every(id => {
     const used = committees.find(({ record }) => nameOf(record).id.equals(id))
@@ -463,17 +453,11 @@ export function isFinal(
   })
 }
 
-function hasQuorum(
-  { record, identities }: Signable,
-  note: Note,
-  context: Context,
-  counts: (timeS: number, seat: CID) => boolean = () => true,
-): boolean {
+function hasQuorum({ record, identities }: Signable, note: Note, context: Context): boolean {
   const { seats, q } = open(record).payload
   const valid = seats.filter(seat => {
     const chain = chainOf(seat, identities, context)
-    const given = chain && cosignatureOf(chain, note)
-    return given && counts(given.timeS, seat)
+    return chain && cosignatureOf(chain, note)
   })
   return valid.length >= q
 }

@@ -197,9 +197,10 @@ export function keepProof(
 export function found(proof: Uint8Array, context: Context): Output {
   const org = accused(proof)
   const known = org === context.self.org ? context.self.chain : org && context.partner(org)?.chain
-  const fork = known ? readFork(proof, known) : 'it is of no log that is known here'
+  if (!known) throw new ProtocolError('FORK_UNPROVEN', 'it is of no log that is known here')
+  const fork = readFork(proof, known)
   if (typeof fork === 'string') throw new ProtocolError('FORK_UNPROVEN', fork)
-  return close(fork, proof, context)
+  return isSucceeded(fork, known) ? nothing() : close(fork, proof, context)
 }
 
 /** A partner tells of a fork. Looked at only for a log that concerns this node, and only when it says something new. */
@@ -210,9 +211,11 @@ export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context:
   const known = org === context.self.org ? context.self.chain : context.partner(org)!.chain
   const fork = readFork(proof, known)
   if (typeof fork === 'string') return violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
-  if (fork.newer.log < known.logs.length - 1) return nothing() // it has been succeeded already
-  return close(fork, proof, context)
+  return isSucceeded(fork, known) ? nothing() : close(fork, proof, context)
 }
+
+/** What is proven of a log that was closed says nothing of the one after it. */
+const isSucceeded = ({ newer }: Fork, { logs }: Chain): boolean => newer.log < logs.length - 1
 
 /** Whom a proof is about, before anything dear is done with it. */
 function accused(proof: Uint8Array): string | undefined {

@@ -184,6 +184,16 @@ export const eventsOf = (chain: Chain): Uint8Array[] => chain.events.map(each =>
 export const standingOf = (chain: Chain, role: KeyRole): Standing | undefined =>
   chain.keys.find(each => each.role === role && each.ended === undefined)
 
+/** Whether a delegated key is past the date that it was given: nothing new is signed with it. */
+export const isPast = ({ until }: Pick<Standing, 'until'>, wallMs: number): boolean =>
+  until !== undefined && until <= wallMs
+
+/** The same of the key that stands for a role. */
+export function isExpired(chain: Chain, role: KeyRole, wallMs: number): boolean {
+  const standing = standingOf(chain, role)
+  return standing !== undefined && isPast(standing, wallMs)
+}
+
 /** Every key that ever stood for a role, the newest first. */
 export const everStood = (chain: Chain, role: KeyRole): Standing[] =>
   chain.keys.filter(each => each.role === role).reverse()

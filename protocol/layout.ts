@@ -103,9 +103,8 @@ export const KEY = {
   mirrored: (org: string): string => `mirrored/${org}/`,
   /** What we cosigned of a partner's log. */
   cosigned: (org: string): string => `cosigned/${org}`,
-  allCosigned: 'cosigned/',
-  /** The store was put back, and what was cosigned since of this partner's log, or of the log with this hash, is not known. */
-  lost: (log: string): string => `lost/${log}`,
+  /** The store was put back: what it promised and cosigned since is not known (put-back.ts). */
+  putBack: 'put-back',
   /** A log of another kind that we witness, by the hash of its origin, and how many there are. */
   foreign: (hash: string): string => `foreign/${hash}`,
   foreigns: 'foreign/',

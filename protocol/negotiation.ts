@@ -30,6 +30,7 @@ import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { isStored, readRecord, type Stored, type Verdict, verifySignatures } from './record.ts'
 import { isStapleOf, type Staple } from './staple.ts'
+import { handedOver } from './title.ts'
 
 export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
 
@@ -204,7 +205,10 @@ function judge(n: Negotiation, context: Context): 'permit' | 'ask' | Refusal {
   const offered = ownOffer(n.offer, context)
   if (!offered || !sees(offered, n.org))
     return { code: 'OFFER_UNKNOWN', text: 'there is no such offer for you', next: 'waybill offers' }
-  return decideOffer(offered, level(offered, context), n, n.org, context.now.wallMs)
+  return (
+    handedOver(offered, context.get) ??
+    decideOffer(offered, level(offered, context), n, n.org, context.now.wallMs)
+  )
 }
 
 function decide(

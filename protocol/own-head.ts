@@ -7,7 +7,7 @@ import * as beat from './beat.ts'
 import * as committees from './committee.ts'
 import { over } from './context.ts'
 import { type Input, logged, type PeerState, type PeerStep, saved, then } from './fold.ts'
-import type { Chain } from './identity-chain.ts'
+import { type Chain, isExpired } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { KIND } from './log.ts'
 import { type Context, decodeState, type Step } from './machine.ts'
@@ -51,6 +51,7 @@ export function asking(state: PeerState, context: Context): PeerStep {
 /** Signs the draft once it is promised, and has it cosigned. */
 function signed(done: PeerStep, context: Context): PeerStep {
   const { draft } = done.state.ledger
+  if (isExpired(context.self.chain, 'log', context.now.wallMs)) return done
   if (!draft || !promises.isPromised(draft, over(context, done.output))) return done
   const { ledger, output } = beat.signHead(done.state.ledger, draft, context)
   output.deadlines.push({ machine: promises.PROMISE, atMs: Number.POSITIVE_INFINITY })

@@ -4,6 +4,7 @@
  * is q votes, and 2q > n + f leaves no room for two while at most f seats lie (FastPay, arXiv 2003.11506; Guerraoui et al.,
  * arXiv 1906.05574: a single owner's asset needs no consensus).
  */
+import { equal } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
@@ -213,7 +214,10 @@ export function advance(
   if (wrong) return wrong
   const changes = !owned || order.next !== undefined
   const named = order.next ?? order.committee
-  const shown = changes ? (known(named) ?? checkCommittee(link.committee, keys)) : owned.committee
+  const held = changes ? known(named) : undefined
+  // Exactly these bytes were checked: what is kept is shown to others.
+  const isHeld = held && link.committee && equal(held.bytes, link.committee)
+  const shown = !changes ? owned.committee : isHeld ? held : checkCommittee(link.committee, keys)
   if (isRefused(shown)) return shown
   const deciding = owned ? owned.committee : shown
   if (!shown.id.equals(named)) return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')

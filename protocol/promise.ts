@@ -18,6 +18,7 @@ import { claim, isOurs } from './behind.ts'
 import { isReached, nameOf, pin, quorums, readSeat } from './committee.ts'
 import { over } from './context.ts'
 import { isClosed } from './fork.ts'
+import { isExpired } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type DraftHead, type Ledger, proveExtension } from './ledger.ts'
 import { MAX_COMMITTEES, MAX_PROMISES } from './limits.ts'
@@ -33,15 +34,17 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing, type Output } from './output.ts'
+import { isLost, LOST_TEXT } from './put-back.ts'
 import { register } from './registration.ts'
 import {
   type Cosigned,
+  EXPIRED_TEXT,
   extension,
   forgotten,
   held,
-  LOST,
-  LOST_TEXT,
+  LOG_EXPIRED_TEXT,
   type Submission,
+  UNABLE,
   UNREGISTERED,
 } from './witness.ts'
 
@@ -150,7 +153,7 @@ function noted(
   message: MessageOf<'promise/given' | 'promise/refused'>,
 ): Submission {
   if (message.t === 'promise/given' || message.status === 409) return rest
-  if (message.status === LOST) return { ...rest, waits: sentence(message.text) }
+  if (message.status === UNABLE) return { ...rest, waits: sentence(message.text) }
   const known = message.status === 404 ? forgotten(rest) : rest
   return { ...known, stuck: sentence(`${message.status}: ${message.text}`) }
 }
@@ -165,9 +168,12 @@ export function promise(
   context: Context,
 ): Step<Cosigned> {
   const { old, size, root, path, committee } = message
+  const { wallMs } = context.now
+  const partner = context.partner(from)!
   const seat = readSeat(context.get, from)
   const signed = seat?.committees.map(each => nameOf(each.record)).find(each => each.id.equals(committee))
   if (isClosed(from, context)) return refuse(state, from, 403, 'this log is closed: it was forked')
+  if (isExpired(partner.chain, 'log', wallMs)) return refuse(state, from, 403, LOG_EXPIRED_TEXT)
   if (!state) return refuse(state, from, 404, UNREGISTERED)
   if (!seat || !signed) return refuse(state, from, 404, 'no seat in this committee was signed here')
   const isPinned = seat.pinned?.id.equals(signed.id)
@@ -175,7 +181,8 @@ export function promise(
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
   if (!isPinned && (seat.under?.length ?? 0) >= MAX_COMMITTEES)
     return refuse(state, from, 404, `this seat has promised under ${MAX_COMMITTEES} committees of one log`)
-  if (context.get(KEY.lost(from))) return refuse(state, from, LOST, LOST_TEXT)
+  if (isLost(partner, context)) return refuse(state, from, UNABLE, LOST_TEXT)
+  if (isExpired(context.self.chain, 'witness', wallMs)) return refuse(state, from, UNABLE, EXPIRED_TEXT)
   const last = held(state)
   const isHeld = last.size === size && equal(last.root!, root)
   const wrong = isHeld ? undefined : extension(last, old, { size, root }, path)

@@ -2,14 +2,14 @@
  * A home whose store was put back or copied (RULES D1). Its driver notices at the start and says so once. With a committee
  * the promises of its members decide whether the log goes on; without one nobody could tell two histories apart, so the log
  * never goes on: the node only reads. Tickets are void either way: the other store may have let somebody in by them. And for
- * the logs of others, nobody knows here what was promised and cosigned since: witness.ts and tlog.ts say what that ends.
+ * the logs of others, nobody knows here what was promised and cosigned since: put-back.ts says what that ends.
  */
 import { inForce } from './committee.ts'
 import { type Found, restoreErasure } from './erasure.ts'
-import { standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Context, decodeState, encodeState, type Step } from './machine.ts'
 import { join, nothing, type Output } from './output.ts'
+import { putBack } from './put-back.ts'
 import { lose } from './seats.ts'
 
 export interface Restored {
@@ -22,26 +22,18 @@ export interface Restored {
   witnessed: boolean
 }
 
-/** What was cosigned for a log since the copy was made is not known: when that was noticed, and the epoch of the witness key. */
-export interface Lost {
-  atMs: number
-  epoch: number
-}
-
 export interface Restoring {
   why: Restored['why']
   /** Keys of the tickets that were out. */
   tickets: string[]
   /** Keys of own seats in committees of assets, and of what was given for some. */
   seats: string[]
-  /** Logs that may have been cosigned: of these partners, and of other kinds by the hash of their origin. */
-  witnessed: string[]
   /** Signed words by which records were redacted here, also after the copy was made. */
   redactions: ({ word: Uint8Array } & Pick<Found, 'under' | 'beside'>)[]
 }
 
 export function restore(
-  { why, tickets, seats, witnessed, redactions }: Restoring,
+  { why, tickets, seats, redactions }: Restoring,
   size: number,
   context: Context,
 ): Step<never> {
@@ -51,9 +43,7 @@ export function restore(
   const state: Restored = { why, atMs: context.now.wallMs, size, witnessed: hasMembers }
   step.output.writes.push({ key: KEY.restored, value: encodeState(state) })
   for (const key of tickets) step.output.writes.push({ key })
-  const epoch = standingOf(context.self.chain, 'witness')?.epoch ?? 0
-  const lost: Lost = { atMs: context.now.wallMs, epoch }
-  for (const log of witnessed) step.output.writes.push({ key: KEY.lost(log), value: encodeState(lost) })
+  step.output.writes.push(putBack(context))
   return { ...step, output: join(step.output, eraseAgain(redactions, context)) }
 }
 

@@ -49,7 +49,6 @@ export function followed(partner: Partner, chain: Chain, context: Context): Writ
     { key: KEY.watch(org) },
     { key: KEY.cosigned(org) },
     { key: KEY.seat(org) },
-    { key: KEY.lost(org) },
     { key: KEY.origin(originHash(originOf(chain))), value: utf8(org) },
     ...setAside(org, before - 1, context),
   ]

@@ -43,6 +43,16 @@ export function titleOf(get: Get, asset: CID): Owned | undefined {
   return { ...owned, committee: openCommittee(committee) }
 }
 
+/** Why an offer is void: by what is known here, the asset was handed over since (RULES E6). */
+export function handedOver(
+  { org, asset, ownerVersion }: { org: CID; asset: CID; ownerVersion: number },
+  get: Get,
+): { code: 'NOT_OWNER'; text: string } | undefined {
+  const owned = titleOf(get, asset)
+  if (!owned || (owned.owner.equals(org) && owned.version === ownerVersion)) return undefined
+  return { code: 'NOT_OWNER', text: `${owned.owner} owns the asset since version ${owned.version}` }
+}
+
 /** A committee as it was stored: it was checked when it came. */
 export const openCommittee = (stored: Uint8Array): Stored<AssetCommittee> =>
   readRecord(assetCommittee, stored) as Stored<AssetCommittee>

@@ -29,14 +29,14 @@ import {
   verifyNote,
 } from '../crypto/note.ts'
 import { ProtocolError } from './error.ts'
-import { type Chain, cosignerOf, standingOf } from './identity-chain.ts'
+import { type Chain, cosignerOf, isExpired, standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_CHECKPOINT_BYTES, MAX_FOREIGN_LOGS, MAX_LOG_KEYS, MAX_PROOF_LINES } from './limits.ts'
 import { originHash, originOf } from './log.ts'
-import { type Context, decodeState } from './machine.ts'
+import type { Context } from './machine.ts'
 import { nothing, type Output, type Write } from './output.ts'
-import type { Lost } from './restored.ts'
-import { extension } from './witness.ts'
+import { FOREIGN_LOST_TEXT, isForeignLost } from './put-back.ts'
+import { EXPIRED_TEXT, extension } from './witness.ts'
 
 /** A log that the operator entered, and the newest of its checkpoints that was cosigned. */
 export interface ForeignLog {
@@ -48,8 +48,6 @@ export interface ForeignLog {
   root?: Uint8Array
   note?: Uint8Array
 }
-
-const LOST = 'the store of this witness was put back: it cosigns again under another witness key'
 
 /** What a witness answers over HTTP. */
 export interface Reply {
@@ -152,7 +150,8 @@ export function addCheckpoint(body: Uint8Array, context: Context): { output: Out
   const log = decodeForeign(before)
   const own = ownLines(note, log)
   if (!own) return refuse(403, 'no signature of a known key of this origin, or one that does not verify')
-  if (isLost(originHash(checkpoint.origin), context)) return refuse(503, LOST)
+  if (isForeignLost(context)) return refuse(503, FOREIGN_LOST_TEXT)
+  if (isExpired(context.self.chain, 'witness', context.now.wallMs)) return refuse(503, EXPIRED_TEXT)
   const wrong = extension({ size: log.size, root: log.root }, old, checkpoint, path)
   if (wrong?.status === 409)
     return { output: nothing(), reply: { status: 409, contentType: SIZE, body: `${log.size}\n` } }
@@ -166,12 +165,6 @@ export function addCheckpoint(body: Uint8Array, context: Context): { output: Out
   const value = encodeForeign({ ...log, size: checkpoint.size, root: checkpoint.root, note: kept })
   const output = { ...nothing(), writes: [{ key, value, if: { equals: before } }] }
   return { output, reply }
-}
-
-/** The store was put back: only under another witness key has nothing been cosigned yet. */
-function isLost(hash: string, { get, self }: Context): boolean {
-  const lost = get(KEY.lost(hash))
-  return lost !== undefined && decodeState<Lost>(lost).epoch === standingOf(self.chain, 'witness')?.epoch
 }
 
 /** The newest checkpoint that was cosigned for an origin, by its hash: for monitors. */

@@ -18,15 +18,15 @@ import { claim, isOurs } from './behind.ts'
 import { isFinal, isMember } from './committee.ts'
 import { isClosed } from './fork.ts'
 import { newestHead, resigned } from './heads.ts'
-import { cosignerOf } from './identity-chain.ts'
+import { cosignerOf, isExpired, isPast } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { type Head, readHead } from './log.ts'
-import { type Context, decodeState, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
+import { type Context, resendAt, type Step, say, sentence, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { nothing } from './output.ts'
+import { isLost, LOST_TEXT } from './put-back.ts'
 import { register } from './registration.ts'
-import type { Lost } from './restored.ts'
 
 /** The owner's view of one witness: what it has cosigned, and the head that is under way. */
 export interface Submission {
@@ -56,10 +56,10 @@ export interface Cosigned {
   promised?: { size: number; root: Uint8Array }[]
 }
 
-/** The status of who cannot tell what it has signed. */
-export const LOST = 503
-export const LOST_TEXT =
-  'the store of this witness was put back: it signs again under a head that enough others have made final since'
+/** The status of who cannot sign for now: it cannot tell what it has signed, or its key has expired. */
+export const UNABLE = 503
+export const EXPIRED_TEXT = 'the witness key of this witness has expired: it signs again under another one'
+export const LOG_EXPIRED_TEXT = 'the log key has expired'
 
 /** The tree that everything further must extend: of the last promise, or of the last cosignature. */
 export const held = (state: Cosigned | undefined): { size: number; root: Uint8Array | undefined } =>
@@ -216,7 +216,7 @@ function refused(
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
     return send({ ...s, held: message.size, sent: 0 }, ledger, context)
-  if (message.status === LOST) return stay({ ...s, waits: sentence(message.text) })
+  if (message.status === UNABLE) return stay({ ...s, waits: sentence(message.text) })
   if (message.status === 404) return stay(forgotten(s)) // the timer registers the log anew
   return halted(s, sentence(`${message.status} at size ${message.size}: ${message.text}`))
 }
@@ -275,15 +275,16 @@ export function witness(
   if (isClosed(from, context)) return refuse(state, from, 403, 'this log is closed: it was forked')
   if ('reason' in head) return refuse(state, from, 403, head.reason)
   if (head.signer.ended !== undefined) return refuse(state, from, 403, 'the log key that signed it has ended')
+  const { wallMs } = context.now
+  if (isPast(head.signer, wallMs)) return refuse(state, from, 403, LOG_EXPIRED_TEXT)
   if (!state) return refuse(state, from, 404, UNREGISTERED)
   const wrong = mayCosign(state, from, message, head, context)
   if (wrong) return refuse(state, from, wrong.status, wrong.why)
-  const lost = context.get(KEY.lost(from))
-  if (lost && !regains(state, decodeState<Lost>(lost), from, head, context))
-    return refuse(state, from, LOST, LOST_TEXT)
+  if (isLost(partner, context)) return refuse(state, from, UNABLE, LOST_TEXT)
+  if (isExpired(context.self.chain, 'witness', wallMs)) return refuse(state, from, UNABLE, EXPIRED_TEXT)
   const line = cosign(
     head.note.body,
-    Math.floor(context.now.wallMs / 1000),
+    Math.floor(wallMs / 1000),
     cosignerOf(context.self.chain)!.name,
     context.noteKey('witness'),
   )
@@ -292,19 +293,11 @@ export function witness(
     to: from,
     message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
   })
-  if (lost) output.writes.push({ key: KEY.lost(from) })
   const promised = state.promised?.filter(each => each.size > head.size) ?? []
   const { size, root } = head
   const next = { size, root, first: state.first, ...(promised.length > 0 ? { promised } : {}) }
   return { state: next, output, records: [] }
 }
-
-/**
- * Whatever was promised here before the store was put back yields to a head that q others have cosigned since (RULES D1),
- * as long as it follows what is still known.
- */
-const regains = (state: Cosigned, { atMs }: Lost, from: string, head: Head, context: Context): boolean =>
-  head.size >= held(state).size && isFinal(from, head.note, context, { byOthersSinceMs: atMs })
 
 /**
  * A head that was promised, or one that extends what is held. Otherwise only one that is final makes a promise yield, and

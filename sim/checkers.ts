@@ -10,8 +10,10 @@ import type { Event } from '../protocol/event.ts'
 import { keyOf } from '../protocol/identity.ts'
 import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
+import { closedLog, logNumber } from '../protocol/log-number.ts'
 import { mirrorGet } from '../protocol/mirror.ts'
 import type { Write } from '../protocol/output.ts'
+import { decodePartner } from '../protocol/pairing.ts'
 import { received, release } from '../protocol/receipt.ts'
 import { isStored, type KeyResolver, readRecord, verifySignatures } from '../protocol/record.ts'
 import type { Checker, Cluster, Leaving } from './cluster.ts'
@@ -75,9 +77,12 @@ class MirrorChecker implements Checker {
   event(node: SimNode, event: Event): void {
     if (event.type !== 'mirrored' || this.#suspects.has(event.org) || this.#suspects.has(node.org)) return
     const { org, size } = event
-    const held = readEntries(mirrorGet(node.onDisk, org, 0), 0, size)
+    const { chain } = decodePartner(node.onDisk(KEY.partner(org))!)
+    const [number, owner] = [chain.logs.length - 1, this.#cluster.node(org)!]
+    const own = number === logNumber(owner.onDisk) ? owner.onDisk : closedLog(owner.onDisk, number)
+    const held = readEntries(mirrorGet(node.onDisk, org, number), 0, size)
     let at = 0
-    for (const { entry } of readEntries(this.#cluster.node(org)!.onDisk, 0, size)) {
+    for (const { entry } of readEntries(own, 0, size)) {
       const copy = held.next().value
       if (!copy || !equal(copy.entry, entry))
         this.#cluster.report('a mirror', node.name, `entry ${at} of ${org} is not what its owner has`)

@@ -67,9 +67,7 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
   const begin = (node: SimNode, why: 'restored' | 'copied') => {
     restart(node)
     if (!plan.notices) return
-    const rows = [KEY.allCosigned, KEY.seats].flatMap(prefix => node.disk.list(prefix))
-    const witnessed = [...new Set(rows.map(([key]) => key.slice(key.indexOf('/') + 1)))]
-    node.submit({ type: 'restored', why, tickets: [], seats: seatsOn(node), witnessed, redactions: [] })
+    node.submit({ type: 'restored', why, tickets: [], seats: seatsOn(node), redactions: [] })
   }
   const restore = (node: SimNode) => {
     const backup = node.disk.copy()

@@ -79,7 +79,10 @@ export const mustSucceed = ({ org, onDisk }: SimNode): boolean =>
 
 function isOnLog(owner: SimNode, seen: Watch | undefined): boolean {
   if (!seen) return true
-  const { size } = owner.state.ledger.tail.range
+  const { tail, signed } = owner.state.ledger
+  // Nothing is signed beside what was seen: without its members the owner cannot be asked about it.
+  if (signed.range.size < seen.size) return true
+  const { size } = tail.range
   return seen.size <= size && equal(rootAt(owner.state.ledger, owner.onDisk, seen.size), seen.root)
 }
 

@@ -5,7 +5,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { text, utf8 } from '../../crypto/bytes.ts'
 import { type CID, cidOf } from '../../crypto/cid.ts'
+import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned, signRecord } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
 import { nameOf, type Seating } from '../../protocol/committee.ts'
@@ -14,8 +16,8 @@ import { forksKnown } from '../../protocol/fork.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { MAX_LOGS, MAX_MIRRORED, SIGN_BY_MS } from '../../protocol/limits.ts'
-import { type Entry, encodeEntry, readEntry } from '../../protocol/log.ts'
+import { DELEGATION_MS, MAX_LOGS, MAX_MIRRORED, SIGN_BY_MS } from '../../protocol/limits.ts'
+import { type Entry, encodeEntry, originOf, readEntry } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import {
   type HelloMessage,
@@ -73,10 +75,20 @@ function altered<T extends MessageType>(
   return firstAnswer(story, by(story), before)
 }
 /** Cole's store is an old one; its own log goes on with a successor. */
-function putBack({ acme, cole }: Story): void {
-  const witnessed = [acme.org]
-  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], witnessed, redactions: [] })
+function putBack({ cole }: Story): void {
+  cole.input({ type: 'restored', why: 'older', tickets: [], seats: [], redactions: [] })
   cole.succeed()
+}
+/** Every key has expired but Acme's log key, which it has just replaced. */
+function expireOf({ acme, world }: Story): void {
+  world.wallMs += DELEGATION_MS
+  acme.delegate(['log'])
+  world.run(10)
+}
+/** A head under the log key that stands. */
+function signedAnew(note: Uint8Array, owner: Member): Uint8Array {
+  const { body } = parseNote(text(note))
+  return utf8(formatNote({ body, lines: [signNote(body, originOf(owner.chain), owner.key('log'))] }))
 }
 const acmeOf = ({ acme }: Story) => acme
 const boltOf = ({ bolt }: Story) => bolt
@@ -671,6 +683,12 @@ const CASES: Record<string, Case> = {
     cole.store.delete(KEY.seat(acme.org))
     return send(story, acme, cole, { t: 'committee/ask', committee: other, identities: [] })
   },
+  'committee/ask · of a member whose store was put back': () => {
+    const story = paired()
+    putBack(story)
+    const committee = seating(story).now!
+    return send(story, story.acme, story.cole, { t: 'committee/ask', committee, identities: [] })
+  },
 
   'log/register · no record': () => registers(() => ({ genesis: ID })),
   'log/register · of another log': () => {
@@ -729,6 +747,16 @@ const CASES: Record<string, Case> = {
       putBack(story)
       return { committee, old: size, size: size + 1, path: [HASH] }
     }),
+  'promise/ask · by a log key that has expired': () =>
+    promised((committee, size, { world }) => {
+      world.wallMs += DELEGATION_MS
+      return { committee, old: size, size: size + 1, path: [HASH] }
+    }),
+  'promise/ask · of a member whose witness key has expired': () =>
+    promised((committee, size, story) => {
+      expireOf(story)
+      return { committee, old: size, size: size + 1, path: [HASH] }
+    }),
 
   'witness/add · of a log that is not registered': () =>
     added(({ acme, cole }, { note }) => {
@@ -755,6 +783,16 @@ const CASES: Record<string, Case> = {
     const { size, note } = newestOf(story)
     return send(story, story.acme, story.cole, { t: 'witness/add', old: size, note, path: [] })
   },
+  'witness/add · by a log key that has expired': () =>
+    added(({ world }, { size, note }) => {
+      world.wallMs += DELEGATION_MS
+      return { old: size, note, path: [] }
+    }),
+  'witness/add · to a witness whose key has expired': () =>
+    added((story, { size, note }) => {
+      expireOf(story)
+      return { old: size, note: signedAnew(note, story.acme), path: [] }
+    }),
   'witness/add · while the clock of the witness is behind': () => {
     const story = paired()
     story.cole.skewMs = -DAY_MS

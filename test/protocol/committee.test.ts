@@ -13,6 +13,7 @@ import {
 } from '../../protocol/committee.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
+import { MAX_WITNESSES } from '../../protocol/limits.ts'
 import { type Entry, KIND, readEntry, ZERO_HASH } from '../../protocol/log.ts'
 import type { Message, MessageOf } from '../../protocol/message.ts'
 import { checkPayload, isStored, readRecord, verifySignatures } from '../../protocol/record.ts'
@@ -264,6 +265,15 @@ test('a signature of somebody else makes nobody a member', () => {
   assert.is(readSeating(owner.env.get).next, undefined)
   assert.is(readSeating(owner.env.get).asked!.signed.length, 1)
   assert.ok(owner.store.has(KEY.open(KEY.seating)), 'it is asked for again')
+})
+
+test('more witnesses than a committee has seats keep no log from its work: the first of them sit', () => {
+  const { world, owner, seats } = mesh(MAX_WITNESSES + 1)
+  owner.witnesses = seats.map(({ env }) => env.self.id)
+  world.run(1)
+  owner.input({ type: 'start', machine: 'log' })
+  world.run(10_000)
+  assert.is(inForce(owner.env.get)?.payload.n, MAX_WITNESSES)
 })
 
 test.run()

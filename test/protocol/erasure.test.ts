@@ -89,7 +89,7 @@ for (const notices of [true, false])
     acme.redact(packet, REASON)
     assert.is(outcome(acme, bolt, packet).outcome, 'kept', 'and Bolt remembers that it was asked')
     putBack(acme, 'Acme Steel', copy)
-    const nobodys = { tickets: [], seats: [], witnessed: [], redactions: [] }
+    const nobodys = { tickets: [], seats: [], redactions: [] }
     if (notices) acme.input({ type: 'restored', why: 'restored', ...nobodys })
     assert.ok(keptRecord(acme.env, packet), 'it is back')
     const slot = slotOfEntry(acme, packet)

@@ -176,6 +176,18 @@ test('what proves nothing convicts nobody', () => {
   for (const [why, proof] of wrong) assert.is(proof, undefined, why)
 })
 
+test('a proof about a log that was closed does not close its successor, whoever has it', () => {
+  const { acme, bolt, cole, world } = new Story().pair()
+  const root = new Uint8Array(32).fill(9)
+  const proof = proveFork(acme.env.self, forgedHead(acme, 9), forgedHead(acme, 9, root), { root, path: [] })!
+  acme.succeed()
+  world.run(10_000)
+  bolt.input({ type: 'fork', proof })
+  world.send(bolt, cole.org, { t: 'gossip/fork', proof })
+  world.run()
+  for (const member of [bolt, cole]) assert.is(forkAt(member, acme), undefined)
+})
+
 test('a proof that proves nothing is refused, and closes nothing', () => {
   const { acme, bolt, cole, world } = new Story().pair()
   const older = seenBy(cole, acme)

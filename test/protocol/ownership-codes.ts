@@ -2,13 +2,14 @@
 import { u64 } from '../../crypto/bytes.ts'
 import { decode, encode } from '../../crypto/cbor.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
+import type { Answer } from '../../protocol/command.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_SITTINGS } from '../../protocol/limits.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message, MessageOf, MessageType } from '../../protocol/message.ts'
 import type { Sitting } from '../../protocol/seats.ts'
 import { Ownership } from './ownership-story.ts'
-import { resign } from './story.ts'
+import { POLICY, resign } from './story.ts'
 import type { Member } from './world.ts'
 
 const ID = new Uint8Array(16).fill(9)
@@ -84,6 +85,23 @@ function signed(story: Ownership = offered()): Ownership {
 }
 
 export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
+  'negotiation/request · an offer of an owner of before': () => {
+    const story = registered()
+    const { acme, bolt, world } = story
+    const policy = { ...POLICY, permissions: [{ action: 'use', constraints: [] }] }
+    const offered = acme.input({
+      type: 'offer',
+      asset: story.asset,
+      audience: [],
+      policy,
+      approval: 'policy',
+      untilMs: world.wallMs + 86_400_000,
+    })
+    const { offer } = offered as Extract<Answer, { type: 'offered' }>
+    story.offer().accept()
+    const about = { offer, action: 'use', purpose: 'x', state: bolt.chain.last }
+    return send(story, bolt, acme, { t: 'negotiation/request', id: ID, ...about })
+  },
   'seat/ask · one more than a partner gets': () => {
     const story = begun()
     const seat = cole(story)

@@ -1,5 +1,6 @@
 /** The dialogues of ownership between participants: who owns what in the end, and what refuses what. */
 import * as assert from 'uvu/assert'
+import type { CID } from '../../crypto/cid.ts'
 import { freshBy } from '../../protocol/freshness.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
@@ -9,6 +10,7 @@ import { votesCast } from '../../protocol/voting.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { disturbed, restarted } from './ownership.suite.ts'
 import { assemblies, juries, Ownership } from './ownership-story.ts'
+import { POLICY } from './story.ts'
 import type { Member } from './world.ts'
 
 const test = suite('protocol/ownership dialogues')
@@ -159,7 +161,7 @@ test('a store that was put back ends its seats: it says so and never votes there
   cole.witnesses = [story.acme.env.self.id]
   cole.input({ type: 'start', machine: 'log' })
   story.world.run()
-  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, witnessed: [], redactions: [] })
+  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, redactions: [] })
   cole.restart()
   cole.input({ type: 'connected', org: story.acme.org })
   story.world.run()
@@ -247,6 +249,32 @@ test('q seats say that a version is the last, and none does once it has voted fo
   const old = { ...titleOf(story.acme.env.get, story.asset)!, version: 0, owner: story.acme.env.self.id }
   assert.is(freshBy(words(story.acme), old), undefined, 'the version before')
   assert.is(freshBy(words(story.acme), titleOf(story.acme.env.get, story.asset)!)!.orgs.length, 4)
+})
+
+test('a former owner makes no offer any more, and whoever knows asks for none of its old ones', () => {
+  const story = new Ownership().register()
+  const { acme, world } = story
+  const [cole] = story.seats as [Member]
+  const policy = { ...POLICY, permissions: [{ action: 'use', constraints: [] }] }
+  const terms = {
+    audience: [] as CID[],
+    policy,
+    approval: 'policy' as const,
+    untilMs: world.wallMs + 86_400_000,
+  }
+  const made = acme.input({ type: 'offer', asset: story.asset, ...terms }) as { offer: CID }
+  cole.input({ type: 'catalog', org: acme.org })
+  world.run()
+  const ask = { type: 'request', org: acme.org, offer: made.offer, action: 'use', purpose: 'x' } as const
+  cole.input(ask)
+  world.run()
+  assert.ok(
+    [...cole.store.keys()].some(key => key.startsWith(KEY.grants)),
+    'while Acme owns it',
+  )
+  story.offer().accept()
+  throwsCode(() => cole.input(ask), 'NOT_OWNER')
+  throwsCode(() => acme.input({ type: 'offer', asset: story.asset, ...terms }), 'NOT_OWNER')
 })
 
 test('with nobody to vote a second sale is noticed when two buyers meet', () => {

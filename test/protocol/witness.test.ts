@@ -13,8 +13,8 @@ import type { Message, MessageOf } from '../../protocol/message.ts'
 import { type Input, type PeerStep, step } from '../../protocol/peer.ts'
 import type { Cosigned, Submission } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
-import { alter, codes, Story } from './story.ts'
-import type { Member } from './world.ts'
+import { alter, codes, DAY_MS, Story } from './story.ts'
+import { type Member, START_MS, World } from './world.ts'
 
 const test = suite('protocol/witness')
 const HASH = new Uint8Array(32).fill(7)
@@ -283,6 +283,32 @@ test('a witness whose clock stands back does not date by it, and does when it is
   story.cole.skewMs = 0
   story.world.run(2 * RESEND_MAX_MS)
   assert.is(held(story), newest(story.acme).size)
+})
+
+test('a log key that is past its date signs no head, and entries wait for the next one', () => {
+  const world = new World()
+  const [owner, w] = [world.add('Acme', START_MS + DAY_MS), world.add('Cole', START_MS + DAY_MS)]
+  world.pair(owner, w)
+  owner.witnesses = [w.env.self.id]
+  owner.input({ type: 'start', machine: 'log' })
+  world.run(60_000)
+  const grow = () => {
+    owner.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+    world.run(600_000)
+  }
+  const newest = () => newestHead(owner.env.get)!
+  const before = newest()
+  world.wallMs = START_MS + 2 * DAY_MS
+  grow()
+  assert.equal(newest(), before)
+  owner.delegate(['log'])
+  world.run(600_000)
+  assert.is(newest().size, before.size, 'its only member has a witness key of before')
+  w.delegate(['witness'])
+  grow()
+  const { size, note } = newest()
+  assert.is(size, owner.state.ledger.tail.range.size)
+  assert.is(parseNote(text(note)).lines.length, 2, 'signed and cosigned')
 })
 
 test.run()

@@ -3,12 +3,11 @@ import { suite } from '../harness.ts'
 import { tell } from './betrayal.suite.ts'
 
 const test = suite('sim/betrayal, slow')
-const [FIRST, COUNT] = [1_000, 300]
 
-test('in three hundred stories no log that is protected gets two histories, and every log goes on in the end', () => {
-  const { behind, closed, succeeded, alone } = tell(FIRST, COUNT)
+test('in three hundred stories, or as many as there is time for, no protected log gets two histories, and every log goes on', () => {
+  const { seeds, behind, closed, succeeded, alone } = tell(1_000, { least: 100, most: 300, forMs: 200_000 })
   // Otherwise nothing was put to the test.
-  assert.ok(behind > 50 && closed > 30 && succeeded > 100 && alone > 5)
+  assert.ok(behind > seeds / 8 && closed > seeds / 16 && succeeded > seeds / 4 && alone > 0)
 }, 800_000)
 
 test.run()
