@@ -10,13 +10,13 @@
  *     (empty line)
  *     checkpoint, signed
  */
-import { equal, fromBase64, text, toBase64, utf8 } from '../crypto/bytes.ts'
+import { equal, fromBase64, text, toBase64, toHex, utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, cosignatureOf, isRefused, readChain } from './identity-chain.ts'
+import { type Chain, isRefused, readChain } from './identity-chain.ts'
 import {
   MAX_ENTRY_BYTES,
   MAX_EVENT_BYTES,
@@ -30,8 +30,16 @@ import { commitment, type Entry, type Head, KIND, readEntry, readHead } from './
 import { isStored, readRecord } from './record.ts'
 import { blob, bytes, type Infer, list, object, optional, text as word } from './shape.ts'
 import { readState } from './state.ts'
-import { isTrusted, type Trust, witnessesOf } from './trust.ts'
-import { iso, Steps, type Verdict, type VerifyStep } from './verify-steps.ts'
+import { isTrusted, positionWords, type Trust } from './trust.ts'
+import { cosignedBy } from './verify-cosignatures.ts'
+import {
+  iso,
+  type Question,
+  Steps,
+  type Verdict,
+  type VerifyOptions,
+  type VerifyStep,
+} from './verify-steps.ts'
 
 const FIRST_LINE = 'c2sp.org/tlog-proof@v1'
 const TYPE = 'entry-proof/1'
@@ -100,7 +108,11 @@ function readProof(file: Uint8Array): EntryProof | string {
 }
 
 /** Judges a proof under a trust file. Never fails to answer. */
-export function verifyProof(file: Uint8Array, trust: Trust, asOfMs: number): ProofReport {
+export function verifyProof(
+  file: Uint8Array,
+  trust: Trust,
+  options: Pick<VerifyOptions, 'asOfMs' | 'requireFinal'>,
+): ProofReport {
   const steps = new Steps()
   const proof = steps.judge('form', () => {
     const read = readProof(file)
@@ -111,7 +123,7 @@ export function verifyProof(file: Uint8Array, trust: Trust, asOfMs: number): Pro
   const owner = proof && steps.judge('owner', () => ownerOf(proof.extra, trust))
   const head = owner && steps.judge('head', () => headOf(proof, owner))
   const entry = head && steps.judge('entry', () => entryOf(proof, head))
-  if (entry && head) judgePosition(steps, proof, head, owner, trust, asOfMs)
+  if (entry && head) judgePosition(steps, proof, head, owner, { trust, options })
   const record = entry && disclosed(steps, proof.extra, entry)
   return { verdict: steps.verdict(), trust: trust.digest, ...(record ? { record } : {}), steps: steps.list }
 }
@@ -134,6 +146,7 @@ function chainOf({ identity, events }: Infer<typeof identified>): Chain | string
 }
 
 function headOf({ note }: EntryProof, owner: Chain) {
+  // What a head is worth whose key has ended, or whose log is closed, is said of its position.
   const head = readHead(note, owner, undefined, { revoked: true, closed: true })
   return 'reason' in head
     ? { failed: head.reason }
@@ -149,30 +162,50 @@ function entryOf({ extra, index, path }: EntryProof, { size, root }: Head) {
   return { value: entry, detail: `entry ${index} of ${size}, ${path.length} hashes to the head` }
 }
 
-/** Who cosigned the head, of those that the trust file names for this log. */
+/** Who cosigned the head, of those that the trust file names for this log, and what that is worth (RULES D3, D6). */
 function judgePosition(
   steps: Steps,
   { extra }: EntryProof,
   head: Head,
   owner: Chain,
-  trust: Trust,
-  asOfMs: number,
+  question: Pick<Question, 'trust' | 'options'>,
 ): void {
-  const named = new Set(witnessesOf(trust, owner.genesis.id))
   steps.judge('position', () => {
-    const dated: string[] = []
-    for (const witness of extra.witnesses) {
-      const chain = chainOf(witness)
-      if (typeof chain === 'string') return { failed: `a witness: ${chain}` }
-      const cosigned = cosignatureOf(chain, head.note)
-      const { id, payload } = chain.genesis
-      if (!cosigned || !named.has(id.toString()) || cosigned.timeS * 1_000 > asOfMs + trust.clockSkewMs)
-        continue
-      dated.push(`${payload.name} ${iso(cosigned.timeS * 1_000)}`)
-    }
-    const detail = `cosigned by ${dated.length} of ${named.size}${dated.length > 0 ? `: ${dated.join(', ')}` : ''}`
+    const chains = witnessesIn(extra, owner)
+    if (typeof chains === 'string') return { failed: chains }
+    const cosigned = cosignedBy(question, chains, owner.genesis.id, head)
+    if (!('value' in cosigned)) return cosigned
+    const { committee, dated, leftOut, hasEnded } = cosigned.value
+    const names = dated.map(({ name }) => name)
+    const { final, words } = positionWords(committee, names)
+    const by = dated.map(({ name, ms }) => `${name} ${iso(ms)}`)
+    const ended = final ? [] : endOfLogKey(head, question.options.asOfMs)
+    const detail = [words, ...by, ...leftOut, ...ended].join('; ')
+    if (!final && (hasEnded || ended.length > 0)) return { inconclusive: detail }
+    if (!final && question.options.requireFinal) return { inconclusive: `not final: ${detail}` }
     return { value: true, detail }
   })
+}
+
+/** What only cosignatures could make up for: a key that has ended may have signed the head since. */
+function endOfLogKey({ signer }: Head, asOfMs: number): string[] {
+  const { revoked, ended, until } = signer
+  const hasEnded = revoked !== undefined || ended !== undefined || (until !== undefined && asOfMs > until)
+  return hasEnded ? ['the log key that signed the head has ended: valid when made cannot be shown'] : []
+}
+
+/** The identities in a proof, each once, and no key in two of them (RULES B3); a text says what is wrong. */
+function witnessesIn({ witnesses }: Extra, owner: Chain): Map<string, Chain> | string {
+  const chains = new Map([[owner.genesis.id.toString(), owner]])
+  for (const witness of witnesses) {
+    const chain = chainOf(witness)
+    if (typeof chain === 'string') return `a witness: ${chain}`
+    const { id, payload } = chain.genesis
+    if (chains.has(id.toString())) return `the identity of ${payload.name} is there twice`
+    chains.set(id.toString(), chain)
+  }
+  const keys = [...chains.values()].flatMap(chain => [...new Set(chain.keys.map(({ key }) => toHex(key)))])
+  return new Set(keys).size === keys.length ? chains : 'two organisations have a key in common'
 }
 
 /** The body, where it is shown: it is what the entry commits to, or the proof fails. */
@@ -193,7 +226,10 @@ function disclosed(steps: Steps, { body, salt }: Extra, entry: Entry): ProofRepo
       return { failed: 'the entry commits to other bytes' }
     try {
       const { p } = decodeSigned(body)
-      return { value: { type: p.t, id: recordId(p).toString() }, detail: `the entry commits to this ${p.t}` }
+      return {
+        value: { type: p.t, id: recordId(p).toString() },
+        detail: `the entry commits to this ${p.t}; who signed it was not verified`,
+      }
     } catch (error) {
       if (error instanceof CryptoError) return { failed: error.message }
       throw error

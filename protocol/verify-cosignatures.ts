@@ -27,8 +27,8 @@ export interface Cosigned {
 
 /** Those on a head of this organisation's log; `isRenewed` when a later head shows that it was no forgery (RULES D6). */
 export function cosignedBy(
-  question: Question,
-  parties: Parties,
+  question: Pick<Question, 'trust' | 'options'>,
+  parties: Pick<Parties, 'get'>,
   org: CID,
   head: Head,
   isRenewed = false,
@@ -77,7 +77,7 @@ export function notFinalBefore(what: string, { committee, dated }: Cosigned): st
 
 /** The cosignature of a witness, or why it does not count; `undefined` when the head has none of it. */
 function cosignature(
-  { trust, options }: Question,
+  { trust, options }: Pick<Question, 'trust' | 'options'>,
   chain: Chain | undefined,
   witness: string,
   head: Head,

@@ -54,11 +54,11 @@ export async function verify(
 export async function verifyProof(
   proof: Uint8Array,
   trust: unknown,
-  asOf: Date | number = Date.now(),
+  { asOf = Date.now(), requireFinal = false }: Pick<VerifyOptions, 'asOf' | 'requireFinal'> = {},
 ): Promise<ProofReport> {
   const believed = sayingCode(() => readTrust(trust))
   const { verifyProof: verifyEntry } = await import('../protocol/proof.ts')
-  return verifyEntry(proof, believed, Number(asOf))
+  return verifyEntry(proof, believed, { asOfMs: Number(asOf), requireFinal })
 }
 
 /**

@@ -424,6 +424,7 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('-f, --force', 'overwrite files that exist')
     .option('--check <file>', 'say what a proof proves; needs no node')
     .option('--trust <file>', 'whom to believe; without it, the trust file of the home')
+    .option('--require-final', 'with --check: a head that is not final proves nothing')
     .action(run(async () => (await import('./prove.ts')).prove))
   program
     .command('audit')

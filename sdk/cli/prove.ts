@@ -18,6 +18,7 @@ interface Options {
   force?: boolean
   check?: string
   trust?: string
+  requireFinal?: boolean
 }
 
 /** The extension that C2SP recommends. */
@@ -26,7 +27,7 @@ const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.incon
 const MARKS = { ok: '✓', failed: '✗', inconclusive: '?', skipped: '–' } as const
 
 export async function prove(cli: Cli, options: Options, records: string[]): Promise<Answer> {
-  if (options.check !== undefined) return check(cli, options.check, options.trust)
+  if (options.check !== undefined) return check(cli, options.check, options)
   const { output, show = [], force = false } = options
   if (output === undefined || records.length === 0)
     throw usage('say which records, and -o where to', 'waybill log shows them')
@@ -58,11 +59,11 @@ export async function prove(cli: Cli, options: Options, records: string[]): Prom
   })
 }
 
-async function check(cli: Cli, file: string, trust: string | undefined): Promise<Answer> {
+async function check(cli: Cli, file: string, { trust, requireFinal }: Options): Promise<Answer> {
   const bytes = await readFile(file).catch(cause => {
     throw new WaybillError('FILE_NOT_FOUND', `there is no file ${file}`, { cause })
   })
-  const report = await verifyProof(new Uint8Array(bytes), await readTrustFile(cli, trust))
+  const report = await verifyProof(new Uint8Array(bytes), await readTrustFile(cli, trust), { requireFinal })
   return answer({
     schema: 'waybill.proof/1',
     data: { file, ...report },

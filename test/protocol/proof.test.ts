@@ -14,16 +14,17 @@ const test = suite('protocol/proof')
 
 const story = new Story().play()
 const { acme, bolt, cole, world } = story
-const reading = {
-  self: { ...acme.env.self, chain: acme.chain },
-  get: acme.env.get,
-  slots: acme.env.slots,
+const readingOf = ({ acme: owner, world: around }: Story) => ({
+  self: { ...owner.env.self, chain: owner.chain },
+  get: owner.env.get,
+  slots: owner.env.slots,
   partner: (org: string) => {
-    const member = world.member(org)
+    const member = around.member(org)
     return { ...member.env.self, chain: member.chain } as never
   },
-  witnesses: acme.witnesses,
-}
+  witnesses: owner.witnesses,
+})
+const reading = readingOf(story)
 const trust = readTrust({
   schema: 'waybill.trust/1',
   identities: [{ id: acme.org }],
@@ -31,7 +32,19 @@ const trust = readTrust({
 })
 const records = [story.agreement!, story.offer!, story.asset!]
 const prove = (shown: CID[] = []) => collectProofs(reading, acme.state.ledger, records, shown)
-const judge = (file: Uint8Array, believed = trust) => verifyProof(file, believed, world.wallMs)
+/** A proof with other values in its extra line. */
+const withExtra = (whole: string, change: (extra: Record<string, Value>) => object) =>
+  utf8(
+    whole.replace(/^extra (.*)$/m, (_, encoded) => {
+      const value = decode(fromBase64(encoded)!, 262_144) as Record<string, Value>
+      return `extra ${toBase64(encode({ ...value, ...change(value) } as Record<string, Value>))}`
+    }),
+  )
+const extraOf = (file: Uint8Array) =>
+  decode(fromBase64(/^extra (.*)$/m.exec(text(file))![1]!)!, 262_144) as Record<string, Value[]>
+const positionOf = (report: ReturnType<typeof verifyProof>) =>
+  report.steps.find(({ id }) => id === 'position')!
+const judge = (file: Uint8Array, believed = trust) => verifyProof(file, believed, { asOfMs: world.wallMs })
 
 test('each record is proven under one head; what is not shown stays a commitment', () => {
   const files = prove([story.offer!])
@@ -43,7 +56,7 @@ test('each record is proven under one head; what is not shown stays a commitment
     assert.is(report.record?.id, i === 1 ? story.offer!.toString() : undefined)
     assert.match(
       report.steps.find(({ id }) => id === 'position')!.detail,
-      /^cosigned by 1 of 1: Cole Logistics 2/,
+      /^final, 1 of 1: dated by Cole Logistics's word; Cole Logistics 2/,
     )
     const body = keptRecord(acme.env, records[i]!)!
     const [, extra] = /^extra (.*)$/m.exec(text(file))!
@@ -73,13 +86,7 @@ test('the text is that of C2SP: an index, a path and a checkpoint that a stock c
 test('every part that is changed is found, at its step', () => {
   const [file] = prove([story.agreement!])
   const whole = text(file!)
-  const extra = (change: object) =>
-    utf8(
-      whole.replace(/^extra (.*)$/m, (_, encoded) => {
-        const value = decode(fromBase64(encoded)!, 262_144) as Record<string, Value>
-        return `extra ${toBase64(encode({ ...value, ...change }))}`
-      }),
-    )
+  const extra = (change: object) => withExtra(whole, () => change)
   const index = Number(/^index (\d+)$/m.exec(whole)![1])
   const other = keptRecord(acme.env, story.offer!)!
   const cases: [string, Uint8Array, string, string][] = [
@@ -142,7 +149,10 @@ test('who is not trusted proves nothing, and who cosigns without being named doe
   const nobody = readTrust({ schema: 'waybill.trust/1', identities: [], committees: [] })
   assert.is(judge(file!, nobody).verdict, 'inconclusive')
   const alone = readTrust({ schema: 'waybill.trust/1', identities: [{ id: acme.org }], committees: [] })
-  assert.match(judge(file!, alone).steps.find(({ id }) => id === 'position')!.detail, /^cosigned by 0 of 0/)
+  assert.match(
+    judge(file!, alone).steps.find(({ id }) => id === 'position')!.detail,
+    /^recorded, unwitnessed/,
+  )
 })
 
 test('what is not logged here cannot be proven', () => {
@@ -161,19 +171,68 @@ test('records of a log that was closed are proven where they lie, beside those o
     packets: [],
   }) as { asset: CID }
   told.world.run(60_000)
-  const here = {
-    ...reading,
-    self: { ...told.acme.env.self, chain: told.acme.chain },
-    get: told.acme.env.get,
-    slots: told.acme.env.slots,
-    partner: (org: string) =>
-      ({ ...told.world.member(org).env.self, chain: told.world.member(org).chain }) as never,
-  }
+  const here = readingOf(told)
   const files = collectProofs(here, told.acme.state.ledger, [told.agreement!, asset, told.asset!], [])
   const origins = files.map(file => text(file).split('\n\n')[1]!.split('\n')[0])
   assert.is(origins[0], origins[2])
   assert.is.not(origins[0], origins[1])
-  for (const file of files) assert.is(verifyProof(file, trust, told.world.wallMs).verdict, 'verified')
+  for (const file of files)
+    assert.is(verifyProof(file, trust, { asOfMs: told.world.wallMs }).verdict, 'verified')
+})
+
+test('an organisation that cosigned is counted once, however often a proof has its identity', () => {
+  const [file] = prove()
+  for (const again of ['witnesses', 'owner']) {
+    const more = (extra: Record<string, Value>) =>
+      again === 'owner' ? [extra.owner!] : (extra.witnesses as Value[])
+    const twice = withExtra(text(file!), extra => ({
+      witnesses: [...(extra.witnesses as Value[]), ...more(extra)],
+    }))
+    const report = judge(twice)
+    assert.is(report.verdict, 'failed')
+    assert.match(positionOf(report).detail, /is there twice$/)
+  }
+})
+
+test('a cosignature whose key was replaced does not count by itself; a newer head does', () => {
+  const told = new Story().play()
+  told.world.bend = ({ t }) => (t.startsWith('witness/') ? 0 : 1)
+  told.cole.delegate(['witness'])
+  told.world.run(10_000)
+  const proven = () => {
+    const [file] = collectProofs(readingOf(told), told.acme.state.ledger, [told.asset!], [])
+    return verifyProof(file!, trust, { asOfMs: told.world.wallMs, requireFinal: true })
+  }
+  const before = proven()
+  assert.is(before.verdict, 'inconclusive')
+  assert.match(positionOf(before).detail, /was replaced by event 1: valid when made cannot be shown/)
+  told.world.bend = () => 1
+  told.acme.input({ type: 'connected', org: told.cole.org })
+  told.acme.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  told.world.run(60_000)
+  assert.is(proven().verdict, 'verified')
+})
+
+test('a log key that was revoked later takes nothing from what is final, and the rest leaves open', () => {
+  const told = new Story().play()
+  const [old] = collectProofs(readingOf(told), told.acme.state.ledger, [told.asset!], [])
+  told.acme.delegate(['log'], ['log'])
+  told.world.run(60_000)
+  const [now] = collectProofs(readingOf(told), told.acme.state.ledger, [told.asset!], [])
+  const whole = withExtra(text(old!), () => ({ owner: extraOf(now!).owner! }))
+  const asOfMs = told.world.wallMs
+  assert.is(verifyProof(whole, trust, { asOfMs, requireFinal: true }).verdict, 'verified')
+  const bare = readTrust({ ...trust.file, committees: [] })
+  const report = verifyProof(whole, bare, { asOfMs })
+  assert.is(report.verdict, 'inconclusive')
+  assert.match(positionOf(report).detail, /the log key that signed the head has ended/)
+})
+
+test('what is not final holds unless final is asked for', () => {
+  const [file] = prove()
+  const alone = readTrust({ ...trust.file, committees: [] })
+  assert.is(verifyProof(file!, alone, { asOfMs: world.wallMs }).verdict, 'verified')
+  assert.is(verifyProof(file!, alone, { asOfMs: world.wallMs, requireFinal: true }).verdict, 'inconclusive')
 })
 
 test.run()
