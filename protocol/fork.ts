@@ -60,9 +60,10 @@ const REPLACE_MS = 3_600_000
 
 /**
  * Checks a proof. A text says why it proves nothing; an unknown version is one too, and convicts nobody. Nor does a key that
- * has ended, by the proof or by what is `known` of the identity: whoever got hold of it could close the log.
+ * has ended, by the proof or by what is `known` of the identity: whoever got hold of it could close the log. But for `held`,
+ * the head that the owner of the log itself showed here while its key stood: no other can have slipped that in.
  */
-export function readFork(proof: Uint8Array, known?: Chain): Fork | string {
+export function readFork(proof: Uint8Array, known?: Chain, held?: Uint8Array): Fork | string {
   const read = readProof<ForkProof>(proof, shape, TYPE)
   if (typeof read === 'string') return read
   const stored = readRecord(identityGenesis, read.identity)
@@ -77,7 +78,8 @@ export function readFork(proof: Uint8Array, known?: Chain): Fork | string {
   )
   if (!older || 'reason' in older) return `the older head: ${older?.reason}`
   if (!newer || 'reason' in newer) return `the newer head: ${newer?.reason}`
-  if (older.signer.ended !== undefined || newer.signer.ended !== undefined)
+  const body = held && parseNote(text(held)).body
+  if ([older, newer].some(({ signer, note }) => signer.ended !== undefined && note.body !== body))
     return 'the log key that signed a head has ended'
   if (older.log !== newer.log) return 'the two heads are of two logs'
   if (!contradict(older, newer, read)) return 'the two heads do not contradict each other'
@@ -111,13 +113,14 @@ export function proveFork(
   a: Uint8Array,
   b: Uint8Array,
   newerTree: { root: Uint8Array; path: Uint8Array[] },
+  held?: Uint8Array,
 ): Uint8Array | undefined {
   const origin = originOf(partner.chain)
   const [older, newer] = [a, b].map(note => onlyLog(note, origin)) as [Uint8Array, Uint8Array]
   const events = eventsOf(partner.chain)
   const value = { t: TYPE, identity: partner.identityBytes, events, older, newer, ...newerTree }
   const proof = encode(value as unknown as Value)
-  return typeof readFork(proof) === 'string' ? undefined : proof
+  return typeof readFork(proof, partner.chain, held) === 'string' ? undefined : proof
 }
 
 /** A head without its cosignatures: who witnesses a log is nobody else's business. */
@@ -146,7 +149,8 @@ export function proofsKnown(
 ): Uint8Array[] {
   const stored = get(all)
   const orgs = stored ? (decode(stored, stored.length) as string[]) : []
-  return orgs.slice(-MAX_FORKS_TOLD).map(org => readKept(get(one(org))!).proof)
+  const kept = orgs.map(org => readKept(get(one(org))!)).filter(({ alone }) => !alone)
+  return kept.slice(-MAX_FORKS_TOLD).map(({ proof }) => proof)
 }
 
 export function isKept(key: string, proof: Uint8Array, { get }: Pick<Context, 'get'>): boolean {
@@ -159,14 +163,19 @@ interface Kept {
   /** Size of the older head: where the log has two histories at the latest. Of an identity the number of the event. */
   size: number
   at: number
+  /** It convicts at this node only, by a head that nobody else knows to be from before its key ended. */
+  alone?: true
 }
 const readKept = (stored: Uint8Array): Kept => decode(stored, stored.length) as unknown as Kept
 
-/** Keeps a proof and closes the log. */
+/** Keeps a proof and closes the log; nobody is told of one that others could not check. */
 export function close(fork: Fork, proof: Uint8Array, context: Pick<Context, 'get' | 'now'>): Output {
   const org = fork.org.toString()
-  const { size } = fork.older
-  const { writes, isNew } = keepProof({ one: KEY.fork(org), all: KEY.forks }, org, { proof, size }, context)
+  const { older, newer } = fork
+  const { size } = older
+  const isAlone = [older, newer].some(({ signer }) => signer.ended !== undefined)
+  const kept = { proof, size, ...(isAlone ? { alone: true as const } : {}) }
+  const { writes, isNew } = keepProof({ one: KEY.fork(org), all: KEY.forks }, org, kept, context)
   return { ...nothing(), writes, events: isNew ? [{ type: 'forked', org, size }] : [] }
 }
 
@@ -177,14 +186,15 @@ export function close(fork: Fork, proof: Uint8Array, context: Pick<Context, 'get
 export function keepProof(
   { one, all }: { one: string; all: string },
   org: string,
-  { proof, size }: Pick<Kept, 'proof' | 'size'>,
+  found: Omit<Kept, 'at'>,
   { get, now }: Pick<Context, 'get' | 'now'>,
 ): { writes: Write[]; isNew: boolean } {
   const stored = get(one)
-  const writes: Write[] = [{ key: one, value: encode({ proof, size, at: now.wallMs }) }]
+  const writes: Write[] = [{ key: one, value: encode({ ...found, at: now.wallMs }) }]
   if (stored) {
     const kept = readKept(stored)
-    const isBetter = size < kept.size && now.wallMs >= kept.at + REPLACE_MS
+    const isSmaller = found.size < kept.size && now.wallMs >= kept.at + REPLACE_MS
+    const isBetter = kept.alone ? !found.alone : isSmaller && !found.alone
     return { writes: isBetter ? writes : [], isNew: false }
   }
   const known = get(all)

@@ -239,9 +239,11 @@ function forked(
   newerTree: { root: Uint8Array; path: Uint8Array[] },
   context: Context,
 ): Step<Watch> {
-  const proof = proveFork(context.partner(org)!, older, newer, newerTree)
+  const partner = context.partner(org)!
+  const proof = proveFork(partner, older, newer, newerTree, seen.note)
+  const fork = proof && (readFork(proof, partner.chain, seen.note) as Fork)
   const step = stay(seen)
-  return proof ? { ...step, output: close(readFork(proof) as Fork, proof, context) } : step
+  return fork ? { ...step, output: close(fork, proof, context) } : step
 }
 
 // Gossip: heads of a log that others were shown.

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { formatNote, parseNote } from '../../crypto/note.ts'
-import { proveFork, readFork } from '../../protocol/fork.ts'
+import { isClosed, proveFork, readFork } from '../../protocol/fork.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
@@ -12,7 +12,7 @@ import type { Message } from '../../protocol/message.ts'
 import type { Submission } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { codes, forgedHead, Story } from './story.ts'
-import type { Member } from './world.ts'
+import { type Member, mesh } from './world.ts'
 
 const test = suite('protocol/fork')
 const HASH = new Uint8Array(32).fill(7)
@@ -23,6 +23,8 @@ const grow = ({ acme, world }: Story, times: number, title: string) => {
     world.run()
   }
 }
+const publish = (member: Member, title: string) =>
+  member.input({ type: 'publish', title, domain: 'x', level: 'general', packets: [] })
 const newest = (member: Member) => newestHead(member.env.get)!
 const seenBy = (member: Member, of: Member) => readWatch(member.store.get(KEY.watch(of.org)))!
 const forkAt = (member: Member, of: Member) => {
@@ -174,6 +176,52 @@ test('what proves nothing convicts nobody', () => {
     ['the newer one first', proveFork(acme.env.self, newer.note, older.note, { root: HASH, path: [HASH] })],
   ]
   for (const [why, proof] of wrong) assert.is(proof, undefined, why)
+})
+
+test('an owner that changes its log key between two histories is found out by who saw both, and by nobody else', () => {
+  const { world, owner, seats } = mesh(2)
+  const [bolt, cole] = seats as [Member, Member]
+  const show = (title: string, ...orgs: string[]) => {
+    publish(owner, title)
+    world.run(10_000)
+    owner.input({ type: 'gossip', orgs, about: [] })
+    world.run(10_000)
+  }
+  const before = new Map(owner.store)
+  show('one', bolt.org)
+  owner.store.clear()
+  for (const [key, value] of before) owner.store.set(key, value)
+  owner.restart()
+  owner.delegate(['log'])
+  world.run(10_000)
+  for (const title of ['another', 'and another']) show(title, bolt.org, cole.org)
+  assert.ok(isClosed(owner.org, bolt.env))
+  assert.is(bolt.events.filter(({ type }) => type === 'forked').length, 1)
+  assert.is(typeof readFork(forkAt(bolt, owner)!, owner.chain), 'string', 'it shows nothing to others')
+  bolt.input({ type: 'gossip', orgs: [cole.org], about: [], forks: true })
+  world.run()
+  assert.not.ok(isClosed(owner.org, cole.env))
+  assert.equal(codes(cole), [])
+})
+
+test('who has a log key that was replaced closes no log with it', () => {
+  const { world, owner, seats } = mesh(2)
+  const [bolt, thief] = seats as [Member, Member]
+  publish(owner, 'one')
+  world.run(10_000)
+  owner.input({ type: 'gossip', orgs: [bolt.org, thief.org], about: [] })
+  world.run(10_000)
+  const { size } = seenBy(bolt, owner)
+  const forged = forgedHead(owner, size)
+  owner.delegate(['log'])
+  world.run(10_000)
+  world.send(thief, bolt.org, { t: 'gossip/head', note: forged })
+  publish(owner, 'two')
+  world.run(10_000)
+  owner.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run(10_000)
+  assert.not.ok(isClosed(owner.org, bolt.env))
+  assert.ok(seenBy(bolt, owner).size > size)
 })
 
 test('a proof about a log that was closed does not close its successor, whoever has it', () => {
