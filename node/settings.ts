@@ -74,6 +74,7 @@ export class Settings {
     }
     await this.#change({})
     await this.#node.saveTrust()
+    this.#node.partners.greetAll()
   }
 
   /** Lets a partner keep the entries of the own log, from now on. */

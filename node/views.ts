@@ -12,7 +12,7 @@ import { type Env, ownChain } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
-import { cosignatureOf } from '../protocol/identity-chain.ts'
+import { cosignatureOf, lastEnding } from '../protocol/identity-chain.ts'
 import { type IdentityFork, identityForksKnown, readIdentityFork } from '../protocol/identity-fork.ts'
 import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
@@ -440,6 +440,10 @@ export class Views {
   async trust(certified: string[]): Promise<TrustFile> {
     const { self } = this.#env
     const partners = await this.partners()
+    const known = [{ org: self.org, chain: ownChain(this.#env) }, ...partners].flatMap(({ org, chain }) => {
+      const last = lastEnding(chain)
+      return last ? [{ id: org, ...last }] : []
+    })
     return {
       schema: TRUST_SCHEMA,
       identities: [
@@ -451,6 +455,7 @@ export class Views {
         ...partners.map(({ org, witnesses }) => ({ log: org, witnesses: witnesses.map(String) })),
       ],
       ...(certified.length > 0 ? { certified } : {}),
+      ...(known.length > 0 ? { known } : {}),
     }
   }
 }

@@ -463,3 +463,13 @@ const nextOf = (chain: Chain, t: string, made: number): Payload => ({
 })
 
 const sealed = (p: Payload, s: Signature[]): Uint8Array => encodeSigned({ p, s })
+
+/** The last event that ended a key which signs records, logs or cosignatures; nothing when none did. */
+export function lastEnding({ keys, events }: Chain): { n: number; event: string } | undefined {
+  const n = Math.max(
+    0,
+    ...keys.map(({ role, ended, revoked }) => (role === 'node' ? 0 : (revoked ?? ended ?? 0))),
+  )
+  const event = events[n - 1]?.id.toString()
+  return event === undefined ? undefined : { n, event }
+}

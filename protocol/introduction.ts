@@ -68,8 +68,9 @@ export function introduce(org: string, context: Context): Output {
 }
 
 export function introduced(from: string, message: MessageOf<'hello'>, context: Context): Output {
-  const { t, addresses, witnesses, known } = message
+  const { t, addresses, known } = message
   const partner = context.partner(from)!
+  const witnesses = pairing.namedBy(message.witnesses, partner.chain, partner)
   const first = pairing.pinned(partner, message.first)
   if (first === 'other')
     return violation(from, t, 'COMMITTEE_PINNED', 'another first committee of this log is known here').output

@@ -2,20 +2,21 @@
  * Fork proofs that a verifier knows of, and what they change of a verdict. Loaded only where somebody has some: whoever passes
  * none gets the verdict of the evidence alone (RULES G3).
  */
-import type { CID } from '../crypto/cid.ts'
+import { equal } from '../crypto/bytes.ts'
 import { ProtocolError } from './error.ts'
-import { readFork } from './fork.ts'
+import { type Fork, readFork } from './fork.ts'
+import { everStood } from './identity-chain.ts'
 import { readIdentityFork } from './identity-fork.ts'
 import type { KnownForks } from './verify-steps.ts'
 
 /** Throws FORK_UNPROVEN for one that convicts nobody. */
 export function readKnownForks(proofs: Uint8Array[]): KnownForks {
-  const logs = new Map<string, number>()
+  const logs: Fork[] = []
   const identities = new Map<string, number>()
   for (const proof of proofs) {
     const fork = readFork(proof)
     const identity = readIdentityFork(proof)
-    if (typeof fork !== 'string') least(logs, logOf(fork.org, fork.older.log), fork.older.size)
+    if (typeof fork !== 'string') logs.push(fork)
     else if (typeof identity !== 'string') least(identities, identity.org.toString(), identity.n)
     else throw new ProtocolError('FORK_UNPROVEN', `a fork proof proves nothing: ${fork}; ${identity}`)
   }
@@ -31,14 +32,19 @@ export function readKnownForks(proofs: Uint8Array[]): KnownForks {
       return { value: true, detail: `${proofs.length} known, no identity here is touched` }
     },
     // What is final stays final; the rest of a log that was forked may be on either branch (RULES D4).
-    tail: (org, { log, size }) => {
-      const from = logs.get(logOf(org, log))
-      return from !== undefined && size >= from ? `its log has two histories from size ${from}; ` : undefined
+    tail: (chain, { log, size }) => {
+      // A proof may leave out the event by which the key that signed it was revoked; the evidence has it.
+      const revoked = everStood(chain, 'log').filter(each => each.revoked !== undefined)
+      const byThief = ({ older, newer }: Fork) =>
+        revoked.some(({ key }) => equal(key, older.signer.key) || equal(key, newer.signer.key))
+      const sizes = logs
+        .filter(fork => fork.org.equals(chain.genesis.id) && fork.older.log === log && !byThief(fork))
+        .map(fork => fork.older.size)
+      const from = Math.min(...sizes)
+      return size >= from ? `its log has two histories from size ${from}; ` : undefined
     },
   }
 }
-
-const logOf = (org: CID, log: number): string => `${org}/${log}`
 
 function least(known: Map<string, number>, name: string, from: number): void {
   known.set(name, Math.min(known.get(name) ?? from, from))

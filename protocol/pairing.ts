@@ -217,7 +217,8 @@ function readPartner(
   if (isRefused(chain)) return chain.reason
   if (!isNodeKey(chain, node)) return 'the identity does not delegate the key of this connection'
   if (stored.id.equals(context.self.id)) return 'this is our own identity'
-  const { addresses, witnesses } = hello
+  const { addresses } = hello
+  const witnesses = namedBy(hello.witnesses, chain, known)
   const partner = partnerOf(chain, { addresses, witnesses, pairedMs: context.now.wallMs })
   const first = pinned({ ...partner, ...(known?.first ? { first: known.first } : {}) }, hello.first)
   if (first === 'other') return 'another first committee of its log is known here'
@@ -241,6 +242,10 @@ export function pinned(partner: Partner, told: Partner['first']): Partner['first
   if (!told?.log.equals(log)) return partner.first
   return known && !known.equals(told.committee) ? 'other' : told
 }
+
+/** Witnesses that a partner names: a log that has had a committee is not taken for one without by its owner's word (RULES D2). */
+export const namedBy = (told: CID[], chain: Chain, known: Partner | undefined): CID[] =>
+  told.length === 0 && known && firstOf(known, chain.logs.at(-1)!) ? known.witnesses : told
 
 export const partnerOf = (
   chain: Chain,

@@ -20,6 +20,8 @@ const shape = object({
   clockSkewMs: optional(uint),
   /** Organisations that count as certified: only they are believed to vote on assets (RULES E1). */
   certified: optional(list(text(128), MAX_IDENTITIES)),
+  /** The last event of each identity that ended a key: without it, nobody says whether a key had been revoked. */
+  known: optional(list(object({ id: text(128), n: uint, event: text(128) }), MAX_IDENTITIES)),
 })
 export type TrustFile = Infer<typeof shape>
 
@@ -49,6 +51,7 @@ function badId(file: TrustFile): string | undefined {
     ...file.identities.map(each => each.id),
     ...file.committees.flatMap(each => [each.log, ...each.witnesses]),
     ...(file.certified ?? []),
+    ...(file.known ?? []).flatMap(each => [each.id, each.event]),
   ]
   for (const id of ids) {
     try {

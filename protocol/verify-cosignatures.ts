@@ -99,18 +99,22 @@ function cosignature(
   const ms = held.timeS * 1000
   const not = (why: string, hasEnded: boolean) => ({ value: { not: why, hasEnded }, detail: '' })
   if (ms > options.asOfMs + trust.clockSkewMs) return not(`${name} cosigned later, ${iso(ms)}`, false)
-  const end = endOf(standing, options.asOfMs, isRenewed)
+  const unseen = trust.file.known?.find(
+    ({ id, n, event }) => id === witness && chain.events[n - 1]?.id.toString() !== event,
+  )
+  if (unseen)
+    return not(`identity event ${unseen.n} of ${name}, which ended a key, is not in the evidence`, true)
+  const end = endOf(standing, isRenewed ? ms : options.asOfMs, isRenewed)
   if (end) return not(`the witness key of ${name} ${end}: valid when made cannot be shown`, true)
   return { value: { name, ms }, detail: '' }
 }
 
 /**
- * How a key had ended when the question is asked. Under renewed evidence one that ended in order counts as it did; one that
- * was revoked may have been another's when it signed.
+ * How a key had ended when the question is asked. Under renewed evidence one that ended in order counts as it did, if it had
+ * not ended when it says that it signed; one that was revoked may have been another's by then.
  */
-function endOf({ until, ended, revoked }: Standing, asOfMs: number, isRenewed: boolean): string | undefined {
+function endOf({ until, ended, revoked }: Standing, atMs: number, isRenewed: boolean): string | undefined {
   if (revoked !== undefined) return `was revoked by event ${revoked}`
-  if (isRenewed) return undefined
-  if (ended !== undefined) return `was replaced by event ${ended}`
-  return until !== undefined && asOfMs > until ? `ended ${iso(until)}` : undefined
+  if (!isRenewed && ended !== undefined) return `was replaced by event ${ended}`
+  return until !== undefined && atMs > until ? `ended ${iso(until)}` : undefined
 }

@@ -249,7 +249,9 @@ export class Logs {
       const existed = boundWords('existed by', dated.slice(0, committee.f + 1), dated[committee.f], committee)
       const detail = [words, ...later, ...existed, ...own.value.leftOut].join('; ')
       if (!final && hasEnded) return { inconclusive: detail }
-      const forked = final ? undefined : this.#question.options.known?.tail(org, head)
+      const forked = final
+        ? undefined
+        : this.#question.options.known?.tail(this.#parties.get(org.toString())!, head)
       if (forked) return { inconclusive: forked + detail }
       if (this.#question.options.requireFinal && !final) return { inconclusive: `not final: ${detail}` }
       return { value: cosigned, detail }

@@ -20,7 +20,7 @@ export interface KnownForks {
   /** Whether one of these identities is forked where it matters. */
   identities(chains: Iterable<Chain>): Outcome<true>
   /** What is wrong with a head that is not final. */
-  tail(org: CID, head: Head): string | undefined
+  tail(chain: Chain, head: Head): string | undefined
 }
 
 export interface VerifyOptions {

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ForkView } from '../../node/schema.ts'
+import type { Head } from '../../protocol/log.ts'
 import { WaybillError } from '../error.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { shortOrg } from './words.ts'
@@ -56,8 +57,15 @@ async function check(file: string): Promise<Answer> {
   const { older, newer } = fork
   return proven({ of: 'log', ...of, size: older.size, newerSize: newer.size }, [
     `the log of ${name} (${org}) has two histories: `,
-    `it signed heads of ${older.size} and ${newer.size} entries that cannot both be of one log`,
+    `heads of ${older.size} and ${newer.size} entries that cannot both be of one log are signed ${byKeys(older, newer)}`,
   ])
+}
+
+/** The file has the events that the accuser shows: whoever revoked the key later did not sign what a thief did. */
+function byKeys(...heads: Head[]): string {
+  const epochs = [...new Set(heads.map(({ signer }) => signer.epoch))]
+  const keys = epochs.map(epoch => (epoch === 0 ? 'its first log key' : `its log key of event ${epoch}`))
+  return `by ${keys.join(' and ')}, unless that was revoked in an event that the file leaves out`
 }
 
 const proven = (data: { org: string; name: string } & Record<string, unknown>, words: string[]): Answer =>

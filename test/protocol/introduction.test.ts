@@ -1,6 +1,7 @@
 /** An identity that goes on: every kind of key rotated at every point of an exchange, told to partners, and to none but them. */
 import * as assert from 'uvu/assert'
 import { formatCheckpoint } from '../../crypto/checkpoint.ts'
+import type { CID } from '../../crypto/cid.ts'
 import { thumbprint } from '../../crypto/key.ts'
 import { formatNote, signNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
@@ -304,6 +305,34 @@ test('a node key that was rotated is the one that a newcomer pairs with', () => 
   world.run(60_000)
   assert.ok(knows(acme, bolt) && knows(bolt, acme))
   assert.equal(thumbprint(acme.key('node').public), thumbprint(standingOf(known(bolt, acme), 'node')!.key))
+})
+
+test('a log that has had a committee is not taken for one without by what its owner says in hello', () => {
+  const { acme, bolt, cole, world } = new Story().play()
+  const partner = () => decodePartner(bolt.store.get(KEY.partner(acme.org))!)
+  const said = (witnesses: CID[]) => {
+    world.send(acme, bolt.org, { t: 'hello', versions: [1], addresses: [], witnesses })
+    world.run(1_000)
+    return partner().witnesses.map(String)
+  }
+  const { first, witnesses } = partner()
+  assert.ok(first, 'its first committee is pinned')
+  assert.equal(said([]), witnesses.map(String))
+  assert.equal(said([bolt.env.self.id]), [bolt.org])
+  assert.equal(said([cole.env.self.id]), [cole.org])
+})
+
+test('the witnesses of a log without a committee are those that its owner names, or none', () => {
+  const { acme, bolt, cole, world } = new Story()
+  world.pair(acme, bolt)
+  for (const witnesses of [[cole.env.self.id], []]) {
+    world.send(acme, bolt.org, { t: 'hello', versions: [1], addresses: [], witnesses })
+    world.run(1_000)
+    assert.equal(
+      decodePartner(bolt.store.get(KEY.partner(acme.org))!).witnesses.map(String),
+      witnesses.map(String),
+    )
+  }
 })
 
 test.run()

@@ -1,7 +1,8 @@
 /** What a verifier that knows of forks says of evidence (RULES C1, D4, G3). */
 import * as assert from 'uvu/assert'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { proveFork } from '../../protocol/fork.ts'
-import { beginChain, extendChain, isRefused, makeDelegate } from '../../protocol/identity-chain.ts'
+import { beginChain, eventsOf, extendChain, isRefused, makeDelegate } from '../../protocol/identity-chain.ts'
 import { proveIdentityFork } from '../../protocol/identity-fork.ts'
 import { readKnownForks } from '../../protocol/known-forks.ts'
 import { readTrust } from '../../protocol/trust.ts'
@@ -66,6 +67,20 @@ test('callers hand proofs over as files, and one that proves nothing is refused 
   const spoilt = proof.with(proof.length - 1, proof.at(-1)! ^ 1)
   throwsCode(() => readKnownForks([spoilt]), 'FORK_UNPROVEN')
   await rejectsCode(verify(bytes, trust, { asOf: asOfMs, forks: [spoilt] }), 'FORK_UNPROVEN')
+})
+
+test('heads by a key that was revoked prove no fork to whoever is shown that it was', () => {
+  const told = story()
+  const heads = [forgedHead(told.bolt, 1), forgedHead(told.bolt, 1, new Uint8Array(32))] as const
+  const { id, identity, identityBytes } = told.bolt.env.self
+  const partner = { id, identity, identityBytes, chain: told.bolt.chain }
+  const known = readKnownForks([proveFork(partner, ...heads, { root: new Uint8Array(32), path: [] })!])
+  const alone = { ...told, trust: readTrust(trustFile([told.acme, told.bolt, ...told.witnesses], [], [])) }
+  assert.match(detailOf(check(told.bytes, alone, { known }), 'consumer position')!, /two histories/)
+  told.bolt.delegate(['log'], ['log'])
+  const events = [...told.evidence.events, ...eventsOf(told.bolt.chain)]
+  const report = check(formatEvidence({ ...told.evidence, events }), alone, { known })
+  assert.is(statusOf(report, 'consumer position'), 'ok')
 })
 
 test.run()

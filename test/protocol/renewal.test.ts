@@ -1,6 +1,7 @@
 /** Evidence whose cosigners' keys have ended, and the newer heads that let it count on (RULES D6). */
 import * as assert from 'uvu/assert'
 import { text, utf8 } from '../../crypto/bytes.ts'
+import { cosign } from '../../crypto/checkpoint.ts'
 import { asCid, cidOf } from '../../crypto/cid.ts'
 import { formatNote, parseNote } from '../../crypto/note.ts'
 import type { Answer } from '../../protocol/command.ts'
@@ -314,6 +315,28 @@ test('evidence of a closed log is renewed through its successors, whose first en
     assert.is(judged.verdict, 'failed')
     assert.match(detailOf(judged, 'provider renewal')!, /is not shown to extend it/)
   }
+})
+
+test('under a newer head a key that expired dates nothing after its end', () => {
+  const untilMs = START_MS + 60 * DAY_MS
+  const told = story({ witnessUntilMs: untilMs })
+  const [cole] = told.witnesses as [Member]
+  const old = cole.key('witness')
+  told.world.wallMs = untilMs + DAY_MS
+  rotate(told, [], untilMs + 365 * DAY_MS)
+  const file = renewedFile(told)
+  const note = parseNote(text(file.parts.providerHead!))
+  const dated = (ms: number) => {
+    const line = cosign(note.body, ms / 1_000, cosignerName(cole.org, 0), old)
+    const lines = [...note.lines.filter(({ name }) => !name.startsWith(cole.org)), line]
+    const parts = { ...file.parts, providerHead: utf8(formatNote({ body: note.body, lines })) }
+    const report = check(formatEvidence({ ...file, parts }), told, { asOfMs: untilMs + 10 * DAY_MS })
+    return detailOf(report, 'provider position')!
+  }
+  assert.match(dated(untilMs - DAY_MS), /^final, 1 of 1: [^;]*; existed by 2026-03-01/)
+  const after = dated(untilMs + DAY_MS / 2)
+  assert.match(after, /by the later head; .*ended 2026-03-02.*: valid when made cannot be shown/)
+  assert.not.match(after, /existed by 2026-03-02T1/)
 })
 
 test.run()

@@ -88,6 +88,8 @@ test('the digest is of what the file says, not of how it is written', () => {
 
 test('a file that is not one is TRUST_MALFORMED', () => {
   const wrong: unknown[] = [
+    file({ known: [{ id: a, n: 1, event: 'x' }] }),
+    file({ known: [{ id: a, n: -1, event: b }] }),
     null,
     undefined,
     'x',

@@ -8,6 +8,7 @@ import { formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import type { EntryPart, Evidence } from '../../protocol/evidence.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName } from '../../protocol/identity.ts'
+import { eventsOf, lastEnding } from '../../protocol/identity-chain.ts'
 import { append, checkpointOf, commitment, emptyTail, KIND, originOf, ZERO_HASH } from '../../protocol/log.ts'
 import { stateControl } from '../../protocol/state.ts'
 import { readTrust } from '../../protocol/trust.ts'
@@ -303,5 +304,34 @@ function ownLog(told: Story, digest: Uint8Array, { cosigned = true } = {}): Evid
     entries: [...own, ...evidence.entries.filter(each => !each.org.equals(org))],
   }
 }
+
+test('who knows of an event that ended a key is not told otherwise by evidence that leaves it out', () => {
+  const told = story()
+  const [cole] = told.witnesses as [Member]
+  assert.is(lastEnding(cole.chain), undefined)
+  cole.delegate(['node'])
+  assert.is(lastEnding(cole.chain), undefined, 'a node key signs nothing that is shown')
+  cole.delegate(['witness'], ['witness'])
+  const last = lastEnding(cole.chain)!
+  assert.is(last.n, 2)
+  const judge = (known: object[], bytes = told.bytes) =>
+    check(bytes, { ...told, trust: readTrust({ ...told.trust.file, known }) }, { requireFinal: true })
+  assert.is(judge([]).verdict, 'verified')
+  for (const event of [last.event, told.agreement.toString()]) {
+    const report = judge([{ id: cole.org, n: 2, event }])
+    assert.is(report.verdict, 'inconclusive')
+    assert.match(
+      detailOf(report, 'provider position')!,
+      /identity event 2 of Cole Logistics, which ended a key, is not in the evidence/,
+    )
+  }
+  assert.is(judge([{ id: told.agreement.toString(), ...last }]).verdict, 'verified', 'of somebody else')
+  const whole = formatEvidence({
+    ...told.evidence,
+    events: [...told.evidence.events, ...eventsOf(cole.chain)],
+  })
+  const shown = judge([{ id: cole.org, ...last }], whole)
+  assert.match(detailOf(shown, 'provider position')!, /was revoked by event 2/)
+})
 
 test.run()
