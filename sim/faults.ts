@@ -61,6 +61,7 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
   }
   const suspect = (node: SimNode, backup: Backup) => {
     suspects.putBack.add(node.org)
+    if (plan.notices) suspects.noticed.add(node.org)
     if (!hasMembers(keptIn(backup))) suspects.alone.add(node.org)
   }
   /** With `plan.notices` as a driver that notices, otherwise as one that cannot. */
@@ -69,21 +70,25 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
     if (!plan.notices) return
     node.submit({ type: 'restored', why, tickets: [], seats: seatsOn(node), redactions: [] })
   }
-  const restore = (node: SimNode) => {
-    const backup = node.disk.copy()
+  /** Those that are lost together are put back to one moment. */
+  const restore = (lost: SimNode[]) => {
+    const backups = lost.map(node => [node, node.disk.copy()] as const)
     timeline.after(prng.between(5, 40) * S_US, () => {
       if (over) return
-      if (node.up) node.crash()
-      suspect(node, backup)
-      cluster.restore(node, backup)
-      begin(node, 'restored')
+      for (const [node] of backups) if (node.up) node.crash()
+      for (const [node, backup] of backups) {
+        suspect(node, backup)
+        cluster.restore(node, backup)
+        begin(node, 'restored')
+      }
     })
   }
-  const lost = (): SimNode => {
+  const lost = (): SimNode[] => {
     const [first] = nodes as [SimNode]
     const members = first.witnesses.map(id => cluster.node(id.toString())!)
-    if (plan.restores === 'the first') return first
-    return prng.pick(plan.restores === 'a member' && members.length > 0 ? members : nodes)
+    if (plan.restores === 'the first') return [first]
+    const one = prng.pick(plan.restores !== 'somebody' && members.length > 0 ? members : nodes)
+    return plan.restores === 'both' && one !== first ? [first, one] : [one]
   }
   const copy = () => {
     const [node] = nodes as [SimNode]

@@ -24,7 +24,7 @@ export interface Plan {
   /** Some packets are not what they say. */
   spoilt: boolean
   /** Whose store is put back to a backup of it: the log of its owner may fork, and its witnesses must not follow. */
-  restores: 'none' | 'somebody' | 'the first' | 'a member'
+  restores: 'none' | 'somebody' | 'the first' | 'a member' | 'both'
   /** Partners take seats: logs get committees. Otherwise witnesses cosign, and nothing is promised. */
   seated: boolean
   /** The size of each head is a multiple of this. */

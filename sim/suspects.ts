@@ -13,6 +13,8 @@ export interface Rule {
 export class Suspects {
   /** Organisations whose store was put back to an earlier state, or copied: their log may stop, or have two histories. */
   readonly putBack = new Set<string>()
+  /** Those of them that noticed it: what they promised for others and forgot, they never promise otherwise. */
+  readonly noticed = new Set<string>()
   /** Those whose store then knew no members: nobody keeps their log from forking. */
   readonly alone = new Set<string>()
   /** Those whose log key somebody else has. */
@@ -33,7 +35,8 @@ export class Suspects {
 
   /** Whether an organisation promises and cosigns for another as it should. */
   isSound(member: string, log: string): boolean {
-    return !this.putBack.has(member) && !this.liars.get(log)?.has(member)
+    const isForgetful = this.putBack.has(member) && !this.noticed.has(member)
+    return !isForgetful && !this.liars.get(log)?.has(member)
   }
 
   /** Whether the log had no members, or more of them than the rule bears are not sound. */

@@ -1,4 +1,4 @@
 import { tampering } from './tamper.suite.ts'
 
-/** Every eighth of all changes; the slow run takes all. */
-tampering(8)
+/** Every sixteenth of all changes; the slow run takes all. */
+tampering(16)

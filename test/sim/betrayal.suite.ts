@@ -20,6 +20,7 @@ const STORIES: Partial<Plan>[] = [
   { silent: true, liars: 'some' },
   { reseats: true, twin: 'together' },
   { restores: 'the first', notices: true, seated: false },
+  { restores: 'both', notices: true },
 ]
 const MEMBERS = [4, 1, 4, 2, 4, 3]
 

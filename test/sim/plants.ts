@@ -56,6 +56,10 @@ function blind(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
   )
 }
 
+/** A witness whose store was put back takes what it holds for all that it signed. */
+const unmarked = (...[state, input, now, env]: Parameters<typeof step>): PeerStep =>
+  step(state, input, now, { ...env, get: key => (key === KEY.putBack ? undefined : env.get(key)) })
+
 /** The log's owner takes one promise fewer than the committee asks for. */
 function early(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
   const first = step(state, input, now, env)
@@ -210,5 +214,25 @@ export const MISTAKES: Record<string, Mistake> = {
     plant: { step: hasty },
     changes: { restores: 'somebody', seated: true },
     breaks: /^promise 3 .* promises of /,
+  },
+  'promises on after its store was put back': {
+    plant: { step: unmarked },
+    changes: {
+      restores: 'both',
+      members: 1,
+      witnesses: 0,
+      seated: true,
+      notices: true,
+      twin: 'none',
+      liars: 'none',
+      robbed: false,
+      reseats: false,
+      silent: false,
+      spoilt: false,
+      calmS: 3_600,
+      assets: 3,
+      requests: 6,
+    },
+    breaks: /^promise 3 .* cosigned /,
   },
 }
