@@ -56,7 +56,10 @@ test('a log served in another history than was shown is found out, closed, and i
   assert.ok(typeof fork !== 'string' && fork.org.toString() === acme.ready.id)
   const convicts = await run(['forks', '--check', proof])
   assert.is(convicts.code, 0, convicts.stderr)
-  assert.match(convicts.stdout, /Acme Steel.* signed by its (first )?log key.*, unless that was revoked in an event/)
+  assert.match(
+    convicts.stdout,
+    /Acme Steel.* signed by its (first )?log key.*, unless that was revoked in an event/,
+  )
   const { items } = document(await cli('--json', 'forks'), 'waybill.forks/1')
   assert.equal(
     (items as { org: string }[]).map(({ org }) => org),
