@@ -7,7 +7,7 @@ import { decodeSigned, recordId } from '../crypto/statement.ts'
 import { type Agreement, agreement, offer } from '../protocol/agreement.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { readTotals } from '../protocol/command.ts'
-import { inForce } from '../protocol/committee.ts'
+import { inForce, unwitnessedBefore } from '../protocol/committee.ts'
 import { type Env, ownChain } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
 import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
@@ -353,6 +353,9 @@ export class Views {
 
   log(size: number, after: number, limit: number): api.LogEntry[] {
     const { words, headSize } = this.position()
+    const before = unwitnessedBefore(this.#get)
+    const positionOf = (index: number) =>
+      index >= headSize ? 'recorded' : index < before ? `unwitnessed before size ${before}` : words
     const entries: api.LogEntry[] = []
     for (const kept of readEntries(this.#get, after, Math.min(size, after + limit))) {
       const { entry, of } = kept
@@ -362,7 +365,7 @@ export class Views {
         kind: kindOf(read, kept),
         timeMs: read.t,
         leaf: toHex(leafHash(entry)),
-        position: read.n < headSize ? words : 'recorded',
+        position: positionOf(read.n),
         ...this.#committed(of),
       })
     }

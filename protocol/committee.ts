@@ -18,6 +18,7 @@ import { ProtocolError } from './error.ts'
 import { isClosed } from './fork.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, cosignatureOf, eventsOf, isRefused, readChain } from './identity-chain.ts'
+import { indexOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_WITNESSES } from './limits.ts'
 import { ZERO_HASH } from './log.ts'
@@ -144,6 +145,12 @@ export const committeeDigest = (get: Get): Uint8Array => {
 export function firstCommittee({ self, get }: Pick<Context, 'self' | 'get'>): Partner['first'] {
   const { first } = readSeating(get)
   return first && { log: self.chain.logs.at(-1)!, committee: first }
+}
+
+/** Entries below this size were there before the log had a committee: none of its members answers for them (RULES D2). */
+export function unwitnessedBefore(get: Get): number {
+  const { first } = readSeating(get)
+  return (first && indexOf(get, first)) ?? 0
 }
 
 /** The first committee of a partner's log, as it was pinned. */

@@ -26,6 +26,12 @@ test('one, two, three and four partners: what a head is worth in words; with too
     await publish(owner, folder.path)
     assert.match(await settled(owner, i + 1), WORDS[i]!)
   }
+  // What was there before the first of them has nobody who answers for it.
+  const { entries } = await owner.client.log({ limit: 500 })
+  const first = entries.findIndex(({ record }) => record?.type === 'committee/1')
+  assert.ok(first > 0)
+  for (const { index, position } of entries)
+    assert.match(position, index < first ? `unwitnessed before size ${first}` : /^final, [34] of 4/)
   // q = 3 of 4: one may be away, two may not.
   const [bolt, cole, dunn] = partners as [TestDaemon, TestDaemon, TestDaemon]
   await bolt.kill()

@@ -7,8 +7,8 @@ import { Story } from './story.ts'
 
 const test = suite('protocol/restart')
 
-test('the receiver of any message may crash over it, in one way for each; the slow tests know the others', () => {
-  crashOverEach(k => [WAYS[k % WAYS.length]!])
+test('the receiver of any message may crash over it: every fourth in one way; the slow tests know all', () => {
+  crashOverEach(k => (k % 4 === 0 ? [WAYS[(k / 4) % WAYS.length]!] : []))
 })
 
 test('everybody restarts at every pause', () => {

@@ -1,4 +1,4 @@
 import { tampering } from './tamper.suite.ts'
 
-/** Every sixteenth of all changes; the slow run takes all. */
-tampering(16)
+/** Every 32nd of all changes; the slow run takes all. */
+tampering(32)

@@ -1,0 +1,3 @@
+import { dialogues } from './dialogues.suite.ts'
+
+dialogues('protocol/dialogues, every way', (_n, ways) => ways)
