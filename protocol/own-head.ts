@@ -135,8 +135,9 @@ export function registered(
   const done = submission(state, from, { type: 'message', from, message }, context)
   return then(done, context, (next, seen) => {
     const { draft } = next.ledger
-    const output = draft ? promises.ask(draft, next.ledger, seen, from).output : nothing()
-    return { state: next, output: message.t === 'log/registered' ? output : nothing() }
+    // Who holds another log than this one has claimed so; shown again how this one begins it would only say the same.
+    if (!draft || !promises.isRegistered(from, seen)) return { state: next, output: nothing() }
+    return { state: next, output: promises.ask(draft, next.ledger, seen, from).output }
   })
 }
 

@@ -96,6 +96,10 @@ function question(
   return [{ t: 'promise/ask', committee, old, size: range.size, root: rootOf(range), path }]
 }
 
+/** Whether a member has taken the log in. */
+export const isRegistered = (org: string, context: Context): boolean =>
+  submissionTo(org, context).registered === true
+
 function submissionTo(org: string, { get }: Context): Submission {
   const stored = get(KEY.witness(org))
   return stored ? decodeState(stored) : { org, size: 0, sent: 0 }

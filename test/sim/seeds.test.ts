@@ -24,4 +24,10 @@ test('a log that was put back and continued is found out, proven and closed by e
   assert.ok(runSeeds({ first: 1, least: 12, most: 40, forMs: 4_000, changes }) > 0)
 }, 110_000)
 
+test('a member that holds another history says so once, and is not asked in circles', () => {
+  const { inputs, violation } = simulate(1_028)
+  assert.is(violation, undefined)
+  assert.ok(inputs < 10_000, `${inputs} inputs`)
+})
+
 test.run()
