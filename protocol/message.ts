@@ -5,6 +5,7 @@
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { seatShape } from './asset-committee.ts'
+import { Unknown } from './error.ts'
 import { BUNDLE_ENTRIES } from './kept.ts'
 import {
   MAX_ADDRESSES,
@@ -322,7 +323,7 @@ function read<M>(shapes: Record<string, Shape<unknown>>, frame: Uint8Array, maxB
     if (typeof type !== 'string' || !Object.hasOwn(shapes, type)) return 'a message of no known type'
     return shapes[type]!.check(value, type) ?? (value as unknown as M)
   } catch (error) {
-    if (error instanceof CryptoError) return error.message
+    if (error instanceof CryptoError || error instanceof Unknown) return error.message
     throw error
   }
 }

@@ -130,6 +130,12 @@ test('random bytes are refused without a throw', () => {
   )
 })
 
+test('a key of an algorithm that is not known here is refused, wherever it stands', () => {
+  const given = value('seat/given') as { seat: Record<string, Value> }
+  const seat = { ...given.seat, key: { a: 9, k: new Uint8Array(32) } }
+  assert.match(String(decodeMessage(encode({ ...given, seat }))), /algorithm 9 is not known/)
+})
+
 test('mutated messages are refused or read, and what is read is written the same', () => {
   const mutation = fc.record({
     type: fc.constantFrom(...types),
