@@ -70,6 +70,16 @@ const refusal = object({
 })
 export type Refusal = Infer<typeof refusal>
 
+/** What a member or witness holds instead, and why it neither promises nor cosigns. */
+const unwilling = {
+  t: tag,
+  log: optional(link),
+  size: uint,
+  root: optional(bytes(32)),
+  status: uint,
+  text: sentence,
+}
+
 /** Messages of `/waybill/1`, in the order of the dialogues. */
 export const MESSAGES = {
   // Introduction, first on every connection.
@@ -209,25 +219,11 @@ export const MESSAGES = {
   // Promises: members hold an extension before the log signs it.
   'promise/ask': object({ t: tag, committee: link, old: uint, size: uint, root: bytes(32), path }),
   'promise/given': object({ t: tag, log: optional(link), size: uint, root: bytes(32) }),
-  'promise/refused': object({
-    t: tag,
-    log: optional(link),
-    size: uint,
-    root: optional(bytes(32)),
-    status: uint,
-    text: sentence,
-  }),
+  'promise/refused': object(unwilling),
   // Witnessing: a partner cosigns a proven extension.
   'witness/add': object({ t: tag, old: uint, note, path }),
   'witness/cosigned': object({ t: tag, log: optional(link), size: uint, line: blob(1_024) }),
-  'witness/refused': object({
-    t: tag,
-    log: optional(link),
-    size: uint,
-    root: optional(bytes(32)),
-    status: uint,
-    text: sentence,
-  }),
+  'witness/refused': object(unwilling),
   // Mirroring: a partner keeps the entries, and gives them back.
   'mirror/head': object({ t: tag, note }),
   'mirror/ask': object({ t: tag, log: link, from: uint }),
