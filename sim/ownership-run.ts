@@ -4,16 +4,14 @@
  * version twice. Whatever happens, no seat votes twice, no version has two certificates, and what was signed is certified
  * in the end, unless its own owner froze it.
  */
-import { equal } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
-import { isOrder, readOrder, voteIn } from '../protocol/handover.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { type Ordering, orderIn } from '../protocol/ordering.ts'
 import { openCommittee } from '../protocol/title.ts'
 import { watchOver } from './checkers.ts'
-import { type Checker, Cluster, type Leaving, type Plant } from './cluster.ts'
+import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import type { SimNode } from './node.ts'
 import { calm, drawPlan, type Plan } from './plan.ts'
@@ -52,9 +50,7 @@ export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipRep
   const cluster = new Cluster({ seed, weather: calm(plan.weather), times: plan.times, plant, pad: plan.pad })
   const nodes = NAMES.map(name => cluster.add(name))
   const suspects = new Suspects(false)
-  watchOver(cluster, suspects)
-  const checker = new VoteChecker(cluster)
-  cluster.checkers.push(checker)
+  const { votes } = watchOver(cluster, suspects)
   for (const node of nodes) node.start()
   pairAll(cluster, nodes)
   cluster.run(60 * S_US)
@@ -79,7 +75,7 @@ export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipRep
   return {
     seed,
     ...(cluster.violation ? { violation: cluster.violation } : {}),
-    certified: checker.certified,
+    certified: votes.certified,
     frozen: nodes.reduce((sum, { disk }) => sum + disk.list(KEY.frozens).length, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
   }
@@ -170,49 +166,6 @@ class Desk {
         node.submit({ type: 'take-over', order: orderIn(o).id, certified: [], mode: 'byzantine' })
       }
     }
-  }
-}
-
-/** No vote twice, none before it is on the disk, and no two certificates of one version. */
-class VoteChecker implements Checker {
-  readonly #cluster: Cluster
-  readonly #votes = new Map<string, string>()
-  readonly #certificates = new Map<string, string>()
-
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster
-  }
-
-  get certified(): number {
-    return this.#certificates.size
-  }
-
-  sent({ from, message }: Leaving): void {
-    if (message.t === 'vote/cast') this.#vote(from, message.vote)
-    if (message.t !== 'owner/told') return
-    for (const link of message.links) {
-      const order = readOrder(link.order)
-      if (!isOrder(order)) continue
-      const name = `${order.asset} ${order.version}`
-      const known = this.#certificates.get(name)
-      if (known !== undefined && known !== order.id.toString())
-        this.#cluster.report('one owner', from.name, `two certificates of version ${order.version}`)
-      this.#certificates.set(name, order.id.toString())
-    }
-  }
-
-  #vote(from: SimNode, bytes: Uint8Array): void {
-    const vote = voteIn(bytes)!
-    const choice = vote.choice.toString()
-    const name = `${vote.org} ${vote.committee} ${vote.asset} ${vote.version}`
-    const known = this.#votes.get(name)
-    if (known !== undefined && known !== choice)
-      this.#cluster.report('one vote', from.name, `voted twice for version ${vote.version}`)
-    this.#votes.set(name, choice)
-    const stored = from.disk.get(KEY.vote(vote.committee, vote.asset, vote.version))
-    const held = stored && decodeState<{ vote: Uint8Array }>(stored).vote
-    if (!held || !equal(held, bytes))
-      this.#cluster.report('one vote', from.name, 'a vote left before it was on the disk')
   }
 }
 
