@@ -1,33 +1,34 @@
 /**
- * Runs seeds and says how they went: `node sim/main.ts [--seed N] [--seeds COUNT] [--changes JSON]`, the changes being
- * fields of a plan. The exit code is 1 after a violation.
+ * Runs seeds and says how they went: `node sim/main.ts [--seed N] [--seeds COUNT] [--changes JSON] [--mixed f|f+1] [--append FILE]`,
+ * the changes being fields of a plan. The exit code is 1 after a violation.
  */
 import { parseArgs } from 'node:util'
-import { replay, simulate } from './run.ts'
+import { runSeeds } from './seeds.ts'
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1' },
     changes: { type: 'string', default: '{}' },
+    mixed: { type: 'string' },
+    append: { type: 'string' },
   },
 })
 const [first, count, changes] = [whole('seed'), whole('seeds'), JSON.parse(values.changes)]
-const startedMs = performance.now()
-let [inputs, messages, violations] = [0, 0, 0]
-for (let seed = first; seed < first + count; seed++) {
-  const report = simulate(seed, { changes })
-  inputs += report.inputs
-  messages += report.messages
-  if (count === 1) console.log(JSON.stringify(report))
-  if (!report.violation) continue
-  violations++
-  console.log(replay(report))
+const { mixed, append } = values
+if (mixed !== undefined && mixed !== 'f' && mixed !== 'f+1') {
+  console.error(`--mixed ${mixed}: f or f+1`)
+  process.exit(2)
 }
-const seconds = (performance.now() - startedMs) / 1_000
+const { seeds, violations, inputs, messages, seconds } = runSeeds({
+  first,
+  count,
+  changes,
+  ...(mixed ? { mixed } : {}),
+  ...(append ? { append } : {}),
+})
 console.log(
-  `${count} seeds, ${violations} violations, ${inputs} inputs, ${messages} messages in ${seconds.toFixed(1)} s: ` +
-    `${Math.round(inputs / seconds)} inputs/s`,
+  `${seeds} seeds, ${violations} violations, ${inputs} inputs, ${messages} messages in ${seconds} s`,
 )
 process.exitCode = violations > 0 ? 1 : 0
 

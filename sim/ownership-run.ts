@@ -21,6 +21,9 @@ import { Suspects } from './suspects.ts'
 const S_US = 1_000_000
 const NAMES = ['Acme Steel', 'Bolt GmbH', 'Cole Logistics', 'Dunn Castings', 'Eder AG', 'Fink Tools']
 const OWNERS = 2
+/** People look so often; a buyer has seen the offer of one look at the next, and then votes are cast for so long, us. */
+const LOOK_US = 2 * S_US
+const VOTING_US = 800_000
 const ASSETS = 2
 const VERSIONS = 3
 const PASSES = { agreements: true, duties: true, keys: true, blocks: true }
@@ -33,7 +36,12 @@ export interface OwnershipReport {
   starts: number
 }
 
-export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipReport {
+/** Runs a seed; `changes` are in place of what it says. */
+export function simulateOwnership(
+  seed: number,
+  plant: Plant = {},
+  changes: Partial<Plan> = {},
+): OwnershipReport {
   const prng = new Prng(seed, 'ownership')
   const plan: Plan = {
     ...drawPlan(seed),
@@ -46,6 +54,9 @@ export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipRep
     robbed: false,
     silent: false,
     seated: true,
+    expires: false,
+    hostile: 'none',
+    ...changes,
   }
   const cluster = new Cluster({ seed, weather: calm(plan.weather), times: plan.times, plant, pad: plan.pad })
   const nodes = NAMES.map(name => cluster.add(name))
@@ -54,13 +65,15 @@ export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipRep
   for (const node of nodes) node.start()
   pairAll(cluster, nodes)
   cluster.run(60 * S_US)
-  const faults = faultsOf(cluster, plan, suspects)
+  // An owner's store that is put back sells twice: no other store is.
+  const faults = faultsOf(cluster, { ...plan, restores: 'none' }, suspects)
   cluster.network.weather = plan.weather
   faults.begin()
   const desk = new Desk(cluster, prng)
   const end = 60 * S_US + plan.faultyS * S_US
   if (prng.chance(300_000)) desk.sellTwice(suspects)
-  for (let atUs = cluster.timeline.nowUs; atUs < end && !cluster.violation; atUs += 2 * S_US) {
+  if (plan.restores !== 'none') desk.blackOut(suspects)
+  for (let atUs = cluster.timeline.nowUs; atUs < end && !cluster.violation; atUs += LOOK_US) {
     cluster.run(atUs)
     desk.look()
   }
@@ -98,6 +111,7 @@ class Desk {
   readonly #cluster: Cluster
   readonly #prng: Prng
   readonly #owners: SimNode[]
+  #beforeSale: (owner: SimNode) => void = () => {}
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster
@@ -121,6 +135,22 @@ class Desk {
     })
   }
 
+  /** While votes on the first hand-over are cast the power goes everywhere, and its owner comes up as it was before it. */
+  blackOut(suspects: Suspects): void {
+    const { timeline, nodes } = this.#cluster
+    this.#beforeSale = owner => {
+      this.#beforeSale = () => {}
+      const backup = owner.disk.copy()
+      timeline.after(LOOK_US + this.#prng.below(VOTING_US), () => {
+        suspects.putBack.add(owner.org)
+        suspects.alone.add(owner.org)
+        for (const node of nodes) if (node.up) node.crash()
+        this.#cluster.restore(owner, backup)
+        for (const node of nodes) node.start()
+      })
+    }
+  }
+
   look(): void {
     for (const node of this.#owners) if (node.up) this.#own(node)
     this.decide()
@@ -141,6 +171,7 @@ class Desk {
       const { version, owner, asset } = decodeState<{ version: number; owner: CID; asset: CID }>(bytes)
       if (!owner.equals(node.env.self.id) || version >= VERSIONS || !key) continue
       const { id: to } = this.#prng.pick(this.#owners.filter(each => each !== node)).env.self
+      this.#beforeSale(node)
       node.submit({ type: 'hand-over', asset, to, passes: PASSES }) // refused while one is on its way
     }
   }

@@ -30,8 +30,9 @@ export class SeenChecker implements Checker {
   }
 
   #seen(node: SimNode, org: string, value: Uint8Array): void {
-    const { note } = readWatch(value)!
-    if (this.#suspects.has(org) || this.#suspects.has(node.org) || this.#signed.has(nameOf(note))) return
+    if (this.#suspects.has(org) || this.#suspects.has(node.org)) return
+    const { note, rumour } = readWatch(value)!
+    if (this.#signed.has(nameOf(note)) && (!rumour || this.#signed.has(nameOf(rumour.note)))) return
     this.#cluster.report('promise 3', node.name, `holds a head of ${org} that was never signed`)
   }
 }
