@@ -199,8 +199,7 @@ class DurabilityChecker implements Checker {
     const described = stored && readRecord(packet, stored)
     const root = described && isStored(described) && from.disk.get(KEY.root(described.payload.root))
     const whole =
-      root &&
-      this.#cluster.exchange(from).isWhole(described.payload.root, decodeRoot(root as Uint8Array).count)
+      root && this.#cluster.bulk(from).isWhole(described.payload.root, decodeRoot(root as Uint8Array).count)
     if (!whole) this.#cluster.report('promise 2', from.name, 'a receipt left before its content was durable')
   }
 

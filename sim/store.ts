@@ -42,10 +42,11 @@ export class Disk {
   /** Content under a prefix in key order, or backwards. */
   list(prefix: string, { after, limit = Infinity, reverse = false }: Listing = {}): [string, Uint8Array][] {
     const sign = reverse ? -1 : 1
-    return [...this.#content]
-      .filter(([key]) => key.startsWith(prefix) && (after === undefined || sign * order(key, after) > 0))
-      .sort(([a], [b]) => sign * order(a, b))
-      .slice(0, limit)
+    const found: [string, Uint8Array][] = []
+    for (const row of this.#content)
+      if (row[0].startsWith(prefix) && (after === undefined || sign * order(row[0], after) > 0))
+        found.push(row)
+    return found.sort(([a], [b]) => sign * order(a, b)).slice(0, limit)
   }
 
   /** A copy, as a backup would be. */
