@@ -58,7 +58,7 @@ export const ACTIVITIES: Record<string, Activity> = {
   files: { ...NOTHING, name: 'files', publishes: 12, publishBytes: 16_777_216, negotiations: 6 },
   negotiations: { ...NOTHING, name: 'negotiations', negotiations: 30 },
   chains: { ...NOTHING, name: 'chains', handovers: 6 },
-  audits: { ...DEFAULT, name: 'audits', audits: 6 },
+  audits: { ...DEFAULT, name: 'audits', negotiations: 6, audits: 30 },
   churn: { ...DEFAULT, name: 'churn', restarts: 2 },
   recall: { ...DEFAULT, name: 'recall', recalls: 0.1 },
   flash: { ...DEFAULT, name: 'flash', isFlash: true },

@@ -201,6 +201,15 @@ export class Cluster {
     return this.#exchanges[node.index]!
   }
 
+  get hosts(): readonly Host[] {
+    return this.#hosts
+  }
+
+  /** Puts into the trace what a run depends on besides its seed. */
+  given(about: unknown): void {
+    this.#trace.add(about)
+  }
+
   bulk(node: SimNode): Bulk {
     return this.#bulk[node.index]!
   }

@@ -44,6 +44,7 @@ export class Host {
   readonly #timeline: Timeline
   readonly #prng: Prng
   readonly #spread: number[]
+  readonly cores: number
   /** When each core is free, us. */
   readonly #cores: number[]
   readonly #queue: Task[] = []
@@ -53,6 +54,7 @@ export class Host {
 
   constructor(timeline: Timeline, cores: number, spread: number[], prng: Prng) {
     this.#timeline = timeline
+    this.cores = cores
     this.#cores = new Array<number>(cores).fill(0)
     this.#spread = spread
     this.#prng = prng

@@ -47,6 +47,15 @@ export class Traffic {
   downFreeUs = 0
   /** How long it was taken, us. */
   upUs = 0
+
+  /** Begins to count anew. */
+  reset(): void {
+    this.sentMessages = 0
+    this.sentBytes = 0
+    this.gotMessages = 0
+    this.gotBytes = 0
+    this.upUs = 0
+  }
 }
 
 export interface NetworkOptions {

@@ -28,15 +28,23 @@ export interface Listing {
 /** What survives a power cut: what was synced. */
 export class Disk {
   #content = new Map<string, Uint8Array>()
+  /** Of keys and values. */
+  bytes = 0
 
   get(key: string): Uint8Array | undefined {
     return this.#content.get(key)
   }
 
   apply(operations: Operation[]): void {
-    for (const { key, value } of operations)
+    for (const { key, value } of operations) {
+      const before = this.#content.get(key)
+      if (before) this.bytes -= key.length + before.length
       if (value === undefined) this.#content.delete(key)
-      else this.#content.set(key, value)
+      else {
+        this.#content.set(key, value)
+        this.bytes += key.length + value.length
+      }
+    }
   }
 
   /** Content under a prefix in key order, or backwards. */
@@ -57,6 +65,8 @@ export class Disk {
   /** The disk as it was when the copy was made. */
   restore(copy: ReadonlyMap<string, Uint8Array>): void {
     this.#content = new Map(copy)
+    this.bytes = 0
+    for (const [key, value] of copy) this.bytes += key.length + value.length
   }
 }
 

@@ -103,6 +103,17 @@ export class World {
         return cargo
       },
     })
+    const { minutes, activity } = options
+    this.cluster.given({
+      topology,
+      minutes,
+      profile,
+      signatures,
+      activity,
+      hosts,
+      lossPpm,
+      seats: this.#seats,
+    })
     for (const { name } of topology.participants) this.cluster.add(name)
     this.partners = this.cluster.nodes.map(() => [])
     this.#pairAll()
@@ -229,6 +240,10 @@ export class World {
     const { minutes, progress } = this.#options
     const { cluster, acts } = this
     meter.reset()
+    for (const node of this.nodes) {
+      cluster.network.traffic(node.index).reset()
+      Object.assign(node.written, { syncs: 0, us: 0, bytes: 0 })
+    }
     meter.charging = true
     this.#startUs = cluster.timeline.nowUs
     acts.begin()
