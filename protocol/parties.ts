@@ -43,7 +43,8 @@ export function keysIn(
     return read.get(name)
   }
   return (org, role, named, state) => {
-    const at = (chain: Chain | undefined) => (state && chain ? chainAt(chain, digestOf(state)) : chain)
+    const at = (chain: Chain | undefined) =>
+      state && chain && !chain.last.equals(state) ? chainAt(chain, digestOf(state)) : chain
     return resolver(() => at(known(org)) ?? at(told(org)))(org, role, named)
   }
 }

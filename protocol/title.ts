@@ -20,6 +20,7 @@ import { join, type Write } from './output.ts'
 import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned } from './ownership.ts'
 import { among, keysOf, type Shown } from './parties.ts'
 import { readRecord, type Stored } from './record.ts'
+import { remembering } from './remember.ts'
 
 type Get = Context['get']
 
@@ -53,9 +54,14 @@ export function handedOver(
   return { code: 'NOT_OWNER', text: `${owned.owner} owns the asset since version ${owned.version}` }
 }
 
+/** Committees that are in use at once; one of 32 seats takes 14 KiB. */
+const OPEN = { most: 128, maxBytes: 16_384 }
+
 /** A committee as it was stored: it was checked when it came. */
-export const openCommittee = (stored: Uint8Array): Stored<AssetCommittee> =>
-  readRecord(assetCommittee, stored) as Stored<AssetCommittee>
+export const openCommittee: (stored: Uint8Array) => Stored<AssetCommittee> = remembering(
+  OPEN,
+  stored => readRecord(assetCommittee, stored) as Stored<AssetCommittee>,
+)
 
 /** A committee that was checked before. */
 export function committeeKnown(get: Get, id: CID): Stored<AssetCommittee> | undefined {
