@@ -45,7 +45,7 @@ export class Records {
   /** All records of the claim; the packet, if one is claimed and holds. */
   walk(): Stored<Packet> | undefined {
     const { evidence, options } = this.#question
-    if (evidence.part('title').is !== 'missing')
+    if (evidence.named.includes('title'))
       this.#title = this.#steps.judge('title', () => options.title?.(this.#question) ?? MISSING)
     const described = this.#record('asset', asset, stored => this.#asset(stored))
     const offered = this.#record('offer', offer, stored => this.#offer(stored, described))
@@ -81,11 +81,11 @@ export class Records {
   }
 
   #asset({ payload }: Stored<Asset>): Outcome<true> {
-    const { claim, part } = this.#question.evidence
+    const { claim, named } = this.#question.evidence
     if (!this.#title && !payload.org.equals(claim.provider))
-      return part('title').is === 'missing'
-        ? { failed: 'the asset is not the provider’s' }
-        : unestablished('its owner')
+      return named.includes('title')
+        ? unestablished('its owner')
+        : { failed: 'the asset is not the provider’s' }
     const { domain, level } = payload.classification
     return { value: true, detail: `"${payload.title}", ${domain}/${level}, signed by its publisher` }
   }
@@ -116,6 +116,8 @@ export class Records {
     if (offered && !payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
     if (offered && !copiesOffer(payload, offered.payload))
       return { failed: 'its terms are not those of the offer' }
+    if (!payload.order && this.#question.evidence.named.includes('title'))
+      return { failed: 'it names no order, and an owner is shown' }
     const unowned = this.#title ? this.#title.unlike(payload) : payload.order && unestablished('its owner')
     if (unowned) return unowned
     if (offered && payload.from < offered.payload.from) return { failed: 'it begins before the offer' }

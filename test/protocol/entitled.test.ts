@@ -120,6 +120,16 @@ test('who owned it is a matter of the trust file and of the words, and cannot be
   assert.match(story.judged(changed({ links: [] })), /^failed: title: registration/)
   const { title: __, ...parts } = evidence.parts
   assert.match(story.judged({ ...evidence, parts }), /^inconclusive: agreement: its owner/)
+  // An agreement about what is not registered names no owner, and takes none.
+  const plain = new Sharing()
+  plain.asset = plain.publish()
+  const unregistered = plain.makeOffer()
+  const consent = plain.read().request(unregistered).evidence()
+  assert.is(plain.judged(consent), 'verified')
+  assert.match(
+    plain.judged({ ...consent, parts: { ...consent.parts, title: evidence.parts.title! } }),
+    /^failed: (title|agreement: it names no order)/,
+  )
   // Genuine steps of another asset of the same owner.
   story.asset = story.publish('press 5')
   story.register('press 5')

@@ -58,11 +58,16 @@ const forged = (record: Uint8Array, s: (s: unknown[]) => unknown[]): Uint8Array 
 }
 
 /** The registration of the play, changed and signed by its owner again, as it is asked of Cole. */
-function register(story: Ownership, change: object, by: Member = story.acme): string | undefined {
+function register(
+  story: Ownership,
+  change: object,
+  by: Member = story.acme,
+  from: Member = by,
+): string | undefined {
   const { message } = story.world.wire.find(each => each.message.t === 'vote/ask')!
   const asked = message as MessageOf<'vote/ask'>
   const order = resign(asked.order, change, ['owner', operation(by)])
-  return send(story, by, cole(story), { ...asked, order })
+  return send(story, from, cole(story), { ...asked, order })
 }
 
 /** The hand-over of the play, changed and signed by both again, as it is asked of a seat. */
@@ -168,6 +173,8 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
       }
       return { committee: encodeSigned({ p: changed as unknown as Payload, s: [] }) }
     }),
+  'seat/sign · another committee than it was given to': () =>
+    again(begun(), 'seat/sign', ({ committee }) => ({ committee: resign(committee, { made: 7 }) })),
   'seat/signed · signed by another key': () => {
     const story = new Ownership()
     story.world.bend = ({ t }, from) => (t === 'seat/signed' && from === cole(story) ? 0 : 1)
@@ -246,7 +253,11 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'vote/ask · no record': () => again(registered(), 'vote/ask', () => ({ order: new Uint8Array(9) })),
   'vote/ask · signed by another': () => {
     const story = registered()
-    return register(story, { nonce: ID }, story.bolt)
+    return register(story, { nonce: ID }, story.bolt, story.acme)
+  },
+  'vote/ask · a registration by another than its owner': () => {
+    const story = registered()
+    return register(story, { nonce: ID }, story.acme, story.bolt)
   },
   'vote/ask · an asset of another': () => {
     const story = registered()
@@ -352,6 +363,21 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     const story = registered()
     const about = { id: ID, committee: story.jury, asset: story.asset, version: 0 }
     return send(story, story.acme, story.bolt, { t: 'owner/ask', ...about })
+  },
+  'owner/frozen · orders of who never owned it': () => {
+    const story = played()
+    const { order } = last(story, 'handover/signed')
+    const [cole, dunn] = story.seats as [Member, Member]
+    const [one, other] = [7, 8].map(made => {
+      const parties = {
+        from: cole.env.self.id,
+        fromState: cole.chain.last,
+        to: dunn.env.self.id,
+        toState: dunn.chain.last,
+      }
+      return resign(order, { ...parties, made }, ['from', operation(cole)], ['to', operation(dunn)])
+    }) as [Uint8Array, Uint8Array]
+    return send(story, cole, story.bolt, { t: 'owner/frozen', one, other, identities: [] })
   },
   'owner/frozen · orders that convict nobody': () => {
     const story = played()
