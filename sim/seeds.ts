@@ -73,13 +73,22 @@ function add(totals: Totals, report: Report): void {
     totals[name] += report[name]
 }
 
-const SIZES = [5, 6, 5, 6, 8]
+/** Nodes: their log has one committee of four, or of seven. */
+const SIZES = [5, 5, 6, 5, 5, 5, 6, 5, 5, 8]
 
 /** Its twin shows what becomes of a log whose members lie: with one liar too many both halves get their quorum. */
 export function mixture(seed: number, liars: 'f' | 'f+1'): Partial<Plan> {
   const nodes = SIZES[seed % SIZES.length]!
   const members = nodes === 8 ? 7 : 4
-  const committee = { nodes, members, seated: true }
+  const committee = {
+    nodes,
+    members,
+    seated: true,
+    assets: 1,
+    requests: 1,
+    faultyS: 30 + (seed % 20),
+    calmS: 3_600,
+  }
   return liars === 'f'
     ? { ...committee, liars: 'all it bears' }
     : { ...committee, liars: 'too many', isControl: true, twin: 'apart', restores: 'none' }
