@@ -13,6 +13,7 @@ type Change = Partial<Plan>
 /** The smallest run found that breaks the promise which `broken` broke. */
 export function shrink(broken: Report, options: Pick<SimulateOptions, 'plant'> = {}): Report {
   const promise = promiseOf(broken)
+  if (promise === undefined) return broken
   let best = broken
   let runs = 0
   for (let shrunk = true; shrunk && runs < MOST_RUNS; ) {
