@@ -199,8 +199,10 @@ export function known(org: string, hello: HelloMessage, node: Uint8Array, contex
   if (hello.t === 'hello/refused') throw new ProtocolError('NOT_ADMITTED', hello.text)
   if (hello.t !== 'hello/known') throw new ProtocolError('OUT_OF_ORDER', 'the answer is no hello/known')
   const chain = recognised(partner, hello.events, node)
-  if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
-  return changed(partner, { chain }, context)
+  if (!isRefused(chain)) return changed(partner, { chain }, context)
+  const proven = convict(partner.chain, hello.events, context)
+  if (proven.writes.length > 0) return join(violation(org, hello.t, chain.code, chain.reason).output, proven)
+  throw new ProtocolError(chain.code, chain.reason)
 }
 
 function recognised(partner: Partner, events: Uint8Array[], node: Uint8Array): Chain | Refused {

@@ -1,10 +1,11 @@
 /** An identity with two events of one number: who finds out, what a stranger can check, and how a store that was put back is kept from it. */
 import * as assert from 'uvu/assert'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
-import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
+import { eventsOf, makeDelegate, standingOf } from '../../protocol/identity-chain.ts'
 import { identityForksKnown, proveIdentityFork, readIdentityFork } from '../../protocol/identity-fork.ts'
 import { identityBehind } from '../../protocol/introduction.ts'
 import { KEY } from '../../protocol/layout.ts'
+import type { Message } from '../../protocol/message.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
 import { codes, Story } from './story.ts'
@@ -69,6 +70,50 @@ for (const [what, act, isSuccession] of [
     bolt.restart()
     sameBytes(proofAt(bolt)!, proof)
   })
+
+const id = new Uint8Array(16)
+const record = new Uint8Array(1)
+for (const [what, message] of [
+  ['an ask for a seat', (identities: Shown) => ({ t: 'committee/ask', committee: record, identities })],
+  ['an ask for a vote', (identities: Shown) => ({ t: 'vote/ask', order: record, identities })],
+  [
+    'a reply with proofs',
+    (shown: Shown) => {
+      const events = shown.flatMap(each => each.events)
+      return { t: 'proof/reply', id, entries: [], states: [], witnesses: [], events, pending: false }
+    },
+  ],
+] as [string, (identities: Shown) => Message][])
+  test(`${what} that shows another event of a number than is known proves the fork`, () => {
+    const { acme, bolt, cole, world } = twice(member => member.delegate(['operation']))
+    const [known, other] = [chainAt(bolt, acme), chainAt(cole, acme)].map(eventsOf)
+    const forged = other!.map(each => each.with(each.length - 1, each.at(-1)! ^ 1))
+    const show = (events: Uint8Array[]) => {
+      world.send(cole, bolt.org, message([{ identity: acme.env.self.identityBytes, events }]))
+      world.run(10)
+    }
+    for (const events of [known!, forged]) show(events)
+    assert.is(proofAt(bolt), undefined)
+    show(other!)
+    const fork = readIdentityFork(proofAt(bolt)!)
+    assert.ok(typeof fork !== 'string', String(fork))
+    assert.equal([fork.org.toString(), fork.n], [acme.org, 1])
+    assert.equal(eventsOf(chainAt(bolt, acme)), known, 'what was known first stays')
+    show(other!)
+    assert.is(bolt.events.filter(({ type }) => type === 'identity-forked').length, 1, 'news once')
+  })
+type Shown = { identity: Uint8Array; events: Uint8Array[] }[]
+
+test('who answers under another key with another event of a number than is known has forked its identity', () => {
+  const { acme, bolt, cole } = twice(member => member.delegate(['node']))
+  const [known, other] = [chainAt(bolt, acme), chainAt(cole, acme)]
+  const node = standingOf(other, 'node')!.key
+  const hello = { t: 'hello/known', version: 1, events: eventsOf(other) } as const
+  bolt.input({ type: 'known', org: acme.org, node, hello })
+  assert.ok(proofAt(bolt))
+  assert.ok(codes(bolt).includes('IDENTITY_FORKED'))
+  assert.equal(eventsOf(chainAt(bolt, acme)), eventsOf(known))
+})
 
 /** Two successors of one log follow from one genesis: what differs is when each was made. */
 function succeedWithKey(acme: Member): void {
