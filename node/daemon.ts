@@ -24,6 +24,7 @@ import { type ContentFiles, openContentFiles } from './content.ts'
 import { Driver } from './driver.ts'
 import { Exchange } from './exchange.ts'
 import { sweepTemporary, writeFileDurable } from './file.ts'
+import { saveForks } from './forks.ts'
 import { Gatherer } from './gather.ts'
 import { acquireHome, checkName, ensureToken, HomeError, makeHome, readSelf } from './home.ts'
 import { Keyring, standing } from './keyring.ts'
@@ -376,13 +377,6 @@ export class Node {
     await writeFileDurable(paths(this.home).trust, bytes, 0o600)
   }
 
-  /** Fork proofs beside the trust file: a verdict takes into account what this home knows. */
-  async #saveForks(): Promise<void> {
-    const proofs = this.views.forks().map(({ proof }) => proof)
-    const bytes = new TextEncoder().encode(`${JSON.stringify({ schema: 'waybill.forks/1', proofs })}\n`)
-    await writeFileDurable(paths(this.home).forks, bytes, 0o600)
-  }
-
   #note(event: Event): void {
     if (event.type === 'seen') this.partners.seen(event.org)
     else if (event.type === 'committee') this.partners.greetAll()
@@ -407,7 +401,7 @@ export class Node {
       this.log.error(event, 'partners know more events of this identity than this store has')
     } else if (event.type === 'forked' || event.type === 'identity-forked') {
       this.log.error(event, `${event.type === 'forked' ? 'a log' : 'an identity'} was forked`)
-      this.background(this.#saveForks())
+      this.background(saveForks(this))
       this.partners.gossip(true)
     } else this.log.trace({ event: event.type }, 'event')
   }

@@ -4,6 +4,7 @@ import { ownChain } from '../protocol/context.ts'
 import { identityBehind } from '../protocol/introduction.ts'
 import { readRestored } from '../protocol/restored.ts'
 import type { Node } from './daemon.ts'
+import { forkProblems } from './forks.ts'
 import { endingKeys } from './keys.ts'
 import { frozenAssets, juries, orders } from './ownership.ts'
 import type * as schema from './schema.ts'
@@ -75,31 +76,11 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     ...restoredOf(node),
     ...stuck,
     ...none,
-    ...forksOf(node),
+    ...forkProblems(node),
     ...identityOf(node),
     ...endingKeys(node),
     ...node.problems,
   ]
-}
-
-function forksOf(node: Node): schema.Status['problems'] {
-  return node.views.forks().flatMap(({ of, name, org, size, event, succeeded }) => {
-    const isOwn = org === node.env.self.org
-    const whose = isOwn ? 'this home' : name
-    if (of === 'identity')
-      return {
-        code: 'IDENTITY_FORKED',
-        text: `the identity of ${whose} has two events ${event}: somebody else may hold its keys`,
-        hint: 'waybill forks',
-      }
-    return succeeded
-      ? []
-      : {
-          code: 'LOG_FORKED',
-          text: `the log of ${whose} has two histories from size ${size}: it is closed`,
-          hint: isOwn ? 'waybill log succeed' : 'waybill forks',
-        }
-  })
 }
 
 /** What partners were asked to prove, and have not. */

@@ -7,7 +7,7 @@ import { compare, equal } from '../crypto/bytes.ts'
 import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { ProtocolError } from './error.ts'
-import { isKept, keepProof, proofsKnown, readProof } from './fork.ts'
+import { isKept, keepProof, proofsKept, readProof, toTell } from './fork.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import {
   type Chain,
@@ -116,7 +116,11 @@ export function contradicted(told: Uint8Array[], context: Context): Output {
 
 /** The proofs that are here, to be told. */
 export const identityForksKnown = (context: Pick<Context, 'get'>): Uint8Array[] =>
-  proofsKnown(KEY.identityForks, KEY.identityFork, context)
+  toTell(forkedIdentities(context))
+
+/** Every identity that is proven to be forked. */
+export const forkedIdentities = (context: Pick<Context, 'get'>): ReturnType<typeof proofsKept> =>
+  proofsKept(KEY.identityForks, KEY.identityFork, context)
 
 function keep({ org, n }: IdentityFork, proof: Uint8Array, context: Context): Output {
   const name = org.toString()
