@@ -71,6 +71,9 @@ export interface Daemon {
 /** Marks that the store has begun: without it level would silently open an empty one in its place. */
 const BEGUN = 'begun'
 
+/** Events after which the home has come further than its mark says. */
+const GROWN = new Set<Event['type']>(['head', 'recovered', 'identity'])
+
 /** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
 export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
   selfTest()
@@ -281,6 +284,7 @@ export class Node {
       log: logNumber(this.env.get),
       size: this.driver.state.ledger.tail.range.size,
       votes: votesCast(this.env.get),
+      events: ownChain(this.env).events.length,
     })
     const why = this.place.doubt(extent(), begun)
     if (why) {
@@ -292,6 +296,7 @@ export class Node {
       await this.driver.submit({
         type: 'restored',
         why,
+        events: this.place.events,
         tickets,
         seats,
         redactions,
@@ -301,17 +306,17 @@ export class Node {
     this.place.settle(extent())
     this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'recovered') this.place.grown(extent())
+      if (GROWN.has(event.type)) this.place.grown(extent())
       else if (event.type === 'votes') this.place.voted(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }
 
   /** Continues the own identity, tells the partners, and goes on under the keys that stand now. */
-  async goOn(event: Uint8Array): Promise<void> {
+  async goOn(event: Uint8Array | undefined, adopts = false): Promise<void> {
     const before = this.env.keys.node.public
     const orgs = (await this.views.partners()).map(({ org }) => org)
-    await this.driver.submit({ type: 'identity', event, orgs })
+    await this.driver.submit({ type: 'identity', ...(event ? { event } : {}), orgs, adopts })
     this.env.keys = keysOf(this.env, this.home)
     if (equal(before, this.env.keys.node.public)) return
     await this.partners.reopen()

@@ -15,7 +15,7 @@ import { committeeView, createCommittee, takeSeat } from './committee.ts'
 import type { Node } from './daemon.ts'
 import { forkViews } from './forks.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
-import { delegate, keysView, revoke, rotate, succeed } from './keys.ts'
+import { adopt, delegate, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, recoverLog, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
 import { renewEvidence } from './renew.ts'
@@ -86,6 +86,7 @@ export function routes(app: FastifyInstance, node: Node): void {
   app.post('/v1/log/succeed', () => succeed(node))
   app.post('/v1/log/recover', () => recoverLog(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
+  app.post('/v1/keys/adopt', () => adopt(node))
   app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
   app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
 

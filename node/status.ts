@@ -1,7 +1,7 @@
 /** What the node says of itself, and what a person should look at. */
 import { behind } from '../protocol/behind.ts'
 import { ownChain } from '../protocol/context.ts'
-import { identityBehind } from '../protocol/introduction.ts'
+import { identityBehind, knownElsewhere } from '../protocol/missed-events.ts'
 import { readRestored } from '../protocol/restored.ts'
 import type { Node } from './daemon.ts'
 import { forkProblems } from './forks.ts'
@@ -100,13 +100,16 @@ async function unprovenOf(node: Node): Promise<schema.Status['problems']> {
   return [...deliveries, ...heads]
 }
 
-/** Partners go by events of this identity that the store does not have. */
-function identityOf(node: Node): schema.Status['problems'] {
-  const known = identityBehind(node.env.get)
-  const { events } = ownChain(node.env)
-  if (known === undefined || known <= events.length) return []
-  const text = `partners know ${known} events of this identity, and this store has ${events.length}: it signs none`
-  return [{ code: 'IDENTITY_BEHIND', text, hint: 'waybill restore a newer backup' }]
+/** This identity has events that the store does not have. */
+function identityOf({ env }: Node): schema.Status['problems'] {
+  const chain = ownChain(env)
+  const known = identityBehind(env.get, chain)
+  if (known === undefined) return []
+  const text = `this identity has ${known} events, and this store has ${chain.events.length}: it signs none`
+  const hint = knownElsewhere(env.get, chain)
+    ? 'restore a newer backup; where there is none, and no other copy of this home runs: waybill keys adopt'
+    : 'restore a newer backup, or meet a partner that knows them'
+  return [{ code: 'IDENTITY_BEHIND', text, hint }]
 }
 
 /** The store was put back or copied: what that means, until members have confirmed it or for ever (RULES D1). */
