@@ -18,7 +18,15 @@ import { usualCommittees } from '../protocol/ownership-trust.ts'
 import { isStored, readRecord, type Stored } from '../protocol/record.ts'
 import { contentCommitment, plainDigest } from '../protocol/registered.ts'
 import { type Assembly, type Given, isOver as isWhole } from '../protocol/seats.ts'
-import { committeeKnown, frozenOf, linksOf, openCommittee, titleOf } from '../protocol/title.ts'
+import {
+  committeeKnown,
+  type Frozen,
+  frozenOf,
+  isStopped,
+  linksOf,
+  openCommittee,
+  titleOf,
+} from '../protocol/title.ts'
 import type { Node } from './daemon.ts'
 import type * as schema from './schema.ts'
 import { NotFound } from './views.ts'
@@ -266,6 +274,7 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
       ? {
           frozen: {
             version: orders[0]!.version,
+            stops: isStopped(frozen!, get(node)),
             orders: orders.map(order => order.id.toString()),
             to: orders.map(({ to }) => node.views.nameOf(to)),
           },
@@ -376,5 +385,6 @@ export async function tellFrozen(node: Node, id: CID): Promise<void> {
 /** Assets that are frozen, for a person to look at. */
 export async function frozenAssets(node: Node): Promise<{ asset: string; title: string }[]> {
   const rows = await node.store.list(KEY.frozens)
-  return rows.map(([key]) => ({ asset: lastId(key).toString(), title: titleText(node, lastId(key)) }))
+  const stopped = rows.filter(([, bytes]) => isStopped(decodeState<Frozen>(bytes), get(node)))
+  return stopped.map(([key]) => ({ asset: lastId(key).toString(), title: titleText(node, lastId(key)) }))
 }

@@ -192,7 +192,8 @@ export const owner = z.object({
       silent: z.array(org.extend({ text: z.string() })),
     })
     .optional(),
-  frozen: z.object({ version: count, orders: z.array(id), to: z.array(org) }).optional(),
+  /** Two orders of one version that its owner signed; they stop nobody where one of them is certified. */
+  frozen: z.object({ version: count, stops: z.boolean(), orders: z.array(id), to: z.array(org) }).optional(),
 })
 export type OwnerView = z.infer<typeof owner>
 export const ownerQuery = z.strictObject({ fresh: flag.default(false) })

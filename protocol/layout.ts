@@ -142,12 +142,16 @@ export const KEY = {
   titlesOf: (org: string): string => `titles-of/${org}`,
   /** The steps of an asset that is offered here are wanted. */
   wanted: (asset: CID): string => `wanted/${hex(asset)}`,
+  /** The negotiation for which seats are asked whether a version is the last, by the id that they answer with. */
+  freshFor: (id: Uint8Array): string => `fresh-for/${toHex(id)}`,
   /** Two orders of one version, signed by the owner; and the assets that there are some of. */
   frozen: (asset: CID): string => `frozen/${hex(asset)}`,
   frozens: 'frozen/',
   /** An order on its way, and the one that this node signed for a version as its owner. */
   order: (order: CID): string => `order/${hex(order)}`,
   orders: 'order/',
+  /** The newest offer of a version that was made to this node. */
+  offered: (asset: CID, version: number): string => `offered/${hex(asset)}/${padded(version)}`,
   signedOrder: (asset: CID, version: number): string => `signed-order/${hex(asset)}/${padded(version)}`,
   /** How many votes this node has cast, and how many its log says. */
   votes: 'votes',

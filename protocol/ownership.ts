@@ -35,6 +35,8 @@ export interface Owned {
   asset: CID
   version: number
   owner: CID
+  /** The version from which it owns it. */
+  since: number
   /** The order that made this version. */
   order: CID
   /** The committee that votes on the next one. */
@@ -95,7 +97,7 @@ export function checkOrder(
 }
 
 /** The keys of the parties as they were at the events that the order names: now and later, for everybody (RULES E5). */
-function keysThen({ states }: Order, keys: KeyResolver): KeyResolver {
+export function keysThen({ states }: Pick<Order, 'states'>, keys: KeyResolver): KeyResolver {
   return (org, role, named) => keys(org, role, named, states.find(each => each.org.equals(org))?.state)
 }
 
@@ -121,16 +123,19 @@ export function checkCommittee(
 }
 
 /**
- * Whether a committee can decide an order: seats of the parties count as faulty, so there may not be more of them than f
- * (RULES E4).
+ * Whether a committee can decide an order: seats of the parties count as faulty, so there may not be more of them than f, and
+ * the votes must come from the others (RULES E4).
  */
 export function canDecide({ payload }: Stored<AssetCommittee>, { parties }: Order): Refused | undefined {
-  const seated = parties.filter(org => seatOf(payload, org))
-  return seated.length > payload.f
-    ? refused(
-        'PARTY_SEATED',
-        `${seated.length} parties have a seat, and the committee stands ${payload.f} faulty seats`,
-      )
+  const { n, f, q } = payload
+  const seated = parties.filter(org => seatOf(payload, org)).length
+  if (seated > f)
+    return refused(
+      'PARTY_SEATED',
+      `${seated} parties have a seat, and the committee stands ${f} faulty seats`,
+    )
+  return n - seated < q
+    ? refused('PARTY_SEATED', `${seated} parties have a seat, and the others are fewer than ${q}`)
     : undefined
 }
 
@@ -226,7 +231,8 @@ export function advance(
     checkCertificate(link.certificate, order, deciding)
   if (uncertified) return uncertified
   const { version, to, id } = order
-  return { asset: order.asset, version, owner: to, order: id, committee: shown }
+  const since = owned?.owner.equals(to) ? owned.since : version
+  return { asset: order.asset, version, owner: to, since, order: id, committee: shown }
 }
 
 /** The chain of an asset from its registration on. */

@@ -181,7 +181,7 @@ function ownerText(view: OwnerView): string {
     `committee ${juryWords(committee)}`,
     ...(frozen
       ? [
-          `frozen    its owner signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}`,
+          `${frozen.stops ? 'frozen    its' : 'note      the'} owner ${frozen.stops ? '' : 'of then '}signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}${frozen.stops ? '' : '; one is certified, and stands'}`,
           ...frozen.orders.map(order => `          ${order}`),
         ]
       : []),
