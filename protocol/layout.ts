@@ -140,6 +140,8 @@ export const KEY = {
   titlesOf: (org: string): string => `titles-of/${org}`,
   /** The steps of an asset that is offered here are wanted. */
   wanted: (asset: CID): string => `wanted/${hex(asset)}`,
+  /** The negotiation for which seats are asked whether a version is the last, by the id that they answer with. */
+  freshFor: (id: Uint8Array): string => `fresh-for/${toHex(id)}`,
   /** Two orders of one version, signed by the owner; and the assets that there are some of. */
   frozen: (asset: CID): string => `frozen/${hex(asset)}`,
   frozens: 'frozen/',

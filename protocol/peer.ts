@@ -3,7 +3,7 @@
  * store behind `env.get`; the state kept between steps is what would be slow to read again. A state that was handed in
  * is not used again.
  */
-import { fromHex } from '../crypto/bytes.ts'
+import { fromHex, text } from '../crypto/bytes.ts'
 import { decode } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import type { Packet } from './asset.ts'
@@ -127,6 +127,12 @@ const still = (state: PeerState): PeerStep => ({ state, output: nothing() })
 
 function receive(state: PeerState, from: string, message: Message, context: Context): PeerStep {
   if (!context.partner(from)) return { state, output: nothing() }
+  const waiting = message.t === 'owner/fresh' && context.get(KEY.freshFor(message.id))
+  if (waiting) {
+    const { fresh } = message as MessageOf<'owner/fresh'>
+    const heard = { type: 'fresh', from, ...(fresh ? { fresh } : {}) } as const
+    return runMachine(state, text(waiting), heard, context)
+  }
   if (owning.isMessage(message)) return logged(state, owning.receive(from, message, context), context)
   const [dialogue] = message.t.split('/')
   switch (dialogue) {

@@ -144,6 +144,7 @@ const CODES = {
   CERTIFICATE_INVALID: [failed, 'ask the seats of the committee for their votes again'],
   COMMITTEE_INVALID: [failed, 'ask the owner for the committee that every seat signed'],
   NOT_OWNER: [failed, 'ask the owner'],
+  OWNER_UNPROVEN: [denied, 'pair with the seats of the committee, or ask again later'],
   EQUIVOCATION_UNPROVEN: [failed, 'waybill owner ASSET'],
   ASSET_FROZEN: [failed, 'waybill owner ASSET'],
   MODE_WEAKER: [denied, 'waybill handover accept ORDER --mode MODE, if that is good enough'],
