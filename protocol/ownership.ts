@@ -35,6 +35,8 @@ export interface Owned {
   asset: CID
   version: number
   owner: CID
+  /** The version from which it owns it. */
+  since: number
   /** The order that made this version. */
   order: CID
   /** The committee that votes on the next one. */
@@ -229,7 +231,8 @@ export function advance(
     checkCertificate(link.certificate, order, deciding)
   if (uncertified) return uncertified
   const { version, to, id } = order
-  return { asset: order.asset, version, owner: to, order: id, committee: shown }
+  const since = owned?.owner.equals(to) ? owned.since : version
+  return { asset: order.asset, version, owner: to, since, order: id, committee: shown }
 }
 
 /** The chain of an asset from its registration on. */

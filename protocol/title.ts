@@ -11,7 +11,7 @@
 import { equal, readU64, toHex, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
-import { isOrder, type Order, readOrder } from './handover.ts'
+import { handover, isOrder, type Order, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
 import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, say, stay, violation } from './machine.ts'
@@ -19,7 +19,7 @@ import { encodeMessage, type Message, type MessageOf } from './message.ts'
 import { join, type Write } from './output.ts'
 import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned } from './ownership.ts'
 import { among, keysOf, type Shown } from './parties.ts'
-import { readRecord, type Stored } from './record.ts'
+import { isStored, readRecord, type Stored } from './record.ts'
 import { remembering } from './remember.ts'
 
 type Get = Context['get']
@@ -44,14 +44,34 @@ export function titleOf(get: Get, asset: CID): Owned | undefined {
   return { ...owned, committee: openCommittee(committee) }
 }
 
-/** Why an offer is void: by what is known here, the asset was handed over since (RULES E6). */
+/** Why an offer is void: by what is known here, whoever makes it is not the owner by the order that it names (RULES E6). */
 export function handedOver(
-  { org, asset, ownerVersion }: { org: CID; asset: CID; ownerVersion: number },
+  { org, asset, ownerVersion, order }: { org: CID; asset: CID; ownerVersion: number; order?: CID },
   get: Get,
 ): { code: 'NOT_OWNER'; text: string } | undefined {
   const owned = titleOf(get, asset)
-  if (!owned || (owned.owner.equals(org) && owned.version === ownerVersion)) return undefined
-  return { code: 'NOT_OWNER', text: `${owned.owner} owns the asset since version ${owned.version}` }
+  if (!owned || owned.version < ownerVersion) return undefined
+  if (!owned.owner.equals(org) || ownerVersion < owned.since)
+    return { code: 'NOT_OWNER', text: `${owned.owner} owns the asset since version ${owned.since}` }
+  return !order || orderAt(get, asset, ownerVersion)?.equals(order)
+    ? undefined
+    : { code: 'NOT_OWNER', text: `version ${ownerVersion} was made by another order` }
+}
+
+/** Whether the agreements that an owner of before signed have ended, because the asset was handed over without them. */
+export function endedWith({ asset, ownerVersion }: { asset: CID; ownerVersion: number }, get: Get): boolean {
+  const { links } = linksOf(get, asset, ownerVersion + 1, Number.MAX_SAFE_INTEGER)
+  return links.some(link => {
+    const read = readRecord(handover, link.order)
+    return isStored(read) && !read.payload.passes.agreements
+  })
+}
+
+/** The certified order that made a version. */
+function orderAt(get: Get, asset: CID, version: number): CID | undefined {
+  const [link] = linksOf(get, asset, version, 1).links
+  const read = link && readOrder(link.order)
+  return read && isOrder(read) ? read.id : undefined
 }
 
 /** Committees that are in use at once; one of 32 seats takes 14 KiB. */

@@ -136,17 +136,28 @@ export function count(context: Context): Step<unknown> {
 
 /** Asked whether it has voted for the next version. */
 export function askedFresh(from: string, message: MessageOf<'owner/ask'>, context: Context): Step<unknown> {
-  const { id, committee, asset, version } = message
-  const no = (code: string, why: string): Step<unknown> =>
-    say<unknown>(undefined, from, { t: 'owner/fresh', id, refusal: { code, text: why } })
+  const { id } = message
+  const word = freshWord(message, context)
+  return say<unknown>(
+    undefined,
+    from,
+    'fresh' in word ? { t: 'owner/fresh', id, ...word } : { t: 'owner/fresh', id, refusal: word },
+  )
+}
+
+/** The word of an own seat that it has not voted for the next version, or why it does not say so. */
+export function freshWord(
+  { committee, asset, version }: Pick<MessageOf<'owner/ask'>, 'committee' | 'asset' | 'version'>,
+  context: Context,
+): { fresh: Uint8Array } | { code: string; text: string } {
   const sitting = sittingIn(committee, context)
-  if (!sitting?.isWhole) return no('SEAT_UNKNOWN', 'this node has no seat in the committee')
+  if (!sitting?.isWhole) return { code: 'SEAT_UNKNOWN', text: 'this node has no seat in the committee' }
   const key = sitting.lost ? undefined : context.seatKey(sitting.handle)
-  if (!key) return no('SEAT_LOST', 'this seat lost its votes and abstains for ever')
-  if (!context.current) return no('STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
+  if (!key) return { code: 'SEAT_LOST', text: 'this seat lost its votes and abstains for ever' }
+  if (!context.current)
+    return { code: 'STORE_UNPROVEN', text: 'nothing shows that this store is as new as its votes' }
   if (context.get(KEY.vote(committee, asset, version + 1)))
-    return no('VERSION_PASSED', `this seat has voted for version ${version + 1}`)
+    return { code: 'VERSION_PASSED', text: `this seat has voted for version ${version + 1}` }
   const seat = seatOf(openCommittee(sitting.committee).payload, context.self.id)!
-  const word = makeFresh(seat, key, { committee, asset, version }, context.now.wallMs)
-  return say<unknown>(undefined, from, { t: 'owner/fresh', id, fresh: word })
+  return { fresh: makeFresh(seat, key, { committee, asset, version }, context.now.wallMs) }
 }

@@ -9,6 +9,7 @@ import { formatEvidence } from './evidence-file.ts'
 import type { Ledger } from './ledger.ts'
 import { readTrust, TRUST_SCHEMA } from './trust.ts'
 import { type Report, verify } from './verify.ts'
+import { takenTitle } from './verify-title.ts'
 
 /** `broken`: evidence with it would be false. `open`: something is not there yet. */
 export type Worth = { is: 'whole' | 'open' } | { is: 'broken'; why: string }
@@ -56,5 +57,7 @@ function judge(
   // A log that nobody witnesses is never final; what it proves is all there will be.
   const requireFinal = witnesses.length > 0
   const side = evidence.claim.provider.toString() === org ? 'provider' : 'consumer'
-  return { report: verify(formatEvidence(evidence), trust, { asOfMs, requireFinal }), side }
+  // Who owns the asset is not proven by the other side's log.
+  const options = { asOfMs, requireFinal, title: takenTitle }
+  return { report: verify(formatEvidence(evidence), trust, options), side }
 }

@@ -38,15 +38,15 @@ export async function verify(
   const believed = sayingCode(() => readTrust(trust))
   const asOfMs = Number(options.asOf ?? Date.now())
   if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
-  const hashing = options.content && (await import('./content.ts'))
+  const hashing = options.content && (await import('./verify-more.ts'))
   const content = hashing && (await hashing.digestFor(evidence, options.content!))
   const known = options.forks?.length ? await knownForks(options.forks) : undefined
-  const report = verifyEvidence(evidence, believed, {
-    asOfMs,
-    requireFinal: options.requireFinal ?? false,
-    ...(content ? { content } : {}),
-    ...(known ? { known } : {}),
-  })
+  const given = { asOfMs, requireFinal: options.requireFinal ?? false, ...(content ? { content } : {}) }
+  const judge = (more: object) =>
+    verifyEvidence(evidence, believed, { ...given, ...(known ? { known } : {}), ...more })
+  let report = judge({})
+  if (report.steps.some(({ id }) => id === 'title'))
+    report = judge({ title: (await import('./verify-more.ts')).judgeTitle })
   return hashing ? hashing.withContent(report) : report
 }
 
@@ -57,7 +57,7 @@ export async function verifyProof(
   { asOf = Date.now(), requireFinal = false }: Pick<VerifyOptions, 'asOf' | 'requireFinal'> = {},
 ): Promise<ProofReport> {
   const believed = sayingCode(() => readTrust(trust))
-  const { verifyProof: verifyEntry } = await import('../protocol/proof.ts')
+  const { verifyProof: verifyEntry } = await import('./verify-more.ts')
   return verifyEntry(proof, believed, { asOfMs: Number(asOf), requireFinal })
 }
 
@@ -72,7 +72,7 @@ export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Arr
 }
 
 async function knownForks(proofs: Uint8Array[]) {
-  const { readKnownForks } = await import('../protocol/known-forks.ts')
+  const { readKnownForks } = await import('./verify-more.ts')
   return sayingCode(() => readKnownForks(proofs))
 }
 

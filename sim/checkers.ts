@@ -36,7 +36,7 @@ export function watchOver(cluster: Cluster, suspects: Suspects): void {
 }
 
 /** Among nodes that keep to the protocol nobody finds a breach of it, whatever the weather; but clocks may be wrong. */
-class CourtesyChecker implements Checker {
+export class CourtesyChecker implements Checker {
   readonly #cluster: Cluster
   readonly #suspects: Suspects
 
@@ -96,7 +96,7 @@ class MirrorChecker implements Checker {
 const keptBy = (node: SimNode) => ({ get: node.onDisk, slots: node.env.slots })
 
 /** Promise 1: no content key leaves before both signatures, and the receipt for the ciphertext, are on the provider's disk. */
-class ReleaseChecker implements Checker {
+export class ReleaseChecker implements Checker {
   readonly #cluster: Cluster
   readonly #signed = new Set<string>()
 
@@ -199,8 +199,7 @@ class DurabilityChecker implements Checker {
     const described = stored && readRecord(packet, stored)
     const root = described && isStored(described) && from.disk.get(KEY.root(described.payload.root))
     const whole =
-      root &&
-      this.#cluster.exchange(from).isWhole(described.payload.root, decodeRoot(root as Uint8Array).count)
+      root && this.#cluster.bulk(from).isWhole(described.payload.root, decodeRoot(root as Uint8Array).count)
     if (!whole) this.#cluster.report('promise 2', from.name, 'a receipt left before its content was durable')
   }
 

@@ -23,6 +23,8 @@ import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { SimBodyKeys } from './body-keys.ts'
+import type { Worker } from './host.ts'
+import { meter } from './meter.ts'
 import type { Prng } from './prng.ts'
 import { Disk, type Medium, type Operation, VirtualStore } from './store.ts'
 import type { Timeline } from './timeline.ts'
@@ -41,6 +43,8 @@ export interface DiskTimes {
   leastSyncUs: number
   mostSyncUs: number
   readUs: number
+  /** Of a disk that was measured: one of these as it comes, and so much at a time, in the place of the first two. */
+  measured?: { syncUs: number[]; bytesPerMs: number }
 }
 
 /** What a node stands in: the cluster, or a test. */
@@ -50,6 +54,8 @@ export interface Surroundings {
   times: DiskTimes
   /** The size of each head is a multiple of this, the usual one unless it is given. */
   pad?: number
+  /** Where a node's work is charged; it takes no time without one. */
+  worker?: Worker
   /** The medium as the node gets it: a test puts one that is at fault in its place. */
   medium(sound: Medium): Medium
   send(node: SimNode, to: string, message: Message): void
@@ -78,6 +84,8 @@ export class SimNode {
   readonly name: string
   readonly env: Env
   readonly disk = new Disk()
+  /** How often and how long the disk was written to, us and bytes. */
+  readonly written = { syncs: 0, us: 0, bytes: 0 }
   readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   /** Of two copies of one home: the organisations that reach this one. All do while there is none. */
@@ -205,9 +213,39 @@ export class SimNode {
     this.#around.watch.crashed(this)
   }
 
+  /** Does work of this node when it is its turn; nothing when the node is gone by then. */
+  work(work: () => void): void {
+    const { worker } = this.#around
+    const { life } = this
+    if (!worker) work()
+    else
+      worker.run(() => {
+        if (life === this.life && this.up) work()
+      })
+  }
+
+  /** As `work`, in a thread beside that of the node. */
+  aside(work: () => void): void {
+    const { worker } = this.#around
+    const { life } = this
+    if (!worker) work()
+    else
+      worker.aside(() => {
+        if (life === this.life && this.up) work()
+      })
+  }
+
+  get worker(): Worker | undefined {
+    return this.#around.worker
+  }
+
   /** Runs one input. `told` once everything it wrote is durable, or when it is refused. */
   submit(input: NodeInput, secrets: Secret[] = [], told: Told = () => {}): void {
-    if (!this.up) return
+    if (this.up) this.work(() => this.#take(input, secrets, told))
+  }
+
+  #take(input: NodeInput, secrets: Secret[], told: Told): void {
+    meter.charge('step')
     const { watch } = this.#around
     const seed = this.#prng.bytes(32)
     watch.input(this, input, seed)
@@ -327,18 +365,39 @@ export class SimNode {
   }
 
   #medium(): Medium {
-    const { timeline, times } = this.#around
+    const { timeline } = this.#around
     const sync = (operations: Operation[], done: () => void) => {
       this.#syncing.add(operations)
-      this.later(this.#prng.between(times.leastSyncUs, times.mostSyncUs), () => {
+      this.later(this.#syncUs(operations), () => {
         this.#syncing.delete(operations)
         this.disk.apply(operations)
-        done()
+        this.work(done)
       })
     }
     const { life } = this
-    const soon = (work: () => void) => timeline.after(0, () => life === this.life && work())
+    const soon = (work: () => void) => timeline.after(0, () => life === this.life && this.work(work))
     return { disk: this.disk, soon, sync }
+  }
+
+  /** How long it takes until a group is durable. */
+  #syncUs(operations: Operation[]): number {
+    const { measured, leastSyncUs, mostSyncUs } = this.#around.times
+    if (!measured) return this.#prng.between(leastSyncUs, mostSyncUs)
+    let bytes = 0
+    for (const { key, value } of operations) bytes += key.length + (value?.length ?? 0)
+    meter.charge('commit', bytes)
+    return this.synced(bytes)
+  }
+
+  /** How long the disk takes to sync so many bytes, us; counted. */
+  synced(bytes: number): number {
+    const { measured } = this.#around.times
+    if (!measured) return 0
+    const us = this.#prng.pick(measured.syncUs) + (bytes * 1_000) / measured.bytesPerMs
+    this.written.syncs++
+    this.written.us += us
+    this.written.bytes += bytes
+    return us
   }
 
   #break(why: string): void {

@@ -48,7 +48,12 @@ const LAYERS: Layer[] = [
       'uint8arraylist',
     ],
   },
-  { at: 'sdk/verify.ts', imports: ['crypto/', 'protocol/', 'sdk/error.ts', 'sdk/content.ts'], packages: [] },
+  {
+    at: 'sdk/verify.ts',
+    imports: ['crypto/', 'protocol/', 'sdk/error.ts', 'sdk/content.ts', 'sdk/verify-more.ts'],
+    packages: [],
+  },
+  { at: 'sdk/verify-more.ts', imports: ['protocol/', 'sdk/content.ts'], packages: [] },
   { at: 'sdk/content.ts', imports: ['crypto/', 'protocol/'], packages: [] },
   { at: 'sdk/error.ts', imports: ['crypto/', 'protocol/', 'node/schema.ts'], packages: [] },
   {

@@ -17,6 +17,7 @@ import { decodePartner } from '../../protocol/pairing.ts'
 import { PROFILE } from '../../protocol/policy.ts'
 import { readTrust, TRUST_SCHEMA, type Trust } from '../../protocol/trust.ts'
 import { type Report, saltOf, type VerifyOptions, verify } from '../../protocol/verify.ts'
+import { judgeTitle } from '../../protocol/verify-title.ts'
 import { type Member, START_MS, World } from './world.ts'
 
 export interface StoryOptions {
@@ -181,7 +182,7 @@ export function check(
   const content = salt
     ? { content: { size: plain.length, digest: plainDigest(salt).update(plain).digest() } }
     : {}
-  return verify(bytes, trust, { asOfMs, ...content, ...options })
+  return verify(bytes, trust, { asOfMs, title: judgeTitle, ...content, ...options })
 }
 
 export const statusOf = (report: Report, id: string): string | undefined =>

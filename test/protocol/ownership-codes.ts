@@ -1,6 +1,7 @@
 /** What is wrong with a message about ownership, and the code that it gets: rows of protocol/README.md, section 14. */
 import { u64 } from '../../crypto/bytes.ts'
 import { decode, encode } from '../../crypto/cbor.ts'
+import type { CID } from '../../crypto/cid.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
 import { KEY } from '../../protocol/layout.ts'
@@ -89,6 +90,23 @@ function signed(story: Ownership = offered()): Ownership {
   return story
 }
 
+/** What Cole, who knows none of the other seats, answers when Acme signs an agreement with it. */
+function agreed(story: Ownership, late?: () => () => string | undefined): string | undefined {
+  const { acme, world } = story
+  const policy = { ...POLICY, permissions: [{ action: 'use', constraints: [] }] }
+  const untilMs = world.wallMs + 86_400_000
+  const terms = { audience: [] as CID[], policy, approval: 'policy' as const, untilMs }
+  const { offer } = acme.input({ type: 'offer', asset: story.asset, ...terms }) as { offer: CID }
+  const seat = cole(story)
+  seat.input({ type: 'catalog', org: acme.org })
+  world.run(1_000)
+  const then = late?.()
+  const before = world.wire.length
+  seat.input({ type: 'request', org: acme.org, offer, action: 'use', purpose: 'x' })
+  world.run(1_000)
+  return then ? then() : answered(story, seat, before)
+}
+
 export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'negotiation/request · an offer of an owner of before': () => {
     const story = registered()
@@ -106,6 +124,20 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     story.offer().accept()
     const about = { offer, action: 'use', purpose: 'x', state: bolt.chain.last }
     return send(story, bolt, acme, { t: 'negotiation/request', id: ID, ...about })
+  },
+  'negotiation/agree · of an asset whose seats are not asked': () => agreed(registered()),
+  'negotiation/agree · by an owner of before': () => {
+    const story = registered()
+    return agreed(story, () => {
+      // The agreement is late, and the asset is handed over meanwhile.
+      story.world.intercept = ({ message }) => (message.t === 'negotiation/agree' ? () => {} : undefined)
+      return () => {
+        story.offer().accept()
+        story.world.intercept = () => undefined
+        const { message } = story.world.wire.find(each => each.message.t === 'negotiation/agree')!
+        return send(story, story.acme, cole(story), message)
+      }
+    })
   },
   'seat/ask · one more than a partner gets': () => {
     const story = begun()
