@@ -223,7 +223,8 @@ export const listenAddress = z
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
 /**
  * A log that is proven to have two histories, or an identity with two events of one number; `proof` is the file that shows it
- * to anybody, in base64. `succeeded` once its organisation goes on with another log.
+ * to anybody, in base64. `succeeded` once its organisation goes on with another log; `here` when it convicts at this node
+ * only, and there is no file.
  */
 export const fork = z.object({
   of: z.enum(['log', 'identity']),
@@ -235,7 +236,8 @@ export const fork = z.object({
   /** Number of the two events. */
   event: count.optional(),
   succeeded: z.boolean(),
-  proof: z.string(),
+  here: z.literal(true).optional(),
+  proof: z.string().optional(),
 })
 export type ForkView = z.infer<typeof fork>
 

@@ -94,8 +94,8 @@ export type Command =
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
-  /** Continues the own identity by an event that was signed outside the core, and tells these partners. */
-  | { type: 'identity'; event: Uint8Array; orgs: string[] }
+  /** Continues the own identity and tells these partners. */
+  | ({ type: 'identity' } & introduction.GoingOn)
   /** What a node says to a partner that may not know its key, and what that one answered under a key of its own. */
   | { type: 'again' }
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
@@ -213,7 +213,7 @@ export function command(
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
     case 'identity':
-      return { ...introduction.goOn(input.event, input.orgs, context), records: [] }
+      return { ...introduction.goOn(input, context), records: [] }
     case 'again':
       return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
     case 'known':

@@ -148,6 +148,10 @@ function keyCommands(program: Command, run: Run, group: string): void {
     .argument('<key...>', 'a role, for the key that stands, or a thumbprint')
     .description('revoke keys that may be in other hands; those that stand get a successor')
     .action(run(async () => (await import('./keys.ts')).revoke))
+  keys
+    .command('adopt')
+    .description('take the events of this identity that partners know and a restored home lacks')
+    .action(run(async () => (await import('./keys.ts')).adopt))
 }
 
 function partnerCommands(program: Command, run: Run): void {
