@@ -8,6 +8,7 @@ import type { CID } from '../crypto/cid.ts'
 import { expand, sha256 } from '../crypto/hash.ts'
 import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { seal } from '../crypto/seal.ts'
+import { isRead } from '../protocol/beat.ts'
 import type { Answer } from '../protocol/command.ts'
 import { type Env, ownChain, privateKey } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
@@ -322,7 +323,7 @@ export class SimNode {
     for (const { to, message } of output.sends) send(this, to, message)
     for (const event of output.events) {
       if (event.type === 'paired') this.#admit(event.org)
-      if (event.type === 'ask-leaves') this.#leaves(event.from, event.to)
+      if (event.type === 'ask-leaves') this.#leaves(event)
       else if (event.type === 'ask-page') this.later(this.#around.times.readUs, () => this.#page(event))
       else ask(this, event)
       watch.event(this, event)
@@ -340,10 +341,11 @@ export class SimNode {
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */
-  #leaves(from: number, to: number): void {
+  #leaves({ log, from, to }: Extract<Event, { type: 'ask-leaves' }>): void {
+    if (!isRead(this.state.ledger, log, from)) return
     const durable = (key: string) => this.disk.get(inStore(key, this.#number()))
     const entries = [...readEntries(durable, from, to)].map(({ entry }) => entry)
-    if (entries.length === to - from) this.submit({ type: 'leaves', from, entries })
+    if (entries.length === to - from) this.submit({ type: 'leaves', log, from, entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 

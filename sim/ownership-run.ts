@@ -177,7 +177,7 @@ class Desk {
   }
 
   #register(node: SimNode, committee: CID, count: number): void {
-    const about = { title: `asset ${count}`, domain: 'x', level: 'general' } as const
+    const about = { title: `asset ${count}`, domain: 'x', level: 'general', committee } as const
     node.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
       if (!answer) return
       const { asset } = answer as Extract<Answer, { type: 'published' }>

@@ -148,6 +148,10 @@ function keyCommands(program: Command, run: Run, group: string): void {
     .argument('<key...>', 'a role, for the key that stands, or a thumbprint')
     .description('revoke keys that may be in other hands; those that stand get a successor')
     .action(run(async () => (await import('./keys.ts')).revoke))
+  keys
+    .command('adopt')
+    .description('take the events of this identity that partners know and a restored home lacks')
+    .action(run(async () => (await import('./keys.ts')).adopt))
 }
 
 function partnerCommands(program: Command, run: Run): void {
@@ -264,7 +268,6 @@ function ownershipCommands(program: Command, run: Run): void {
     .command('register')
     .argument('<asset>')
     .description('have it certified that you own it, by a committee that votes once on each version')
-    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
     .option('--ref <name>', 'what you call it; each name is registered once')
     .option('--bought <order>', 'the hand-over by which you bought it')
     .action(run(async () => (await import('./ownership.ts')).register))
@@ -337,6 +340,7 @@ function shareCommands(program: Command, run: Run): void {
         .default('general'),
     )
     .option('-r, --recursive', 'directories with everything in them')
+    .option('--committee <id>', 'who votes on who owns it: without one it is never registered')
     .action(run(async () => (await import('./share.ts')).publish))
   program
     .command('offer')
