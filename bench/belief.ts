@@ -1,0 +1,198 @@
+/**
+ * Whether the simulator is to be believed: what it says of 2, 4, 8 and 16 daemons on this machine, beside what they do. Its
+ * costs come from primitives and from the run of two daemons alone; those and the real runs take turns, so that all meet the
+ * same machine.
+ */
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Burst, BurstOptions } from '../sim/burst.ts'
+import { type Cost, PROFILE_SCHEMA, type Profile } from '../sim/profile.ts'
+import { median } from './harness.ts'
+import { type Primitives, primitives } from './primitives.ts'
+import { KINDS, type Kind, LOAD, real, type Work } from './real.ts'
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
+const SEED = 1
+/** Steps of the search for a cost, and how near it has to come. */
+const STEPS = 14
+const NEAR = 0.01
+
+type Works = Record<Kind, Work>
+
+/** What the simulator says of so many daemons. */
+export function predicted(sizes: number[], profile: Profile): Burst[] {
+  const options = sizes.map((nodes): BurstOptions => ({ nodes, ...LOAD, seed: SEED, profile }))
+  const args = ['--import', here('../sim/charge.ts'), here('../sim/burst-main.ts'), JSON.stringify(options)]
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 2 ** 24 }))
+}
+
+/**
+ * The profile with which the simulator does what two daemons did: a step costs what is left of the CPU of a negotiation when
+ * the primitives are taken off, a file what is left of a publish, a stream what is left of a transfer; what time is left then
+ * is that of messages on their way, of syncs, and of the largest of many turns.
+ */
+export function calibrated(base: Primitives, two: Works): Profile {
+  const none: Cost = { eachUs: 0, byteUs: 0 }
+  let profile: Profile = {
+    ...base,
+    schema: PROFILE_SCHEMA,
+    work: {
+      ...base.work,
+      step: none,
+      stream: { eachUs: 0, byteUs: base.work.send.byteUs },
+      dial: { eachUs: 7_000, byteUs: 0 },
+      request: { eachUs: 300, byteUs: 0.005 },
+      file: { eachUs: 0, byteUs: 0.001 },
+    },
+    spread: [1],
+  }
+  const cost = (name: 'step' | 'file' | 'stream', kind: Kind) => {
+    const with_ = (eachUs: number): Profile => ({
+      ...profile,
+      work: { ...profile.work, [name]: { ...profile.work[name], eachUs } },
+    })
+    profile = with_(fit(two[kind].cpuMs, 200_000, us => predicted([2], with_(us))[0]![kind].cpuMs))
+  }
+  for (let round = 0; round < 2; round++) {
+    cost('step', 'negotiation')
+    cost('file', 'publish')
+    cost('stream', 'transfer')
+  }
+  const late = (delayUs: number): Profile => ({ ...profile, loopback: { ...profile.loopback, delayUs } })
+  profile = late(fit(two.negotiation.p50Ms, 20_000, us => predicted([2], late(us))[0]!.negotiation.p50Ms))
+  const slow = (us: number): Profile => ({
+    ...profile,
+    disk: { ...profile.disk, bytesPerMs: LOAD.bytes / Math.max(0.001, us / 1_000) },
+  })
+  profile = slow(fit(two.publish.p50Ms, 100_000, us => predicted([2], slow(us))[0]!.publish.p50Ms))
+  const uneven = (worst: number): Profile => ({ ...profile, spread: unevenBy(worst) })
+  const ratio = two.negotiation.p95Ms / two.negotiation.p50Ms
+  profile = uneven(
+    fit(ratio, UNEVEN, worst => {
+      const { p50Ms, p95Ms } = predicted([2], uneven(worst))[0]!.negotiation
+      return p95Ms / p50Ms
+    }),
+  )
+  return profile
+}
+
+/** Of fifty turns one takes so much longer than the others; on average they take what the costs say. */
+const TURNS = 50
+const UNEVEN = TURNS - 1
+function unevenBy(worst: number): number[] {
+  const others = (TURNS - Math.max(1, worst)) / (TURNS - 1)
+  return [...new Array<number>(TURNS - 1).fill(others), Math.max(1, worst)]
+}
+
+/** Where a figure that grows with what is given comes to the wanted one; 0 where it is beyond that at once. */
+function fit(wanted: number, most: number, figure: (given: number) => number): number {
+  let [low, high] = [0, most]
+  if (figure(0) >= wanted) return 0
+  for (let step = 0; step < STEPS; step++) {
+    const middle = (low + high) / 2
+    const is = figure(middle)
+    if (Math.abs(is / wanted - 1) < NEAR) return Math.round(middle * 100) / 100
+    if (is < wanted) low = middle
+    else high = middle
+  }
+  return Math.round(((low + high) / 2) * 100) / 100
+}
+
+/** A run during which others took more than this of the machine says nothing of the daemons. */
+export const QUIET = 0.08
+
+/** Of several runs the median of each figure, of those in which the machine was quiet, or else the quietest. */
+export function typical(runs: Works[]): Works {
+  const of = (kind: Kind): Work => {
+    const all = runs.map(run => run[kind]).sort((a, b) => a.others - b.others)
+    const quiet = all.filter(({ others }) => others <= QUIET)
+    const told = quiet.length > 0 ? quiet : all.slice(0, 1)
+    return middle(told)
+  }
+  return Object.fromEntries(KINDS.map(kind => [kind, of(kind)])) as Works
+}
+
+/** The profile of this machine: primitives and two daemons, in turns. */
+export async function calibrate(rounds: number): Promise<Profile> {
+  const bases: Primitives[] = []
+  const two: Works[] = []
+  for (let round = 0; round < rounds; round++) {
+    bases.push(await primitives())
+    two.push(await real(2))
+  }
+  return calibrated(middle(bases), typical(two))
+}
+
+export interface Belief {
+  profile: Profile
+  rounds: number
+  cells: Cell[]
+}
+
+export interface Cell {
+  daemons: number
+  kind: Kind
+  figure: 'perSecond' | 'p50Ms' | 'p95Ms'
+  real: number
+  predicted: number
+  /** (predicted - real) / real */
+  error: number
+  /** Of the runs it was taken from: what others had of the machine. */
+  others: number
+}
+
+export const SIZES = [2, 4, 8, 16]
+
+/** One turn of everything that is measured. */
+export interface Round {
+  base: Primitives
+  runs: { daemons: number; works: Works }[]
+}
+
+export async function measured(sizes: number[] = SIZES): Promise<Round> {
+  const base = await primitives()
+  const runs: Round['runs'] = []
+  for (const daemons of sizes) runs.push({ daemons, works: await real(daemons) })
+  return { base, runs }
+}
+
+/** What the simulator says of what was measured, knowing the primitives and two daemons. */
+export function belief(rounds: Round[]): Belief {
+  const sizes = rounds[0]!.runs.map(({ daemons }) => daemons)
+  const of = (daemons: number) =>
+    typical(
+      rounds.flatMap(({ runs }) => runs.filter(run => run.daemons === daemons).map(({ works }) => works)),
+    )
+  const profile = calibrated(middle(rounds.map(({ base }) => base)), of(2))
+  const said = predicted(sizes, profile)
+  const cells = sizes.flatMap((daemons, i) =>
+    KINDS.flatMap(kind =>
+      (['perSecond', 'p50Ms', 'p95Ms'] as const).map((figure): Cell => {
+        const [was, says] = [of(daemons)[kind][figure], said[i]![kind][figure]]
+        const { others } = of(daemons)[kind]
+        return { daemons, kind, figure, real: was, predicted: says, error: says / was - 1, others }
+      }),
+    ),
+  )
+  return { profile, rounds: rounds.length, cells }
+}
+
+/** Of several measurements the median of each number. */
+function middle<T>(all: T[]): T {
+  const [first] = all as [T]
+  if (typeof first === 'number') return median(all as number[]) as T
+  if (Array.isArray(first)) return first.map((_, i) => middle(all.map(each => (each as unknown[])[i]))) as T
+  if (typeof first !== 'object' || first === null) return first
+  return Object.fromEntries(
+    Object.keys(first).map(name => [name, middle(all.map(each => (each as Record<string, unknown>)[name]))]),
+  ) as T
+}
+
+/** Median of the errors out of sample: for other sizes than two. */
+export function errorsOf(cells: Cell[]): Record<'perSecond' | 'p50Ms' | 'p95Ms', number> {
+  const of = (figure: Cell['figure']) =>
+    median(
+      cells.filter(each => each.daemons !== 2 && each.figure === figure).map(({ error }) => Math.abs(error)),
+    )
+  return { perSecond: of('perSecond'), p50Ms: of('p50Ms'), p95Ms: of('p95Ms') }
+}
