@@ -5,15 +5,16 @@
 import { CryptoError } from '../crypto/error.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
+import { readEvidence } from '../protocol/evidence.ts'
+import { judge, needsRest, type Report } from '../protocol/judge.ts'
 import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
-import { type Report, verify as verifyEvidence } from '../protocol/verify.ts'
 import type { Content } from './content.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
+export type { Report, Verdict, VerifyStep } from '../protocol/judge.ts'
 export type { ProofReport } from '../protocol/proof.ts'
-export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
 
 export interface VerifyOptions {
   /** The time at which the question is asked; now, when left out. */
@@ -41,7 +42,10 @@ export async function verify(
   const hashing = options.content && (await import('./content.ts'))
   const content = hashing && (await hashing.digestFor(evidence, options.content!))
   const known = options.forks?.length ? await knownForks(options.forks) : undefined
-  const report = verifyEvidence(evidence, believed, {
+  const read = readEvidence(evidence)
+  const more = needsRest(read, believed) && (await import('../protocol/verify-rest.ts'))
+  const report = judge(read, believed, {
+    ...more,
     asOfMs,
     requireFinal: options.requireFinal ?? false,
     ...(content ? { content } : {}),

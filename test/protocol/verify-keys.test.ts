@@ -9,10 +9,11 @@ import type { EntryPart, Evidence } from '../../protocol/evidence.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { eventsOf, lastEnding } from '../../protocol/identity-chain.ts'
+import type { Report } from '../../protocol/judge.ts'
 import { append, checkpointOf, commitment, emptyTail, KIND, originOf, ZERO_HASH } from '../../protocol/log.ts'
 import { stateControl } from '../../protocol/state.ts'
 import { readTrust } from '../../protocol/trust.ts'
-import { type Report, verify } from '../../protocol/verify.ts'
+import { verify } from '../../protocol/verify.ts'
 import { suite } from '../harness.ts'
 import { copy } from './bundle.ts'
 import {
@@ -135,7 +136,11 @@ test('who leaves the key state out proves nothing: exit 7', () => {
   const report = check(formatEvidence(bare), { evidence, ...told })
   unproven(report)
   assert.is(statusOf(report, 'consumer key state'), 'ok')
-  assert.match(detailOf(report, 'provider position')!, /^final/)
+  // Nor is it said which committee makes the head final; whoever names the witnesses himself asks for no committee.
+  assert.match(detailOf(report, 'provider position')!, /^the last entry under the head, which names its comm/)
+  const named = check(formatEvidence(bare), { evidence, ...told, trust: told.named })
+  unproven(named)
+  assert.match(detailOf(named, 'provider position')!, /^final/)
 })
 
 test('an old state under a head that nobody cosigned is the word of who holds the log key', () => {
@@ -152,7 +157,8 @@ test('an old state under a head that nobody cosigned is the word of who holds th
 })
 
 test('a staple is as good as the minutes around it, and only from this party', () => {
-  const told = story()
+  const { named, ...rest } = story()
+  const told = { ...rest, named, trust: named }
   const bare = copy(told.evidence)
   bare.entries = bare.entries.filter(({ of }) => of !== 'state')
   const by = (evidence: Evidence, asOfMs = told.asOfMs) => check(formatEvidence(evidence), told, { asOfMs })
