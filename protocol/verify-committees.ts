@@ -79,6 +79,12 @@ export class Committees {
     return { value: true, detail: words.join('; ') }
   }
 
+  newest(org: CID): Rule['committee'] | undefined {
+    const chain = this.#parties.get(org.toString())
+    const links = chain && this.#links(org, chain, chain.logs.length - 1)
+    return links && 'value' in links ? links.value.at(-1)?.record.payload : undefined
+  }
+
   /** The committee in force at a head, by what the last entry under it names. */
   ruleAt(org: CID, head: Head, named: Uint8Array | undefined, isRenewed: boolean): Outcome<Rule> {
     const chain = this.#parties.get(org.toString())!
@@ -211,7 +217,11 @@ export function committeesOfOne(
   const all = committees.all(org)
   if (all && !('value' in all)) return all
   return {
-    value: { ruleAt: (...at) => committees.ruleAt(...at), renewal: () => undefined },
+    value: {
+      ruleAt: (...at) => committees.ruleAt(...at),
+      newest: each => committees.newest(each),
+      renewal: () => undefined,
+    },
     detail: '',
   }
 }

@@ -6,7 +6,7 @@ import type { Claim, EntryPart, PartName } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { committeeOf, firstsOf, positionWords, witnessesOf } from './trust.ts'
+import { committeeOf, positionWords, witnessesOf } from './trust.ts'
 import { boundWords, type Cosigned, cosignedBy, wordsOf } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
@@ -98,11 +98,9 @@ export class Logs {
 
   /** Entries that no head covers yet stand on the word of the log's owner (RULES D3). */
   #waiting(side: Side, org: CID, count: number): void {
-    const { trust } = this.#question
-    const { length } = witnessesOf(trust, org)
-    // Under which committee the head will be that covers them is not settled.
-    const words = firstsOf(trust, org).length > 0 ? 'pending' : positionWords(committeeOf(length), []).words
-    const detail = `${words}; no head covers ${count} of the entries yet`
+    const { trust, later } = this.#question
+    const committee = later?.newest(org) ?? committeeOf(witnessesOf(trust, org).length)
+    const detail = `${positionWords(committee, []).words}; no head covers ${count} of the entries yet`
     this.#steps.judge(`${side} pending`, () =>
       this.#question.options.requireFinal
         ? { inconclusive: `not final: ${detail}` }

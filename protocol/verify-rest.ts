@@ -19,13 +19,14 @@ import {
 } from './verify-steps.ts'
 
 export const rest: Rest = (question, steps, parties) => {
-  const { evidence } = question
+  const { evidence, trust } = question
   if (evidence.renewals.length > 0) steps.judge('renewals', () => renewals(question))
   const committees = new Committees(question, parties)
   if (evidence.committees.length > 0) steps.judge('committees', () => listed(question, committees))
   for (const side of ['provider', 'consumer'] as const) committeeStep(side, question, steps, committees)
   return {
     ruleAt: (...at) => committees.ruleAt(...at),
+    newest: org => (firstsOf(trust, org).length > 0 ? committees.newest(org) : undefined),
     renewal: (side, head) => renewal(side, head, question, steps, parties),
   }
 }

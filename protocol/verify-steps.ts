@@ -56,6 +56,8 @@ export interface Later {
    * `isRenewed` when a later head vouches for this one.
    */
   ruleAt(org: CID, head: Head, named: Uint8Array | undefined, isRenewed: boolean): Outcome<Rule>
+  /** The newest committee that is shown of an organisation's logs. */
+  newest(org: CID): Committee | undefined
   /** What a newer head is worth that extends the one shown; nothing where there is none. */
   renewal(side: Side, head: Head | undefined): Cosigned | undefined
 }

@@ -9,12 +9,14 @@ import { readEvidence } from '../protocol/evidence.ts'
 import { judge, needsRest, type Report } from '../protocol/judge.ts'
 import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
+import type { ForkReport } from '../protocol/verify-fork.ts'
 import type { Content } from './content.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
 export type { Report, Verdict, VerifyStep } from '../protocol/judge.ts'
 export type { ProofReport } from '../protocol/proof.ts'
+export type { ForkReport } from '../protocol/verify-fork.ts'
 
 export interface VerifyOptions {
   /** The time at which the question is asked; now, when left out. */
@@ -73,6 +75,12 @@ export async function verifyProof(
 export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Array): Promise<Disclosure> {
   const { discloseRelease } = await import('../protocol/disclosure.ts')
   return sayingCode(() => discloseRelease(evidence, oneTimePrivate))
+}
+
+/** Judges a fork proof, of a log or of an identity, against a trust file. */
+export async function verifyFork(proof: Uint8Array, trust: unknown): Promise<ForkReport> {
+  const believed = sayingCode(() => readTrust(trust))
+  return (await import('../protocol/verify-fork.ts')).verifyFork(proof, believed)
 }
 
 async function knownForks(proofs: Uint8Array[]) {

@@ -91,7 +91,10 @@ test('parts and steps of evidence', () => {
   )
   const told = story()
   for (const { id } of check(told.bytes, told).steps) {
-    const word = id.replace(/^(provider|consumer) (entry|head|position|staple|committee|keys|key state).*$/, '… $2')
+    const word = id.replace(
+      /^(provider|consumer) (entry|head|position|staple|committee|keys|key state).*$/,
+      '… $2',
+    )
     assert.ok(spec.includes(`\`${word}`), id)
   }
 })

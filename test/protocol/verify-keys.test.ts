@@ -212,6 +212,30 @@ test('in a log without members it is the presenter’s word: exit 0, and 7 where
   unproven(check(formatEvidence({ ...bare, events, staples: [] }), alone))
 })
 
+test('a party of a log without members cannot leave out the event that ended its key, where the verifier knows of it', () => {
+  const told = story()
+  const { acme, bolt, world } = told
+  acme.delegate(['operation'], ['operation'])
+  world.run(10_000)
+  const last = lastEnding(acme.chain)!
+  const judge = (bytes: Uint8Array, known: object[]) => {
+    const trust = readTrust({ ...trustFile([acme, bolt], [], []), known })
+    return check(bytes, { ...told, trust }, { asOfMs: world.wallMs })
+  }
+  assert.is(judge(told.bytes, []).verdict, 'verified', 'by the presenter’s word alone')
+  for (const event of [last.event, told.agreement.toString()]) {
+    const old = judge(told.bytes, [{ id: acme.org, n: last.n, event }])
+    assert.is(old.verdict, 'inconclusive')
+    assert.match(
+      detailOf(old, 'provider key state')!,
+      /^key state by the presenter's word: .*; identity event 2 of Acme Steel, which ended a key, is not in the evidence$/,
+    )
+    assert.is(statusOf(old, 'consumer key state'), 'ok')
+  }
+  const whole = judge(again(told), [{ id: acme.org, ...last }])
+  assert.is(whole.verdict, 'verified', 'shown, and signed before it: the state entries say so')
+})
+
 // Expired.
 
 test('a key that has expired counts where the record is shown to be older, a rotated one too', () => {
