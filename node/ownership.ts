@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { fromHex, toHex } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
-import { asset, packet } from '../protocol/asset.ts'
+import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
@@ -18,7 +18,15 @@ import { usualCommittees } from '../protocol/ownership-trust.ts'
 import { isStored, readRecord, type Stored } from '../protocol/record.ts'
 import { contentCommitment, plainDigest } from '../protocol/registered.ts'
 import { type Assembly, type Given, isOver as isWhole } from '../protocol/seats.ts'
-import { committeeKnown, frozenOf, linksOf, openCommittee, titleOf } from '../protocol/title.ts'
+import {
+  committeeKnown,
+  type Frozen,
+  frozenOf,
+  isStopped,
+  linksOf,
+  openCommittee,
+  titleOf,
+} from '../protocol/title.ts'
 import type { Node } from './daemon.ts'
 import type * as schema from './schema.ts'
 import { NotFound } from './views.ts'
@@ -115,7 +123,7 @@ export async function register(
     {
       type: 'register',
       asset: id,
-      committee: await node.views.juryId(committee),
+      committee: committee === undefined ? named(described) : await node.views.juryId(committee),
       ref: ref ?? described?.payload.title ?? '',
       content,
       title: bought === undefined ? 'made' : 'bought',
@@ -124,6 +132,11 @@ export async function register(
     [{ handle: HANDLE.registered(id), bytes: salt }],
   )
   return orderOf(node, answer)
+}
+
+function named(described: Stored<Asset> | undefined): CID {
+  if (described?.payload.committee) return described.payload.committee
+  throw new NotFound('the asset names no committee: publish it again with one')
 }
 
 /** What the asset is, whoever reads it: each packet's plain bytes, deciphered once more. */
@@ -266,6 +279,7 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
       ? {
           frozen: {
             version: orders[0]!.version,
+            stops: isStopped(frozen!, get(node)),
             orders: orders.map(order => order.id.toString()),
             to: orders.map(({ to }) => node.views.nameOf(to)),
           },
@@ -376,5 +390,6 @@ export async function tellFrozen(node: Node, id: CID): Promise<void> {
 /** Assets that are frozen, for a person to look at. */
 export async function frozenAssets(node: Node): Promise<{ asset: string; title: string }[]> {
   const rows = await node.store.list(KEY.frozens)
-  return rows.map(([key]) => ({ asset: lastId(key).toString(), title: titleText(node, lastId(key)) }))
+  const stopped = rows.filter(([, bytes]) => isStopped(decodeState<Frozen>(bytes), get(node)))
+  return stopped.map(([key]) => ({ asset: lastId(key).toString(), title: titleText(node, lastId(key)) }))
 }

@@ -135,7 +135,8 @@ export const juryRequest = z.strictObject({
 })
 export type JuryRequest = z.infer<typeof juryRequest>
 export const registerRequest = z.strictObject({
-  committee: id,
+  /** The one that the asset names. */
+  committee: id.optional(),
   ref: z.string().min(1).max(512).optional(),
   /** The hand-over by which it was bought, where it was. */
   bought: id.optional(),
@@ -192,7 +193,8 @@ export const owner = z.object({
       silent: z.array(org.extend({ text: z.string() })),
     })
     .optional(),
-  frozen: z.object({ version: count, orders: z.array(id), to: z.array(org) }).optional(),
+  /** Two orders of one version that its owner signed; they stop nobody where one of them is certified. */
+  frozen: z.object({ version: count, stops: z.boolean(), orders: z.array(id), to: z.array(org) }).optional(),
 })
 export type OwnerView = z.infer<typeof owner>
 export const ownerQuery = z.strictObject({ fresh: flag.default(false) })
@@ -221,7 +223,8 @@ export const listenAddress = z
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
 /**
  * A log that is proven to have two histories, or an identity with two events of one number; `proof` is the file that shows it
- * to anybody, in base64. `succeeded` once its organisation goes on with another log.
+ * to anybody, in base64. `succeeded` once its organisation goes on with another log; `here` when it convicts at this node
+ * only, and there is no file.
  */
 export const fork = z.object({
   of: z.enum(['log', 'identity']),
@@ -233,7 +236,8 @@ export const fork = z.object({
   /** Number of the two events. */
   event: count.optional(),
   succeeded: z.boolean(),
-  proof: z.string(),
+  here: z.literal(true).optional(),
+  proof: z.string().optional(),
 })
 export type ForkView = z.infer<typeof fork>
 
@@ -355,6 +359,8 @@ export const publishRequest = z.strictObject({
     .array(z.strictObject({ path: z.string(), name, mediaType: name.optional() }))
     .min(1)
     .max(100_000),
+  /** The committee that is to vote on who owns it; an asset without one is never registered. */
+  committee: id.optional(),
 })
 export type PublishRequest = z.input<typeof publishRequest>
 export const packet = z.object({ id, name, mediaType: z.string(), size: count, root: id, packetSeq: count })

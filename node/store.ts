@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path'
 import { type IteratorOptions, Level } from 'level'
 import type { Write } from '../protocol/output.ts'
 import { syncDirectory } from './file.ts'
+import { ReadCache } from './read-cache.ts'
 
 export type StoreErrorCode =
   | 'STORE_MISSING'
@@ -98,6 +99,8 @@ const emptyGroup = (): Group => ({ operations: new Map(), releases: [] })
 
 class GroupStore implements Store {
   readonly #disk: Disk
+  /** What is durable, as far as it was read. */
+  readonly #known: ReadCache
   readonly #onFailure: (error: Error) => void
   readonly #waiting = new Set<PromiseWithResolvers<void>>()
   /** Takes commits. */
@@ -109,13 +112,14 @@ class GroupStore implements Store {
 
   constructor(disk: Disk, onFailure: (error: Error) => void) {
     this.#disk = disk
+    this.#known = new ReadCache(key => disk.get(key))
     this.#onFailure = onFailure
   }
 
   get(key: string): Uint8Array | undefined {
     if (this.#unusable) throw this.#unusable
     const queued = this.#open.operations.get(key) ?? this.#syncing.operations.get(key)
-    return queued ? queued.value : this.#disk.get(key)
+    return queued ? queued.value : this.#known.get(key)
   }
 
   getDurable(key: string): Uint8Array | undefined {
@@ -185,6 +189,7 @@ class GroupStore implements Store {
     this.#open = emptyGroup()
     try {
       if (operations.size > 0) await this.#disk.batch([...operations.values()])
+      for (const { key, value } of operations.values()) this.#known.changed(key, value)
       this.#syncing = emptyGroup()
       for (const release of releases) release()
     } catch (error) {

@@ -27,6 +27,8 @@ const offerShape = object({
   org: link,
   asset: link,
   ownerVersion: uint,
+  /** The order that made this owner version, where the asset is registered (RULES E6). */
+  order: optional(link),
   /** Organisations that may see the offer; empty means every partner. */
   audience: list(link, MAX_AUDIENCE),
   policy: policyShape,
@@ -55,6 +57,7 @@ const agreementShape = object({
   offer: link,
   asset: link,
   ownerVersion: uint,
+  order: optional(link),
   assigner: link,
   assignee: link,
   /** The key state each side signs under: the last event of its identity chain (RULES C3). */
@@ -121,7 +124,7 @@ export interface Terms {
 
 /** The agreement that an offer leads to under the terms asked: everything else is copied from the offer. */
 export function draft(offered: Offer, terms: Terms): Agreement {
-  const { price: cost, legal: basis, notice } = offered
+  const { price: cost, legal: basis, notice, order } = offered
   return {
     t: 'agreement/1',
     offer: terms.offerId,
@@ -144,6 +147,7 @@ export function draft(offered: Offer, terms: Terms): Agreement {
     ...(cost ? { price: cost } : {}),
     ...(basis ? { legal: basis } : {}),
     ...(notice ? { notice } : {}),
+    ...(order ? { order } : {}),
   }
 }
 

@@ -6,7 +6,7 @@ import { toHex, utf8 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
-import { agreement } from './agreement.ts'
+import { type Agreement, agreement } from './agreement.ts'
 import { packet } from './asset.ts'
 import type { Delivery } from './delivery.ts'
 import { ProtocolError } from './error.ts'
@@ -20,6 +20,7 @@ import { type Ledger, lastState, logAt, logWith, provePresence } from './ledger.
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
+import { encodeOwnership } from './ownership-evidence.ts'
 import { formatProof, makeExtra } from './proof.ts'
 import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
@@ -27,6 +28,7 @@ import { redaction } from './redaction.ts'
 import { cosignersOf, endsSoon, renewal } from './renewal.ts'
 import { committeesOf, everSeated, shownCommittees } from './shown-committees.ts'
 import type { Staple } from './staple.ts'
+import { linksOf } from './title.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -155,10 +157,25 @@ function consentOf(home: Reading, agreementId: CID): Subject {
   const parts: Parts = { agreement: agreed.bytes }
   put(parts, 'offer', keptRecord(home, offer))
   put(parts, 'asset', keptRecord(home, asset))
+  if (agreed.payload.order) put(parts, 'title', titleFor(agreed.payload, home))
   put(parts, 'provider', identityOf(provider.toString(), home))
   put(parts, 'consumer', identityOf(consumer.toString(), home))
   const redacted = wordsFor([offer, asset], home)
   return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId }, redacted }
+}
+
+/** The steps of the asset up to the version that its seats called the last, with their words. */
+function titleFor(
+  { asset, assigner, assignee, assigneeNonce, ownerVersion }: Agreement,
+  home: Reading,
+): Uint8Array | undefined {
+  const other = assigner.equals(home.self.id) ? assignee : assigner
+  const stored = home.get(KEY.negotiation(other.toString(), assigneeNonce))
+  const n = stored && decodeState<Negotiation>(stored)
+  const { version, words } = n?.fresh ?? { version: ownerVersion, words: [] }
+  const { links, identities } = linksOf(home.get, asset, 0, version + 1)
+  const asOf = n?.history.at(-1)?.at ?? 0
+  return links.length > 0 ? encodeOwnership({ asset, links, identities, fresh: words, asOf }) : undefined
 }
 
 function deliveryOf(home: Reading, about: { agreement: CID; packet: CID }): Subject {

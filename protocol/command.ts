@@ -14,7 +14,7 @@ import * as heads from './heads.ts'
 import type { Chain } from './identity-chain.ts'
 import { identityForkFound, readIdentityFork } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
-import { keptRecord, readTail } from './kept.ts'
+import { keepSeen, keptRecord, readTail } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
   AGREEMENT_ROOM_BYTES,
@@ -29,7 +29,7 @@ import { genesisAfter, logGenesis } from './log-genesis.ts'
 import { type Context, decodeState, type Step, signed } from './machine.ts'
 import type { HelloMessage, Refusal } from './message.ts'
 import { type Negotiation, type NegotiationInput, sees } from './negotiation.ts'
-import { nothing, type Output } from './output.ts'
+import { nothing, type Output, type Write } from './output.ts'
 import type { OwnershipCommand } from './owning.ts'
 import * as pairing from './pairing.ts'
 import type { Policy } from './policy.ts'
@@ -37,9 +37,9 @@ import { checkPayload, isStored, type RecordType, readRecord, type Stored } from
 import { eraseAgain, type Restoring, restore } from './restored.ts'
 import { object, text } from './shape.ts'
 import * as stock from './stock.ts'
-import { handedOver } from './title.ts'
+import { handedOver, linksOf, titleOf } from './title.ts'
 import * as tlog from './tlog.ts'
-import { isOver, readGrant, type Transfer, type TransferInput } from './transfer.ts'
+import { grantOf, isOver, type Transfer, type TransferInput } from './transfer.ts'
 
 /** A packet to be published, its content sealed and indexed by the driver already. */
 export interface PacketDraft {
@@ -60,6 +60,8 @@ export type Command =
       domain: string
       level: Asset['classification']['level']
       packets: PacketDraft[]
+      /** Who votes on it, where it is to be registered. */
+      committee?: CID
     }
   | {
       type: 'offer'
@@ -70,6 +72,8 @@ export type Command =
       untilMs: number
       price?: { amount: number; currency: string }
       notice?: string
+      /** Packets of an owner of before, whose content is here. */
+      packets?: CID[]
     }
   | { type: 'request'; org: string; offer: CID; action: string; purpose: string }
   | { type: 'decide'; machine: string; approve: boolean; reason?: string }
@@ -90,8 +94,8 @@ export type Command =
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
-  /** Continues the own identity by an event that was signed outside the core, and tells these partners. */
-  | { type: 'identity'; event: Uint8Array; orgs: string[] }
+  /** Continues the own identity and tells these partners. */
+  | ({ type: 'identity' } & introduction.GoingOn)
   /** What a node says to a partner that may not know its key, and what that one answered under a key of its own. */
   | { type: 'again' }
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
@@ -209,7 +213,7 @@ export function command(
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
     case 'identity':
-      return { ...introduction.goOn(input.event, input.orgs, context), records: [] }
+      return { ...introduction.goOn(input, context), records: [] }
     case 'again':
       return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
     case 'known':
@@ -251,7 +255,7 @@ function init(context: Context): Done {
 
 function publish(input: Extract<Command, { type: 'publish' }>, context: Context): Done {
   const made = context.now.wallMs
-  const { title, domain, level } = input
+  const { title, domain, level, committee } = input
   const payload: Asset = {
     t: 'asset/1',
     org: context.self.id,
@@ -259,6 +263,7 @@ function publish(input: Extract<Command, { type: 'publish' }>, context: Context)
     kind: 'set',
     classification: { domain, level },
     ownerVersion: 0,
+    ...(committee ? { committee } : {}),
     made,
     nonce: context.random('asset', 16),
   }
@@ -292,12 +297,16 @@ function describe(draft: PacketDraft, packetSeq: number, assetId: CID, context: 
   return sign(packet, payload, 'publisher', context)
 }
 
-function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context): Done {
-  const described = read(asset, input.asset, context)
-  if (!described?.payload.org.equals(context.self.id))
+type MakeOffer = Extract<Command, { type: 'offer' }>
+
+function makeOffer(input: MakeOffer, context: Context): Done {
+  const owned = titleOf(context.get, input.asset)
+  const described = read(asset, input.asset, context) ?? titled(input.asset, context)
+  const isOwn = owned?.owner.equals(context.self.id) ?? described?.payload.org.equals(context.self.id)
+  if (described && owned && !isOwn && described.payload.org.equals(context.self.id))
+    throw new ProtocolError('NOT_OWNER', `${owned.owner} owns the asset since version ${owned.since}`)
+  if (!described || !isOwn)
     throw new ProtocolError('NOT_FOUND', `there is no asset ${input.asset} of this home`)
-  const passed = handedOver({ ...described.payload, asset: input.asset }, context.get)
-  if (passed) throw new ProtocolError(passed.code, passed.text)
   if (described.payload.classification.level === 'core')
     throw new ProtocolError('POLICY_DENIED', 'data classified core is never offered outside')
   const made = context.now.wallMs
@@ -305,7 +314,8 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
     t: 'offer/1',
     org: context.self.id,
     asset: input.asset,
-    ownerVersion: described.payload.ownerVersion,
+    ownerVersion: owned?.version ?? described.payload.ownerVersion,
+    ...(owned ? { order: owned.order } : {}),
     audience: input.audience,
     policy: input.policy,
     approval: input.approval,
@@ -321,12 +331,40 @@ function makeOffer(input: Extract<Command, { type: 'offer' }>, context: Context)
   const record = sign(offer, payload, 'provider', context)
   if (record.bytes.length > MAX_RECORD_BYTES - AGREEMENT_ROOM_BYTES)
     throw new ProtocolError('RECORD_INVALID', 'the offer is too long for an agreement to copy it')
-  const writes = [{ key: KEY.ownOffer(made, record.id), value: digestOf(record.id) }]
+  const packets = republish(input, context)
+  const writes: Write[] = [
+    { key: KEY.ownOffer(made, record.id), value: digestOf(record.id) },
+    ...keepSeen(context, described.id, described.bytes),
+  ]
+  for (const { id, payload } of packets)
+    writes.push({ key: KEY.packetOf(input.asset, payload.packetSeq), value: digestOf(id) })
+  if (packets.length > 0) {
+    const bytes = packets.reduce((sum, { payload }) => sum + payload.size, 0)
+    writes.push({ key: KEY.assetTotals(input.asset), value: catalog.totals(packets.length, bytes) })
+  }
   return {
     output: { ...nothing(), writes },
-    records: [record as unknown as Stored],
+    records: [...packets, record] as unknown as Stored[],
     answer: { type: 'offered', offer: record.id },
   }
+}
+
+/** The record of an asset as its registration shows it. */
+function titled(id: CID, { get }: Context): Stored<Asset> | undefined {
+  const [link] = linksOf(get, id, 0, 1).links
+  const found = link?.asset && readRecord(asset, link.asset)
+  return found && isStored(found) ? found : undefined
+}
+
+/** A new owner publishes the packets of the one before as its own: the same content, under its own name and log. */
+function republish({ asset: id, packets = [] }: MakeOffer, context: Context): Stored<Packet>[] {
+  return packets.flatMap(each => {
+    const held = read(packet, each, context)
+    if (!held?.payload.asset.equals(id) || held.payload.org.equals(context.self.id)) return []
+    const { prev: _, ...payload } = held.payload
+    const own = { ...payload, org: context.self.id, parents: [each], made: context.now.wallMs }
+    return [sign(packet, own, 'publisher', context)]
+  })
 }
 
 const asked = object({ action: text(MAX_WORD_LENGTH), purpose: text(MAX_WORD_LENGTH) })
@@ -377,8 +415,8 @@ function toMachine(machine: string, input: NegotiationInput, state: string, cont
 }
 
 function beginTransfer(input: Extract<Command, { type: 'transfer' }>, context: Context): Done {
-  const granted = readGrant(input.org, input.agreement, context)
-  if (!granted?.payload.assignee.equals(context.self.id))
+  const granted = grantOf(input.org, input.agreement, context)
+  if (!granted?.assignee.equals(context.self.id))
     throw new ProtocolError(
       'AGREEMENT_UNKNOWN',
       `there is no agreement ${input.agreement} for data of ${input.org}`,

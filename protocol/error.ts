@@ -55,6 +55,7 @@ export type ProtocolCode =
   | 'ASSET_FROZEN'
   | 'MODE_WEAKER'
   | 'NOT_OWNER'
+  | 'OWNER_UNPROVEN'
   | 'PARTY_SEATED'
   | 'SEAT_LOST'
   | 'SEAT_UNKNOWN'

@@ -4,7 +4,7 @@
  *
  *     root   { t: evidence/1, claim: { type, agreement, packet?, provider, consumer, asOf }, parts, witnesses, events,
  *              entries, staples, renewals, history? }
- *     parts  { provider, consumer, asset, offer, agreement, providerHead, consumerHead } and for a delivery
+ *     parts  { provider, consumer, asset, offer, agreement, title?, providerHead, consumerHead } and for a delivery
  *            { packet, root, received, release, opened, salt }
  *     event  an identity event of a party or a witness
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
@@ -51,6 +51,7 @@ export const PARTS = [
   'root',
   'offer',
   'agreement',
+  'title',
   'received',
   'release',
   'opened',

@@ -7,9 +7,10 @@ import type { CID } from '../crypto/cid.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, type Payload, payloadPart, signRecord, verifySignature } from '../crypto/statement.ts'
 import { type AssetCommittee, type Seat, seatOf } from './asset-committee.ts'
+import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
 import type { Owned } from './ownership.ts'
 import { isStored, type RecordType, readRecord, recordType, type Stored } from './record.ts'
-import { type Infer, link, object, text, uint } from './shape.ts'
+import { blob, type Infer, link, list, object, text, uint } from './shape.ts'
 
 const shape = object({
   t: text(32),
@@ -24,6 +25,10 @@ const shape = object({
 export type Fresh = Infer<typeof shape>
 /** Its signature is by the vote key of the seat. */
 export const fresh: RecordType<Fresh> = recordType({ t: 'fresh/1', shape, signers: {} })
+
+/** Words of seats that this version was the last, as they go with an agreement. */
+export const wordsShape = object({ version: uint, words: list(blob(MAX_RECORD_BYTES), MAX_SEATS) })
+export type Words = Infer<typeof wordsShape>
 
 export function makeFresh(
   { org, epoch }: Seat,

@@ -9,7 +9,11 @@ import { encodeSigned, payloadPart, signRecord, verifySignature } from '../crypt
 import { type AssetCommittee, type Seat, seatOf } from './asset-committee.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
 import { isStored, type RecordType, readRecord, recordType, type Stored, type Verdict } from './record.ts'
+import { remembering } from './remember.ts'
 import { bytes, flag, type Infer, link, object, oneOf, optional, text, uint } from './shape.ts'
+
+/** Orders that are looked at at once; one takes 1 KiB. */
+const READ = { most: 512, maxBytes: 4_096 }
 
 const registrationShape = object({
   t: text(32),
@@ -130,7 +134,12 @@ export function orderOf(record: Stored<Registration> | Stored<Handover>): Order 
 }
 
 /** An order as it came; its signatures are not checked yet. */
-export function readOrder(stored: Uint8Array): Order | Exclude<Verdict, { ok: true }> {
+export const readOrder: (stored: Uint8Array) => Order | Exclude<Verdict, { ok: true }> = remembering(
+  READ,
+  read,
+)
+
+function read(stored: Uint8Array): Order | Exclude<Verdict, { ok: true }> {
   const asHandover = readRecord(handover, stored)
   if (isStored(asHandover)) return orderOf(asHandover)
   const asRegistration = readRecord(registration, stored)

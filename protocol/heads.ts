@@ -19,6 +19,7 @@ import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
 import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
+import { readGrant } from './grant.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { identityForksKnown } from './identity-fork.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
@@ -39,7 +40,6 @@ import { type Context, decodeState, type Step, stay, violation } from './machine
 import type { Message, MessageOf } from './message.ts'
 import { renewal } from './renewal.ts'
 import { everSeated, shownCommittees } from './shown-committees.ts'
-import { readGrant } from './transfer.ts'
 
 /** The newest head of a partner's log that this node has seen. */
 export interface Watch {

@@ -42,9 +42,9 @@ export interface Report {
 
 type Read = ReturnType<typeof readEvidence>
 
-/** Whether a verdict on evidence takes more than is loaded at first: its log has committees, or its heads were renewed. */
+/** Whether a verdict takes more than is loaded at first: for committees, heads that were renewed, or owners of assets. */
 export const needsRest = (read: Read, { file }: Trust): boolean =>
-  ('claim' in read && read.renewals.length + read.committees.length > 0) ||
+  ('claim' in read && (read.renewals.length + read.committees.length > 0 || read.named.includes('title'))) ||
   file.committees.some(({ first }) => first)
 
 /** Verifies evidence that was read. Never throws for what stands in it. */

@@ -21,6 +21,8 @@ export const KEY = {
   logNumber: 'log-number',
   tail: 'log/tail',
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
+  /** The hashes of the open tile of a level above the leaves: roots of the full tiles below, for a start. */
+  openTile: (level: number): string => `log/open/${level}`,
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
   heads: 'head/',
@@ -140,12 +142,16 @@ export const KEY = {
   titlesOf: (org: string): string => `titles-of/${org}`,
   /** The steps of an asset that is offered here are wanted. */
   wanted: (asset: CID): string => `wanted/${hex(asset)}`,
+  /** The negotiation for which seats are asked whether a version is the last, by the id that they answer with. */
+  freshFor: (id: Uint8Array): string => `fresh-for/${toHex(id)}`,
   /** Two orders of one version, signed by the owner; and the assets that there are some of. */
   frozen: (asset: CID): string => `frozen/${hex(asset)}`,
   frozens: 'frozen/',
   /** An order on its way, and the one that this node signed for a version as its owner. */
   order: (order: CID): string => `order/${hex(order)}`,
   orders: 'order/',
+  /** The newest offer of a version that was made to this node. */
+  offered: (asset: CID, version: number): string => `offered/${hex(asset)}/${padded(version)}`,
   signedOrder: (asset: CID, version: number): string => `signed-order/${hex(asset)}/${padded(version)}`,
   /** How many votes this node has cast, and how many its log says. */
   votes: 'votes',

@@ -7,6 +7,7 @@ import { CryptoError } from '../crypto/error.ts'
 import { seatShape } from './asset-committee.ts'
 import { committeesShape } from './committee-record.ts'
 import { Unknown } from './error.ts'
+import { wordsShape } from './freshness.ts'
 import { BUNDLE_ENTRIES } from './kept.ts'
 import {
   MAX_ADDRESSES,
@@ -112,7 +113,13 @@ export const MESSAGES = {
   'negotiation/request': object({ t: tag, id, offer: link, action: word, purpose: word, state: link }),
   'negotiation/pending': object({ t: tag, id }),
   'negotiation/agree': object({ t: tag, id, agreement: record, staple: optional(stapleShape) }),
-  'negotiation/verify': object({ t: tag, id, agreement: record, staple: optional(stapleShape) }),
+  'negotiation/verify': object({
+    t: tag,
+    id,
+    agreement: record,
+    staple: optional(stapleShape),
+    fresh: optional(wordsShape),
+  }),
   'negotiation/finalize': object({ t: tag, id }),
   'negotiation/terminate': object({ t: tag, id, refusal, withdraw: optional(record) }),
   // Transfer of all packets of an agreement's asset, page by page.

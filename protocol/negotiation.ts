@@ -5,6 +5,7 @@
  *     REQUESTED  -- request {offer, action, purpose} -->  decides: permit | deny | ask a person
  *                <-- pending --                           REQUESTED   (a person is asked)
  *                <-- agree {agreement, 1 signature} --    AGREED
+ *                … of an asset that is registered: seats say that the provider owns it (entitled.ts) …
  *     VERIFIED   -- verify {agreement, 2 signatures} -->
  *     FINALIZED  <-- finalize --                          FINALIZED
  *     TERMINATED <-- terminate {code, clause, asked, allowed, next} --> TERMINATED
@@ -12,15 +13,17 @@
  * Every message may be repeated: the answer is the stored one. The agreement binds once it carries both signatures,
  * whichever side holds it; a lost `finalize` changes nothing but the consumer's word for the state.
  */
-import { equal } from '../crypto/bytes.ts'
+import { equal, utf8 } from '../crypto/bytes.ts'
 import { encode, type Value } from '../crypto/cbor.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { decodeSigned, payloadPart } from '../crypto/statement.ts'
 import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
 import { asset } from './asset.ts'
 import { decideOffer } from './decision.ts'
+import { askedSteps, entitled, type Heard, heard, wordsOf } from './entitled.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
+import type { Words } from './freshness.ts'
 import { chainAt } from './identity-chain.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -54,6 +57,11 @@ export interface Negotiation {
   pending?: boolean
   /** The key states of the two sides, as each handed its own over when it signed. */
   staples?: { own?: Staple; theirs?: Staple }
+  /** What waits to be signed until seats have said who owns the asset, and what they have said. */
+  held?: MessageOf<'negotiation/agree'>
+  heard?: Heard
+  /** Their words, once it is signed. */
+  fresh?: Words
   refusal?: Refusal
   withdraw?: Uint8Array
   /** How often the last message was sent. */
@@ -65,6 +73,8 @@ export interface Negotiation {
 export type NegotiationInput =
   | { type: 'message'; from: string; message: Message }
   | { type: 'request'; id: Uint8Array; org: string; offer: CID; action: string; purpose: string }
+  /** A seat answered whether the version of the asset is the last. */
+  | { type: 'fresh'; from: string; fresh?: Uint8Array }
   | { type: 'decide'; approve: boolean; reason?: string }
   | { type: 'withdraw'; reason: string }
   | { type: 'tick' }
@@ -77,11 +87,19 @@ export function step(
   input: NegotiationInput,
   context: Context,
 ): NegotiationStep {
+  const next = run(state, input, context)
+  if (state?.held && next.state && !next.state.held) next.output.writes.push({ key: KEY.freshFor(state.id) })
+  return next
+}
+
+function run(state: Negotiation | undefined, input: NegotiationInput, context: Context): NegotiationStep {
   switch (input.type) {
     case 'request':
       return request(input, context)
     case 'message':
       return receive(state, input.from, input.message, context)
+    case 'fresh':
+      return state ? hear(state, input, context) : stay()
     case 'decide':
       return state ? decide(state, input, context) : stay()
     case 'withdraw':
@@ -168,7 +186,20 @@ function request(input: Extract<NegotiationInput, { type: 'request' }>, context:
     sent: 0,
     history: [{ state: 'REQUESTED', at: context.now.wallMs }],
   }
-  return transmit(n, context)
+  const step = transmit(n, context)
+  const offered = seenOffer(n, context)
+  if (!offered) return step
+  // They are here before the agreement: messages keep their order.
+  const { sends, writes } = askedSteps(offered, org, context)
+  step.output.sends.unshift(...sends)
+  step.output.writes.push(...writes)
+  return step
+}
+
+function seenOffer(n: Negotiation, context: Context): Offer | undefined {
+  const seen = context.get(KEY.seenOffer(n.org, n.offer))
+  const known = seen && readRecord(offer, seen)
+  return known && isStored(known) ? known.payload : undefined
 }
 
 // Provider decides.
@@ -277,32 +308,65 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
   if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason }, context)
   if (context.now.wallMs > half.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
+  const heardOf = n.heard ?? { words: [], denied: [] }
+  const owner = entitled(half.payload, heardOf, n.id, n.org, context)
+  if (owner.is === 'refused') return refuse(n, owner.refusal, context)
+  if (owner.is === 'asked') return hold({ ...n, held: message, heard: heardOf }, owner, context)
   const whole = signed(half.payload, [
     ...half.signatures,
     context.sign(half.payload, 'assignee', 'operation'),
   ])
+  const fresh = owner.words ? { fresh: owner.words } : {}
+  const agreed = { agreement: whole.bytes, agreementId: whole.id, ...fresh }
   const next = transmit(
-    at(
-      { ...n, agreement: whole.bytes, agreementId: whole.id, ...staples(n, message.staple, context) },
-      'VERIFIED',
-      context,
-    ),
+    at({ ...n, ...agreed, ...staples(n, message.staple, context) }, 'VERIFIED', context),
     context,
   )
   return complete(next, n.org, whole)
 }
 
+/** Asks who owns the asset, and keeps what is to be signed for when it is known. */
+function hold(
+  n: Negotiation,
+  { sends, writes }: Extract<ReturnType<typeof entitled>, { is: 'asked' }>,
+  context: Context,
+): NegotiationStep {
+  const machine = KEY.negotiation(n.org, n.id)
+  const step = stay<Negotiation>({ ...n, sent: n.sent + 1 })
+  step.output.sends.push(...sends)
+  step.output.writes.push(...writes, { key: KEY.freshFor(n.id), value: utf8(machine) })
+  step.output.deadlines.push({ machine, atMs: resendAt(context.now, n.sent) })
+  return step
+}
+
+/** A seat said that the version of the asset is the last, or that it does not say so. */
+function hear(
+  n: Negotiation,
+  { from, fresh }: Extract<NegotiationInput, { type: 'fresh' }>,
+  context: Context,
+): NegotiationStep {
+  const asset = n.held && seenOffer(n, context)?.asset
+  if (!n.held || !asset || n.state !== 'REQUESTED') return stay(n)
+  const next = heard(n.heard!, from, fresh, asset, context)
+  return enough({ ...n, heard: next }, n.held, context)
+}
+
+/** What one seat said asks nobody else again. */
+function enough(n: Negotiation, held: MessageOf<'negotiation/agree'>, context: Context): NegotiationStep {
+  const next = verify(n, held, context)
+  return next.state?.held ? stay(n) : next
+}
+
 /** What in the agreement is not what was offered and asked. */
 function mismatch(n: Negotiation, half: Stored<Agreement>, context: Context): string | undefined {
   const got = half.payload
-  const seen = context.get(KEY.seenOffer(n.org, n.offer))
-  const known = seen && readRecord(offer, seen)
-  if (!known || !isStored(known)) return 'the offer it rests on is not known here'
-  if (got.from < known.payload.from || got.from > context.now.wallMs + CLOCK_SKEW_MS)
+  const known = seenOffer(n, context)
+  if (!known) return 'the offer it rests on is not known here'
+  if (got.from < known.from || got.from > context.now.wallMs + CLOCK_SKEW_MS)
     return 'the agreement does not begin now'
   if (!chainAt(context.partner(n.org)!.chain, digestOf(got.assignerState)))
     return 'the key state of the provider is not one known here'
-  const expected = draft(known.payload, {
+  const expected = draft(known, {
     offerId: n.offer,
     assignee: context.self.id,
     assignerState: got.assignerState,
@@ -315,9 +379,7 @@ function mismatch(n: Negotiation, half: Stored<Agreement>, context: Context): st
     fromMs: got.from,
   })
   const same = equal(encode(expected as unknown as Value), payloadPart(half.bytes))
-  return same && got.from >= known.payload.from
-    ? undefined
-    : 'the agreement differs from the offer and the request'
+  return same && got.from >= known.from ? undefined : 'the agreement differs from the offer and the request'
 }
 
 // Provider finalizes.
@@ -335,7 +397,9 @@ function finalize(
   if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason)
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
-  const final = { ...n, agreement: whole.bytes, ...staples(n, message.staple, context) }
+  const words = wordsOf(message.fresh, whole.payload.asset, context)
+  const fresh = words ? { fresh: words } : {}
+  const final = { ...n, agreement: whole.bytes, ...fresh, ...staples(n, message.staple, context) }
   return complete(transmit(at(final, 'FINALIZED', context), context), n.org, whole)
 }
 
@@ -424,6 +488,7 @@ function again(n: Negotiation, start: boolean, context: Context): NegotiationSte
   }
   if (n.state === 'AGREED' && wallMs > signByOf(n))
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature did not come in time' }, context)
+  if (n.held) return verify(start ? { ...n, sent: 0 } : n, n.held, context)
   const waits = n.state === 'REQUESTED' || n.state === 'AGREED' || n.state === 'VERIFIED'
   return waits ? transmit(start ? { ...n, sent: 0 } : n, context) : stay(n)
 }
@@ -474,14 +539,20 @@ function last(n: Negotiation): Message {
           purpose: n.purpose,
           state: n.consumerState,
         }
-      : { t: 'negotiation/verify', id, agreement: n.agreement!, ...stapled(n) }
+      : {
+          t: 'negotiation/verify',
+          id,
+          agreement: n.agreement!,
+          ...stapled(n),
+          ...(n.fresh ? { fresh: n.fresh } : {}),
+        }
   if (n.state === 'REQUESTED') return { t: 'negotiation/pending', id }
   return n.state === 'AGREED'
     ? { t: 'negotiation/agree', id, agreement: n.agreement!, ...stapled(n) }
     : { t: 'negotiation/finalize', id }
 }
 
-const at = (n: Negotiation, state: NegotiationState, context: Context): Negotiation => ({
+const at = ({ held: _, heard: __, ...n }: Negotiation, state: NegotiationState, context: Context) => ({
   ...n,
   state,
   sent: 0,

@@ -19,13 +19,33 @@ import { ProtocolError } from './error.ts'
 import { type Handover, handover, type Order, orderOf, type Registration, registration } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Context, encodeState, type Step, say, signed, stay, tidy, violation } from './machine.ts'
+import {
+  type Context,
+  decodeState,
+  encodeState,
+  type Step,
+  say,
+  signed,
+  stay,
+  tidy,
+  violation,
+} from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
-import { ask, begin, type Dealt, dealt, type Ordering, orderIn, readOrdering, save } from './ordering.ts'
+import {
+  ask,
+  begin,
+  type Dealt,
+  dealt,
+  isOver,
+  type Ordering,
+  orderIn,
+  readOrdering,
+  save,
+} from './ordering.ts'
 import { join } from './output.ts'
-import { canDecide, checkCommittee, isRefused, misplaced, seatsOwner } from './ownership.ts'
+import { canDecide, checkCommittee, isRefused, keysThen, misplaced, seatsOwner } from './ownership.ts'
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
-import { keysOf } from './parties.ts'
+import { among, keysOf } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { askSteps, committeeKnown, linksOf, openCommittee, titleOf } from './title.ts'
 
@@ -49,6 +69,11 @@ export function register(about: Register, context: Context): Step<Ordering> {
     throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
   if (titleOf(context.get, about.asset) || dealt(context.get, about.asset, 0))
     throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
+  if (!described.payload.committee?.equals(about.committee))
+    throw new ProtocolError(
+      'COMMITTEE_INVALID',
+      'the asset does not name this committee: publish one that does',
+    )
   const committee = known(about.committee, context)
   const payload: Registration = {
     t: 'registration/1',
@@ -172,8 +197,12 @@ export function withdraw(id: CID, context: Context): Step<Ordering> {
   if (o?.role !== 'seller') throw new ProtocolError('NOT_FOUND', 'there is no such offer of this home')
   if (o.state !== 'OFFERED')
     throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}: nobody can take it back any more`)
-  const step = say({ ...o, state: 'WITHDRAWN' as const }, o.org!, { t: 'handover/withdraw', order: id })
-  return save(step.state!, step, context)
+  return takenBack(o, context)
+}
+
+function takenBack(o: Ordering, context: Context): Step<Ordering> {
+  const step = say<unknown>(undefined, o.org!, { t: 'handover/withdraw', order: orderIn(o).id })
+  return save({ ...o, state: 'WITHDRAWN' }, step, context)
 }
 
 /** The buyer has signed: so does the owner, once for each version, and asks for votes. */
@@ -191,10 +220,8 @@ export function accepted(
     return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: read.id })
   if (o.state === 'VOTING') return say<Ordering>(undefined, from, { t: 'handover/signed', order: o.order })
   if (o.state !== 'OFFERED') return stay()
-  const keys = keysOf(context, [])
-  const then = (org: CID, role: Parameters<typeof keys>[1], named: Uint8Array) =>
-    keys(org, role, named, read.payload.toState)
-  const verdict = verifySignatures(handover, read, then, ['to'])
+  const keys = keysThen(orderOf(read), keysOf(context, []))
+  const verdict = verifySignatures(handover, read, keys, ['to'])
   if (verdict.ok !== true) return violation(from, message.t, 'SIGNATURE_INVALID', verdict.reason)
   const { payload } = read
   const [to] = read.signatures
@@ -202,6 +229,12 @@ export function accepted(
   const order = orderOf(record as Got<Handover>)
   const passed = misplaced(titleOf(context.get, order.asset), order)
   if (passed) return stay()
+  // Signed by a key that is newer than the offer it would hold for nobody, and no other could follow it.
+  if (verifySignatures(handover, record as Got<Handover>, keys).ok !== true)
+    return takenBack(
+      { ...o, refusal: { code: 'OUT_OF_ORDER', text: 'the own keys have changed since' } },
+      context,
+    )
   const voting = begin({ ...o, order: record.bytes }, [record as unknown as Stored], context)
   return dealing(order, true, voting, context)
 }
@@ -236,14 +269,33 @@ export function offered(from: string, message: MessageOf<'handover/offer'>, cont
   const order = orderOf(read)
   const found = whyNot(order, message, context)
   if (found) return decline(from, id, found)
+  const next = order.next && message.committee
+  const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
   const o: Ordering = {
     ...begun('buyer', order, message.order, context),
     org: from,
-    identities: message.identities,
-    ...(message.committee && order.next ? { next: message.committee } : {}),
+    identities: among([...order.parties, ...seats], message.identities, context),
+    ...(next ? { next } : {}),
   }
-  const step = save(o, stay(), context)
+  const step = inPlace(o, id, save(o, stay(), context), context)
   step.output.events.push({ type: 'order', machine: KEY.order(id), state: o.state, waitsFor: 'person' })
+  return step
+}
+
+/** Of each version one offer is kept: an owner makes one at a time, and what it took back makes room (RULES H4). */
+function inPlace(
+  { asset: of, version }: Ordering,
+  id: CID,
+  step: Step<Ordering>,
+  { get }: Context,
+): Step<Ordering> {
+  const key = KEY.offered(of, version)
+  const stored = get(key)
+  const earlier = stored && decodeState<{ order: CID }>(stored).order
+  const before = earlier && readOrdering(get, earlier)
+  if (earlier && before && (before.state === 'OFFERED' || isOver(before)))
+    step.output.writes.push({ key: KEY.order(earlier) })
+  step.output.writes.push({ key, value: encodeState({ order: id }) })
   return step
 }
 
@@ -274,6 +326,8 @@ function committeesOf(o: Ordering, get: Context['get']) {
   return o.next ? [...shown, openCommittee(o.next)] : shown
 }
 
+const MODES: Mode[] = ['none', 'majority', 'all', 'byzantine']
+
 /** The weakest mode in which an asset was voted on, and why the rule of this node does not take it. */
 export function weakness(
   o: Ordering,
@@ -284,11 +338,11 @@ export function weakness(
     linksOf(get, o.asset, 0, o.version).links.flatMap(({ order }) => orderIn({ order }).parties),
   )
   const all = [...parties, ...orderIn(o).parties]
-  for (const { payload } of committeesOf(o, get)) {
-    const why = whyUntrusted(payload, all, rule)
-    if (why) return { mode: modeOf(payload).mode, text: why }
-  }
-  return undefined
+  const weak = committeesOf(o, get).flatMap(({ payload }) => {
+    const text = whyUntrusted(payload, all, rule)
+    return text === undefined ? [] : [{ mode: modeOf(payload).mode, text }]
+  })
+  return weak.sort((a, b) => MODES.indexOf(a.mode) - MODES.indexOf(b.mode))[0]
 }
 
 /** A person takes the offer; `mode` where the committee is weaker than the rule, and it is taken all the same (RULES E1). */
@@ -349,11 +403,7 @@ export function complete(
   if (o?.role !== 'buyer' || o.org !== from)
     return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
   if (o.state === 'VOTING' || o.state === 'CERTIFIED' || o.state === 'FROZEN') return stay()
-  const { states } = orderOf(read)
-  const keys = keysOf(context, o.identities)
-  const verdict = verifySignatures(handover, read, (org, role, named) =>
-    keys(org, role, named, states.find(each => each.org.equals(org))?.state),
-  )
+  const verdict = verifySignatures(handover, read, keysThen(orderOf(read), keysOf(context, o.identities)))
   if (verdict.ok !== true) return violation(from, message.t, 'SIGNATURE_INVALID', verdict.reason)
   return begin({ ...o, order: message.order }, [read as unknown as Stored], over(context, stay().output))
 }

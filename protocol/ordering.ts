@@ -23,12 +23,12 @@ import { type Context, decodeState, resendAt, type Step, stay, violation } from 
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { join, nothing, type Output } from './output.ts'
 import { advance, isRefused, type Link, makeCertificate } from './ownership.ts'
-import { keysOf, type Shown, show } from './parties.ts'
+import { among, keysOf, type Shown, show } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
   committeeKnown,
-  convicts,
   type Frozen,
+  frozenBy,
   frozenNow,
   keepLink,
   linksOf,
@@ -53,7 +53,8 @@ export interface Ordering {
   next?: Uint8Array
   identities: Shown[]
   votes: { org: string; vote: Uint8Array }[]
-  refused: { org: string; code: string; text: string }[]
+  /** `otherwise`: it has shown another order that it voted for. */
+  refused: { org: string; code: string; text: string; otherwise?: true }[]
   /** Who has said that it holds the certificate. */
   told: string[]
   sent: number
@@ -166,11 +167,10 @@ export function dueTo(to: string, o: Ordering, context: Context): Message[] {
 function voteAsk({ order, next, identities }: Ordering, read: Order, context: Context): Message {
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
-  const shown = [...show([...read.parties, ...seats], context), ...identities]
   return {
     t: 'vote/ask',
     order,
-    identities: shown,
+    identities: among([...read.parties, ...seats], identities, context),
     ...(asset ? { asset } : {}),
     ...(next ? { committee: next } : {}),
   }
@@ -245,8 +245,9 @@ export function refused(from: string, message: MessageOf<'vote/refused'>, contex
   if (!committee.payload.seats.some(({ org }) => org.toString() === from)) return stay()
   const { code, text } = message.refusal
   const others = o.refused.filter(({ org }) => org !== from)
-  const next = { ...o, refused: [...others, { org: from, code, text }] }
   const found = message.held && equivocation(o, message, message.held, context)
+  const otherwise = found ? { otherwise: true as const } : {}
+  const next: Ordering = { ...o, refused: [...others, { org: from, code, text, ...otherwise }] }
   const frozen = found ? frozenNow(found, o.asset, context) : stay()
   const isDead = isHopeless(next, committee.payload)
   const step = save(isDead ? { ...next, state: 'FROZEN' } : next, stay(), context)
@@ -260,16 +261,14 @@ function equivocation(
   context: Context,
 ): Frozen | undefined {
   const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
-  const identities = [...show(orderIn(o).parties, context), ...o.identities, ...message.identities]
-  const frozen: Frozen = { orders: [o.order, held], identities, ...(asset ? { asset } : {}) }
-  return convicts(frozen, context) ? frozen : undefined
+  return frozenBy([o.order, held], asset, [...o.identities, ...message.identities], context)
 }
 
-/** So many seats say that they voted otherwise that q of the rest are no more. */
+/** So many seats show that they voted otherwise that q of the rest are no more. One that only says so may lie. */
 function isHopeless(o: Ordering, { seats, q }: AssetCommittee): boolean {
   const parties = orderIn(o).parties
   const may = seats.filter(({ org }) => !parties.some(party => party.equals(org)))
-  const never = o.refused.filter(({ code }) => code === 'VOTED_OTHERWISE').map(({ org }) => org)
+  const never = o.refused.filter(({ otherwise }) => otherwise).map(({ org }) => org)
   return may.filter(({ org }) => !never.includes(org.toString())).length < q
 }
 

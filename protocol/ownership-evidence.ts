@@ -3,7 +3,7 @@
  * signed, and what seats said of the last version. Verified offline, from the file and a trust file alone (RULES E1, G1).
  */
 import { decode, encode, type Value } from '../crypto/cbor.ts'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { modeOf } from './asset-committee.ts'
 import { freshBy } from './freshness.ts'
@@ -21,7 +21,7 @@ import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown } from './parties.ts'
 import type { KeyResolver } from './record.ts'
 import { blob, link, list, object, optional, text, uint } from './shape.ts'
-import { certifiedBy, isTrusted, type Trust } from './trust.ts'
+import { isTrusted, type Trust } from './trust.ts'
 import { iso, type Verdict, type VerifyStep } from './verify-steps.ts'
 
 const OWNERSHIP = 'ownership/1'
@@ -64,7 +64,7 @@ export const encodeOwnership = (evidence: OwnershipEvidence): Uint8Array =>
 export const isOwnership = (file: Uint8Array): boolean =>
   file.length > 0 && file[0]! >> 5 === 5 && typeof readOwnershipFile(file) !== 'string'
 
-function readOwnershipFile(file: Uint8Array): OwnershipEvidence | string {
+export function readOwnershipFile(file: Uint8Array): OwnershipEvidence | string {
   try {
     const value = decode(file, MAX_EVIDENCE_BYTES)
     const why = shape.check(value, 'evidence')
@@ -88,27 +88,41 @@ export interface OwnershipReport {
 
 /** The chain, step by step; who may vote on it by the trust file; and whether its seats know of a later one. */
 export function verifyOwnership(file: Uint8Array, trust: Trust, asOfMs: number): OwnershipReport {
-  const steps: VerifyStep[] = []
-  const say = (id: string, status: VerifyStep['status'], detail: string) => steps.push({ id, status, detail })
-  const done = (claim?: OwnershipReport['claim']): OwnershipReport => ({
+  const { steps, walked } = judgeOwnership(file, trust)
+  const { asset, version, owner, order } = walked?.owned ?? {}
+  const claim = walked && {
+    type: 'ownership' as const,
+    asset: asset!.toString(),
+    version: version!,
+    owner: owner!.toString(),
+    order: order!.toString(),
+  }
+  return {
     verdict: verdictOf(steps),
     steps,
     ...(claim ? { claim } : {}),
     trustDigest: trust.digest,
     asOfMs,
-  })
+  }
+}
+
+/** The same, with what the chain says as far as it holds. */
+export function judgeOwnership(file: Uint8Array, trust: Trust): { steps: VerifyStep[]; walked?: Walked } {
+  const steps: VerifyStep[] = []
+  const say = (id: string, status: VerifyStep['status'], detail: string) => steps.push({ id, status, detail })
   const read = readOwnershipFile(file)
   if (typeof read === 'string') {
     say('bundle', 'failed', read)
-    return done()
+    return { steps }
   }
   say('bundle', 'ok', `${read.links.length} steps of one asset`)
-  const walked = walk(read, keysIn(read.identities), say)
-  if (!walked) return done()
+  const keys = keysIn(read.identities)
+  const walked = walk(read, keys, say)
+  if (!walked) return { steps }
   const { owned, owners, committees } = walked
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
   judgeOwners(owners, trust, say)
-  const rule = usualCommittees(certifiedBy(trust))
+  const rule = usualCommittees((trust.file.certified ?? []).map(parseCid))
   for (const [version, { payload }] of committees) {
     const why = whyUntrusted(payload, owners, rule)
     const { words } = modeOf(payload)
@@ -118,15 +132,8 @@ export function verifyOwnership(file: Uint8Array, trust: Trust, asOfMs: number):
       why ? `committee not trusted: ${why}` : words,
     )
   }
-  judgeFresh(owned, read.fresh, say)
-  const { asset, version, owner, order } = owned
-  return done({
-    type: 'ownership',
-    asset: asset.toString(),
-    version,
-    owner: owner.toString(),
-    order: order.toString(),
-  })
+  const freshMs = judgeFresh(owned, read.fresh, say)
+  return { steps, walked: { ...walked, ...(freshMs === undefined ? {} : { freshMs }) } }
 }
 
 type Say = (id: string, status: VerifyStep['status'], detail: string) => void
@@ -134,6 +141,11 @@ type Say = (id: string, status: VerifyStep['status'], detail: string) => void
 interface Walked {
   owned: Owned
   owners: CID[]
+  /** The order that made each version. */
+  orders: CID[]
+  keys: KeyResolver
+  /** When its seats said that the last version is the last. */
+  freshMs?: number
   /** The committees, by the version from which each is in force. */
   committees: [number, Owned['committee']][]
 }
@@ -142,6 +154,7 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
   let owned: Owned | undefined
   const owners = new Map<string, CID>()
   const committees: Walked['committees'] = []
+  const orders: CID[] = []
   for (const link of links) {
     const order = readOrder(link.order)
     const next = advance(owned, link, keys)
@@ -153,13 +166,14 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
     say(name, 'ok', `to ${next.owner}`)
     if (!owned?.committee.id.equals(next.committee.id)) committees.push([next.version, next.committee])
     for (const party of (order as Order).parties) owners.set(party.toString(), party)
+    orders.push(next.order)
     owned = next
   }
   if (!owned) {
     say('registration', 'failed', 'a chain begins with the registration')
     return undefined
   }
-  return { owned, owners: [...owners.values()], committees }
+  return { owned, owners: [...owners.values()], orders, keys, committees }
 }
 
 const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined): string => {
@@ -177,7 +191,7 @@ function judgeOwners(owners: CID[], trust: Trust, say: Say): void {
 }
 
 /** A chain that holds may be an old one: only its seats know whether there is a later step. */
-function judgeFresh(owned: Owned, words: Uint8Array[], say: Say): void {
+function judgeFresh(owned: Owned, words: Uint8Array[], say: Say): number | undefined {
   const { q, n } = owned.committee.payload
   const found = freshBy(words, owned)
   if (found)
@@ -194,6 +208,7 @@ function judgeFresh(owned: Owned, words: Uint8Array[], say: Say): void {
         ? 'freshness unknown: nobody votes, so nobody knows whether it was sold again'
         : `freshness unknown: fewer than ${q} seats say that version ${owned.version} is the last`,
     )
+  return found?.atMs
 }
 
 function verdictOf(steps: VerifyStep[]): Verdict {

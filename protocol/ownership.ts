@@ -35,6 +35,8 @@ export interface Owned {
   asset: CID
   version: number
   owner: CID
+  /** The version from which it owns it. */
+  since: number
   /** The order that made this version. */
   order: CID
   /** The committee that votes on the next one. */
@@ -75,7 +77,7 @@ export const makeCertificate = (votes: Uint8Array[]): Uint8Array =>
 
 /**
  * An order with the signatures of its parties, by the keys of their identities. A registration is by whoever published the
- * asset: nobody can take or freeze what another made.
+ * asset: nobody can take or freeze what another made; and with the committee that the asset names, so that there is one.
  */
 export function checkOrder(
   { order: stored, asset: assetBytes }: Pick<Link, 'order' | 'asset'>,
@@ -95,7 +97,7 @@ export function checkOrder(
 }
 
 /** The keys of the parties as they were at the events that the order names: now and later, for everybody (RULES E5). */
-function keysThen({ states }: Order, keys: KeyResolver): KeyResolver {
+export function keysThen({ states }: Pick<Order, 'states'>, keys: KeyResolver): KeyResolver {
   return (org, role, named) => keys(org, role, named, states.find(each => each.org.equals(org))?.state)
 }
 
@@ -106,6 +108,11 @@ function notTheirs(order: Order, assetBytes: Uint8Array | undefined, keys: KeyRe
   if (!read.id.equals(order.asset)) return refused('RECORD_INVALID', 'the asset shown is another one')
   if (!read.payload.org.equals(order.to))
     return refused('NOT_OWNER', `${order.to} did not publish this asset`)
+  if (!read.payload.committee?.equals(order.committee))
+    return refused(
+      'COMMITTEE_INVALID',
+      'the asset names another committee, or none: two could not know of each other',
+    )
   const verdict = verifySignatures(asset, read, keys)
   return verdict.ok === true ? undefined : refused('SIGNATURE_INVALID', verdict.reason)
 }
@@ -121,16 +128,19 @@ export function checkCommittee(
 }
 
 /**
- * Whether a committee can decide an order: seats of the parties count as faulty, so there may not be more of them than f
- * (RULES E4).
+ * Whether a committee can decide an order: seats of the parties count as faulty, so there may not be more of them than f, and
+ * the votes must come from the others (RULES E4).
  */
 export function canDecide({ payload }: Stored<AssetCommittee>, { parties }: Order): Refused | undefined {
-  const seated = parties.filter(org => seatOf(payload, org))
-  return seated.length > payload.f
-    ? refused(
-        'PARTY_SEATED',
-        `${seated.length} parties have a seat, and the committee stands ${payload.f} faulty seats`,
-      )
+  const { n, f, q } = payload
+  const seated = parties.filter(org => seatOf(payload, org)).length
+  if (seated > f)
+    return refused(
+      'PARTY_SEATED',
+      `${seated} parties have a seat, and the committee stands ${f} faulty seats`,
+    )
+  return n - seated < q
+    ? refused('PARTY_SEATED', `${seated} parties have a seat, and the others are fewer than ${q}`)
     : undefined
 }
 
@@ -226,7 +236,8 @@ export function advance(
     checkCertificate(link.certificate, order, deciding)
   if (uncertified) return uncertified
   const { version, to, id } = order
-  return { asset: order.asset, version, owner: to, order: id, committee: shown }
+  const since = owned?.owner.equals(to) ? owned.since : version
+  return { asset: order.asset, version, owner: to, since, order: id, committee: shown }
 }
 
 /** The chain of an asset from its registration on. */

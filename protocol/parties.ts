@@ -35,26 +35,51 @@ export function keysIn(
   known: (org: CID) => Chain | undefined = () => undefined,
 ): KeyResolver {
   const read = new Map<string, Chain | undefined>()
+  let all: Map<string, Shown[]> | undefined
   const told = (org: CID): Chain | undefined => {
     const name = org.toString()
-    if (!read.has(name)) read.set(name, found(org, shown))
+    all ??= byOrg(shown)
+    if (!read.has(name)) read.set(name, longest(all.get(name))?.chain)
     return read.get(name)
   }
   return (org, role, named, state) => {
-    const at = (chain: Chain | undefined) => (state && chain ? chainAt(chain, digestOf(state)) : chain)
+    const at = (chain: Chain | undefined) =>
+      state && chain && !chain.last.equals(state) ? chainAt(chain, digestOf(state)) : chain
     return resolver(() => at(known(org)) ?? at(told(org)))(org, role, named)
   }
 }
 
-/** Of one identity that is shown more than once, the one with the most events. */
-function found(org: CID, shown: Shown[]): Chain | undefined {
-  const [longest] = shown
-    .filter(({ identity }) => {
-      const read = readRecord(identityGenesis, identity)
-      return isStored(read) && read.id.equals(org)
-    })
-    .sort((a, b) => b.events.length - a.events.length)
-  return longest && chainOf(longest)
+/** Identities by the organisation that they are of, each with the most events first. */
+function byOrg(shown: Shown[]): Map<string, Shown[]> {
+  const all = new Map<string, Shown[]>()
+  for (const each of shown.toSorted((a, b) => b.events.length - a.events.length)) {
+    const read = readRecord(identityGenesis, each.identity)
+    if (!isStored(read)) continue
+    const name = read.id.toString()
+    all.set(name, [...(all.get(name) ?? []), each])
+  }
+  return all
+}
+
+/** The longest that holds: events that do not continue it hide nothing. */
+function longest(shown: Shown[] = []): { shown: Shown; chain: Chain } | undefined {
+  for (const each of shown) {
+    const chain = chainOf(each)
+    if (chain) return { shown: each, chain }
+  }
+  return undefined
+}
+
+/** The identities of these organisations and of no others, each once and as long as it is known or shown. */
+export function among(orgs: CID[], shown: Shown[], context: Pick<Context, 'self' | 'partner'>): Shown[] {
+  const all = byOrg([...show(orgs, context), ...shown])
+  return [...new Set(orgs.map(String))].flatMap(org => longest(all.get(org))?.shown ?? [])
+}
+
+/** The same of those that this node does not know by itself. */
+export function strangers(orgs: CID[], shown: Shown[], context: Pick<Context, 'self' | 'partner'>): Shown[] {
+  const unknown = orgs.filter(org => !org.equals(context.self.id) && !context.partner(org.toString()))
+  return unknown.length > 0 ? among(unknown, shown, context) : []
 }
 
 /** The identities of these organisations as far as this node knows them, each once. */

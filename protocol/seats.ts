@@ -217,6 +217,8 @@ export interface Given {
   q: number
   /** Absent while a person decides. */
   seat?: Seat
+  /** The one committee that was signed with it. */
+  committee?: CID
 }
 
 /** An own seat, with the committee as far as it is signed. */
@@ -292,6 +294,8 @@ export function sign(from: string, message: MessageOf<'seat/sign'>, context: Con
     given?.seat && seat && equal(seat.key.k, given.seat.key.k) && seat.epoch === given.seat.epoch
   if (!isGiven || n !== given.n || f !== given.f || q !== given.q)
     return refuse(from, id, 'RECORD_INVALID', 'this is not the seat that was given')
+  if (given.committee && !given.committee.equals(read.id))
+    return refuse(from, id, 'RECORD_INVALID', 'this seat is one of another committee')
   const handle = HANDLE.vote(from, id)
   const key = context.seatKey(handle)
   if (!key) return refuse(from, id, 'SEAT_LOST', 'this seat lost its votes and abstains for ever')
@@ -302,7 +306,10 @@ export function sign(from: string, message: MessageOf<'seat/sign'>, context: Con
   const at = KEY.sitting(read.id)
   if (!context.get(at)) {
     const sitting: Sitting = { handle, committee: message.committee, isWhole: false }
-    step.output.writes.push({ key: at, value: encodeState(sitting), if: 'absent' })
+    step.output.writes.push(
+      { key: at, value: encodeState(sitting), if: 'absent' },
+      { key: KEY.given(from, id), value: encodeState({ ...given, committee: read.id } satisfies Given) },
+    )
   }
   return step
 }

@@ -8,18 +8,19 @@
  *
  * Only steps with their certificates are kept, so a node knows no more of an asset than it can show to anybody.
  */
-import { readU64, toHex, u64 } from '../crypto/bytes.ts'
+import { equal, readU64, toHex, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
-import { isOrder, type Order, readOrder } from './handover.ts'
+import { handover, isOrder, type Order, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
-import { MAX_LINKS, MAX_TITLES } from './limits.ts'
+import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, say, stay, violation } from './machine.ts'
-import type { Message, MessageOf } from './message.ts'
-import type { Write } from './output.ts'
+import { encodeMessage, type Message, type MessageOf } from './message.ts'
+import { join, type Write } from './output.ts'
 import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned } from './ownership.ts'
-import { keysOf, type Shown, show } from './parties.ts'
-import { readRecord, type Stored } from './record.ts'
+import { among, keysOf, type Shown } from './parties.ts'
+import { isStored, readRecord, type Stored } from './record.ts'
+import { remembering } from './remember.ts'
 
 type Get = Context['get']
 
@@ -43,19 +44,44 @@ export function titleOf(get: Get, asset: CID): Owned | undefined {
   return { ...owned, committee: openCommittee(committee) }
 }
 
-/** Why an offer is void: by what is known here, the asset was handed over since (RULES E6). */
+/** Why an offer is void: by what is known here, whoever makes it is not the owner by the order that it names (RULES E6). */
 export function handedOver(
-  { org, asset, ownerVersion }: { org: CID; asset: CID; ownerVersion: number },
+  { org, asset, ownerVersion, order }: { org: CID; asset: CID; ownerVersion: number; order?: CID },
   get: Get,
 ): { code: 'NOT_OWNER'; text: string } | undefined {
   const owned = titleOf(get, asset)
-  if (!owned || (owned.owner.equals(org) && owned.version === ownerVersion)) return undefined
-  return { code: 'NOT_OWNER', text: `${owned.owner} owns the asset since version ${owned.version}` }
+  if (!owned || owned.version < ownerVersion) return undefined
+  if (!owned.owner.equals(org) || ownerVersion < owned.since)
+    return { code: 'NOT_OWNER', text: `${owned.owner} owns the asset since version ${owned.since}` }
+  return !order || orderAt(get, asset, ownerVersion)?.equals(order)
+    ? undefined
+    : { code: 'NOT_OWNER', text: `version ${ownerVersion} was made by another order` }
 }
 
+/** Whether the agreements that an owner of before signed have ended, because the asset was handed over without them. */
+export function endedWith({ asset, ownerVersion }: { asset: CID; ownerVersion: number }, get: Get): boolean {
+  const { links } = linksOf(get, asset, ownerVersion + 1, Number.MAX_SAFE_INTEGER)
+  return links.some(link => {
+    const read = readRecord(handover, link.order)
+    return isStored(read) && !read.payload.passes.agreements
+  })
+}
+
+/** The certified order that made a version. */
+function orderAt(get: Get, asset: CID, version: number): CID | undefined {
+  const [link] = linksOf(get, asset, version, 1).links
+  const read = link && readOrder(link.order)
+  return read && isOrder(read) ? read.id : undefined
+}
+
+/** Committees that are in use at once; one of 32 seats takes 14 KiB. */
+const OPEN = { most: 128, maxBytes: 16_384 }
+
 /** A committee as it was stored: it was checked when it came. */
-export const openCommittee = (stored: Uint8Array): Stored<AssetCommittee> =>
-  readRecord(assetCommittee, stored) as Stored<AssetCommittee>
+export const openCommittee: (stored: Uint8Array) => Stored<AssetCommittee> = remembering(
+  OPEN,
+  stored => readRecord(assetCommittee, stored) as Stored<AssetCommittee>,
+)
 
 /** A committee that was checked before. */
 export function committeeKnown(get: Get, id: CID): Stored<AssetCommittee> | undefined {
@@ -106,8 +132,15 @@ export function keepLink(link: Link, owned: Owned, identities: Shown[], get: Get
 
 /** Tells a node the steps from a version on. */
 export function tell(asset: CID, from: number, { get }: Pick<Context, 'get'>): Message[] {
-  const { links, identities } = linksOf(get, asset, from, MAX_LINKS)
-  return links.length > 0 ? [{ t: 'owner/told', links, identities }] : []
+  for (let most = MAX_LINKS; most > 0; most = Math.floor(most / 2)) {
+    const { links, identities } = linksOf(get, asset, from, most)
+    if (links.length === 0) return []
+    const message: Message = { t: 'owner/told', links, identities }
+    // Committees of many seats bring many identities: then fewer steps fit.
+    const fits = identities.length <= MAX_SHOWN && encodeMessage(message).length <= MAX_MESSAGE_BYTES
+    if (fits || most === 1) return [message]
+  }
+  return []
 }
 
 /** The answer to a message about an asset whose steps before it are not known here, and are wanted. */
@@ -115,7 +148,9 @@ export function askSteps(to: string, asset: CID, context: Context): Step<never> 
   const known = titleOf(context.get, asset)
   const version = known ? { version: known.version } : {}
   const step = say<never>(undefined, to, { t: 'owner/known', asset, ...version })
-  if (!known) step.output.writes.push({ key: KEY.wanted(asset), value: new Uint8Array(0) })
+  if (known || context.get(KEY.wanted(asset))) return step
+  if (held(to, context) >= MAX_TITLES) return stay()
+  step.output.writes.push({ key: KEY.wanted(asset), value: new Uint8Array(0) }, ...counted(to, context))
   return step
 }
 
@@ -131,7 +166,9 @@ export function told(from: string, message: MessageOf<'owner/told'>, context: Co
       return violation(from, message.t, 'OUT_OF_ORDER', 'the steps are of several assets')
     owned ??= titleOf(context.get, order.asset)
     if (owned && order.version <= owned.version) {
-      step.output.writes.push(...contradicted(order, link, message.identities, context))
+      const found = contradicted(order, link, message.identities, context)
+      if (found)
+        step.output = join(step.output, frozenNow(found, order.asset, { get: over(step, context) }).output)
       continue
     }
     const wrong = owned ? undefined : unwanted(from, order, link, context)
@@ -140,7 +177,7 @@ export function told(from: string, message: MessageOf<'owner/told'>, context: Co
     const next = advance(owned, link, keys, id => committeeKnown(context.get, id))
     if (isRefused(next)) return violation(from, message.t, next.code, next.text)
     step.output.writes.push(
-      ...(owned ? [] : counted(from, context)),
+      ...(owned || isOpen(order, context) ? [] : counted(from, context)),
       ...keepLink(link, next, shownFor(link, next, order, message.identities, context), over(step, context)),
     )
     step.output.events.push({ type: 'owner', asset: next.asset, version: next.version })
@@ -168,12 +205,7 @@ export function shownFor(
   context: Context,
 ): Shown[] {
   const seats = link.committee ? committee.payload.seats.map(({ org }) => org) : []
-  const needed = [...order.parties, ...seats]
-  const own = show(needed, context)
-  const strangers = needed.filter(
-    org => !org.equals(context.self.id) && context.partner(org.toString()) === undefined,
-  )
-  return [...own, ...(strangers.length > 0 ? identities : [])]
+  return among([...order.parties, ...seats], identities, context)
 }
 
 /** Whoever is no party, has no seat and is not told by the owner itself has no use for it; and each partner has a quota. */
@@ -188,7 +220,7 @@ function unwanted(
   const parties = [...order.parties.map(String), order.to.toString()]
   if (!isSeated && !parties.includes(from) && !parties.includes(context.self.org) && !isOpen(order, context))
     return { code: 'NOT_ADMITTED', text: 'this asset is none of ours' }
-  if (held(from, context) < MAX_TITLES) return undefined
+  if (isOpen(order, context) || held(from, context) < MAX_TITLES) return undefined
   return { code: 'QUOTA_EXCEEDED', text: `a partner tells of at most ${MAX_TITLES} assets` }
 }
 
@@ -204,33 +236,60 @@ const counted = (org: string, context: Context): Write[] => [
 ]
 
 /** Another step than the one that is kept: with both its owner is convicted. */
-function contradicted(order: Order, link: Link, identities: Shown[], context: Context): Write[] {
+function contradicted(order: Order, link: Link, identities: Shown[], context: Context): Frozen | undefined {
   const { links, identities: known } = linksOf(context.get, order.asset, order.version, 1)
   const [kept] = links
-  if (!kept || context.get(KEY.frozen(order.asset))) return []
-  const asset = link.asset ?? kept.asset
-  const both = [...identities, ...known]
-  const frozen: Frozen = {
-    orders: [kept.order, link.order],
-    identities: both,
-    ...(asset ? { asset } : {}),
-  }
-  return convicts(frozen, context) ? freeze(frozen, order.asset) : []
+  if (!kept || equal(kept.order, link.order)) return undefined
+  return frozenBy([kept.order, link.order], link.asset ?? kept.asset, [...identities, ...known], context)
 }
 
-/** Whether these two orders convict who signed both. */
+/** Two orders as evidence, with the identities that it needs; `undefined` when they convict nobody. */
+export function frozenBy(
+  orders: readonly [Uint8Array, Uint8Array],
+  asset: Uint8Array | undefined,
+  identities: Shown[],
+  context: Context,
+): Frozen | undefined {
+  const parties = orders.flatMap(order => {
+    const read = readOrder(order)
+    return isOrder(read) ? read.parties : []
+  })
+  const frozen: Frozen = {
+    orders: [...orders],
+    identities: among(parties, identities, context),
+    ...(asset ? { asset } : {}),
+  }
+  return convicts(frozen, context) ? frozen : undefined
+}
+
+/**
+ * Whether these two orders convict who signed both. Of a hand-over only the owner before it can be convicted: whoever else
+ * signs two has nothing to sell, and stops nobody.
+ */
 export function convicts({ orders, asset, identities }: Frozen, context: Context): Order | undefined {
   const keys = keysOf(context, identities)
   const [a, b] = orders.map(order => checkOrder({ order, ...(asset ? { asset } : {}) }, keys)) as [
     Order,
     Order,
   ]
-  return !isRefused(a) && !isRefused(b) && isEquivocation(a, b) ? a : undefined
+  if (isRefused(a) || isRefused(b) || !isEquivocation(a, b)) return undefined
+  return a.version === 0 || a.from?.equals(ownerAt(a.asset, a.version - 1, context.get) ?? a.asset)
+    ? a
+    : undefined
 }
 
-export const freeze = (frozen: Frozen, asset: CID): Write[] => [
-  { key: KEY.frozen(asset), value: encodeState(frozen), if: 'absent' },
-]
+/** Who owned a version, as its certified step says. */
+function ownerAt(asset: CID, version: number, get: Get): CID | undefined {
+  const [link] = linksOf(get, asset, version, 1).links
+  const read = link && readOrder(link.order)
+  return read && isOrder(read) && read.asset.equals(asset) ? read.to : undefined
+}
+
+const freeze = (frozen: Frozen, asset: CID, get: Get): Write[] => {
+  const before = get(KEY.frozen(asset))
+  const value = encodeState(frozen)
+  return [{ key: KEY.frozen(asset), value, if: before ? { equals: before } : 'absent' }]
+}
 
 export const frozenOf = (get: Get, asset: CID): Frozen | undefined => {
   const stored = get(KEY.frozen(asset))
@@ -240,19 +299,51 @@ export const frozenOf = (get: Get, asset: CID): Frozen | undefined => {
 /** Somebody shows that an owner signed two next steps. */
 export function shownFrozen(from: string, message: MessageOf<'owner/frozen'>, context: Context): Step<never> {
   const { t, one, other, asset, identities } = message
-  const frozen: Frozen = { orders: [one, other], identities, ...(asset ? { asset } : {}) }
-  const order = convicts(frozen, context)
-  if (!order) return violation(from, t, 'EQUIVOCATION_UNPROVEN', 'these orders convict nobody')
-  return frozenNow(frozen, order.asset, context)
+  const order = readOrder(one)
+  const owned = isOrder(order) ? titleOf(context.get, order.asset) : undefined
+  // Steps before it that are not here show whether whoever signed was its owner.
+  if (isOrder(order) && order.version > (owned?.version ?? -1) + 1)
+    return owned ? askSteps(from, order.asset, context) : stay()
+  const frozen = frozenBy([one, other], asset, identities, context)
+  if (!frozen || !isOrder(order))
+    return violation(from, t, 'EQUIVOCATION_UNPROVEN', 'these orders convict nobody')
+  if (owned) return frozenNow(frozen, order.asset, context)
+  const isKnown = order.to.equals(context.self.id) || context.partner(order.to.toString()) !== undefined
+  if (!isKnown || context.get(KEY.frozen(order.asset)) || held(from, context) >= MAX_TITLES) return stay()
+  const step = frozenNow(frozen, order.asset, context)
+  step.output.writes.push(...counted(from, context))
+  return step
 }
 
 /** An equivocation that was found: kept, and told by the node to whoever is here. */
-export function frozenNow(frozen: Frozen, asset: CID, { get }: Context): Step<never> {
+export function frozenNow(frozen: Frozen, asset: CID, { get }: Pick<Context, 'get'>): Step<never> {
   const step = stay<never>()
-  if (get(KEY.frozen(asset))) return step
-  step.output.writes.push(...freeze(frozen, asset))
+  if (!isNews(frozen, asset, get)) return step
+  step.output.writes.push(...freeze(frozen, asset, get))
   step.output.events.push({ type: 'frozen', asset })
   return step
+}
+
+/** The proof of a later version stands for the asset: an old one hides none. */
+function isNews(frozen: Frozen, asset: CID, get: Get): boolean {
+  const held = frozenOf(get, asset)
+  return held === undefined || versionOf(held) < versionOf(frozen)
+}
+
+const versionOf = ({ orders: [one] }: Frozen): number => {
+  const read = readOrder(one)
+  return isOrder(read) ? read.version : -1
+}
+
+/**
+ * Whether two orders stop the asset. They do not where one of them is certified: who owns it since is not harmed. Where
+ * nobody votes there is no telling which came first.
+ */
+export function isStopped({ orders: [one] }: Frozen, get: Get): boolean {
+  const order = readOrder(one)
+  if (!isOrder(order)) return false
+  const isCertified = get(KEY.step(order.asset, order.version)) !== undefined
+  return !isCertified || committeeKnown(get, order.committee)?.payload.n === 0
 }
 
 export const tellFrozen = ({ orders, asset, identities }: Frozen): Message => ({

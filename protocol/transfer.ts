@@ -12,18 +12,23 @@
  */
 import { toHex } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest, cidOf } from '../crypto/cid.ts'
-import { type Agreement, agreement } from './agreement.ts'
+import type { Agreement } from './agreement.ts'
 import { type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
 import type { Role } from './event.ts'
+import { readGrant } from './grant.ts'
+import type { Handover } from './handover.ts'
 import { keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
+import { orderIn, readOrdering } from './ordering.ts'
 import { nothing } from './output.ts'
+import { keysOf } from './parties.ts'
 import { evaluate } from './policy.ts'
-import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
+import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+import { endedWith, linksOf } from './title.ts'
 
 export type TransferState = 'REQUESTED' | 'STARTED' | 'COMPLETED' | 'TERMINATED'
 
@@ -224,13 +229,14 @@ const AFTER = /^[0-9]{16}$/
 
 function started(t: Transfer, message: MessageOf<'transfer/start'>, context: Context): TransferStep {
   if (t.waits !== 'page' || message.after !== t.after) return stay(t) // a repeat of an earlier page
-  const granted = readGrant(t.org, t.agreement, context)
+  const granted = grantOf(t.org, t.agreement, context)
   if (!granted) return terminate(t, { code: 'AGREEMENT_UNKNOWN', text: 'the agreement is not known here' })
+  const from = publishersOf(granted, context)
   if (message.next !== undefined && message.next <= (t.after ?? ''))
     return terminate(t, { code: 'MALFORMED', text: 'the next page is not after this one' })
   const begun: Begun[] = []
   for (const item of message.packets) {
-    const checked = check(item, granted.payload, context)
+    const checked = check(item, granted, from)
     if ('code' in checked) return terminate(t, checked)
     const { id } = checked.stored
     const isWanted = isDue(t.agreement, id, context) && !redactedOf(context.get, id)
@@ -259,16 +265,16 @@ function isDue(agreementId: CID, packetId: CID, context: Context): boolean {
 
 function check(
   item: { packet: Uint8Array; root: Uint8Array },
-  granted: Agreement,
-  context: Context,
+  granted: Grant,
+  { orgs, keys }: Publishers,
 ): Begun | Refusal {
   const stored = readRecord(packet, item.packet)
   if (!isStored(stored)) return { code: 'RECORD_INVALID', text: stored.reason }
-  const verdict = verifySignatures(packet, stored, context.keys)
+  const verdict = verifySignatures(packet, stored, keys)
   if (verdict.ok !== true) return { code: 'SIGNATURE_INVALID', text: verdict.reason }
   if (!stored.payload.asset.equals(granted.asset))
     return { code: 'AGREEMENT_MISMATCH', text: 'a packet of another asset' }
-  if (!stored.payload.org.equals(granted.assigner))
+  if (!orgs.some(org => stored.payload.org.equals(org)))
     return { code: 'RECORD_INVALID', text: 'a packet that somebody else published' }
   if (!cidOf(item.root, 'dag-cbor').equals(stored.payload.root))
     return { code: 'RECORD_INVALID', text: 'the content root is not the one the packet names' }
@@ -341,30 +347,61 @@ function news(t: Transfer) {
 
 export const isOver = (t: Transfer): boolean => t.state === 'COMPLETED' || t.state === 'TERMINATED'
 
-/** A complete agreement with an organisation, as stored when its second signature came. */
-export function readGrant(org: string, id: CID, context: Context): Stored<Agreement> | undefined {
-  const found = context.get(KEY.grant(org, id))
-  const read = found && readRecord(agreement, found)
-  return read && isStored(read) && read.id.equals(id) ? read : undefined
+/** What entitles somebody to content: an agreement, or a hand-over by which keys and blocks pass (RULES E6). */
+export interface Grant {
+  asset: CID
+  assigner: CID
+  assignee: CID
+  /** Of an agreement. */
+  terms?: Agreement
 }
 
-/** The agreement under which we owe `org` data now; the policy is decided again at each step that gives something. */
-export function inForce(org: string, id: CID, context: Context): Agreement | Refusal {
-  const granted = readGrant(org, id, context)?.payload
+/** What this id, of an agreement or a hand-over with an organisation, entitles one side to. */
+export function grantOf(org: string, id: CID, context: Context): Grant | undefined {
+  const agreed = readGrant(org, id, context)?.payload
+  if (agreed) return { ...agreed, terms: agreed }
+  const o = readOrdering(context.get, id)
+  if (o?.state !== 'CERTIFIED' || o.org !== org) return undefined
+  const { asset, from, to, passes } = orderIn(o).record.payload as Handover
+  return passes.keys && passes.blocks ? { asset, assigner: from, assignee: to } : undefined
+}
+
+/** Who may have published the packets: under an agreement its assigner, of what was handed over each owner of before. */
+interface Publishers {
+  orgs: CID[]
+  keys: KeyResolver
+}
+
+function publishersOf({ asset, assigner, terms }: Grant, context: Context): Publishers {
+  if (terms) return { orgs: [assigner], keys: context.keys }
+  const { links, identities } = linksOf(context.get, asset, 0, Number.MAX_SAFE_INTEGER)
+  return { orgs: links.map(link => orderIn(link).to), keys: keysOf(context, identities) }
+}
+
+/** Under what we owe `org` data now; the policy is decided again at each step that gives something. */
+export function inForce(org: string, id: CID, context: Context): Grant | Refusal {
+  const granted = grantOf(org, id, context)
   if (!granted?.assigner.equals(context.self.id))
     return {
       code: 'AGREEMENT_UNKNOWN',
       text: `no agreement ${toHex(id.multihash.digest).slice(0, 8)} with you is known here`,
     }
-  const { wallMs } = context.now
-  if (wallMs >= granted.until)
+  const { terms } = granted
+  return (terms && whyNot(terms, org, context)) ?? granted
+}
+
+function whyNot(terms: Agreement, org: string, { get, now }: Context): Refusal | undefined {
+  const { wallMs } = now
+  if (wallMs >= terms.until)
     return {
       code: 'AGREEMENT_ENDED',
-      text: `the agreement ended at ${new Date(granted.until).toISOString()}`,
+      text: `the agreement ended at ${new Date(terms.until).toISOString()}`,
     }
-  const request = { action: granted.action, purpose: granted.purpose, recipient: org, dateTimeMs: wallMs }
-  const { decision, denied } = evaluate(granted.policy, request)
-  if (decision === 'permit') return granted
+  if (endedWith(terms, get))
+    return { code: 'AGREEMENT_ENDED', text: 'the asset was handed over, and its agreements ended with that' }
+  const request = { action: terms.action, purpose: terms.purpose, recipient: org, dateTimeMs: wallMs }
+  const { decision, denied } = evaluate(terms.policy, request)
+  if (decision === 'permit') return undefined
   return { code: 'POLICY_DENIED', text: 'the policy of the agreement denies it now', clause: denied!.clause }
 }
 

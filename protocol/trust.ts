@@ -101,8 +101,6 @@ function sorted(value: unknown): string {
 export const isTrusted = (trust: Trust, id: CID): boolean =>
   trust.file.identities.some(each => each.id === id.toString())
 
-export const certifiedBy = ({ file }: Trust): CID[] => (file.certified ?? []).map(parseCid)
-
 /** Organisations that stand for the committee of an organisation's log, each once, never the log's own. */
 export function witnessesOf(trust: Trust, org: CID): string[] {
   const own = org.toString()

@@ -20,6 +20,7 @@ import {
   type Question,
   type Side,
   type Steps,
+  type Title,
   unestablished,
   worse,
 } from './verify-steps.ts'
@@ -32,6 +33,7 @@ export class Records {
   readonly #redactions: Redactions
   /** Parts that are missing because they were redacted. */
   readonly #gone = new Set<PartName>()
+  #title: Title | undefined
 
   constructor(question: Question, steps: Steps, parties: Parties, redactions: Redactions) {
     this.#question = question
@@ -42,6 +44,9 @@ export class Records {
 
   /** All records of the claim; the packet, if one is claimed and holds. */
   walk(): Stored<Packet> | undefined {
+    const { evidence, options } = this.#question
+    if (evidence.named.includes('title'))
+      this.#title = this.#steps.judge('title', () => options.title?.(this.#question) ?? MISSING)
     const described = this.#record('asset', asset, stored => this.#asset(stored))
     const offered = this.#record('offer', offer, stored => this.#offer(stored, described))
     const agreed = this.#record('agreement', agreement, stored => this.#agreement(stored, offered, described))
@@ -68,15 +73,19 @@ export class Records {
       // Links first: a record of somebody else is false here, whether or not their key is known.
       const linked = rest(stored.value)
       if ('failed' in linked) return linked
-      const verdict = verifySignatures(type, stored.value, this.#parties.keys)
+      const keys = name === 'asset' ? this.#title?.keys : undefined
+      const verdict = verifySignatures(type, stored.value, keys ?? this.#parties.keys)
       if (verdict.ok !== true) return worse(verdict)
       return 'value' in linked ? { value: stored.value, detail: linked.detail } : linked
     })
   }
 
   #asset({ payload }: Stored<Asset>): Outcome<true> {
-    if (!payload.org.equals(this.#question.evidence.claim.provider))
-      return { failed: 'the asset is not the provider’s' }
+    const { claim, named } = this.#question.evidence
+    if (!this.#title && !payload.org.equals(claim.provider))
+      return named.includes('title')
+        ? unestablished('its owner')
+        : { failed: 'the asset is not the provider’s' }
     const { domain, level } = payload.classification
     return { value: true, detail: `"${payload.title}", ${domain}/${level}, signed by its publisher` }
   }
@@ -86,7 +95,7 @@ export class Records {
       return { failed: 'the offer is not the provider’s' }
     const wrong = this.#ofAsset(payload.asset, described, 'the offer is of another asset')
     if (wrong) return wrong
-    if (described && payload.ownerVersion !== described.payload.ownerVersion)
+    if (!payload.order && described && payload.ownerVersion !== described.payload.ownerVersion)
       return { failed: 'the offer is of another owner version than the asset' }
     return { value: true, detail: `signed by the provider, of this asset, until ${iso(payload.until)}` }
   }
@@ -107,6 +116,10 @@ export class Records {
     if (offered && !payload.offer.equals(offered.id)) return { failed: 'it rests on another offer' }
     if (offered && !copiesOffer(payload, offered.payload))
       return { failed: 'its terms are not those of the offer' }
+    if (!payload.order && this.#question.evidence.named.includes('title'))
+      return { failed: 'it names no order, and an owner is shown' }
+    const unowned = this.#title ? this.#title.unlike(payload) : payload.order && unestablished('its owner')
+    if (unowned) return unowned
     if (offered && payload.from < offered.payload.from) return { failed: 'it begins before the offer' }
     const request = {
       action: payload.action,

@@ -1,9 +1,10 @@
 /** Steps of a verification: what each found, in words, and what the verdict is over all of them. */
 import type { CID } from '../crypto/cid.ts'
+import type { Agreement } from './agreement.ts'
 import type { Found, ReadEvidence } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import type { Head } from './log.ts'
-import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
+import { isStored, type KeyResolver, type RecordType, readRecord, type Stored } from './record.ts'
 import type { Committee, Trust } from './trust.ts'
 import type { Cosigned } from './verify-cosignatures.ts'
 import type { Parties } from './verify-parties.ts'
@@ -33,6 +34,16 @@ export interface VerifyOptions {
   /** Size and salted digest of the content at hand; without it the content is not checked. */
   content?: { size: number; digest: Uint8Array }
   known?: KnownForks
+  /** Who owned the asset, where the evidence shows it (verify-title.ts). */
+  title?: (question: Question) => Outcome<Title>
+}
+
+/** The chain of owners that evidence shows beside an agreement. */
+export interface Title {
+  /** Keys of whoever published the asset. */
+  keys: KeyResolver
+  /** Why it does not entitle the assigner to this agreement. */
+  unlike(agreed: Agreement): { failed: string } | { inconclusive: string } | undefined
 }
 
 /** What is asked of a verifier: of these parts, under this trust, in these circumstances. */

@@ -30,6 +30,7 @@ import {
   refused,
   seatsOwner,
 } from './ownership.ts'
+import type { Shown } from './parties.ts'
 import type { KeyResolver, Stored } from './record.ts'
 
 export interface Ask {
@@ -40,6 +41,8 @@ export interface Ask {
   committee?: Uint8Array
   /** Where the asset stands; of a registration: nothing. */
   before: Owned | undefined
+  /** Parties that this seat does not know by itself: kept with its vote, for whoever is to see what it voted for. */
+  identities?: Shown[]
 }
 
 /** What a seat may look at: its store, its vote keys by committee, the keys of the parties. */
@@ -63,6 +66,7 @@ export interface Declined {
   text: string
   /** The order that this seat voted for at the same version: with the one refused it may convict its owner. */
   held?: Uint8Array
+  identities?: Shown[]
 }
 
 /** The vote of a seat as it is stored, with the order that it is for. */
@@ -70,6 +74,7 @@ interface Voted {
   choice: CID
   vote: Uint8Array
   order: Uint8Array
+  identities?: Shown[]
 }
 
 /** Takes what an asker shows and votes, or says why not. */
@@ -88,7 +93,7 @@ export function ask(asked: Ask, seated: Seated): Ballot {
   const after = inForceAfter(order, asked, seated)
   if (isRefused(after)) return decline(after)
   const unfit = before && seatsOwner(after, order)
-  return unfit ? decline(unfit) : cast(order, asked.order, before ? before.committee : after, seated)
+  return unfit ? decline(unfit) : cast(order, asked, before ? before.committee : after, seated)
 }
 
 /** The committee that votes on what follows this order. */
@@ -106,7 +111,7 @@ function inForceAfter(
 
 function cast(
   order: Order,
-  orderBytes: Uint8Array,
+  { order: orderBytes, identities = [] }: Ask,
   committee: Stored<AssetCommittee>,
   seated: Seated,
 ): Ballot {
@@ -119,7 +124,8 @@ function cast(
   const key = seated.voteKey(committee.id)
   if (!key) return refuse('SEAT_LOST', 'this seat lost its votes and abstains for ever')
   const vote = makeVote(seat, key, order)
-  const voted: Voted = { choice: order.id, vote, order: orderBytes }
+  const shown = identities.length > 0 ? { identities } : {}
+  const voted: Voted = { choice: order.id, vote, order: orderBytes, ...shown }
   const write: Write = { key: keyOf(order), value: encode(voted as unknown as Value), if: 'absent' }
   if (order.version > 0) return { writes: [write], reply: { t: 'vote', vote } }
   const registered = enter(order, seated)
@@ -153,9 +159,9 @@ function votedFor(order: Order, { get }: Seated): Voted | undefined {
   return stored && (decode(stored, stored.length) as unknown as Voted)
 }
 
-function otherwise({ order }: Voted): Ballot {
+function otherwise({ order, identities = [] }: Voted): Ballot {
   const text = 'this seat voted for another order of this version'
-  return { writes: [], reply: { t: 'refused', code: 'VOTED_OTHERWISE', text, held: order } }
+  return { writes: [], reply: { t: 'refused', code: 'VOTED_OTHERWISE', text, held: order, identities } }
 }
 
 const decline = ({ code, text }: Refused): Ballot => refuse(code, text)

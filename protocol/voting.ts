@@ -11,7 +11,7 @@ import { KEY } from './layout.ts'
 import { COUNT_BEAT_MS } from './limits.ts'
 import { type Context, decodeState, type Step, say, signed, stay, tidy, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
-import { keysOf, show } from './parties.ts'
+import { among, keysOf, strangers } from './parties.ts'
 import { recordType, type Stored } from './record.ts'
 import type { Sitting } from './seats.ts'
 import { link, object, text, uint } from './shape.ts'
@@ -50,12 +50,16 @@ export function asked(from: string, message: MessageOf<'vote/ask'>, context: Con
     return sittingIn(read.committee, context)
       ? askSteps(from, read.asset, context)
       : refuse(from, read.id, 'SEAT_UNKNOWN', 'this node has no seat in the committee')
+  // Each partner has a quota of its own, and only of its own (RULES E2, H4).
+  if (read.version === 0 && read.to.toString() !== from)
+    return refuse(from, read.id, 'NOT_OWNER', 'a registration is asked for by its owner')
   if (!context.current)
     return refuse(from, read.id, 'STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
   const { writes, reply } = ask(
     {
       order: message.order,
       before,
+      identities: strangers(read.parties, message.identities, context),
       ...(message.asset ? { asset: message.asset } : {}),
       ...(message.committee ? { committee: message.committee } : {}),
     },
@@ -75,17 +79,24 @@ export function asked(from: string, message: MessageOf<'vote/ask'>, context: Con
     step.output.writes.push(...writes)
     return writes.length > 0 ? counted(step, context) : step
   }
-  const { code, text: why, held } = reply
-  return refuse(from, read.id, code, why, held && shownWith(held, message, context))
+  const { code, text: why, held, identities = [] } = reply
+  const shown = [...identities, ...message.identities]
+  return refuse(from, read.id, code, why, held && shownWith(held, { ...message, identities: shown }, context))
 }
 
 type Held = Pick<MessageOf<'vote/refused'>, 'held' | 'asset' | 'identities'>
 
 /** The order that was voted for, with what shows that its owner signed it. */
-function shownWith(held: Uint8Array, { asset, identities }: MessageOf<'vote/ask'>, context: Context): Held {
-  const read = readOrder(held)
-  const parties = isOrder(read) ? read.parties : []
-  return { held, identities: [...show(parties, context), ...identities], ...(asset ? { asset } : {}) }
+function shownWith(
+  held: Uint8Array,
+  { order, asset, identities }: MessageOf<'vote/ask'>,
+  context: Context,
+): Held {
+  const parties = [held, order].flatMap(each => {
+    const read = readOrder(each)
+    return isOrder(read) ? read.parties : []
+  })
+  return { held, identities: among(parties, identities, context), ...(asset ? { asset } : {}) }
 }
 
 const refuse = (
@@ -125,17 +136,28 @@ export function count(context: Context): Step<unknown> {
 
 /** Asked whether it has voted for the next version. */
 export function askedFresh(from: string, message: MessageOf<'owner/ask'>, context: Context): Step<unknown> {
-  const { id, committee, asset, version } = message
-  const no = (code: string, why: string): Step<unknown> =>
-    say<unknown>(undefined, from, { t: 'owner/fresh', id, refusal: { code, text: why } })
+  const { id } = message
+  const word = freshWord(message, context)
+  return say<unknown>(
+    undefined,
+    from,
+    'fresh' in word ? { t: 'owner/fresh', id, ...word } : { t: 'owner/fresh', id, refusal: word },
+  )
+}
+
+/** The word of an own seat that it has not voted for the next version, or why it does not say so. */
+export function freshWord(
+  { committee, asset, version }: Pick<MessageOf<'owner/ask'>, 'committee' | 'asset' | 'version'>,
+  context: Context,
+): { fresh: Uint8Array } | { code: string; text: string } {
   const sitting = sittingIn(committee, context)
-  if (!sitting?.isWhole) return no('SEAT_UNKNOWN', 'this node has no seat in the committee')
+  if (!sitting?.isWhole) return { code: 'SEAT_UNKNOWN', text: 'this node has no seat in the committee' }
   const key = sitting.lost ? undefined : context.seatKey(sitting.handle)
-  if (!key) return no('SEAT_LOST', 'this seat lost its votes and abstains for ever')
-  if (!context.current) return no('STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
+  if (!key) return { code: 'SEAT_LOST', text: 'this seat lost its votes and abstains for ever' }
+  if (!context.current)
+    return { code: 'STORE_UNPROVEN', text: 'nothing shows that this store is as new as its votes' }
   if (context.get(KEY.vote(committee, asset, version + 1)))
-    return no('VERSION_PASSED', `this seat has voted for version ${version + 1}`)
+    return { code: 'VERSION_PASSED', text: `this seat has voted for version ${version + 1}` }
   const seat = seatOf(openCommittee(sitting.committee).payload, context.self.id)!
-  const word = makeFresh(seat, key, { committee, asset, version }, context.now.wallMs)
-  return say<unknown>(undefined, from, { t: 'owner/fresh', id, fresh: word })
+  return { fresh: makeFresh(seat, key, { committee, asset, version }, context.now.wallMs) }
 }

@@ -11,6 +11,7 @@ import type { Ledger } from './ledger.ts'
 import { committeesTrusted } from './own-trust.ts'
 import { readTrust, TRUST_SCHEMA } from './trust.ts'
 import { verify } from './verify.ts'
+import { takenTitle } from './verify-title.ts'
 
 /** `broken`: evidence with it would be false. `open`: something is not there yet. */
 export type Worth = { is: 'whole' | 'open' } | { is: 'broken'; why: string }
@@ -55,5 +56,7 @@ function judge(
   // A log that nobody witnesses is never final; what it proves is all there will be.
   const requireFinal = partner !== undefined && partner.witnesses.length + partner.firsts.length > 0
   const side = evidence.claim.provider.toString() === org ? 'provider' : 'consumer'
-  return { report: verify(formatEvidence(evidence), trust, { asOfMs, requireFinal }), side }
+  // Who owns the asset is not proven by the other side's log.
+  const options = { asOfMs, requireFinal, title: takenTitle }
+  return { report: verify(formatEvidence(evidence), trust, options), side }
 }

@@ -41,17 +41,17 @@ export async function verify(
   const believed = sayingCode(() => readTrust(trust))
   const asOfMs = Number(options.asOf ?? Date.now())
   if (!Number.isSafeInteger(asOfMs) || asOfMs < 0) throw new RangeError(`asOf is not a time: ${options.asOf}`)
-  const hashing = options.content && (await import('./content.ts'))
+  const hashing = options.content && (await import('./verify-more.ts'))
   const content = hashing && (await hashing.digestFor(evidence, options.content!))
   const known = options.forks?.length ? await knownForks(options.forks) : undefined
   const read = readEvidence(evidence)
-  const more = needsRest(read, believed) && (await import('../protocol/verify-rest.ts'))
+  const more = needsRest(read, believed) ? await import('./verify-more.ts') : undefined
   const report = judge(read, believed, {
-    ...more,
     asOfMs,
     requireFinal: options.requireFinal ?? false,
     ...(content ? { content } : {}),
     ...(known ? { known } : {}),
+    ...(more ? { rest: more.rest, title: more.judgeTitle } : {}),
   })
   return hashing ? hashing.withContent(report) : report
 }
@@ -63,7 +63,7 @@ export async function verifyProof(
   { asOf = Date.now(), requireFinal = false }: Pick<VerifyOptions, 'asOf' | 'requireFinal'> = {},
 ): Promise<ProofReport> {
   const believed = sayingCode(() => readTrust(trust))
-  const { verifyProof: verifyEntry } = await import('../protocol/proof.ts')
+  const { verifyProof: verifyEntry } = await import('./verify-more.ts')
   return verifyEntry(proof, believed, { asOfMs: Number(asOf), requireFinal })
 }
 
@@ -80,11 +80,11 @@ export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Arr
 /** Judges a fork proof, of a log or of an identity, against a trust file. */
 export async function verifyFork(proof: Uint8Array, trust: unknown): Promise<ForkReport> {
   const believed = sayingCode(() => readTrust(trust))
-  return (await import('../protocol/verify-fork.ts')).verifyFork(proof, believed)
+  return (await import('./verify-more.ts')).verifyFork(proof, believed)
 }
 
 async function knownForks(proofs: Uint8Array[]) {
-  const { readKnownForks } = await import('../protocol/known-forks.ts')
+  const { readKnownForks } = await import('./verify-more.ts')
   return sayingCode(() => readKnownForks(proofs))
 }
 

@@ -141,12 +141,16 @@ const CODES = {
   EVENT_SKIPPED: [inconclusive, 'ask for the missing identity events'],
   EVENT_UNLINKED: [failed, 'ask for the identity events again'],
   EVENT_REPLAYED: [conflict, 'waybill keys show'],
-  IDENTITY_BEHIND: [damaged, 'restore a newer backup: a second event of one number would fork the identity'],
+  IDENTITY_BEHIND: [
+    damaged,
+    'restore a newer backup, or, where there is none: waybill keys adopt; a second event of one number would fork the identity',
+  ],
   IDENTITY_FORKED: [failed, 'talk to the organisation before you trust anything it signs'],
   // Of ownership.
   CERTIFICATE_INVALID: [failed, 'ask the seats of the committee for their votes again'],
   COMMITTEE_INVALID: [failed, 'ask the owner for the committee that every seat signed'],
   NOT_OWNER: [failed, 'ask the owner'],
+  OWNER_UNPROVEN: [denied, 'pair with the seats of the committee, or ask again later'],
   EQUIVOCATION_UNPROVEN: [failed, 'waybill owner ASSET'],
   ASSET_FROZEN: [failed, 'waybill owner ASSET'],
   MODE_WEAKER: [denied, 'waybill handover accept ORDER --mode MODE, if that is good enough'],

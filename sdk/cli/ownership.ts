@@ -37,11 +37,11 @@ export async function assets(cli: Cli): Promise<Answer> {
 
 export async function register(
   cli: Cli,
-  { committee, ref, bought }: { committee: string; ref?: string; bought?: string },
+  { ref, bought }: { ref?: string; bought?: string },
   id: string,
 ): Promise<Answer> {
   await using waybill = await cli.connect()
-  const about = { committee, ...(ref ? { ref } : {}), ...(bought ? { bought } : {}) }
+  const about = { ...(ref ? { ref } : {}), ...(bought ? { bought } : {}) }
   const begun = await waybill.assets.register(id, about, { signal: cli.signal })
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
 }
@@ -181,7 +181,7 @@ function ownerText(view: OwnerView): string {
     `committee ${juryWords(committee)}`,
     ...(frozen
       ? [
-          `frozen    its owner signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}`,
+          `${frozen.stops ? 'frozen    its' : 'note      the'} owner ${frozen.stops ? '' : 'of then '}signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}${frozen.stops ? '' : '; one is certified, and stands'}`,
           ...frozen.orders.map(order => `          ${order}`),
         ]
       : []),

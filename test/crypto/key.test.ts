@@ -13,6 +13,7 @@ import {
   isSmallOrderR,
   isWellFormed,
   keyFromSeed,
+  type PrivateKey,
   parseDidKey,
   sign,
   thumbprint,
@@ -156,6 +157,38 @@ test('neither back end throws for a key or a signature of another length', () =>
       assert.not(backend.equation(s, m, bad))
     for (const bad of [s.slice(1), new Uint8Array(0)]) assert.not(backend.equation(bad, m, a))
   }
+})
+
+test('an equation that was found to hold, or was made to, says nothing of one with a bit changed', () => {
+  const key = keyFromSeed(new Uint8Array(32).fill(9))
+  const message = utf8('what is signed')
+  const signature = sign(key, message)
+  assert.ok(verify(key.public, message, signature))
+  assert.ok(verify(key.public, message, signature))
+  for (const at of [0, 33, 63]) {
+    const [s, m, a] = [signature, message, key.public].map(bytes => new Uint8Array(bytes))
+    for (const bytes of [s!, m!, a!]) {
+      const i = at % bytes.length
+      bytes[i]! ^= 1
+      assert.not(verify(a!, m!, s!), `byte ${i}`)
+      bytes[i]! ^= 1
+    }
+    assert.ok(verify(a!, m!, s!))
+  }
+  // The same bytes, cut elsewhere.
+  const [moved, rest] = [message.slice(0, 1), message.slice(1)]
+  assert.not(verify(key.public, rest, Uint8Array.of(...signature, ...moved)))
+})
+
+test('a seed with another public key beside it makes no signature of that key hold', () => {
+  const [mine, other] = [1, 2].map(byte => keyFromSeed(new Uint8Array(32).fill(byte))) as [
+    PrivateKey,
+    PrivateKey,
+  ]
+  const message = utf8('what is signed')
+  const signature = sign({ ...mine, public: other.public }, message)
+  assert.ok(verify(mine.public, message, signature))
+  assert.not(verify(other.public, message, signature))
 })
 
 test('a good public key is canonical, on the curve and not of small order', () => {

@@ -21,7 +21,7 @@ const LAYERS: Layer[] = [
   {
     at: 'crypto/',
     imports: ['crypto/'],
-    packages: ['cborg', 'multiformats', '@noble/ciphers', '@noble/curves', '@noble/ed25519', '@noble/hashes'],
+    packages: ['multiformats', '@noble/ciphers', '@noble/curves', '@noble/ed25519', '@noble/hashes'],
   },
   { at: 'protocol/', imports: ['crypto/', 'protocol/'], packages: ['multiformats', '@ipld/car'] },
   { at: 'node/schema.ts', imports: [], packages: ['zod'] },
@@ -48,7 +48,12 @@ const LAYERS: Layer[] = [
       'uint8arraylist',
     ],
   },
-  { at: 'sdk/verify.ts', imports: ['crypto/', 'protocol/', 'sdk/error.ts', 'sdk/content.ts'], packages: [] },
+  {
+    at: 'sdk/verify.ts',
+    imports: ['crypto/', 'protocol/', 'sdk/error.ts', 'sdk/content.ts', 'sdk/verify-more.ts'],
+    packages: [],
+  },
+  { at: 'sdk/verify-more.ts', imports: ['protocol/', 'sdk/content.ts'], packages: [] },
   { at: 'sdk/content.ts', imports: ['crypto/', 'protocol/'], packages: [] },
   { at: 'sdk/error.ts', imports: ['crypto/', 'protocol/', 'node/schema.ts'], packages: [] },
   {
@@ -96,7 +101,6 @@ const FIXED: Record<string, string[]> = {
   '@noble/hashes': ['crypto/'],
   multiformats: ['crypto/', 'protocol/'],
   level: ['node/'],
-  cborg: ['crypto/'],
   uvu: ['test/'],
   esbuild: ['test/', 'sdk/'],
 }

@@ -45,6 +45,28 @@ test('what is queued is seen by get, and only what is on the disk by getDurable'
   )
 })
 
+test('what was read of late is read as it is now, however much was read and written since', async () => {
+  using dir = temporary()
+  await using store = await openStore(join(dir.path, 'db'), { create: true, onFailure })
+  const value = (n: number) => new Uint8Array(9_000).fill(n)
+  const keys = Array.from({ length: 300 }, (_, i) => `k/${i}`)
+  for (let round = 1; round <= 4; round++) {
+    for (const [i, key] of keys.entries())
+      store.commit([i % 5 === round ? { key } : { key, value: value(i + round) }], () => {})
+    const check = (when: string) => {
+      for (const [i, key] of keys.entries()) {
+        const [found, wanted] = [store.get(key), i % 5 === round ? undefined : value(i + round)]
+        assert.is(found?.[0], wanted?.[0], `${key} ${when}, round ${round}`)
+      }
+    }
+    check('while it is queued')
+    await store.idle()
+    check('when it is durable')
+    check('read again')
+    for (const key of keys) assert.is(store.get(key)?.[0], store.getDurable(key)?.[0])
+  }
+})
+
 test('a missing database is an error, not an empty one', async () => {
   using dir = temporary()
   const path = join(dir.path, 'db')

@@ -20,6 +20,7 @@ import { ownFirsts } from '../../protocol/shown-committees.ts'
 import { readTrust, TRUST_SCHEMA, type Trust } from '../../protocol/trust.ts'
 import { verify } from '../../protocol/verify.ts'
 import type { VerifyOptions } from '../../protocol/verify-steps.ts'
+import { judgeTitle } from '../../protocol/verify-title.ts'
 import { type Member, START_MS, World } from './world.ts'
 
 export interface StoryOptions {
@@ -209,7 +210,7 @@ export function check(
   const content = salt
     ? { content: { size: plain.length, digest: plainDigest(salt).update(plain).digest() } }
     : {}
-  return verify(bytes, trust, { asOfMs, ...content, ...options })
+  return verify(bytes, trust, { asOfMs, title: judgeTitle, ...content, ...options })
 }
 
 export const statusOf = (report: Report, id: string): string | undefined =>

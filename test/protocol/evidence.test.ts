@@ -29,7 +29,7 @@ test('a file is a CARv1 for everybody, and is read as it was written', () => {
   assert.ok('claim' in read)
   if (!('claim' in read)) return
   assert.equal(read.stray, [])
-  for (const name of PARTS) {
+  for (const name of PARTS.filter(each => each !== 'title')) {
     const found = read.part(name)
     assert.is(found.is, 'here', name)
     if (found.is === 'here') sameBytes(found.bytes, evidence.parts[name]!)

@@ -1,6 +1,7 @@
 /** What is wrong with a message about ownership, and the code that it gets: rows of protocol/README.md, section 14. */
 import { u64 } from '../../crypto/bytes.ts'
 import { decode, encode } from '../../crypto/cbor.ts'
+import type { CID } from '../../crypto/cid.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
 import { KEY } from '../../protocol/layout.ts'
@@ -57,11 +58,16 @@ const forged = (record: Uint8Array, s: (s: unknown[]) => unknown[]): Uint8Array 
 }
 
 /** The registration of the play, changed and signed by its owner again, as it is asked of Cole. */
-function register(story: Ownership, change: object, by: Member = story.acme): string | undefined {
+function register(
+  story: Ownership,
+  change: object,
+  by: Member = story.acme,
+  from: Member = by,
+): string | undefined {
   const { message } = story.world.wire.find(each => each.message.t === 'vote/ask')!
   const asked = message as MessageOf<'vote/ask'>
   const order = resign(asked.order, change, ['owner', operation(by)])
-  return send(story, by, cole(story), { ...asked, order })
+  return send(story, from, cole(story), { ...asked, order })
 }
 
 /** The hand-over of the play, changed and signed by both again, as it is asked of a seat. */
@@ -84,6 +90,23 @@ function signed(story: Ownership = offered()): Ownership {
   return story
 }
 
+/** What Cole, who knows none of the other seats, answers when Acme signs an agreement with it. */
+function agreed(story: Ownership, late?: () => () => string | undefined): string | undefined {
+  const { acme, world } = story
+  const policy = { ...POLICY, permissions: [{ action: 'use', constraints: [] }] }
+  const untilMs = world.wallMs + 86_400_000
+  const terms = { audience: [] as CID[], policy, approval: 'policy' as const, untilMs }
+  const { offer } = acme.input({ type: 'offer', asset: story.asset, ...terms }) as { offer: CID }
+  const seat = cole(story)
+  seat.input({ type: 'catalog', org: acme.org })
+  world.run(1_000)
+  const then = late?.()
+  const before = world.wire.length
+  seat.input({ type: 'request', org: acme.org, offer, action: 'use', purpose: 'x' })
+  world.run(1_000)
+  return then ? then() : answered(story, seat, before)
+}
+
 export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'negotiation/request · an offer of an owner of before': () => {
     const story = registered()
@@ -101,6 +124,20 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     story.offer().accept()
     const about = { offer, action: 'use', purpose: 'x', state: bolt.chain.last }
     return send(story, bolt, acme, { t: 'negotiation/request', id: ID, ...about })
+  },
+  'negotiation/agree · of an asset whose seats are not asked': () => agreed(registered()),
+  'negotiation/agree · by an owner of before': () => {
+    const story = registered()
+    return agreed(story, () => {
+      // The agreement is late, and the asset is handed over meanwhile.
+      story.world.intercept = ({ message }) => (message.t === 'negotiation/agree' ? () => {} : undefined)
+      return () => {
+        story.offer().accept()
+        story.world.intercept = () => undefined
+        const { message } = story.world.wire.find(each => each.message.t === 'negotiation/agree')!
+        return send(story, story.acme, cole(story), message)
+      }
+    })
   },
   'seat/ask · one more than a partner gets': () => {
     const story = begun()
@@ -136,6 +173,8 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
       }
       return { committee: encodeSigned({ p: changed as unknown as Payload, s: [] }) }
     }),
+  'seat/sign · another committee than it was given to': () =>
+    again(begun(), 'seat/sign', ({ committee }) => ({ committee: resign(committee, { made: 7 }) })),
   'seat/signed · signed by another key': () => {
     const story = new Ownership()
     story.world.bend = ({ t }, from) => (t === 'seat/signed' && from === cole(story) ? 0 : 1)
@@ -214,12 +253,20 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'vote/ask · no record': () => again(registered(), 'vote/ask', () => ({ order: new Uint8Array(9) })),
   'vote/ask · signed by another': () => {
     const story = registered()
-    return register(story, { nonce: ID }, story.bolt)
+    return register(story, { nonce: ID }, story.bolt, story.acme)
+  },
+  'vote/ask · a registration by another than its owner': () => {
+    const story = registered()
+    return register(story, { nonce: ID }, story.acme, story.bolt)
   },
   'vote/ask · an asset of another': () => {
     const story = registered()
     const { id } = story.bolt.env.self
     return register(story, { owner: id, ownerState: id }, story.bolt)
+  },
+  'vote/ask · of an asset that names another committee': () => {
+    const story = registered()
+    return register(story, { committee: story.assemble() })
   },
   'vote/ask · of licensed data': () => register(registered(), { title: 'licensed' }),
   'vote/ask · another order of the same version': () => register(registered(), { nonce: ID }),
@@ -320,6 +367,21 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     const story = registered()
     const about = { id: ID, committee: story.jury, asset: story.asset, version: 0 }
     return send(story, story.acme, story.bolt, { t: 'owner/ask', ...about })
+  },
+  'owner/frozen · orders of who never owned it': () => {
+    const story = played()
+    const { order } = last(story, 'handover/signed')
+    const [cole, dunn] = story.seats as [Member, Member]
+    const [one, other] = [7, 8].map(made => {
+      const parties = {
+        from: cole.env.self.id,
+        fromState: cole.chain.last,
+        to: dunn.env.self.id,
+        toState: dunn.chain.last,
+      }
+      return resign(order, { ...parties, made }, ['from', operation(cole)], ['to', operation(dunn)])
+    }) as [Uint8Array, Uint8Array]
+    return send(story, cole, story.bolt, { t: 'owner/frozen', one, other, identities: [] })
   },
   'owner/frozen · orders that convict nobody': () => {
     const story = played()

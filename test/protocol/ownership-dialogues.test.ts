@@ -254,7 +254,8 @@ test('q seats say that a version is the last, and none does once it has voted fo
 test('a former owner makes no offer any more, and whoever knows asks for none of its old ones', () => {
   const story = new Ownership().register()
   const { acme, world } = story
-  const [cole] = story.seats as [Member]
+  const [cole, ...seats] = story.seats as [Member, ...Member[]]
+  for (const seat of seats) world.pair(cole, seat)
   const policy = { ...POLICY, permissions: [{ action: 'use', constraints: [] }] }
   const terms = {
     audience: [] as CID[],

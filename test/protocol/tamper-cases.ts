@@ -319,6 +319,9 @@ function otherRuns(told: Story): [string, Evidence][] {
   ]
 }
 
+/** Parts of these stories: their assets are not registered. */
+export const PRESENT: PartName[] = PARTS.filter(name => name !== 'title')
+
 function* substitutedParts(evidence: Evidence, other: Evidence, run: string): Generator<Case> {
   const differs = (name: PartName) => toHex(other.parts[name]!) !== toHex(evidence.parts[name]!)
   const put = (what: string, parts: Evidence['parts'], step?: string): Case => ({
@@ -328,7 +331,7 @@ function* substitutedParts(evidence: Evidence, other: Evidence, run: string): Ge
     may: ['failed'],
     ...(step ? { step } : {}),
   })
-  for (const name of PARTS.filter(differs)) {
+  for (const name of PRESENT.filter(differs)) {
     // A newer head of the same log and another asset of the same provider hold; what rests on them does not.
     const holds = name === 'asset' || /Head$/.test(name)
     const step = name === 'salt' ? 'content' : stepOf(name)
@@ -426,7 +429,7 @@ function* substitutedLines(evidence: Evidence, other: Evidence, run: string): Ge
 /** Parts of one run in each other's place. */
 export function* places({ evidence }: Story): Generator<Case> {
   for (const name of PARTS)
-    for (const other of PARTS) {
+    for (const other of PRESENT) {
       if (name === other) continue
       const parts = { ...evidence.parts, [name]: evidence.parts[other]! }
       yield {
@@ -462,7 +465,7 @@ export function* omissions({ evidence, bytes }: Story): Generator<Case> {
     may,
     ...(step ? { step } : {}),
   })
-  for (const name of PARTS) {
+  for (const name of PRESENT) {
     const { [name]: _, ...parts } = evidence.parts
     yield without(
       name,

@@ -125,7 +125,8 @@ test('as-of before, in and after the term of the agreement', () => {
 // What is missing.
 
 test('each part left out is inconclusive, and names its step', () => {
-  for (const name of PARTS) {
+  // The asset is not registered: nothing shows its owner.
+  for (const name of PARTS.filter(each => each !== 'title')) {
     const { [name]: _, ...parts } = evidence.parts
     const report = check(formatEvidence({ ...copy(evidence), parts }), told)
     assert.is(report.verdict, 'inconclusive', name)

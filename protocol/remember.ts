@@ -1,0 +1,23 @@
+/** Readings that are asked for again and again: an order is looked at in every step of its way, a committee in every order. */
+import { sha256 } from '../crypto/hash.ts'
+
+/**
+ * `read`, which has one result for one byte string, with its last `most` results by the SHA-256 of exactly these bytes; the
+ * oldest go first, and of more than `maxBytes` none is kept. A result is shared by all who ask, and not to be changed.
+ */
+export function remembering<T>(
+  { most, maxBytes }: { most: number; maxBytes: number },
+  read: (bytes: Uint8Array) => T,
+): (bytes: Uint8Array) => T {
+  const known = new Map<string, T>()
+  return bytes => {
+    if (bytes.length > maxBytes) return read(bytes)
+    const name = String.fromCharCode(...sha256(bytes))
+    const held = known.get(name)
+    if (held !== undefined) return held
+    const found = read(bytes)
+    if (known.size >= most) known.delete(known.keys().next().value!)
+    known.set(name, found)
+    return found
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * What work costs on a machine: measured by `calibrate`, and an input of a run like its seed. One stands in sim/profile.json;
+ * the hash of a run covers the one that it was given.
+ */
+import { SimError } from './error.ts'
+
+export const PROFILE_SCHEMA = 'waybill.sim-profile/1'
+
+/** Of one operation: so much each time, and so much for each byte, us. */
+export interface Cost {
+  eachUs: number
+  byteUs: number
+}
+
+/** Work that keeps a core of the host busy. */
+export const WORK = [
+  /** An input through `step`: the turn around it, and what none of the others names. */
+  'step',
+  'sign',
+  'verify',
+  /** SHA-256, also within HMAC and HKDF. */
+  'hash',
+  /** AES-GCM. */
+  'seal',
+  'open',
+  /** One multiplication on Curve25519, of which sealing to a one-time key takes two and opening two. */
+  'x25519',
+  /** A message to bytes and back. */
+  'encode',
+  'decode',
+  /** A group of writes handed to the store: bytes of keys and values. */
+  'commit',
+  /** A message through an open connection. */
+  'send',
+  'receive',
+  /** Ciphertext through a stream of its own, at each side. */
+  'stream',
+  /** A connection made, at each side. */
+  'dial',
+  /** A request to the local API, answered. */
+  'request',
+  /** Content written to a file or read from one. */
+  'file',
+] as const
+export type Work = (typeof WORK)[number]
+
+export interface Profile {
+  schema: typeof PROFILE_SCHEMA
+  /** What it was measured on, with which Node, and when, for whoever reads a report. */
+  machine: string
+  node: string
+  date: string
+  /** Of a host: so many inputs are worked on at a time, one of each node. */
+  cores: number
+  work: Record<Work, Cost>
+  /** How often as long as its cost says a piece of work takes, one of these as it comes: a sample of what was measured. */
+  spread: number[]
+  disk: {
+    /** One sync, without the work of it, one of these as it comes, us. */
+    syncUs: number[]
+    bytesPerMs: number
+  }
+  /** Between two nodes of one host, one way. */
+  loopback: {
+    delayUs: number
+    bytesPerMs: number
+  }
+}
+
+const MOST_CORES = 4_096
+/** Beyond this a cost is a mistake: an hour. */
+const MOST_US = 3_600_000_000
+const MOST_SAMPLES = 1_000
+const MOST_BYTES_PER_MS = 1_000_000_000
+
+/** A profile from its JSON. Throws PROFILE_INVALID, which says where. */
+export function readProfile(text: string): Profile {
+  const all = fields(parsed(text), 'the profile', [
+    'schema',
+    'machine',
+    'node',
+    'date',
+    'cores',
+    'work',
+    'spread',
+    'disk',
+    'loopback',
+  ])
+  if (all.schema !== PROFILE_SCHEMA) throw invalid(`schema: '${PROFILE_SCHEMA}' is expected`)
+  const work = fields(all.work, 'work', [...WORK])
+  const disk = fields(all.disk, 'disk', ['syncUs', 'bytesPerMs'])
+  const loopback = fields(all.loopback, 'loopback', ['delayUs', 'bytesPerMs'])
+  const { cores } = all
+  if (typeof cores !== 'number' || !Number.isSafeInteger(cores) || cores < 1 || cores > MOST_CORES)
+    throw invalid(`cores: a whole number from 1 to ${MOST_CORES} is expected`)
+  return {
+    schema: PROFILE_SCHEMA,
+    machine: words(all.machine, 'machine'),
+    node: words(all.node, 'node'),
+    date: words(all.date, 'date'),
+    cores,
+    work: Object.fromEntries(WORK.map(name => [name, cost(work[name], `work.${name}`)])) as Profile['work'],
+    spread: samples(all.spread, 'spread'),
+    disk: {
+      syncUs: samples(disk.syncUs, 'disk.syncUs'),
+      bytesPerMs: rate(disk.bytesPerMs, 'disk.bytesPerMs'),
+    },
+    loopback: {
+      delayUs: amount(loopback.delayUs, 'loopback.delayUs'),
+      bytesPerMs: rate(loopback.bytesPerMs, 'loopback.bytesPerMs'),
+    },
+  }
+}
+
+function cost(value: unknown, at: string): Cost {
+  const { eachUs, byteUs } = fields(value, at, ['eachUs', 'byteUs'])
+  return { eachUs: amount(eachUs, `${at}.eachUs`), byteUs: amount(byteUs, `${at}.byteUs`) }
+}
+
+function amount(value: unknown, at: string): number {
+  if (typeof value !== 'number' || !(value >= 0 && value <= MOST_US))
+    throw invalid(`${at}: a number from 0 to ${MOST_US} is expected`)
+  return value
+}
+
+function rate(value: unknown, at: string): number {
+  if (typeof value !== 'number' || !(value > 0 && value <= MOST_BYTES_PER_MS))
+    throw invalid(`${at}: a number above 0, to ${MOST_BYTES_PER_MS}, is expected`)
+  return value
+}
+
+function samples(value: unknown, at: string): number[] {
+  if (!Array.isArray(value) || value.length < 1 || value.length > MOST_SAMPLES)
+    throw invalid(`${at}: a list of 1 to ${MOST_SAMPLES} numbers is expected`)
+  return value.map((each, i) => amount(each, `${at}[${i}]`))
+}
+
+function words(value: unknown, at: string): string {
+  if (typeof value !== 'string' || value === '') throw invalid(`${at}: a text is expected`)
+  return value
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw invalid(`is no JSON: ${(error as Error).message}`)
+  }
+}
+
+/** The object with these fields and no others. */
+function fields<Name extends string>(value: unknown, at: string, names: Name[]): Record<Name, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid(`${at}: an object is expected`)
+  const unknown = Object.keys(value).find(name => !(names as string[]).includes(name))
+  if (unknown !== undefined) throw invalid(`${at}: '${unknown}' is no field of it`)
+  const missing = names.find(name => !Object.hasOwn(value, name))
+  if (missing !== undefined) throw invalid(`${at}: '${missing}' is missing`)
+  return value as Record<Name, unknown>
+}
+
+const invalid = (what: string) => new SimError('PROFILE_INVALID', what)
