@@ -16,11 +16,11 @@ import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
 import { beginChain, type Chain, makeDelegate } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
-import { KEY } from '../protocol/layout.ts'
+import { KEY, slotOf } from '../protocol/layout.ts'
 import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import { fromStore, inStore, logNumber, writesInStore } from '../protocol/log-number.ts'
 import type { Message } from '../protocol/message.ts'
-import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
+import { type Deadline, type Now, nothing, type Output, type Secret, type Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { SimBodyKeys } from './body-keys.ts'
@@ -97,6 +97,8 @@ export class SimNode {
   /** Takes the seats that others offer. */
   sits = true
   mirrors: CID[] = []
+  /** Gives nobody content, whatever was agreed. */
+  withholds = false
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
   driftPpm = 0
@@ -122,6 +124,7 @@ export class SimNode {
     this.env = {
       self,
       keys,
+      drawn: [],
       get: key => this.#store.get(inStore(key, this.#number())),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
@@ -195,6 +198,7 @@ export class SimNode {
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
     this.#around.watch.opened(this)
+    this.#forget(this.#store.list(KEY.forgets).map(([key]) => key))
     if (!this.env.get(KEY.tail)) this.submit({ type: 'init' })
     const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
     for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
@@ -256,7 +260,6 @@ export class SimNode {
 
   /** The turn; the code with which it was refused. */
   #run(input: NodeInput, seed: Uint8Array, secrets: Secret[], told: Told): string | undefined {
-    const { watch } = this.#around
     const step = this.lies ?? this.#around.step
     try {
       const next = step(this.state, { ...input, seed } as Input, this.now(), this.env)
@@ -270,18 +273,11 @@ export class SimNode {
         value: secret.bytes,
       }))
       const writes = writesInStore([...output.writes, ...sealed], key => this.#store.get(key))
-      const [life, seq] = [this.life, this.#seq]
-      const queued = this.#store.commit(writes, () => {
-        if (life !== this.life) return
-        this.#release(seq, output)
-        told(next.answer)
-      })
+      const queued = this.#commit(writes, output, () => told(next.answer))
       if (!queued) {
         this.#reload()
         return 'CONFLICT'
       }
-      this.#seq++
-      watch.queued(this, seq, writes)
       this.state = next.state
       return undefined
     } catch (error) {
@@ -290,6 +286,29 @@ export class SimNode {
       this.#break(`an input of type ${input.type} failed: ${(error as Error).stack}`)
       return 'FAILED'
     }
+  }
+
+  /** Queues writes; what leaves with them does so when they are durable, if the node still lives then. */
+  #commit(writes: Write[], output: Output, then: () => void): boolean {
+    const [life, seq] = [this.life, this.#seq]
+    const queued = this.#store.commit(writes, () => {
+      if (life !== this.life) return
+      this.#release(seq, output)
+      then()
+      this.#forget(writes.flatMap(({ key, value }) => (value && key.startsWith(KEY.forgets) ? [key] : [])))
+    })
+    if (!queued) return false
+    this.#seq++
+    this.#around.watch.queued(this, seq, writes)
+    return true
+  }
+
+  /** Destroys the slots that durable marks name, and takes the marks away (RULES D7). */
+  #forget(marks: string[]): void {
+    if (marks.length === 0) return
+    for (const mark of marks) this.bodyKeys.destroy(slotOf(mark))
+    const gone = marks.map(key => ({ key }))
+    this.#commit(gone, { ...nothing(), writes: gone }, () => {})
   }
 
   /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */
