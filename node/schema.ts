@@ -135,7 +135,8 @@ export const juryRequest = z.strictObject({
 })
 export type JuryRequest = z.infer<typeof juryRequest>
 export const registerRequest = z.strictObject({
-  committee: id,
+  /** The one that the asset names. */
+  committee: id.optional(),
   ref: z.string().min(1).max(512).optional(),
   /** The hand-over by which it was bought, where it was. */
   bought: id.optional(),
@@ -358,6 +359,8 @@ export const publishRequest = z.strictObject({
     .array(z.strictObject({ path: z.string(), name, mediaType: name.optional() }))
     .min(1)
     .max(100_000),
+  /** The committee that is to vote on who owns it; an asset without one is never registered. */
+  committee: id.optional(),
 })
 export type PublishRequest = z.input<typeof publishRequest>
 export const packet = z.object({ id, name, mediaType: z.string(), size: count, root: id, packetSeq: count })

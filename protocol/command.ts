@@ -60,6 +60,8 @@ export type Command =
       domain: string
       level: Asset['classification']['level']
       packets: PacketDraft[]
+      /** Who votes on it, where it is to be registered. */
+      committee?: CID
     }
   | {
       type: 'offer'
@@ -253,7 +255,7 @@ function init(context: Context): Done {
 
 function publish(input: Extract<Command, { type: 'publish' }>, context: Context): Done {
   const made = context.now.wallMs
-  const { title, domain, level } = input
+  const { title, domain, level, committee } = input
   const payload: Asset = {
     t: 'asset/1',
     org: context.self.id,
@@ -261,6 +263,7 @@ function publish(input: Extract<Command, { type: 'publish' }>, context: Context)
     kind: 'set',
     classification: { domain, level },
     ownerVersion: 0,
+    ...(committee ? { committee } : {}),
     made,
     nonce: context.random('asset', 16),
   }

@@ -69,6 +69,11 @@ export function register(about: Register, context: Context): Step<Ordering> {
     throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
   if (titleOf(context.get, about.asset) || dealt(context.get, about.asset, 0))
     throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
+  if (!described.payload.committee?.equals(about.committee))
+    throw new ProtocolError(
+      'COMMITTEE_INVALID',
+      'the asset does not name this committee: publish one that does',
+    )
   const committee = known(about.committee, context)
   const payload: Registration = {
     t: 'registration/1',

@@ -264,7 +264,7 @@ export class Acts {
     if (!jury || desk.isRegistering) return
     desk.isRegistering = true
     const committee = jury.id
-    const about = { title: 'to be handed over', domain: 'production', level: 'general' } as const
+    const about = { title: 'to be handed over', domain: 'production', level: 'general', committee } as const
     node.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
       if (answer?.type !== 'published') return
       const { asset } = answer

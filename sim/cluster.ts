@@ -166,6 +166,7 @@ export class Cluster {
     twin.witnesses = node.witnesses
     twin.mirrors = node.mirrors
     twin.sits = node.sits
+    twin.env.drawn!.push(...node.env.drawn!)
     this.#trace.add(['copy', node.index])
     return twin
   }

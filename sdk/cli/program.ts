@@ -268,7 +268,6 @@ function ownershipCommands(program: Command, run: Run): void {
     .command('register')
     .argument('<asset>')
     .description('have it certified that you own it, by a committee that votes once on each version')
-    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
     .option('--ref <name>', 'what you call it; each name is registered once')
     .option('--bought <order>', 'the hand-over by which you bought it')
     .action(run(async () => (await import('./ownership.ts')).register))
@@ -341,6 +340,7 @@ function shareCommands(program: Command, run: Run): void {
         .default('general'),
     )
     .option('-r, --recursive', 'directories with everything in them')
+    .option('--committee <id>', 'who votes on who owns it: without one it is never registered')
     .action(run(async () => (await import('./share.ts')).publish))
   program
     .command('offer')
