@@ -172,6 +172,11 @@ export class Network {
     }
   }
 
+  /** Open streams between two nodes. */
+  streams(a: number, b: number): number {
+    return this.#link(a, b).streams.size
+  }
+
   heal(): void {
     this.#blocked.clear()
   }

@@ -8,6 +8,7 @@ import type { CID } from '../crypto/cid.ts'
 import { expand, sha256 } from '../crypto/hash.ts'
 import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { seal } from '../crypto/seal.ts'
+import { isRead } from '../protocol/beat.ts'
 import type { Answer } from '../protocol/command.ts'
 import { type Env, ownChain, privateKey } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
@@ -15,11 +16,11 @@ import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
 import { beginChain, type Chain, makeDelegate } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
-import { KEY } from '../protocol/layout.ts'
+import { KEY, slotOf } from '../protocol/layout.ts'
 import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import { fromStore, inStore, logNumber, writesInStore } from '../protocol/log-number.ts'
 import type { Message } from '../protocol/message.ts'
-import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
+import { type Deadline, type Now, nothing, type Output, type Secret, type Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { SimBodyKeys } from './body-keys.ts'
@@ -96,6 +97,8 @@ export class SimNode {
   /** Takes the seats that others offer. */
   sits = true
   mirrors: CID[] = []
+  /** Gives nobody content, whatever was agreed. */
+  withholds = false
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
   driftPpm = 0
@@ -121,6 +124,7 @@ export class SimNode {
     this.env = {
       self,
       keys,
+      drawn: [],
       get: key => this.#store.get(inStore(key, this.#number())),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
@@ -194,6 +198,7 @@ export class SimNode {
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
     this.#around.watch.opened(this)
+    this.#forget(this.#store.list(KEY.forgets).map(([key]) => key))
     if (!this.env.get(KEY.tail)) this.submit({ type: 'init' })
     const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
     for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
@@ -255,7 +260,6 @@ export class SimNode {
 
   /** The turn; the code with which it was refused. */
   #run(input: NodeInput, seed: Uint8Array, secrets: Secret[], told: Told): string | undefined {
-    const { watch } = this.#around
     const step = this.lies ?? this.#around.step
     try {
       const next = step(this.state, { ...input, seed } as Input, this.now(), this.env)
@@ -269,18 +273,11 @@ export class SimNode {
         value: secret.bytes,
       }))
       const writes = writesInStore([...output.writes, ...sealed], key => this.#store.get(key))
-      const [life, seq] = [this.life, this.#seq]
-      const queued = this.#store.commit(writes, () => {
-        if (life !== this.life) return
-        this.#release(seq, output)
-        told(next.answer)
-      })
+      const queued = this.#commit(writes, output, () => told(next.answer))
       if (!queued) {
         this.#reload()
         return 'CONFLICT'
       }
-      this.#seq++
-      watch.queued(this, seq, writes)
       this.state = next.state
       return undefined
     } catch (error) {
@@ -289,6 +286,29 @@ export class SimNode {
       this.#break(`an input of type ${input.type} failed: ${(error as Error).stack}`)
       return 'FAILED'
     }
+  }
+
+  /** Queues writes; what leaves with them does so when they are durable, if the node still lives then. */
+  #commit(writes: Write[], output: Output, then: () => void): boolean {
+    const [life, seq] = [this.life, this.#seq]
+    const queued = this.#store.commit(writes, () => {
+      if (life !== this.life) return
+      this.#release(seq, output)
+      then()
+      this.#forget(writes.flatMap(({ key, value }) => (value && key.startsWith(KEY.forgets) ? [key] : [])))
+    })
+    if (!queued) return false
+    this.#seq++
+    this.#around.watch.queued(this, seq, writes)
+    return true
+  }
+
+  /** Destroys the slots that durable marks name, and takes the marks away (RULES D7). */
+  #forget(marks: string[]): void {
+    if (marks.length === 0) return
+    for (const mark of marks) this.bodyKeys.destroy(slotOf(mark))
+    const gone = marks.map(key => ({ key }))
+    this.#commit(gone, { ...nothing(), writes: gone }, () => {})
   }
 
   /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */
@@ -303,7 +323,7 @@ export class SimNode {
     for (const { to, message } of output.sends) send(this, to, message)
     for (const event of output.events) {
       if (event.type === 'paired') this.#admit(event.org)
-      if (event.type === 'ask-leaves') this.#leaves(event.from, event.to)
+      if (event.type === 'ask-leaves') this.#leaves(event)
       else if (event.type === 'ask-page') this.later(this.#around.times.readUs, () => this.#page(event))
       else ask(this, event)
       watch.event(this, event)
@@ -321,10 +341,11 @@ export class SimNode {
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */
-  #leaves(from: number, to: number): void {
+  #leaves({ log, from, to }: Extract<Event, { type: 'ask-leaves' }>): void {
+    if (!isRead(this.state.ledger, log, from)) return
     const durable = (key: string) => this.disk.get(inStore(key, this.#number()))
     const entries = [...readEntries(durable, from, to)].map(({ entry }) => entry)
-    if (entries.length === to - from) this.submit({ type: 'leaves', from, entries })
+    if (entries.length === to - from) this.submit({ type: 'leaves', log, from, entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 
