@@ -206,7 +206,10 @@ const CODES = {
   CBOR_FLOAT: [usage],
   CBOR_INTEGER_RANGE: [usage],
   CID_UNSUPPORTED: [usage],
-  KEY_INVALID: [usage],
+  KEY_INVALID: [
+    usage,
+    'a verifier key is one line, NAME+HASH+KEY, as its owner publishes it: waybill witness show has ours',
+  ],
   STATEMENT_MALFORMED: [usage],
   NOTE_MALFORMED: [usage],
   CHECKPOINT_MALFORMED: [usage],
