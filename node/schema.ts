@@ -90,6 +90,8 @@ export const committee = z.object({
   asked: committeeRecord
     .extend({ signed: z.array(org), refused: z.array(org.extend({ text: z.string() })) })
     .optional(),
+  /** Seats that do not promise or cosign, and why, as far as they said. */
+  waits: z.array(org.extend({ text: z.string() })),
   /** Partners who ask for a seat in the committees of their logs, where a person decides here. */
   seatsOffered: z.array(org),
 })

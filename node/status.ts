@@ -2,7 +2,9 @@
 import { behind } from '../protocol/behind.ts'
 import { ownChain } from '../protocol/context.ts'
 import { identityBehind, knownElsewhere } from '../protocol/missed-events.ts'
+import { LOST_TEXT } from '../protocol/put-back.ts'
 import { readRestored } from '../protocol/restored.ts'
+import { committeeProblems } from './committee.ts'
 import type { Node } from './daemon.ts'
 import { forkProblems } from './forks.ts'
 import { endingKeys } from './keys.ts'
@@ -36,7 +38,12 @@ export async function statusOf(node: Node): Promise<schema.Status> {
     assets: (await views.assets()).length,
     offers: (await views.offers(true)).length,
     waiting: requests.filter(request => request.waitsFor === 'you').length,
-    problems: [...problemsOf(node, witnesses), ...(await ownershipOf(node)), ...(await unprovenOf(node))],
+    problems: [
+      ...problemsOf(node, witnesses),
+      ...(await committeeProblems(node)),
+      ...(await ownershipOf(node)),
+      ...(await unprovenOf(node)),
+    ],
   }
 }
 
@@ -64,10 +71,17 @@ async function ownershipOf(node: Node): Promise<schema.Status['problems']> {
   ]
 }
 
+const LOST_HINT =
+  'waybill committee create with other partners; it gets a seat again in the next log only: waybill log succeed'
+
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
   const stuck = witnesses
     .filter(each => each.problem)
-    .map(each => ({ code: 'WITNESS', text: `${each.name}: ${each.problem}` }))
+    .map(({ name, problem }) => ({
+      code: 'WITNESS',
+      text: `${name}: ${problem}`,
+      ...(problem?.includes(LOST_TEXT) ? { hint: LOST_HINT } : {}),
+    }))
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []

@@ -47,7 +47,7 @@ import { canDecide, checkCommittee, isRefused, keysThen, misplaced, seatsOwner }
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
 import { among, keysOf } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
-import { askSteps, committeeKnown, linksOf, openCommittee, titleOf } from './title.ts'
+import { askSteps, committeeKnown, learned, linksOf, openCommittee, titleOf } from './title.ts'
 
 type Got<P> = Stored<P>
 
@@ -264,6 +264,16 @@ export function offered(from: string, message: MessageOf<'handover/offer'>, cont
     return violation(from, message.t, 'RECORD_INVALID', 'it is no offer of this partner to this node')
   const before = readOrdering(context.get, id)
   if (before) return repeat(before, from, id, context)
+  return learned(from, message, context, then => consider(from, read, message, then))
+}
+
+function consider(
+  from: string,
+  read: Got<Handover>,
+  message: MessageOf<'handover/offer'>,
+  context: Context,
+): Step<unknown> {
+  const { payload, id } = read
   const owned = titleOf(context.get, payload.asset)
   if (!owned || owned.version < payload.version - 1) return askSteps(from, payload.asset, context)
   const order = orderOf(read)

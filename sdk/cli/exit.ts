@@ -22,6 +22,9 @@ export const EXIT = {
   interrupted: 130,
 } as const
 
+/** What a verdict ends a command with. */
+export const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
+
 export const MEANING: Record<number, string> = {
   0: 'ok',
   1: 'unexpected error',
@@ -203,7 +206,10 @@ const CODES = {
   CBOR_FLOAT: [usage],
   CBOR_INTEGER_RANGE: [usage],
   CID_UNSUPPORTED: [usage],
-  KEY_INVALID: [usage],
+  KEY_INVALID: [
+    usage,
+    'a verifier key is one line, NAME+HASH+KEY, as its owner publishes it: waybill witness show has ours',
+  ],
   STATEMENT_MALFORMED: [usage],
   NOTE_MALFORMED: [usage],
   CHECKPOINT_MALFORMED: [usage],
