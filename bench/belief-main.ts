@@ -1,10 +1,10 @@
 /**
  * What the simulator needs to have measured, for `npm run sim` starts it as a child: `calibrate [ROUNDS]` gives the profile of
- * this machine in JSON, and `real N` what N daemons do. `measure SAMPLES` measures one turn of everything and adds it to a
- * file; `compare SAMPLES PROFILE` says what the simulator predicts beside it, as a table, and writes the profile by which it does.
+ * this machine in JSON, and `real N` what N daemons do. `measure SAMPLES [SIZES]` measures one turn of everything and adds it
+ * to a file; `compare SAMPLES PROFILE` says what the simulator predicts beside it, as a table, and writes the profile by which it does.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { type Belief, belief, calibrate, errorsOf, measured, QUIET, type Round } from './belief.ts'
+import { type Belief, belief, calibrate, errorsOf, measure, QUIET, type Sample, SIZES } from './belief.ts'
 import { KINDS, LOAD, real } from './real.ts'
 
 const ROUNDS = 3
@@ -14,10 +14,14 @@ const [what = '', first, second] = process.argv.slice(2)
 const does: Record<string, () => Promise<void> | void> = {
   calibrate: async () => console.log(JSON.stringify(await calibrate(Number(first ?? ROUNDS)), null, 1)),
   real: () => told(Number(first)),
-  measure: async () => appendFileSync(first!, `${JSON.stringify(await measured())}\n`),
+  measure: () =>
+    measure(
+      sample => appendFileSync(first!, `${JSON.stringify(sample)}\n`),
+      second?.split(',').map(Number) ?? SIZES,
+    ),
   compare: () => {
     const lines = readFileSync(first!, 'utf8').trim().split('\n')
-    const found = belief(lines.map(line => JSON.parse(line) as Round))
+    const found = belief(lines.map(line => JSON.parse(line) as Sample))
     writeFileSync(second!, `${JSON.stringify(found.profile, null, 1)}\n`)
     compared(found)
   },

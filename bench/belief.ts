@@ -114,13 +114,9 @@ export function typical(runs: Works[]): Works {
 
 /** The profile of this machine: primitives and two daemons, in turns. */
 export async function calibrate(rounds: number): Promise<Profile> {
-  const bases: Primitives[] = []
-  const two: Works[] = []
-  for (let round = 0; round < rounds; round++) {
-    bases.push(await primitives())
-    two.push(await real(2))
-  }
-  return calibrated(middle(bases), typical(two))
+  const samples: Sample[] = []
+  for (let round = 0; round < rounds; round++) await measure(sample => samples.push(sample), [2])
+  return belief(samples).profile
 }
 
 export interface Belief {
@@ -143,27 +139,23 @@ export interface Cell {
 
 export const SIZES = [2, 4, 8, 16]
 
-/** One turn of everything that is measured. */
-export interface Round {
-  base: Primitives
-  runs: { daemons: number; works: Works }[]
-}
+/** What was measured at one time: primitives, or so many daemons. */
+export type Sample = { base: Primitives } | { daemons: number; works: Works }
 
-export async function measured(sizes: number[] = SIZES): Promise<Round> {
-  const base = await primitives()
-  const runs: Round['runs'] = []
-  for (const daemons of sizes) runs.push({ daemons, works: await real(daemons) })
-  return { base, runs }
+/** One turn of everything; what is there is told at once. */
+export async function measure(tell: (sample: Sample) => void, sizes: number[] = SIZES): Promise<void> {
+  tell({ base: await primitives() })
+  for (const daemons of sizes) tell({ daemons, works: await real(daemons) })
 }
 
 /** What the simulator says of what was measured, knowing the primitives and two daemons. */
-export function belief(rounds: Round[]): Belief {
-  const sizes = rounds[0]!.runs.map(({ daemons }) => daemons)
-  const of = (daemons: number) =>
-    typical(
-      rounds.flatMap(({ runs }) => runs.filter(run => run.daemons === daemons).map(({ works }) => works)),
-    )
-  const profile = calibrated(middle(rounds.map(({ base }) => base)), of(2))
+export function belief(samples: Sample[]): Belief {
+  const bases = samples.flatMap(sample => ('base' in sample ? [sample.base] : []))
+  const runs = samples.flatMap(sample => ('works' in sample ? [sample] : []))
+  const sizes = SIZES.filter(size => runs.some(({ daemons }) => daemons === size))
+  const of = (size: number) =>
+    typical(runs.filter(({ daemons }) => daemons === size).map(({ works }) => works))
+  const profile = calibrated(middle(bases), of(2))
   const said = predicted(sizes, profile)
   const cells = sizes.flatMap((daemons, i) =>
     KINDS.flatMap(kind =>
@@ -174,7 +166,7 @@ export function belief(rounds: Round[]): Belief {
       }),
     ),
   )
-  return { profile, rounds: rounds.length, cells }
+  return { profile, rounds: bases.length, cells }
 }
 
 /** Of several measurements the median of each number. */

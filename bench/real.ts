@@ -16,7 +16,7 @@ export interface Load {
   warmTransfers: number
   bytes: number
 }
-export const LOAD: Load = { count: 40, warm: 40, transfers: 12, warmTransfers: 6, bytes: 65_536 }
+export const LOAD: Load = { count: 30, warm: 25, transfers: 10, warmTransfers: 5, bytes: 65_536 }
 
 export const KINDS = ['publish', 'negotiation', 'transfer'] as const
 export type Kind = (typeof KINDS)[number]

@@ -141,10 +141,8 @@ function phase<T>(
   }
 }
 
-let named = 0
-
 function publishOne({ node, cargo, assets }: Hand, bytes: number, done: () => void): void {
-  cargo.publish(`${node.name} ${named++}`, bytes, answer => {
+  cargo.publish(`${node.name} ${assets.length}`, bytes, answer => {
     if (answer?.type === 'published') assets.push(answer.asset)
     done()
   })

@@ -13,6 +13,7 @@ import { Acts } from './acts.ts'
 import { Cargo } from './cargo.ts'
 import { Cluster } from './cluster.ts'
 import { byRegion, type Latency } from './latency.ts'
+import { silent } from './liars.ts'
 import { Stopwatch } from './measures.ts'
 import { meter, type Signatures } from './meter.ts'
 import type { Line } from './network.ts'
@@ -48,6 +49,8 @@ export interface WorldOptions {
   seats?: number
   /** Messages that are lost, parts in a million. */
   lossPpm?: number
+  /** Of a million participants, those that promise and cosign for nobody once the run begins. */
+  liarsPpm?: number
   /** How far it is, from 0 to 1, in setting up and then in the run. */
   progress?: (phase: 'set up' | 'run', share: number) => void
 }
@@ -239,6 +242,13 @@ export class World {
     until(() => false, 30, 0.7, 1)
     acts.gossipAll()
     until(() => false, 30, 1, 1)
+    this.#silence()
+  }
+
+  #silence(): void {
+    const { liarsPpm = 0, seed } = this.#options
+    const prng = new Prng(seed, 'liars')
+    for (const node of this.nodes) if (prng.chance(liarsPpm)) node.lies = silent
   }
 
   run(): void {
