@@ -13,15 +13,12 @@ import { KINDS, type Kind, LOAD, real, type Work } from './real.ts'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const SEED = 1
-/** Steps of the search for a cost, and how near it has to come. */
-const STEPS = 14
-const NEAR = 0.01
 
 type Works = Record<Kind, Work>
 
-/** What the simulator says of so many daemons. */
-export function predicted(sizes: number[], profile: Profile): Burst[] {
-  const options = sizes.map((nodes): BurstOptions => ({ nodes, ...LOAD, seed: SEED, profile }))
+/** What the simulator says of so many daemons, by these profiles. */
+function predicted(asked: { nodes: number; profile: Profile }[]): Burst[] {
+  const options = asked.map((each): BurstOptions => ({ ...each, ...LOAD, seed: SEED }))
   const args = ['--import', here('../sim/charge.ts'), here('../sim/burst-main.ts'), JSON.stringify(options)]
   return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 2 ** 24 }))
 }
@@ -46,34 +43,29 @@ export function calibrated(base: Primitives, two: Works): Profile {
     },
     spread: [1],
   }
-  const cost = (name: 'step' | 'file' | 'stream', kind: Kind) => {
+  const { publish, negotiation, transfer } = two
+  const cost = (name: 'step' | 'file' | 'stream', wanted: number, of: (burst: Burst) => number) => {
     const with_ = (eachUs: number): Profile => ({
       ...profile,
       work: { ...profile.work, [name]: { ...profile.work[name], eachUs } },
     })
-    profile = with_(fit(two[kind].cpuMs, 200_000, us => predicted([2], with_(us))[0]![kind].cpuMs))
+    profile = fit(wanted, 200_000, with_, of)
   }
   for (let round = 0; round < 2; round++) {
-    cost('step', 'negotiation')
-    cost('file', 'publish')
-    cost('stream', 'transfer')
+    cost('step', negotiation.cpuMs, burst => burst.negotiation.cpuMs)
+    cost('file', publish.cpuMs, burst => burst.publish.cpuMs)
+    cost('stream', transfer.cpuMs, burst => burst.transfer.cpuMs)
   }
   const late = (delayUs: number): Profile => ({ ...profile, loopback: { ...profile.loopback, delayUs } })
-  profile = late(fit(two.negotiation.p50Ms, 20_000, us => predicted([2], late(us))[0]!.negotiation.p50Ms))
+  profile = fit(negotiation.p50Ms, 20_000, late, burst => burst.negotiation.p50Ms)
   const slow = (us: number): Profile => ({
     ...profile,
-    disk: { ...profile.disk, bytesPerMs: LOAD.bytes / Math.max(0.001, us / 1_000) },
+    disk: { ...profile.disk, bytesPerMs: Math.round(LOAD.bytes / Math.max(0.001, us / 1_000)) },
   })
-  profile = slow(fit(two.publish.p50Ms, 100_000, us => predicted([2], slow(us))[0]!.publish.p50Ms))
+  profile = fit(publish.p50Ms, 100_000, slow, burst => burst.publish.p50Ms)
   const uneven = (worst: number): Profile => ({ ...profile, spread: unevenBy(worst) })
-  const ratio = two.negotiation.p95Ms / two.negotiation.p50Ms
-  profile = uneven(
-    fit(ratio, UNEVEN, worst => {
-      const { p50Ms, p95Ms } = predicted([2], uneven(worst))[0]!.negotiation
-      return p95Ms / p50Ms
-    }),
-  )
-  return profile
+  const ratio = ({ p50Ms, p95Ms }: Pick<Work, 'p50Ms' | 'p95Ms'>) => p95Ms / p50Ms
+  return fit(ratio(negotiation), UNEVEN, uneven, burst => ratio(burst.negotiation))
 }
 
 /** Of fifty turns one takes so much longer than the others; on average they take what the costs say. */
@@ -84,18 +76,31 @@ function unevenBy(worst: number): number[] {
   return [...new Array<number>(TURNS - 1).fill(others), Math.max(1, worst)]
 }
 
-/** Where a figure that grows with what is given comes to the wanted one; 0 where it is beyond that at once. */
-function fit(wanted: number, most: number, figure: (given: number) => number): number {
+/** Profiles that are tried at a time, and how often: each time between the two that the wanted figure lies between. */
+const TRIED = 9
+const TIMES = 4
+
+/** The profile whose figure, which grows with what is given, comes nearest to the wanted one. */
+function fit(
+  wanted: number,
+  most: number,
+  with_: (given: number) => Profile,
+  of: (burst: Burst) => number,
+): Profile {
   let [low, high] = [0, most]
-  if (figure(0) >= wanted) return 0
-  for (let step = 0; step < STEPS; step++) {
-    const middle = (low + high) / 2
-    const is = figure(middle)
-    if (Math.abs(is / wanted - 1) < NEAR) return Math.round(middle * 100) / 100
-    if (is < wanted) low = middle
-    else high = middle
+  let best = with_(0)
+  for (let time = 0; time < TIMES; time++) {
+    const given = Array.from({ length: TRIED }, (_, i) => low + ((high - low) * i) / (TRIED - 1))
+    const profiles = given.map(with_)
+    const figures = predicted(profiles.map(profile => ({ nodes: 2, profile }))).map(of)
+    const above = figures.findIndex(figure => figure >= wanted)
+    const at = above < 0 ? TRIED - 1 : above
+    const near = at > 0 && wanted - figures[at - 1]! < figures[at]! - wanted ? at - 1 : at
+    best = profiles[near]!
+    if (at === 0) break // even nothing is too much
+    ;[low, high] = [given[at - 1]!, given[at]!]
   }
-  return Math.round(((low + high) / 2) * 100) / 100
+  return best
 }
 
 /** A run during which others took more than this of the machine says nothing of the daemons. */
@@ -156,7 +161,7 @@ export function belief(samples: Sample[]): Belief {
   const of = (size: number) =>
     typical(runs.filter(({ daemons }) => daemons === size).map(({ works }) => works))
   const profile = calibrated(middle(bases), of(2))
-  const said = predicted(sizes, profile)
+  const said = predicted(sizes.map(nodes => ({ nodes, profile })))
   const cells = sizes.flatMap((daemons, i) =>
     KINDS.flatMap(kind =>
       (['perSecond', 'p50Ms', 'p95Ms'] as const).map((figure): Cell => {
