@@ -28,7 +28,7 @@ export async function certify(
     if (event.type === 'order' && event.state === 'CERTIFIED') waiting.get(event.machine)?.()
   }
   node.driver.on('event', listener)
-  const assets = to ? registered.splice(0, count) : await published(node, count)
+  const assets = to ? registered.splice(0, count) : await published(node, count, parseCid(committee))
   const each: number[] = []
   const caller = async () => {
     for (let asset = assets.pop(); asset; asset = assets.pop()) {
@@ -70,10 +70,10 @@ const handOver = (asset: CID, to: CID) =>
     passes: { agreements: true, duties: true, keys: true, blocks: true },
   }) as const
 
-async function published(node: Node, count: number): Promise<CID[]> {
+async function published(node: Node, count: number, committee: CID): Promise<CID[]> {
   const assets: CID[] = []
   for (let i = 0; i < count; i++) {
-    const about = { title: 'bench', domain: 'x', level: 'general' } as const
+    const about = { title: 'bench', domain: 'x', level: 'general', committee } as const
     const made = await node.driver.submit({ type: 'publish', ...about, packets: [] })
     assets.push((made as { asset: CID }).asset)
   }

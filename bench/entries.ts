@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { text, toBase64, utf8 } from '../crypto/bytes.ts'
+import { text, toBase64, u64, utf8 } from '../crypto/bytes.ts'
 import { cosign } from '../crypto/checkpoint.ts'
 import { cidOf, digestOf } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
@@ -106,8 +106,12 @@ class Bench {
     const state = { identity: digestOf(this.owner.last), committee: ZERO_HASH }
     const closed = close(next.ledger, state, timeMs, randomBytes(32), BATCH)
     this.ledger = closed.ledger
-    const head = { key: KEY.head(this.ledger.tail.range.size), value: this.#head() }
-    const all = [output.writes, next.writes, closed.writes, [head]].map(writes => ({ ...nothing(), writes }))
+    const { size } = this.ledger.tail.range
+    const head = [
+      { key: KEY.head(size), value: this.#head() },
+      { key: KEY.newestHead, value: u64(size) },
+    ]
+    const all = [output.writes, next.writes, closed.writes, head].map(writes => ({ ...nothing(), writes }))
     await new Promise<void>(resolve => store.commit(join(...all).writes, resolve))
   }
 
@@ -131,23 +135,34 @@ function identityOf(name: string): Chain {
   return beginChain(makeIdentity(seeds, { name, ...about }))
 }
 
-/** Opening as a daemon does, smallest and largest in turn: the database, and what is needed to append and to prove. */
-function opened(dir: string, sizes: number[], rounds: number): Promise<Result> {
+/**
+ * Opening as a daemon does, smallest and largest in turn: the database, which is level's matter, and what the log reads of it
+ * to append and to prove.
+ */
+async function opened(dir: string, sizes: number[], rounds: number): Promise<Result> {
   const [least, most] = [sizes[0]!, sizes.at(-1)!]
+  const log: Record<string, number> = {}
   const open = async (path: string, size: number) => {
     const start = performance.now()
     await using store = await openStore(path, { create: false, onFailure: fail })
+    const begun = performance.now()
     const { tail } = loadLedger(key => store.get(key))
-    const ms = performance.now() - start
+    log[path] = performance.now() - begun
     if (tail.range.size !== size) throw new Error(`opened at ${tail.range.size} of ${size}`)
-    return ms
+    return performance.now() - start
   }
-  const [small, large] = [`open at ${nameOf(least)}`, `open at ${nameOf(most)}`]
+  const [small, large] = [nameOf(least), nameOf(most)]
+  const of = (what: string): [string, string] => [`${what} at ${large}`, `${what} at ${small}`]
   return interleaved(
     rounds,
     'ms',
-    { [small]: () => open(`${dir}-${nameOf(least)}`, least), [large]: () => open(dir, most) },
-    { [`open ${most / least}x`]: [large, small] },
+    {
+      [`open at ${small}`]: () => open(`${dir}-${small}`, least),
+      [`log at ${small}`]: async () => log[`${dir}-${small}`]!,
+      [`open at ${large}`]: () => open(dir, most),
+      [`log at ${large}`]: async () => log[dir]!,
+    },
+    { [`open ${most / least}x`]: of('open'), [`log ${most / least}x`]: of('log') },
   )
 }
 

@@ -6,12 +6,10 @@
  * duplicates, shorter keys first, then by bytes; tag 42 only) and three of our own: no floats, integers within
  * ±(2^53 - 1), at most 16 levels.
  *
- * `encode` is cborg behind a check of the rules. `decode` is a pass of our own: cborg's takes what it should refuse and
- * drops U+FEFF at the start of every string, so it needs a scan before it and a comparison of the bytes after it.
- * Together they cost three times this pass (1.2 KB agreement), and the tests hold this pass to cborg's bytes.
+ * Both are passes of our own: general libraries take what they should refuse, and cost several times as much. The tests hold
+ * both to cborg's bytes.
  */
-import { encode as cborg, Token, Type } from 'cborg'
-import { compare, concat } from './bytes.ts'
+import { compare, utf8 } from './bytes.ts'
 import { asCid, type CID, cidFromBytes } from './cid.ts'
 import { CryptoError } from './error.ts'
 
@@ -37,18 +35,17 @@ const [FALSE, TRUE, NULL] = [0xf4, 0xf5, 0xf6]
  * CBOR_INVALID for what DAG-CBOR has no form for: `undefined`, bigint, class instances, lone surrogates.
  */
 export function encode(value: Value): Uint8Array {
-  check(value, 0)
-  // A copy, because cborg's result can be a part of node's shared buffer pool.
-  return new Uint8Array(cborg(value, { typeEncoders: { Object: linkOrMap } }))
+  const w: Writer = { out: room, at: 0 }
+  room = NO_ROOM // nobody else's meanwhile
+  put(w, value, 0)
+  if (w.out.length <= MAX_ROOM_BYTES) room = w.out
+  return w.out.slice(0, w.at)
 }
 
 /** Writes an unsigned integer into `out` at `at` and returns where it ends, for writers of fixed shapes. Throws RangeError. */
 export function writeUint(out: Uint8Array, at: number, n: number): number {
   if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`${n} is no unsigned safe integer`)
-  const size = n < 24 ? 0 : n < 2 ** 8 ? 1 : n < 2 ** 16 ? 2 : n < 2 ** 32 ? 4 : 8
-  out[at] = size === 0 ? n : 0x18 + Math.log2(size)
-  for (let i = at + size, rest = n; i > at; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256
-  return at + 1 + size
+  return writeHead(out, at, UINT, n)
 }
 
 /**
@@ -74,48 +71,121 @@ export function isMap(value: unknown): value is { [key: string]: Value } {
   return prototype === Object.prototype || prototype === null
 }
 
-/** Refuses what cborg would write in another way than DAG-CBOR, or not at all. */
-function check(value: unknown, depth: number): void {
-  if (typeof value === 'string') checkText(value)
-  else if (typeof value === 'number') checkInteger(value)
-  else if (Array.isArray(value)) checkItems(value, deeper(depth))
-  else if (isMap(value)) checkEntries(value, deeper(depth))
-  else if (value !== null && typeof value !== 'boolean' && !(value instanceof Uint8Array)) checkLink(value)
+interface Writer {
+  out: Uint8Array<ArrayBuffer>
+  at: number
 }
 
-function checkText(string: string): void {
-  if (!string.isWellFormed()) throw invalid('a string has a lone surrogate')
+/** Where values are written before they are copied out, and what is kept of it for the next: most are small. */
+const ROOM_BYTES = 4_096
+const MAX_ROOM_BYTES = 65_536
+const NO_ROOM = new Uint8Array(0)
+let room = NO_ROOM
+const HEAD_BYTES = 9
+/** A string of so many units is written unit by unit, as long as they are ASCII. */
+const SHORT = 64
+
+/** Room for so many bytes more. */
+function reserve(w: Writer, bytes: number): void {
+  if (w.at + bytes <= w.out.length) return
+  const larger = new Uint8Array(Math.max(ROOM_BYTES, 2 * w.out.length, w.at + bytes))
+  larger.set(w.out.subarray(0, w.at))
+  w.out = larger
 }
 
-function checkInteger(n: number): void {
+function put(w: Writer, value: unknown, depth: number): void {
+  if (typeof value === 'string') putText(w, value)
+  else if (typeof value === 'number') putInteger(w, value)
+  else if (typeof value === 'boolean') putByte(w, value ? TRUE : FALSE)
+  else if (value === null) putByte(w, NULL)
+  else if (value instanceof Uint8Array) putBytes(w, BYTES, value)
+  else if (Array.isArray(value)) {
+    const inner = deeper(depth)
+    putHead(w, ARRAY, value.length)
+    for (const item of value) put(w, item, inner)
+  } else if (isMap(value)) putMap(w, value, deeper(depth))
+  else putLink(w, value)
+}
+
+function putByte(w: Writer, byte: number): void {
+  reserve(w, 1)
+  w.out[w.at++] = byte
+}
+
+function putHead(w: Writer, major: number, n: number): void {
+  reserve(w, HEAD_BYTES)
+  w.at = writeHead(w.out, w.at, major, n)
+}
+
+/** RFC 8949 section 3: the shortest head. */
+function writeHead(out: Uint8Array, at: number, major: number, n: number): number {
+  const minor = n < 24 ? n : n < 2 ** 8 ? 24 : n < 2 ** 16 ? 25 : n < 2 ** 32 ? 26 : 27
+  const size = minor < 24 ? 0 : 1 << (minor - 24)
+  out[at] = (major << 5) | minor
+  for (let i = at + size, rest = n; i > at; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256
+  return at + 1 + size
+}
+
+function putInteger(w: Writer, n: number): void {
   if (!Number.isInteger(n)) throw new CryptoError('CBOR_FLOAT', `${n} is no integer`)
-  if (!Number.isSafeInteger(n)) throw new CryptoError('CBOR_INTEGER_RANGE', `${n} is beyond 2^53 - 1`)
+  integer(n)
+  if (n < 0) putHead(w, NEGINT, -1 - n)
+  else putHead(w, UINT, n)
 }
 
-function checkItems(array: unknown[], depth: number): void {
-  for (const item of array) check(item, depth)
+function putBytes(w: Writer, major: number, bytes: Uint8Array): void {
+  reserve(w, HEAD_BYTES + bytes.length)
+  w.at = writeHead(w.out, w.at, major, bytes.length)
+  w.out.set(bytes, w.at)
+  w.at += bytes.length
 }
 
-function checkEntries(map: { [key: string]: Value }, depth: number): void {
-  for (const key of Object.keys(map)) {
-    checkText(key)
-    check(map[key], depth)
+function putText(w: Writer, text: string): void {
+  const { length } = text
+  if (length > SHORT || !isAscii(text)) putBytes(w, STRING, textBytes(text))
+  else {
+    reserve(w, HEAD_BYTES + length)
+    w.at = writeHead(w.out, w.at, STRING, length)
+    for (let i = 0; i < length; i++) w.out[w.at++] = text.charCodeAt(i)
   }
 }
 
-/** Its profile is checked by `linkOrMap`, which sees the same object again. */
-function checkLink(value: unknown): void {
-  const tag = Object.prototype.toString.call(value)
-  if (tag !== '[object CID]') throw invalid(`DAG-CBOR has no form for ${tag}`)
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false
+  return true
 }
 
-/** What cborg calls for an object: the tokens of a link, or `null` so that it writes a map in its own way. */
-function linkOrMap(value: object): Token[] | null {
-  if (isMap(value)) return null
+function textBytes(text: string): Uint8Array {
+  if (!text.isWellFormed()) throw invalid('a string has a lone surrogate')
+  return utf8(text)
+}
+
+function putMap(w: Writer, map: { [key: string]: Value }, depth: number): void {
+  const keys = Object.keys(map)
+  keys.sort(keys.every(isAscii) ? inOrder : (a, b) => bytesInOrder(textBytes(a), textBytes(b)))
+  putHead(w, MAP, keys.length)
+  for (const key of keys) {
+    putText(w, key)
+    put(w, map[key], depth)
+  }
+}
+
+/** Shorter keys first, then by bytes. */
+const inOrder = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : 1)
+const bytesInOrder = (a: Uint8Array, b: Uint8Array): number => a.length - b.length || compare(a, b)
+
+function putLink(w: Writer, value: unknown): void {
+  const tag = Object.prototype.toString.call(value)
+  if (tag !== '[object CID]') throw invalid(`DAG-CBOR has no form for ${tag}`)
   const cid = asCid(value)
   if (!cid) throw new CryptoError('CID_UNSUPPORTED', 'not a CIDv1, SHA-256, raw or dag-cbor')
+  putHead(w, TAG, CID_TAG)
   // 0x00 is the identity multibase prefix, DAG-CBOR "Links".
-  return [new Token(Type.tag, CID_TAG), new Token(Type.bytes, concat(Uint8Array.of(0), cid.bytes))]
+  putHead(w, BYTES, 1 + cid.bytes.length)
+  putByte(w, 0)
+  reserve(w, cid.bytes.length)
+  w.out.set(cid.bytes, w.at)
+  w.at += cid.bytes.length
 }
 
 interface Reader {
@@ -134,7 +204,7 @@ function read(r: Reader, depth: number): Value {
     case BYTES:
       return takeBytes(r).slice()
     case STRING:
-      return readText(takeBytes(r))
+      return readText(r, takeLength(r))
     case ARRAY:
       return readArray(r, deeper(depth))
     case MAP:
@@ -156,19 +226,27 @@ function readArray(r: Reader, depth: number): Value[] {
 function readMap(r: Reader, depth: number): { [key: string]: Value } {
   const count = readCount(r, 2)
   const map: { [key: string]: Value } = {}
-  let last: Uint8Array | undefined
+  let [last, lastLength] = [0, -1]
   for (let i = 0; i < count; i++) {
     if (r.bytes[r.at]! >> 5 !== STRING) throw invalid('a map key is no string')
-    const bytes = takeBytes(r)
-    if (last) checkOrder(last, bytes)
-    last = bytes
-    setOwn(map, readText(bytes), read(r, depth))
+    const length = takeLength(r)
+    const { at } = r
+    if (lastLength >= 0) checkOrder(length - lastLength || compareAt(r.bytes, at, last, length))
+    last = at
+    lastLength = length
+    setOwn(map, readText(r, length), read(r, depth))
   }
   return map
 }
 
-function checkOrder(last: Uint8Array, next: Uint8Array): void {
-  const order = next.length - last.length || compare(next, last)
+/** Of two stretches of one length. */
+function compareAt(bytes: Uint8Array, a: number, b: number, length: number): number {
+  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return bytes[a + i]! - bytes[b + i]!
+  return 0
+}
+
+/** Of a key to the one before it. */
+function checkOrder(order: number): void {
   if (order === 0) throw invalid('a map key stands twice')
   if (order < 0) throw notCanonical('map keys are out of order')
 }
@@ -199,14 +277,32 @@ function readSimple(r: Reader, initial: number): boolean | null {
   throw invalid(`0x${initial.toString(16)} has no meaning in DAG-CBOR`)
 }
 
-function readText(bytes: Uint8Array): string {
-  if (bytes.length < 24) {
-    let string = ''
-    let i = 0
-    for (; i < bytes.length && bytes[i]! < 0x80; i++) string += String.fromCharCode(bytes[i]!)
-    if (i === bytes.length) return string
+/** Short texts that were read, each at the place that its bytes give: names of fields come again and again. */
+const known: string[] = new Array(1_024).fill('')
+const KNOWN_LENGTH = 24
+
+function readText(r: Reader, length: number): string {
+  const { bytes, at } = r
+  r.at += length
+  if (length > KNOWN_LENGTH) return decodeUtf8(bytes.subarray(at, r.at))
+  let place = length
+  for (let i = at; i < r.at; i++) place = (place * 31 + bytes[i]!) & 0x3ffffff
+  place &= known.length - 1
+  const held = known[place]!
+  if (isText(held, bytes, at, length)) return held
+  const text = decodeUtf8(bytes.subarray(at, r.at))
+  known[place] = text
+  return text
+}
+
+/** Whether these bytes are of this text, which is so only of ASCII. */
+function isText(text: string, bytes: Uint8Array, at: number, length: number): boolean {
+  if (text.length !== length) return false
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit !== bytes[at + i] || unit >= 0x80) return false
   }
-  return decodeUtf8(bytes)
+  return true
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -234,10 +330,16 @@ export function endOf(bytes: Uint8Array, at: number): number {
 
 /** A view of the bytes behind a head that says how many they are. */
 function takeBytes(r: Reader): Uint8Array {
-  const length = readHead(r)
-  if (length > r.bytes.length - r.at) throw invalid('the bytes end within a string')
+  const length = takeLength(r)
   r.at += length
   return r.bytes.subarray(r.at - length, r.at)
+}
+
+/** How many bytes a string has that begins here; they are there. */
+function takeLength(r: Reader): number {
+  const length = readHead(r)
+  if (length > r.bytes.length - r.at) throw invalid('the bytes end within a string')
+  return length
 }
 
 /** A number of items; each takes at least `minBytes`, so that a short input cannot claim many. */

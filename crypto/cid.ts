@@ -4,7 +4,7 @@
  */
 import { base32 } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
-import { concat, equal } from './bytes.ts'
+import { concat } from './bytes.ts'
 import { CryptoError } from './error.ts'
 import { sha256 } from './hash.ts'
 
@@ -68,8 +68,12 @@ export function asCid(value: unknown): CID | undefined {
 /** Whether the fields, which anybody can set, say the same as the bytes, which are hashed and sent. */
 function inProfile({ version, code, multihash, bytes }: CID): boolean {
   if (version !== 1 || (code !== CODE['dag-cbor'] && code !== CODE.raw)) return false
-  if (multihash.code !== SHA2_256 || multihash.digest.length !== DIGEST_BYTES) return false
-  return equal(bytes, concat(Uint8Array.of(1, code, SHA2_256, DIGEST_BYTES), multihash.digest))
+  const { digest } = multihash
+  if (multihash.code !== SHA2_256 || digest.length !== DIGEST_BYTES || bytes.length !== CID_BYTES)
+    return false
+  if (bytes[0] !== 1 || bytes[1] !== code || bytes[2] !== SHA2_256 || bytes[3] !== DIGEST_BYTES) return false
+  for (let i = 0; i < DIGEST_BYTES; i++) if (bytes[PREFIX_BYTES + i] !== digest[i]) return false
+  return true
 }
 
 /** The 32-byte SHA-256 that a CID names. */

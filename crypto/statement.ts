@@ -115,8 +115,9 @@ function isSignatureLength(algorithm: number, length: number): boolean {
 /** The map with exactly these own fields. */
 function fields(value: Value | undefined, names: string[]): { [key: string]: Value | undefined } {
   if (!isMap(value)) throw malformed('no map')
-  const present = Object.keys(value).sort()
-  if (present.join() !== names.join()) throw malformed(`fields ${present.slice(0, 8)} instead of ${names}`)
+  const present = Object.keys(value)
+  if (present.length !== names.length || !names.every(name => Object.hasOwn(value, name)))
+    throw malformed(`fields ${present.sort().slice(0, 8)} instead of ${names}`)
   return value
 }
 

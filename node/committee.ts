@@ -1,9 +1,12 @@
 /** The committee of the own log, and seats in those of partners, as the local API shows and changes them. */
 import { parseCid } from '../crypto/cid.ts'
 import { committee, readSeat, readSeating } from '../protocol/committee.ts'
+import { KEY } from '../protocol/layout.ts'
+import { decodeState } from '../protocol/machine.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
+import type { Submission } from '../protocol/witness.ts'
 import type { Node } from './daemon.ts'
-import type { CommitteeRequest, CommitteeView } from './schema.ts'
+import type { CommitteeRequest, CommitteeView, Status } from './schema.ts'
 
 /** What is in force, named or asked for, and the partners who ask for a seat here. */
 export async function committeeView(node: Node): Promise<CommitteeView> {
@@ -23,11 +26,68 @@ export async function committeeView(node: Node): Promise<CommitteeView> {
           },
         }
       : {}),
+    waits: silentSeats(node),
     seatsOffered: waiting.map(({ org, name }) => ({ id: org, name })),
   }
 }
 
-function recordView(node: Node, bytes: Uint8Array): NonNullable<CommitteeView['inForce']> {
+/** The part of a node that this looks at. */
+interface Silent {
+  env: Pick<Node['env'], 'get'>
+  views: Pick<Node['views'], 'nameOf'>
+  partners: Pick<Node['partners'], 'isConnected'>
+}
+
+/**
+ * Seats of the committee in force that say that they do not sign; of one that is named also those that have not cosigned it
+ * yet: it does not count before (RULES D2).
+ */
+export function silentSeats({ env, views, partners }: Silent): CommitteeView['waits'] {
+  const { now, next } = readSeating(env.get)
+  const silent = (record: Uint8Array, index: number) => {
+    const read = readRecord(committee, record)
+    return (isStored(read) ? read.payload.seats : []).flatMap(seat => {
+      const stored = env.get(KEY.witness(seat.toString()))
+      const { size = 0, stuck, waits } = stored ? decodeState<Submission>(stored) : {}
+      const away = partners.isConnected(seat.toString()) ? 'has not cosigned yet' : 'is away'
+      const text = stuck ?? waits ?? (size > index ? undefined : away)
+      return text ? [{ ...views.nameOf(seat), text }] : []
+    })
+  }
+  const all = [...(now ? silent(now, -1) : []), ...(next ? silent(next.record, next.index) : [])]
+  return [...new Map(all.map(each => [each.id, each])).values()]
+}
+
+/** Seats that partners offer, where a person decides here, and a committee of the own log that a seat keeps from counting. */
+export async function committeeProblems(node: Node): Promise<Status['problems']> {
+  const offered = (await node.views.partners()).filter(({ org }) => readSeat(node.env.get, org)?.waiting)
+  return [
+    ...namedProblems(node),
+    ...offered.map(({ name }) => ({
+      code: 'SEAT_OFFERED',
+      text: `${name} asks for a seat in the committee of its log`,
+      hint: `waybill committee sign '${name}'`,
+    })),
+  ]
+}
+
+export function namedProblems(node: Silent): Status['problems'] {
+  const { next } = readSeating(node.env.get)
+  const silent = silentSeats(node).filter(({ text }) => text !== 'has not cosigned yet')
+  if (!next || silent.length === 0) return []
+  const { number } = recordView(node, next.record)
+  const who = silent.map(({ name }) => name).join(', ')
+  const until = number === 0 ? 'all of its seats' : 'enough seats of the old one and of the new one'
+  return [
+    {
+      code: 'COMMITTEE_WAITS',
+      text: `committee ${number} of this log counts when ${until} have cosigned it, and no head is signed before; silent: ${who}. Entries and agreements go on`,
+      hint: 'waybill committee show; where they never come: waybill log succeed, whose log asks for its committee anew',
+    },
+  ]
+}
+
+function recordView(node: Pick<Silent, 'views'>, bytes: Uint8Array): NonNullable<CommitteeView['inForce']> {
   const read = readRecord(committee, bytes)
   if (!isStored(read)) throw new Error(read.reason)
   const { number, n, f, q, seats } = read.payload

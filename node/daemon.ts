@@ -24,6 +24,7 @@ import { type ContentFiles, openContentFiles } from './content.ts'
 import { Driver } from './driver.ts'
 import { Exchange } from './exchange.ts'
 import { sweepTemporary, writeFileDurable } from './file.ts'
+import { saveForks } from './forks.ts'
 import { Gatherer } from './gather.ts'
 import { acquireHome, checkName, ensureToken, HomeError, makeHome, readSelf } from './home.ts'
 import { Keyring, standing } from './keyring.ts'
@@ -69,6 +70,9 @@ export interface Daemon {
 
 /** Marks that the store has begun: without it level would silently open an empty one in its place. */
 const BEGUN = 'begun'
+
+/** Events after which the home has come further than its mark says. */
+const GROWN = new Set<Event['type']>(['head', 'recovered', 'identity'])
 
 /** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
 export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
@@ -280,6 +284,7 @@ export class Node {
       log: logNumber(this.env.get),
       size: this.driver.state.ledger.tail.range.size,
       votes: votesCast(this.env.get),
+      events: ownChain(this.env).events.length,
     })
     const why = this.place.doubt(extent(), begun)
     if (why) {
@@ -291,6 +296,7 @@ export class Node {
       await this.driver.submit({
         type: 'restored',
         why,
+        events: this.place.events,
         tickets,
         seats,
         redactions,
@@ -300,17 +306,17 @@ export class Node {
     this.place.settle(extent())
     this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'recovered') this.place.grown(extent())
+      if (GROWN.has(event.type)) this.place.grown(extent())
       else if (event.type === 'votes') this.place.voted(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
     })
   }
 
   /** Continues the own identity, tells the partners, and goes on under the keys that stand now. */
-  async goOn(event: Uint8Array): Promise<void> {
+  async goOn(event: Uint8Array | undefined, adopts = false): Promise<void> {
     const before = this.env.keys.node.public
     const orgs = (await this.views.partners()).map(({ org }) => org)
-    await this.driver.submit({ type: 'identity', event, orgs })
+    await this.driver.submit({ type: 'identity', ...(event ? { event } : {}), orgs, adopts })
     this.env.keys = keysOf(this.env, this.home)
     if (equal(before, this.env.keys.node.public)) return
     await this.partners.reopen()
@@ -376,13 +382,6 @@ export class Node {
     await writeFileDurable(paths(this.home).trust, bytes, 0o600)
   }
 
-  /** Fork proofs beside the trust file: a verdict takes into account what this home knows. */
-  async #saveForks(): Promise<void> {
-    const proofs = this.views.forks().map(({ proof }) => proof)
-    const bytes = new TextEncoder().encode(`${JSON.stringify({ schema: 'waybill.forks/1', proofs })}\n`)
-    await writeFileDurable(paths(this.home).forks, bytes, 0o600)
-  }
-
   #note(event: Event): void {
     if (event.type === 'seen') this.partners.seen(event.org)
     else if (event.type === 'committee') this.partners.greetAll()
@@ -407,7 +406,7 @@ export class Node {
       this.log.error(event, 'partners know more events of this identity than this store has')
     } else if (event.type === 'forked' || event.type === 'identity-forked') {
       this.log.error(event, `${event.type === 'forked' ? 'a log' : 'an identity'} was forked`)
-      this.background(this.#saveForks())
+      this.background(saveForks(this))
       this.partners.gossip(true)
     } else this.log.trace({ event: event.type }, 'event')
   }

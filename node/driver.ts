@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import { isRead } from '../protocol/beat.ts'
 import type { Answer } from '../protocol/command.ts'
 import type { Env } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
@@ -163,7 +164,7 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
     if (this.#stopped) return
     for (const { to, message } of sends) this.#options.send(to, message)
     for (const event of events) {
-      if (event.type === 'ask-leaves') this.#leaves(event.from, event.to)
+      if (event.type === 'ask-leaves') this.#leaves(event)
       else if (event.type === 'ask-page') void this.#page(event)
       this.emit('event', event)
     }
@@ -171,10 +172,11 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */
-  #leaves(from: number, to: number): void {
+  #leaves({ log, from, to }: Extract<Event, { type: 'ask-leaves' }>): void {
+    if (!isRead(this.state.ledger, log, from)) return
     const kept = [...readEntries(key => this.#options.store.getDurable(key), from, to)]
     const entries = kept.map(({ entry }) => entry)
-    if (entries.length === to - from) this.#background({ type: 'leaves', from, entries })
+    if (entries.length === to - from) this.#background({ type: 'leaves', log, from, entries })
     else
       this.#fatal(new DriverError('STORE_INCONSISTENT', `entry ${from + entries.length} is not in the store`))
   }

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { equal, toHex } from '../crypto/bytes.ts'
 import { keyFromSeed, type PrivateKey, thumbprint } from '../crypto/key.ts'
-import { type Env, ownChain, privateKey } from '../protocol/context.ts'
+import { type Env, keyHere, ownChain, privateKey } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import { DELEGATED, type Delegated } from '../protocol/identity.ts'
 import { type Chain, everStood, makeDelegate, makeRotate, standingOf } from '../protocol/identity-chain.ts'
@@ -66,6 +66,28 @@ export class Keyring {
       await submit(
         makeDelegate(chain, privateKey(chain, 'admin', env), { keys, revoke, succeeds }, Date.now()),
       )
+      await this.#settle(env)
+    })
+  }
+
+  /**
+   * Takes the own events that `known` has beyond the store: of keys that stand there and are lost with the newer home, each
+   * gives way to a new one in the event that follows, and a log that was begun there to its successor.
+   */
+  adopt(
+    env: Env,
+    known: Chain,
+    untilMs: number,
+    submit: (event: Uint8Array | undefined) => Promise<unknown>,
+  ): Promise<void> {
+    return this.#alone(async () => {
+      const succeeds = known.logs.length > ownChain(env).logs.length
+      const lost = DELEGATED.filter(role => standingOf(known, role) && !keyHere(known, role, env))
+      const drawn = await this.#draw(env, lost.length)
+      const keys = Object.fromEntries(lost.map((role, i) => [role, { key: drawn[i]!, untilMs }]))
+      const isWhole = lost.length === 0 && !succeeds
+      const event = () => makeDelegate(known, privateKey(known, 'admin', env), { keys, succeeds }, Date.now())
+      await submit(isWhole ? undefined : event())
       await this.#settle(env)
     })
   }

@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { toHex } from '../crypto/bytes.ts'
 import { thumbprint } from '../crypto/key.ts'
-import { ownChain } from '../protocol/context.ts'
+import { keyHere, ownChain } from '../protocol/context.ts'
+import { ProtocolError } from '../protocol/error.ts'
 import { type Delegated, isDelegated } from '../protocol/identity.ts'
 import type { Standing } from '../protocol/identity-chain.ts'
 import { DELEGATION_MS } from '../protocol/limits.ts'
+import { knownElsewhere } from '../protocol/missed-events.ts'
 import { paths } from './config.ts'
 import type { Node } from './daemon.ts'
 import { findKey } from './keyring.ts'
@@ -64,6 +66,16 @@ export async function revoke(node: Node, { keys }: schema.RevokeRequest): Promis
     revoke: found.map(({ print }) => print),
   }
   await node.ring.delegate(node.env, about, event => node.goOn(event))
+  return keysView(node)
+}
+
+/** Takes the own events that partners know and this store lacks: a newer home is lost, and with it keys that are replaced. */
+export async function adopt(node: Node): Promise<schema.Keys> {
+  const known = knownElsewhere(node.env.get, ownChain(node.env)) ?? ownChain(node.env)
+  if (known.events.length > ownChain(node.env).events.length && !keyHere(known, 'admin', node.env))
+    throw new ProtocolError('KEY_UNKNOWN', 'the admin key that stands is not here: restore a newer backup')
+  const untilMs = Date.now() + DELEGATION_MS
+  await node.ring.adopt(node.env, known, untilMs, event => node.goOn(event, true))
   return keysView(node)
 }
 

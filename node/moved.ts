@@ -1,5 +1,6 @@
 /** The operator's word that a home was moved and not copied: its log goes on where it stands. */
 
+import { ownChain } from '../protocol/context.ts'
 import { readTail } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
@@ -13,16 +14,17 @@ import { openStore } from './store.ts'
 
 /** Refuses a store that has fewer entries than this machine has seen, or that was restored: that is no move. */
 export async function saidMoved(home: string): Promise<number> {
-  const { org } = await readSelf(home)
+  const self = await readSelf(home)
   using _lock = await acquireHome(home)
-  const place = new Place(home, org)
+  const place = new Place(home, self.org)
   await using store = new NumberedStore(
     await openStore(paths(home).store, { create: false, onFailure: () => {} }),
   )
   const tail = store.get(KEY.tail)
   const size = tail ? readTail(tail).size : 0
   const get = (key: string) => store.get(key)
-  const extent = { log: logNumber(get), size, votes: votesCast(get) }
+  const events = ownChain({ self, get }).events.length
+  const extent = { log: logNumber(get), size, votes: votesCast(get), events }
   const restored = readRestored(key => store.get(key))
   const why = [restored?.why, place.doubt(extent, true)].find(each => each === 'restored' || each === 'older')
   if (why)

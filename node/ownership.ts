@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { fromHex, toHex } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
-import { asset, packet } from '../protocol/asset.ts'
+import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
@@ -127,7 +127,7 @@ export async function register(
     {
       type: 'register',
       asset: id,
-      committee: await node.views.juryId(committee),
+      committee: committee === undefined ? named(described) : await node.views.juryId(committee),
       ref: ref ?? described?.payload.title ?? '',
       content,
       title: bought === undefined ? 'made' : 'bought',
@@ -136,6 +136,11 @@ export async function register(
     [{ handle: HANDLE.registered(id), bytes: salt }],
   )
   return orderOf(node, answer)
+}
+
+function named(described: Stored<Asset> | undefined): CID {
+  if (described?.payload.committee) return described.payload.committee
+  throw new NotFound('the asset names no committee: publish it again with one')
 }
 
 /** What the asset is, whoever reads it: each packet's plain bytes, deciphered once more. */

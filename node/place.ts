@@ -27,12 +27,13 @@ import { join } from 'node:path'
 import type { Restored } from '../protocol/restored.ts'
 import { temporaryName } from './file.ts'
 
-/** How far a home has come: the number of its log, the entries of that, and the votes that were cast on assets. */
+/** How far a home has come: the number of its log, the entries of that, votes cast on assets, own identity events. */
 interface Extent {
   log: number
   size: number
-  /** Marks of before there were votes have none. */
+  /** Marks of before these were counted have none. */
   votes?: number
+  events?: number
 }
 
 interface Mark extends Extent {
@@ -45,7 +46,8 @@ interface Mark extends Extent {
 const isShort = (one: Extent, other: Extent): boolean =>
   one.log < other.log ||
   (one.log === other.log && one.size < other.size) ||
-  (one.votes ?? 0) < (other.votes ?? 0)
+  (one.votes ?? 0) < (other.votes ?? 0) ||
+  (one.events ?? 0) < (other.events ?? 0)
 
 /** How long votes wait for others before the mark is written. */
 const VOTED_MS = 100
@@ -78,9 +80,20 @@ export class Place {
     if (this.#known() === undefined || this.#known() !== this.#actual()) this.#writePlace()
     rmSync(join(this.#home, RESTORED), { force: true })
     const isLost = this.#mark === undefined && (extent.votes ?? 0) > 0
-    const { log, size, votes = 0 } = this.#mark && isShort(extent, this.#mark) ? this.#mark : extent
+    const {
+      log,
+      size,
+      votes = 0,
+      events = 0,
+    } = this.#mark && isShort(extent, this.#mark) ? this.#mark : extent
     const isUnproven = isLost || this.#mark?.unproven === true
-    this.#writeMark({ place: this.#known()!, log, size, votes, ...(isUnproven ? { unproven: true } : {}) })
+    const unproven = isUnproven ? ({ unproven: true } as const) : {}
+    this.#writeMark({ place: this.#known()!, log, size, votes, events, ...unproven })
+  }
+
+  /** Own identity events of the home that this machine has seen. */
+  get events(): number {
+    return this.#mark?.events ?? 0
   }
 
   /** Nothing says that votes are missing from this store (RULES E3). */

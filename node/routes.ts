@@ -13,8 +13,9 @@ import { ask, refreshCatalogs } from './ask.ts'
 import { backup } from './backup.ts'
 import { committeeView, createCommittee, takeSeat } from './committee.ts'
 import type { Node } from './daemon.ts'
+import { forkViews } from './forks.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
-import { delegate, keysView, revoke, rotate, succeed } from './keys.ts'
+import { adopt, delegate, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, recoverLog, tileHere } from './logs.ts'
 import { recordView, redact } from './redact.ts'
 import { renewEvidence } from './renew.ts'
@@ -85,6 +86,7 @@ export function routes(app: FastifyInstance, node: Node): void {
   app.post('/v1/log/succeed', () => succeed(node))
   app.post('/v1/log/recover', () => recoverLog(node))
   app.post('/v1/keys/rotate', request => rotate(node, schema.rotateRequest.parse(request.body)))
+  app.post('/v1/keys/adopt', () => adopt(node))
   app.post('/v1/keys/delegate', request => delegate(node, schema.delegateRequest.parse(request.body)))
   app.post('/v1/keys/revoke', request => revoke(node, schema.revokeRequest.parse(request.body)))
 
@@ -223,9 +225,9 @@ export function routes(app: FastifyInstance, node: Node): void {
   app.post('/v1/forks', async request => {
     const { proof } = schema.forkRequest.parse(request.body)
     await driver.submit({ type: 'fork', proof: new Uint8Array(Buffer.from(proof, 'base64')) })
-    return { items: views.forks() }
+    return { items: forkViews(node) }
   })
-  app.get('/v1/forks', () => ({ items: views.forks() }))
+  app.get('/v1/forks', () => ({ items: forkViews(node) }))
   app.post('/v1/stop', (_request, reply) => {
     setImmediate(() => node.onStop())
     return reply.code(202).send({ stopping: true })

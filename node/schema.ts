@@ -90,6 +90,8 @@ export const committee = z.object({
   asked: committeeRecord
     .extend({ signed: z.array(org), refused: z.array(org.extend({ text: z.string() })) })
     .optional(),
+  /** Seats that do not promise or cosign, and why, as far as they said. */
+  waits: z.array(org.extend({ text: z.string() })),
   /** Partners who ask for a seat in the committees of their logs, where a person decides here. */
   seatsOffered: z.array(org),
 })
@@ -138,7 +140,8 @@ export const juryRequest = z.strictObject({
 export type JuryRequest = z.infer<typeof juryRequest>
 export const reseatRequest = z.strictObject({ committee: id })
 export const registerRequest = z.strictObject({
-  committee: id,
+  /** The one that the asset names. */
+  committee: id.optional(),
   ref: z.string().min(1).max(512).optional(),
   /** The hand-over by which it was bought, where it was. */
   bought: id.optional(),
@@ -229,7 +232,8 @@ export const listenAddress = z
   .refine(listen => Number(listen.slice(listen.lastIndexOf(':') + 1)) < 65_536, 'is no host:port')
 /**
  * A log that is proven to have two histories, or an identity with two events of one number; `proof` is the file that shows it
- * to anybody, in base64. `succeeded` once its organisation goes on with another log.
+ * to anybody, in base64. `succeeded` once its organisation goes on with another log; `here` when it convicts at this node
+ * only, and there is no file.
  */
 export const fork = z.object({
   of: z.enum(['log', 'identity']),
@@ -241,7 +245,8 @@ export const fork = z.object({
   /** Number of the two events. */
   event: count.optional(),
   succeeded: z.boolean(),
-  proof: z.string(),
+  here: z.literal(true).optional(),
+  proof: z.string().optional(),
 })
 export type ForkView = z.infer<typeof fork>
 
@@ -363,6 +368,8 @@ export const publishRequest = z.strictObject({
     .array(z.strictObject({ path: z.string(), name, mediaType: name.optional() }))
     .min(1)
     .max(100_000),
+  /** The committee that is to vote on who owns it; an asset without one is never registered. */
+  committee: id.optional(),
 })
 export type PublishRequest = z.input<typeof publishRequest>
 export const packet = z.object({ id, name, mediaType: z.string(), size: count, root: id, packetSeq: count })

@@ -27,13 +27,17 @@ interface Imports {
 
 export async function publish(
   node: Node,
-  { files, title, domain, level }: z.infer<typeof schema.publishRequest>,
+  { files, title, domain, level, committee: wanted }: z.infer<typeof schema.publishRequest>,
 ): Promise<schema.Published> {
   const imports: Imports = { drafts: new Array(files.length), secrets: [], made: [] }
   try {
     await importAll(node, files, imports)
     const { drafts: packets, secrets } = imports
-    const answer = await node.driver.submit({ type: 'publish', title, domain, level, packets }, secrets)
+    const committee = wanted === undefined ? {} : { committee: await node.views.juryId(wanted) }
+    const answer = await node.driver.submit(
+      { type: 'publish', title, domain, level, packets, ...committee },
+      secrets,
+    )
     const { asset: id, packets: ids } = answer as { asset: CID; packets: CID[] }
     const bytes = packets.reduce((sum, draft) => sum + draft.size, 0)
     return { asset: id.toString(), packets: ids.map(each => node.views.packetView(each)), bytes }

@@ -1,9 +1,12 @@
 /** What the node says of itself, and what a person should look at. */
 import { behind } from '../protocol/behind.ts'
 import { ownChain } from '../protocol/context.ts'
-import { identityBehind } from '../protocol/introduction.ts'
+import { identityBehind, knownElsewhere } from '../protocol/missed-events.ts'
+import { LOST_TEXT } from '../protocol/put-back.ts'
 import { readRestored } from '../protocol/restored.ts'
+import { committeeProblems } from './committee.ts'
 import type { Node } from './daemon.ts'
+import { forkProblems } from './forks.ts'
 import { endingKeys } from './keys.ts'
 import { frozenAssets, juries, orders } from './ownership.ts'
 import type * as schema from './schema.ts'
@@ -35,7 +38,12 @@ export async function statusOf(node: Node): Promise<schema.Status> {
     assets: (await views.assets()).length,
     offers: (await views.offers(true)).length,
     waiting: requests.filter(request => request.waitsFor === 'you').length,
-    problems: [...problemsOf(node, witnesses), ...(await ownershipOf(node)), ...(await unprovenOf(node))],
+    problems: [
+      ...problemsOf(node, witnesses),
+      ...(await committeeProblems(node)),
+      ...(await ownershipOf(node)),
+      ...(await unprovenOf(node)),
+    ],
   }
 }
 
@@ -63,10 +71,17 @@ async function ownershipOf(node: Node): Promise<schema.Status['problems']> {
   ]
 }
 
+const LOST_HINT =
+  'waybill committee create with other partners; it gets a seat again in the next log only: waybill log succeed'
+
 function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.Status['problems'] {
   const stuck = witnesses
     .filter(each => each.problem)
-    .map(each => ({ code: 'WITNESS', text: `${each.name}: ${each.problem}` }))
+    .map(({ name, problem }) => ({
+      code: 'WITNESS',
+      text: `${name}: ${problem}`,
+      ...(problem?.includes(LOST_TEXT) ? { hint: LOST_HINT } : {}),
+    }))
   const lone = witnesses.length === 0
   const hint = 'waybill witness add PARTNER'
   const none = lone ? [{ code: 'UNWITNESSED', text: 'no partner witnesses this log', hint }] : []
@@ -75,31 +90,11 @@ function problemsOf(node: Node, witnesses: schema.Status['witnesses']): schema.S
     ...restoredOf(node),
     ...stuck,
     ...none,
-    ...forksOf(node),
+    ...forkProblems(node),
     ...identityOf(node),
     ...endingKeys(node),
     ...node.problems,
   ]
-}
-
-function forksOf(node: Node): schema.Status['problems'] {
-  return node.views.forks().flatMap(({ of, name, org, size, event, succeeded }) => {
-    const isOwn = org === node.env.self.org
-    const whose = isOwn ? 'this home' : name
-    if (of === 'identity')
-      return {
-        code: 'IDENTITY_FORKED',
-        text: `the identity of ${whose} has two events ${event}: somebody else may hold its keys`,
-        hint: 'waybill forks',
-      }
-    return succeeded
-      ? []
-      : {
-          code: 'LOG_FORKED',
-          text: `the log of ${whose} has two histories from size ${size}: it is closed`,
-          hint: isOwn ? 'waybill log succeed' : 'waybill forks',
-        }
-  })
 }
 
 /** What partners were asked to prove, and have not. */
@@ -119,13 +114,16 @@ async function unprovenOf(node: Node): Promise<schema.Status['problems']> {
   return [...deliveries, ...heads]
 }
 
-/** Partners go by events of this identity that the store does not have. */
-function identityOf(node: Node): schema.Status['problems'] {
-  const known = identityBehind(node.env.get)
-  const { events } = ownChain(node.env)
-  if (known === undefined || known <= events.length) return []
-  const text = `partners know ${known} events of this identity, and this store has ${events.length}: it signs none`
-  return [{ code: 'IDENTITY_BEHIND', text, hint: 'waybill restore a newer backup' }]
+/** This identity has events that the store does not have. */
+function identityOf({ env }: Node): schema.Status['problems'] {
+  const chain = ownChain(env)
+  const known = identityBehind(env.get, chain)
+  if (known === undefined) return []
+  const text = `this identity has ${known} events, and this store has ${chain.events.length}: it signs none`
+  const hint = knownElsewhere(env.get, chain)
+    ? 'restore a newer backup; where there is none, and no other copy of this home runs: waybill keys adopt'
+    : 'restore a newer backup, or meet a partner that knows them'
+  return [{ code: 'IDENTITY_BEHIND', text, hint }]
 }
 
 /** The store was put back or copied: what that means, until members have confirmed it or for ever (RULES D1). */

@@ -10,10 +10,8 @@ import { readTotals } from '../protocol/command.ts'
 import { inForce, unwitnessedBefore } from '../protocol/committee.ts'
 import { type Env, ownChain } from '../protocol/context.ts'
 import type { Delivery } from '../protocol/delivery.ts'
-import { type Fork, forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch } from '../protocol/heads.ts'
 import { cosignatureOf, lastEnding } from '../protocol/identity-chain.ts'
-import { type IdentityFork, identityForksKnown, readIdentityFork } from '../protocol/identity-fork.ts'
 import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
@@ -378,37 +376,11 @@ export class Views {
     return stored ? { record: { type: decodeSigned(stored).p.t, id: id.toString() } } : {}
   }
 
-  /** Logs that are proven to be forked, and so closed; identities that are. */
-  forks(): api.ForkView[] {
-    const identities = identityForksKnown({ get: this.#get }).map(proof => {
-      const { org, name, n } = readIdentityFork(proof) as IdentityFork
-      return {
-        of: 'identity',
-        org: org.toString(),
-        name,
-        event: n,
-        succeeded: false,
-        proof: base64(proof),
-      } as const
-    })
-    return [...this.#logForks(), ...identities]
-  }
-
   /** Partners that were asked to prove a head that others saw, and have not since before this time. */
   async openQuestions(beforeMs: number): Promise<{ org: string; size: number }[]> {
     return (await this.partners()).flatMap(({ org }) => {
       const rumour = readWatch(this.#get(KEY.watch(org)))?.rumour
       return rumour && rumour.atMs < beforeMs ? [{ org, size: rumour.size }] : []
-    })
-  }
-
-  #logForks(): api.ForkView[] {
-    return forksKnown({ get: this.#get }).map(proof => {
-      const { org, name, older, newer } = readFork(proof) as Fork
-      const known = org.equals(this.#env.self.id) ? ownChain(this.#env) : this.partner(org.toString())?.chain
-      const succeeded = older.log < (known?.logs.length ?? 1) - 1
-      const sizes = { size: older.size, newerSize: newer.size, succeeded }
-      return { of: 'log', org: org.toString(), name, ...sizes, proof: base64(proof) }
     })
   }
 
@@ -508,5 +480,3 @@ function kindOf({ k }: Entry, kept: KeptEntry): string {
   if (k === KIND.state) return 'state'
   return isOfRecord(kept) ? 'record' : 'padding'
 }
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

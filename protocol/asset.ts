@@ -15,6 +15,8 @@ const assetShape = object({
   classification: object({ domain: word, level: oneOf(...CLASSIFICATION_LEVELS) }),
   /** Version of ownership of the asset record, 0 until it is handed over (RULES E6). */
   ownerVersion: uint,
+  /** The committee that alone can register it: with two of them it could be sold twice (RULES E2). */
+  committee: optional(link),
   made: uint,
   nonce: bytes(16),
 })

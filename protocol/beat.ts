@@ -69,7 +69,7 @@ export function beat(before: Ledger, context: Context): Beat {
   const { draft: _, ...ledger } = closed.ledger
   return {
     ledger: { ...ledger, reading: { to, tail: signed } },
-    output: { ...done.output, writes: closed.writes, events: [askLeaves(signed.range.size, to)] },
+    output: { ...done.output, writes: closed.writes, events: [askLeaves(ledger, signed.range.size, to)] },
   }
 }
 
@@ -97,8 +97,13 @@ const writesOf = (writes: Write[]): Output => ({ ...nothing(), writes })
 
 const chunkEnd = (from: number, to: number): number => Math.min(to, from + MAX_LEAVES)
 
-const askLeaves = (from: number, to: number): Output['events'][number] => ({
+/** Whether these leaves are wanted: a log that was closed or cut since wants others. */
+export const isRead = ({ number, reading }: Ledger, log: number, from: number): boolean =>
+  number === log && reading?.tail.range.size === from
+
+const askLeaves = ({ number }: Ledger, from: number, to: number): Output['events'][number] => ({
   type: 'ask-leaves',
+  log: number,
   from,
   to: chunkEnd(from, to),
 })
@@ -109,12 +114,12 @@ const askLeaves = (from: number, to: number): Output['events'][number] => ({
  */
 export function draftHead(
   ledger: Ledger,
-  { from, entries }: { from: number; entries: Uint8Array[] },
+  { log, from, entries }: { log: number; from: number; entries: Uint8Array[] },
   { get }: Context,
 ): Beat | { damaged: string } {
-  // Asked for before a restart.
-  if (ledger.reading?.tail.range.size !== from) return { ledger, output: nothing() }
-  const { to, tail: before } = ledger.reading
+  // Asked for before a restart, or of a log that is closed.
+  if (!isRead(ledger, log, from)) return { ledger, output: nothing() }
+  const { to, tail: before } = ledger.reading!
   const tail = readBack(before, entries)
   if ('reason' in tail) return { damaged: tail.reason }
   const { size } = tail.range
@@ -122,7 +127,7 @@ export function draftHead(
   if (size < to)
     return {
       ledger: { ...ledger, reading: { to, tail } },
-      output: { ...nothing(), events: [askLeaves(size, to)] },
+      output: { ...nothing(), events: [askLeaves(ledger, size, to)] },
     }
   if (!equal(rootAt(ledger, get, size), rootOf(tail.range)))
     return { damaged: 'entries read back give another root' }

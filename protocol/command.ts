@@ -60,6 +60,8 @@ export type Command =
       domain: string
       level: Asset['classification']['level']
       packets: PacketDraft[]
+      /** Who votes on it, where it is to be registered. */
+      committee?: CID
     }
   | {
       type: 'offer'
@@ -92,8 +94,8 @@ export type Command =
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
-  /** Continues the own identity by an event that was signed outside the core, and tells these partners. */
-  | { type: 'identity'; event: Uint8Array; orgs: string[] }
+  /** Continues the own identity and tells these partners. */
+  | ({ type: 'identity' } & introduction.GoingOn)
   /** What a node says to a partner that may not know its key, and what that one answered under a key of its own. */
   | { type: 'again' }
   | { type: 'known'; org: string; node: Uint8Array; hello: HelloMessage }
@@ -211,7 +213,7 @@ export function command(
       return { output, records: [], answer: { type: 'joined', org: partner.org, name: partner.name } }
     }
     case 'identity':
-      return { ...introduction.goOn(input.event, input.orgs, context), records: [] }
+      return { ...introduction.goOn(input, context), records: [] }
     case 'again':
       return { output: nothing(), records: [], answer: { type: 'hello', hello: introduction.again(context) } }
     case 'known':
@@ -253,7 +255,7 @@ function init(context: Context): Done {
 
 function publish(input: Extract<Command, { type: 'publish' }>, context: Context): Done {
   const made = context.now.wallMs
-  const { title, domain, level } = input
+  const { title, domain, level, committee } = input
   const payload: Asset = {
     t: 'asset/1',
     org: context.self.id,
@@ -261,6 +263,7 @@ function publish(input: Extract<Command, { type: 'publish' }>, context: Context)
     kind: 'set',
     classification: { domain, level },
     ownerVersion: 0,
+    ...(committee ? { committee } : {}),
     made,
     nonce: context.random('asset', 16),
   }

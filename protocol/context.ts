@@ -100,12 +100,21 @@ export function ownChain({ self, get }: Pick<Env, 'self' | 'get'>): Chain {
 export function privateKey(
   chain: Chain,
   role: Exclude<KeyRole, 'root'>,
-  { keys, drawn = [] }: Pick<Env, 'keys' | 'drawn'>,
+  env: Pick<Env, 'keys' | 'drawn'>,
 ): PrivateKey {
-  const standing = standingOf(chain, role)
-  const key = standing && [keys[role], ...drawn].find(each => equal(each.public, standing.key))
+  const key = keyHere(chain, role, env)
   if (!key) throw new ProtocolError('KEY_UNKNOWN', `there is no ${role} key here that stands`)
   return key
+}
+
+/** The same, where it is here. */
+export function keyHere(
+  chain: Chain,
+  role: Exclude<KeyRole, 'root'>,
+  { keys, drawn = [] }: Pick<Env, 'keys' | 'drawn'>,
+): PrivateKey | undefined {
+  const standing = standingOf(chain, role)
+  return standing && [keys[role], ...drawn].find(each => equal(each.public, standing.key))
 }
 
 /** A partner as stored; decoding one costs a signature's worth of time, so it is done once per change. */

@@ -60,8 +60,11 @@ export type Event =
 
 /** Work that a machine asks of the driver. */
 export type Ask =
-  /** Read the log's entries [from, to) back from the store and hand them in as `leaves` (RULES A4). */
-  | { type: 'ask-leaves'; from: number; to: number }
+  /**
+   * Read entries [from, to) of the log of this number back from the store and hand them in as `leaves` (RULES A4); a question
+   * about a log that is closed by then, or was cut, has no answer.
+   */
+  | { type: 'ask-leaves'; log: number; from: number; to: number }
   /** Read a page of keys and hand it in as `page` to the machine. */
   | { type: 'ask-page'; machine: string; prefix: string; after?: string; limit: number }
   /** POST `body` to a witness over HTTP, then hand in `posted`, with status 0 when no answer came. */

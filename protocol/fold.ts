@@ -29,7 +29,7 @@ export type Input = { seed: Uint8Array } & (
   | { type: 'connected'; org: string }
   | { type: 'tick'; machine: string }
   | { type: 'start'; machine: string }
-  | { type: 'leaves'; from: number; entries: Uint8Array[] }
+  | { type: 'leaves'; log: number; from: number; entries: Uint8Array[] }
   /** Somebody at this node waits for a head over what the log holds. */
   | { type: 'head' }
   | { type: 'page'; machine: string; after?: string; rows: [string, Uint8Array][]; more: boolean }

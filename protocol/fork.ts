@@ -138,20 +138,29 @@ export const isClosed = (org: string, context: Pick<Context, 'get'>): boolean =>
   context.get(KEY.fork(org)) !== undefined
 
 /** The proofs that are here, to be told. */
-export const forksKnown = (context: Pick<Context, 'get'>): Uint8Array[] =>
-  proofsKnown(KEY.forks, KEY.fork, context)
+export const forksKnown = (context: Pick<Context, 'get'>): Uint8Array[] => toTell(closedLogs(context))
+
+/** Every log that is closed here, also one whose proof convicts at this node only. */
+export const closedLogs = (context: Pick<Context, 'get'>): Closed[] =>
+  proofsKept(KEY.forks, KEY.fork, context)
 
 /** Proofs of one kind: the list of whom there is one of, and where each lies. */
-export function proofsKnown(
+export function proofsKept(
   all: string,
   one: (org: string) => string,
   { get }: Pick<Context, 'get'>,
-): Uint8Array[] {
+): Closed[] {
   const stored = get(all)
   const orgs = stored ? (decode(stored, stored.length) as string[]) : []
-  const kept = orgs.map(org => readKept(get(one(org))!)).filter(({ alone }) => !alone)
-  return kept.slice(-MAX_FORKS_TOLD).map(({ proof }) => proof)
+  return orgs.map(org => ({ org, ...readKept(get(one(org))!) }))
 }
+
+/** Those that others can check, as many of the newest as are told at once. */
+export const toTell = (kept: Closed[]): Uint8Array[] =>
+  kept
+    .filter(({ alone }) => !alone)
+    .slice(-MAX_FORKS_TOLD)
+    .map(({ proof }) => proof)
 
 export function isKept(key: string, proof: Uint8Array, { get }: Pick<Context, 'get'>): boolean {
   const stored = get(key)
@@ -165,6 +174,9 @@ interface Kept {
   at: number
   /** It convicts at this node only, by a head that nobody else knows to be from before its key ended. */
   alone?: true
+}
+interface Closed extends Kept {
+  org: string
 }
 const readKept = (stored: Uint8Array): Kept => decode(stored, stored.length) as unknown as Kept
 

@@ -261,6 +261,12 @@ export function isIdentityFork(before: Chain, a: Uint8Array, b: Uint8Array): boo
   return !isRefused(one) && !isRefused(other) && !one.last.equals(other.last)
 }
 
+/** Whose event this says to be, and of which number. */
+export function numberOf(eventBytes: Uint8Array): { org: CID; n: number } | undefined {
+  const event = readEvent(eventBytes)
+  return isRefused(event) ? undefined : event.payload
+}
+
 function readEvent(eventBytes: Uint8Array): Stored<IdentityEvent> | Refused {
   if (eventBytes.length > MAX_EVENT_BYTES)
     return refused('RECORD_INVALID', `an event of ${eventBytes.length} bytes`)

@@ -3,11 +3,11 @@
  * the holder of its keys can make them, and whoever holds the proof can say so from the file alone. The first that a node
  * knew stays what it goes by; the proof is kept, told once to partners, and shown.
  */
-import { compare } from '../crypto/bytes.ts'
+import { compare, equal } from '../crypto/bytes.ts'
 import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { ProtocolError } from './error.ts'
-import { isKept, keepProof, proofsKnown, readProof } from './fork.ts'
+import { isKept, keepProof, proofsKept, readProof, toTell } from './fork.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import {
   type Chain,
@@ -16,12 +16,13 @@ import {
   isIdentityFork,
   isRefused,
   keptChain,
+  numberOf,
   readChain,
 } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS, MAX_RECORD_BYTES } from './limits.ts'
 import { type Context, violation } from './machine.ts'
-import { nothing, type Output } from './output.ts'
+import { join, nothing, type Output } from './output.ts'
 import { isStored, readRecord } from './record.ts'
 import { blob, type Infer, list, object, text as word } from './shape.ts'
 
@@ -94,9 +95,32 @@ export function convict(known: Chain, told: Uint8Array[], context: Context): Out
   return fork && typeof fork !== 'string' ? keep(fork, proof, context) : nothing()
 }
 
+/**
+ * The same of what a message tells of identities in passing: of each that is known here, and of whose fork there is no proof
+ * yet, the first event that is another than the one of its number. So a message costs one check an identity.
+ */
+export function contradicted(told: Uint8Array[], context: Context): Output {
+  const { self, get, partner } = context
+  const seen = new Set<string>()
+  const output = told.map(event => {
+    const { org, n } = numberOf(event) ?? {}
+    const name = String(org)
+    const chain = name === self.org ? self.chain : partner(name)?.chain
+    const held = n && chain?.events[n - 1]?.bytes
+    if (!held || equal(held, event) || seen.has(name) || get(KEY.identityFork(name))) return nothing()
+    seen.add(name)
+    return convict(chain, [event], context)
+  })
+  return join(...output)
+}
+
 /** The proofs that are here, to be told. */
 export const identityForksKnown = (context: Pick<Context, 'get'>): Uint8Array[] =>
-  proofsKnown(KEY.identityForks, KEY.identityFork, context)
+  toTell(forkedIdentities(context))
+
+/** Every identity that is proven to be forked. */
+export const forkedIdentities = (context: Pick<Context, 'get'>): ReturnType<typeof proofsKept> =>
+  proofsKept(KEY.identityForks, KEY.identityFork, context)
 
 function keep({ org, n }: IdentityFork, proof: Uint8Array, context: Context): Output {
   const name = org.toString()

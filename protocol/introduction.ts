@@ -13,7 +13,7 @@
  *                <-- hello/known {version, events} --         and the same of the other side
  *                <-- hello/refused {code} --
  */
-import { equal, readU64, u64 } from '../crypto/bytes.ts'
+import { equal } from '../crypto/bytes.ts'
 import { encode } from '../crypto/cbor.ts'
 import { digestOf } from '../crypto/cid.ts'
 import { isBehind } from './behind.ts'
@@ -35,8 +35,10 @@ import { convict } from './identity-fork.ts'
 import { KEY } from './layout.ts'
 import { type Context, type Partner, say, sentence, violation } from './machine.ts'
 import type { HelloMessage, Message, MessageOf } from './message.ts'
+import { eventsTold, identityBehind, knownElsewhere, stillMissed } from './missed-events.ts'
 import { join, nothing, type Output } from './output.ts'
 import * as pairing from './pairing.ts'
+import { isRetired } from './restored.ts'
 import * as succession from './succession.ts'
 
 type HelloOf<T extends HelloMessage['t']> = Extract<HelloMessage, { t: T }>
@@ -94,20 +96,10 @@ export function recalled(from: string, { t, events }: MessageOf<'identity/known'
   const told = further(chain, events)
   if (isRefused(told))
     return join(violation(from, t, told.code, told.reason).output, convict(chain, events, context))
-  const known = identityBehind(context.get)
-  if (told.events.length <= Math.max(chain.events.length, known ?? 0)) return nothing()
-  const count = told.events.length
-  return {
-    ...nothing(),
-    writes: [{ key: KEY.identityBehind, value: u64(count) }],
-    events: [{ type: 'identity-behind', org: from, events: count }],
-  }
-}
-
-/** How many events of the own identity partners know, where that is more than this store has. */
-export function identityBehind(get: Context['get']): number | undefined {
-  const stored = get(KEY.identityBehind)
-  return stored && readU64(stored)
+  const writes = eventsTold(told, context)
+  return writes.length === 0
+    ? nothing()
+    : { ...nothing(), writes, events: [{ type: 'identity-behind', org: from, events: told.events.length }] }
 }
 
 const tell = (chain: Chain): Message[] =>
@@ -138,28 +130,58 @@ function changed(partner: Partner, change: Partial<Partner>, context: Context): 
 
 // The own identity goes on.
 
-/** Takes an event of the own identity and tells these partners. Throws the code of an event that does not continue it. */
-export function goOn(event: Uint8Array, orgs: string[], context: Context): { output: Output; chain: Chain } {
-  const chain = extendChain(context.self.chain, event)
+/** The own identity goes on. */
+export interface GoingOn {
+  /** Signed outside the core. Absent where only what is told is taken. */
+  event?: Uint8Array
+  /** Who is told. */
+  orgs: string[]
+  /** First come the own events that partners know and this store lacks: no other copy of it runs. */
+  adopts?: boolean
+}
+
+/** Throws the code of an event that does not continue the own identity. `chain` is absent where the log says nothing of it. */
+export function goOn({ event, orgs, adopts }: GoingOn, context: Context): { output: Output; chain?: Chain } {
+  const { get, self } = context
+  const known = adopts ? adopted(context) : self.chain
+  const chain = event ? extendChain(known, event) : known
   if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
-  const known = identityBehind(context.get)
-  if (known !== undefined && known >= chain.events.length)
+  const behind = identityBehind(get, known)
+  if (event && behind !== undefined)
     throw new ProtocolError(
       'IDENTITY_BEHIND',
-      `partners know ${known} events of this identity, and this store has ${chain.events.length - 1}`,
+      `this identity has ${behind} events, and this store has ${known.events.length}`,
     )
+  const begins = chain.logs.length > known.logs.length
+  if (!begins && known.logs.length > self.chain.logs.length)
+    throw new ProtocolError('OUT_OF_ORDER', 'the log that stands was begun elsewhere: it needs a successor')
   // A store that is behind its log may be behind its identity too: it does the one thing that leads out of it.
-  if (isBehind(context.get) && chain.logs.length === context.self.chain.logs.length)
+  const isStill = !begins && (isBehind(get) || isRetired(get))
+  if (!adopts && isStill && isBehind(get))
     throw new ProtocolError('RESTORED_BEHIND', 'this store is behind its log: waybill log succeed')
-  const before = context.get(KEY.events)
+  const before = get(KEY.events)
   const value = encode(eventsOf(chain))
   const output: Output = {
     ...nothing(),
-    writes: [{ key: KEY.events, value, if: before ? { equals: before } : 'absent' }],
+    writes: [
+      { key: KEY.events, value, if: before ? { equals: before } : 'absent' },
+      ...(adopts ? [stillMissed(chain, get)] : []),
+    ],
     sends: orgs.flatMap(to => tell(chain).map(message => ({ to, message }))),
     events: [{ type: 'identity', n: chain.events.length }],
   }
-  return { output, chain }
+  return { output, ...(adopts && isStill ? {} : { chain }) }
+}
+
+function adopted({ get, self }: Context): Chain {
+  const chain = knownElsewhere(get, self.chain)
+  if (chain) return chain
+  throw identityBehind(get, self.chain) === undefined
+    ? new ProtocolError(
+        'OUT_OF_ORDER',
+        'nobody knows an event of this identity that this store does not have',
+      )
+    : new ProtocolError('NOT_FOUND', 'no partner has told the events that this store lacks yet')
 }
 
 // Of partners who met last under other node keys.
@@ -199,8 +221,10 @@ export function known(org: string, hello: HelloMessage, node: Uint8Array, contex
   if (hello.t === 'hello/refused') throw new ProtocolError('NOT_ADMITTED', hello.text)
   if (hello.t !== 'hello/known') throw new ProtocolError('OUT_OF_ORDER', 'the answer is no hello/known')
   const chain = recognised(partner, hello.events, node)
-  if (isRefused(chain)) throw new ProtocolError(chain.code, chain.reason)
-  return changed(partner, { chain }, context)
+  if (!isRefused(chain)) return changed(partner, { chain }, context)
+  const proven = convict(partner.chain, hello.events, context)
+  if (proven.writes.length > 0) return join(violation(org, hello.t, chain.code, chain.reason).output, proven)
+  throw new ProtocolError(chain.code, chain.reason)
 }
 
 function recognised(partner: Partner, events: Uint8Array[], node: Uint8Array): Chain | Refused {

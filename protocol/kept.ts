@@ -240,6 +240,7 @@ export function runsOf(get: Get, bundle: number): number[] | undefined {
 /** The first index of the run that holds `index`; past the last run the index itself. */
 function runStart(get: Get, index: number): number {
   const base = index - (index % BUNDLE_ENTRIES)
+  if (index === base) return base
   const listed = get(KEY.runs(base / BUNDLE_ENTRIES))
   if (listed) return base + listed.findLast(start => base + start <= index)!
   let at = base

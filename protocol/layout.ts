@@ -21,6 +21,8 @@ export const KEY = {
   logNumber: 'log-number',
   tail: 'log/tail',
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
+  /** The hashes of the open tile of a level above the leaves: roots of the full tiles below, for a start. */
+  openTile: (level: number): string => `log/open/${level}`,
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
   heads: 'head/',

@@ -1,8 +1,8 @@
 /**
  * The own log as it is kept: entries under their index, RFC 6962 hashes in tiles of 256 (C2SP tlog-tiles), and what is
- * needed to go on. Memory is O(log n); a start reads the open tiles' parts and nothing else.
+ * needed to go on. Memory is O(log n); a start reads the open entries, one value a tile level, and nothing else.
  */
-import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
+import { concat, equal, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { sha256 } from '../crypto/hash.ts'
 import {
@@ -103,41 +103,52 @@ export function loadLedger(get: Get): Ledger {
   const { size, last } = readTail(stored)
   const number = logNumber(get)
   const ledger = { ...emptyLedger(), number, stored, runs: openRuns(get, size), open: loadOpen(size, get) }
-  ledger.tail = { range: rangeAt(size, ledger, get), last }
+  ledger.tail = { range: rangeAt(size, ledger.open, get), last }
   const stated = get(KEY.stated)
   if (stated) ledger.stated = readU64(stated)!
   const newest = get(KEY.newestHead)
   const signedSize = newest ? readU64(newest)! : 0
   if (signedSize > 0) {
     const last = leafHash(readEntryAt(get, signedSize - 1)!.entry)
-    ledger.signed = { range: rangeAt(signedSize, ledger, get), last }
+    ledger.signed = { range: rangeAt(signedSize, ledger.open, get), last }
   }
   return ledger
 }
 
-/** The hashes of each open tile: leaves from their entries, higher levels from the roots of the full tiles below. */
+/** The hashes of each open tile: leaves from their entries, those of a higher level from its row. */
 function loadOpen(size: number, get: Get): Uint8Array[][] {
   const open: Uint8Array[][] = []
   let count = size
   for (let level = 0; count > 0; level++) {
     const [from, to] = [count - (count % TILE_HASHES), count]
-    const hashes: Uint8Array[] = []
-    if (level === 0) for (const { entry } of readEntries(get, from, to)) hashes.push(leafHash(entry))
-    else for (let i = from; i < to; i++) hashes.push(get(KEY.tile(level - 1, i))!.slice(ROOT_AT))
-    open.push(hashes)
+    if (level === 0) open.push([...readEntries(get, from, to)].map(({ entry }) => leafHash(entry)))
+    else open.push(openRow(level, from, to, get))
     count = Math.floor(count / TILE_HASHES)
   }
   return open
 }
 
+/**
+ * The roots of the full tiles from..to of the level below. The row of a level is written with each of them; where it is not
+ * there, or does not end with the last of them, each is read from its tile.
+ */
+function openRow(level: number, from: number, to: number, get: Get): Uint8Array[] {
+  const rootIn = (tile: number): Uint8Array => get(KEY.tile(level - 1, tile))!.slice(ROOT_AT)
+  const count = to - from
+  const row = get(KEY.openTile(level))
+  if (count === 0 || row?.length !== count * 32 || !equal(row.subarray(-32), rootIn(to - 1)))
+    return Array.from({ length: count }, (_, i) => rootIn(from + i))
+  return Array.from({ length: count }, (_, i) => row.slice(i * 32, (i + 1) * 32))
+}
+
 /** The range of the tree at its size or an earlier one, from its nodes. */
-function rangeAt(size: number, ledger: Pick<Ledger, 'open'>, get: Get): CompactRange {
+function rangeAt(size: number, open: Uint8Array[][], get: Get): CompactRange {
   const hashes: Uint8Array[] = []
   let [at, rest] = [0, size]
   for (let level = Math.floor(Math.log2(size)); level >= 0; level--) {
     const width = 2 ** level
     if (rest < width) continue
-    hashes.push(node(ledger, get, level, at / width))
+    hashes.push(node(open, get, level, at / width))
     at += width
     rest -= width
   }
@@ -261,7 +272,8 @@ function grow<T>(
   writes: Write[],
   one: Grow<T>,
 ): Extended {
-  const onNode = fillTiles(ledger.open, writes)
+  const filled = new Set<number>()
+  const onNode = fillTiles(ledger.open, writes, filled)
   let { tail, runs } = ledger
   const waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
   const entryBytes = all.reduce((sum, each) => sum + bytesOf(each), 0)
@@ -277,6 +289,7 @@ function grow<T>(
     writes.push({ key: KEY.runs(Math.floor(index / BUNDLE_ENTRIES)), value: keepRuns(runs) })
     runs = []
   }
+  for (const level of filled) writes.push({ key: KEY.openTile(level), value: concat(...ledger.open[level]!) })
   const { size } = tail.range
   if (!run.isEmpty && size - runs.at(-1)! >= RUN_ENTRIES)
     writes.push({ key: KEY.run(runs.at(-1)!), value: run.cut() })
@@ -288,9 +301,9 @@ function grow<T>(
 
 /**
  * Takes the hashes of the growing tree: the root of a full tile is a hash of the tile level above, and says that the tile
- * below is complete, which is written once.
+ * below is complete, which is written once. `filled` gets the levels that have such a root more.
  */
-function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
+function fillTiles(open: Uint8Array[][], writes: Write[], filled: Set<number>): NodeSink {
   return (level, index, hash) => {
     if (level % TILE_LEVELS !== 0) return
     const tile = level / TILE_LEVELS
@@ -299,6 +312,7 @@ function fillTiles(open: Uint8Array[][], writes: Write[]): NodeSink {
       const row = Array.from({ length: TILE_HASHES / ROW }, (_, i) => rootOver(hashes, i * ROW * 32, ROW))
       writes.push({ key: KEY.tile(tile - 1, index), value: concat(hashes, ...row, hash) })
       open[tile - 1] = []
+      filled.add(tile)
     }
     open[tile] ??= []
     open[tile].push(hash)
@@ -317,17 +331,20 @@ const tileRoot = (tile: Uint8Array, from: number, count: number): Uint8Array =>
   count < ROW ? rootOver(tile, from * 32, count) : rootOver(tile, ROW_AT + (from / ROW) * 32, count / ROW)
 
 /** A hash of the tree: the perfect subtree of 2^level leaves at `index`. */
-function node(ledger: Pick<Ledger, 'open'>, get: Get, level: number, index: number): Uint8Array {
+function node(open: Uint8Array[][], get: Get, level: number, index: number): Uint8Array {
   const tileLevel = Math.floor(level / TILE_LEVELS)
   const count = 2 ** (level % TILE_LEVELS)
   const first = index * count
-  const from = first % TILE_HASHES
-  const full = get(KEY.tile(tileLevel, Math.floor(first / TILE_HASHES)))
-  if (full) return tileRoot(full, from, count)
-  const open = ledger.open[tileLevel]!.slice(from, from + count)
-  return open.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] })
+  const [tile, from] = [Math.floor(first / TILE_HASHES), first % TILE_HASHES]
+  if (tile < fullTiles(open, tileLevel)) return tileRoot(get(KEY.tile(tileLevel, tile))!, from, count)
+  const hashes = open[tileLevel]!.slice(from, from + count)
+  return hashes.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] })
     .hashes[0]!
 }
+
+/** How many tiles of a level are full: as many as the level above has hashes. */
+const fullTiles = (open: Uint8Array[][], level: number): number =>
+  open.slice(level + 1).reduceRight((full, { length }) => full * TILE_HASHES + length, 0)
 
 /** The hashes of a tile, as far as there are any; of a full one first its 256, then its root. */
 export function hashesOf(ledger: Ledger, get: Get, level: number, index: number): Uint8Array | undefined {
@@ -337,7 +354,7 @@ export function hashesOf(ledger: Ledger, get: Get, level: number, index: number)
 
 /** Root of the tree at an earlier size, from the tiles and what is open. */
 export const rootAt = (ledger: Ledger, get: Get, size: number): Uint8Array =>
-  rootOf(rangeAt(size, ledger, get))
+  rootOf(rangeAt(size, ledger.open, get))
 
 /** The nodes of the tree for one proof, which reads a tile for several of them: once. */
 function nodes(ledger: Ledger, get: Get): (level: number, index: number) => Uint8Array {
@@ -346,7 +363,7 @@ function nodes(ledger: Ledger, get: Get): (level: number, index: number) => Uint
     if (!read.has(key)) read.set(key, get(key))
     return read.get(key)
   }
-  return (level, index) => node(ledger, once, level, index)
+  return (level, index) => node(ledger.open, once, level, index)
 }
 
 /** Proof that entry `index` stands under the head of `size`. */

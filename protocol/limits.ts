@@ -51,6 +51,8 @@ export const MAX_SHOWN = 64
 export const MAX_CERTIFICATE_BYTES = 16_384
 /** Whoever is told of a certificate and does not answer is told again so often; later it is told with the next step. */
 export const MAX_TOLD = 8
+/** Seats that have not heard of a certificate with the next order are told so long after it was made. */
+export const SEATS_TOLD_MS = 30_000
 /** The buyer asks for votes itself when it has not heard of a certificate for so long. */
 export const BUYER_ASKS_MS = 10_000
 /** The count of votes goes into the log so long after the first of them. */

@@ -59,6 +59,16 @@ const first = optional(object({ log: link, committee: link }))
 const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 const identities = list(object({ identity: record, events }), MAX_SHOWN)
+/** Certified steps of who owns an asset, in their order. */
+const links = list(
+  object({
+    asset: optional(record),
+    order: record,
+    certificate: blob(MAX_CERTIFICATE_BYTES),
+    committee: optional(record),
+  }),
+  MAX_LINKS,
+)
 
 /** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
 const refusal = object({
@@ -173,7 +183,13 @@ export const MESSAGES = {
   'seat/kept': object({ t: tag, id }),
   'seat/lost': object({ t: tag, lost: record }),
   // A hand-over: the buyer signs first, so that the owner signs what it asks votes for at once.
-  'handover/offer': object({ t: tag, order: record, committee: optional(record), identities }),
+  'handover/offer': object({
+    t: tag,
+    order: record,
+    committee: optional(record),
+    identities,
+    links: optional(links),
+  }),
   'handover/accept': object({ t: tag, order: record }),
   'handover/decline': object({ t: tag, order: link, refusal }),
   'handover/withdraw': object({ t: tag, order: link }),
@@ -185,6 +201,7 @@ export const MESSAGES = {
     asset: optional(record),
     committee: optional(record),
     identities,
+    links: optional(links),
   }),
   'vote/cast': object({ t: tag, vote: record }),
   'vote/refused': object({
@@ -196,19 +213,7 @@ export const MESSAGES = {
     identities,
   }),
   // Certified steps of who owns an asset, and whether one is still the last.
-  'owner/told': object({
-    t: tag,
-    links: list(
-      object({
-        asset: optional(record),
-        order: record,
-        certificate: blob(MAX_CERTIFICATE_BYTES),
-        committee: optional(record),
-      }),
-      MAX_LINKS,
-    ),
-    identities,
-  }),
+  'owner/told': object({ t: tag, links, identities }),
   'owner/known': object({ t: tag, asset: link, version: optional(uint) }),
   'owner/ask': object({ t: tag, id, committee: link, asset: link, version: uint }),
   'owner/fresh': object({ t: tag, id, fresh: optional(record), refusal: optional(refusal) }),

@@ -64,7 +64,7 @@ import {
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
 import { among, keysOf } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
-import { askSteps, committeeKnown, linksOf, openCommittee, titleOf } from './title.ts'
+import { askSteps, committeeKnown, learned, linksOf, openCommittee, titleOf } from './title.ts'
 
 type Got<P> = Stored<P>
 
@@ -86,6 +86,11 @@ export function register(about: Register, context: Context): Step<Ordering> {
     throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
   if (titleOf(context.get, about.asset) || dealt(context.get, about.asset, 0))
     throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
+  if (!described.payload.committee?.equals(about.committee))
+    throw new ProtocolError(
+      'COMMITTEE_INVALID',
+      'the asset does not name this committee: publish one that does',
+    )
   const committee = known(about.committee, context)
   const payload: Registration = {
     t: 'registration/1',
@@ -307,6 +312,16 @@ export function offered(from: string, message: MessageOf<'handover/offer'>, cont
     return violation(from, message.t, 'RECORD_INVALID', 'it is no offer of this partner to this node')
   const before = readOrdering(context.get, id)
   if (before) return repeat(before, from, id, context)
+  return learned(from, message, context, then => consider(from, read, message, then))
+}
+
+function consider(
+  from: string,
+  read: Got<Handover>,
+  message: MessageOf<'handover/offer'>,
+  context: Context,
+): Step<unknown> {
+  const { payload, id } = read
   const owned = titleOf(context.get, payload.asset)
   if (!owned || owned.version < payload.version - 1) return askSteps(from, payload.asset, context)
   const order = orderOf(read)

@@ -75,7 +75,9 @@ export function stated(state: PeerState, chain: Chain, before: Context): PeerSte
   const { ledger, writes } = isSuccessor
     ? succession.begin(chain, now)
     : beat.state(state.ledger, before, now)
-  const next = beat.due(ledger, now)
+  // A head that could not be signed because its key had expired is made anew under the one that follows.
+  const { draft: _, ...rest } = ledger
+  const next = beat.due(rest, now)
   const all = isSuccessor ? [...writes, ...stock.afresh(now)] : writes
   return {
     state: { ...state, ledger: next.ledger },

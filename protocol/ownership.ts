@@ -87,7 +87,7 @@ export const makeCertificate = (votes: Uint8Array[]): Uint8Array =>
 
 /**
  * An order with the signatures of its parties, by the keys of their identities. A registration is by whoever published the
- * asset: nobody can take or freeze what another made.
+ * asset: nobody can take or freeze what another made; and with the committee that the asset names, so that there is one.
  */
 export function checkOrder(
   { order: stored, asset: assetBytes }: Pick<Link, 'order' | 'asset'>,
@@ -126,6 +126,11 @@ function notTheirs(order: Order, assetBytes: Uint8Array | undefined, keys: KeyRe
   if (!read.id.equals(order.asset)) return refused('RECORD_INVALID', 'the asset shown is another one')
   if (!read.payload.org.equals(order.to))
     return refused('NOT_OWNER', `${order.to} did not publish this asset`)
+  if (!read.payload.committee?.equals(order.committee))
+    return refused(
+      'COMMITTEE_INVALID',
+      'the asset names another committee, or none: two could not know of each other',
+    )
   const verdict = verifySignatures(asset, read, keys)
   return verdict.ok === true ? undefined : refused('SIGNATURE_INVALID', verdict.reason)
 }

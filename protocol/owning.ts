@@ -123,7 +123,7 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
     case 'seat/kept':
       return seats.answered(from, message, context)
     case 'handover/offer':
-      return offering.offered(from, message, context)
+      return settling(offering.offered(from, message, context), context)
     case 'handover/accept':
       return offering.accepted(from, message, context)
     case 'handover/decline':
@@ -133,13 +133,13 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
     case 'handover/signed':
       return offering.complete(from, message, context)
     case 'vote/ask':
-      return voting.asked(from, message, context)
+      return settling(voting.asked(from, message, context), context)
     case 'vote/cast':
       return ordering.cast(from, message, context)
     case 'vote/refused':
       return ordering.refused(from, message, context)
     case 'owner/told':
-      return told(from, message, context)
+      return settling(title.told(from, message, context), context)
     case 'owner/known':
       return ordering.known(from, message, context)
     case 'owner/ask':
@@ -162,9 +162,9 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
 }
 
 /** Steps that come from elsewhere may end orders of this node. */
-function told(from: string, message: MessageOf<'owner/told'>, context: Context): Step<unknown> {
-  let all: Step<unknown> = title.told(from, message, context)
-  for (const event of all.output.events) {
+function settling(step: Step<unknown>, context: Context): Step<unknown> {
+  let all = step
+  for (const event of step.output.events) {
     if (event.type !== 'owner') continue
     const more = ordering.settled(event.asset, event.version, over(context, all.output))
     all = { output: join(all.output, more.output), records: [...all.records, ...more.records] }

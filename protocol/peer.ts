@@ -16,7 +16,7 @@ import { deliver, deliveryKey, redactionOf, runMachine } from './dialogue.ts'
 import { type Input, logged, type PeerState, type PeerStep, then } from './fold.ts'
 import { told } from './fork.ts'
 import * as heads from './heads.ts'
-import { identityForkTold } from './identity-fork.ts'
+import { contradicted, identityForkTold } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
 import { KEY } from './layout.ts'
 import { loadLedger } from './ledger.ts'
@@ -127,6 +127,19 @@ const still = (state: PeerState): PeerStep => ({ state, output: nothing() })
 
 function receive(state: PeerState, from: string, message: Message, context: Context): PeerStep {
   if (!context.partner(from)) return { state, output: nothing() }
+  const done = dialogue(state, from, message, context)
+  const told = toldIn(message)
+  if (told.length === 0) return done
+  return then(done, context, (next, seen) => ({ state: next, output: contradicted(told, seen) }))
+}
+
+/** Events of identities that a message shows beside what it is about. */
+function toldIn(message: Message): Uint8Array[] {
+  if (message.t === 'proof/reply') return message.events
+  return 'identities' in message ? message.identities.flatMap(({ events }) => events) : []
+}
+
+function dialogue(state: PeerState, from: string, message: Message, context: Context): PeerStep {
   const waiting = message.t === 'owner/fresh' && context.get(KEY.freshFor(message.id))
   if (waiting) {
     const { fresh } = message as MessageOf<'owner/fresh'>
@@ -135,8 +148,8 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
   }
   if (owning.isMessage(message))
     return bought(logged(state, owning.receive(from, message, context), context), context)
-  const [dialogue] = message.t.split('/')
-  switch (dialogue) {
+  const [kind] = message.t.split('/')
+  switch (kind) {
     case 'hello':
       return { state, output: introduction.introduced(from, message as MessageOf<'hello'>, context) }
     case 'identity':
@@ -156,7 +169,7 @@ function receive(state: PeerState, from: string, message: Message, context: Cont
     case 'negotiation':
     case 'transfer': {
       const { id } = message as MessageOf<'negotiation/request'>
-      const key = dialogue === 'transfer' ? KEY.transfer(from, id) : KEY.negotiation(from, id)
+      const key = kind === 'transfer' ? KEY.transfer(from, id) : KEY.negotiation(from, id)
       return runMachine(state, key, { type: 'message', from, message }, context)
     }
     case 'delivery':

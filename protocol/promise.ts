@@ -42,6 +42,7 @@ import {
   extension,
   forgotten,
   held,
+  isOfKey,
   LOG_EXPIRED_TEXT,
   type Submission,
   UNABLE,
@@ -147,7 +148,7 @@ function holds(
 ): Output {
   const key = KEY.witness(org)
   const stored = context.get(key)
-  const value = encodeState({ ...noted(submissionTo(org, context), message), held: message.size })
+  const value = encodeState({ ...noted(submissionTo(org, context), message, context), held: message.size })
   return stored && equal(stored, value) ? nothing() : { ...nothing(), writes: [{ key, value }] }
 }
 
@@ -155,9 +156,11 @@ function holds(
 function noted(
   { stuck: _, waits: _none, ...rest }: Submission,
   message: MessageOf<'promise/given' | 'promise/refused'>,
+  context: Context,
 ): Submission {
   if (message.t === 'promise/given' || message.status === 409) return rest
-  if (message.status === UNABLE) return { ...rest, waits: sentence(message.text) }
+  if (message.status === UNABLE || isOfKey(message.status, context))
+    return { ...rest, waits: sentence(message.text) }
   const known = message.status === 404 ? forgotten(rest) : rest
   return { ...known, stuck: sentence(`${message.status}: ${message.text}`) }
 }

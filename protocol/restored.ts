@@ -8,6 +8,7 @@ import { inForce } from './committee.ts'
 import { type Found, restoreErasure } from './erasure.ts'
 import { KEY } from './layout.ts'
 import { type Context, decodeState, encodeState, type Step } from './machine.ts'
+import { eventsSeen } from './missed-events.ts'
 import { join, nothing, type Output } from './output.ts'
 import { putBack } from './put-back.ts'
 import { lose } from './seats.ts'
@@ -24,6 +25,8 @@ export interface Restored {
 
 export interface Restoring {
   why: Restored['why']
+  /** Own identity events that this machine has seen: the store may have fewer. */
+  events?: number
   /** Keys of the tickets that were out. */
   tickets: string[]
   /** Keys of own seats in committees of assets, and of what was given for some. */
@@ -33,7 +36,7 @@ export interface Restoring {
 }
 
 export function restore(
-  { why, tickets, seats, redactions }: Restoring,
+  { why, events = 0, tickets, seats, redactions }: Restoring,
   size: number,
   context: Context,
 ): Step<never> {
@@ -43,7 +46,7 @@ export function restore(
   const state: Restored = { why, atMs: context.now.wallMs, size, witnessed: hasMembers }
   step.output.writes.push({ key: KEY.restored, value: encodeState(state) })
   for (const key of tickets) step.output.writes.push({ key })
-  step.output.writes.push(putBack(context))
+  step.output.writes.push(putBack(context), ...eventsSeen(events, context))
   return { ...step, output: join(step.output, eraseAgain(redactions, context)) }
 }
 

@@ -5,7 +5,7 @@
  * unknown field makes a record invalid (RULES B2).
  */
 
-import type { Value } from '../crypto/cbor.ts'
+import { isMap, type Value } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 
 export interface Shape<T> {
@@ -51,10 +51,9 @@ export function list<T>(item: Shape<T>, max: number): Shape<T[]> {
     check(value, at) {
       if (!Array.isArray(value)) return `${at} is not a list`
       if (value.length > max) return `${at} has more than ${max} items`
-      for (const [i, each] of value.entries()) {
-        const why = item.check(each, `${at}[${i}]`)
-        if (why) return why
-      }
+      // Where it stands is only put into words when something is wrong.
+      for (let i = 0; i < value.length; i++)
+        if (item.check(value[i], at)) return item.check(value[i], `${at}[${i}]`)
       return undefined
     },
   }
@@ -74,15 +73,15 @@ type ObjectOf<F extends Fields> = { [K in Exclude<keyof F, Optionals<F>>]: Infer
 
 /** An object with these fields and no others. */
 export function object<F extends Fields>(fields: F): Shape<ObjectOf<F>> & { fields: F } {
+  const all = Object.entries(fields)
   return {
     fields,
     check(value, at) {
       if (!isPlain(value)) return `${at} is not an object`
-      for (const key of Object.keys(value))
-        if (!Object.hasOwn(fields, key)) return `${at}.${key} is not known`
-      for (const [key, shape] of Object.entries(fields)) {
-        const why = shape.check(Object.hasOwn(value, key) ? value[key] : undefined, `${at}.${key}`)
-        if (why) return why
+      for (const key in value) if (!Object.hasOwn(fields, key)) return `${at}.${key} is not known`
+      for (const [key, shape] of all) {
+        const held = Object.hasOwn(value, key) ? value[key] : undefined
+        if (shape.check(held, at)) return shape.check(held, `${at}.${key}`)
       }
       return undefined
     },
@@ -94,15 +93,7 @@ export function either<A, B>(a: Shape<A>, b: Shape<B>): Shape<A | B> {
   return { check: (value, at) => a.check(value, at) && b.check(value, at) }
 }
 
-export function isPlain(value: unknown): value is Record<string, Value> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof Uint8Array) &&
-    asCid(value) === undefined
-  )
-}
+export const isPlain = (value: unknown): value is Record<string, Value> => isMap(value)
 
 function hasControl(value: string): boolean {
   for (let i = 0; i < value.length; i++) {

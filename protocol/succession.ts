@@ -12,6 +12,7 @@ import { KEY } from './layout.ts'
 import { emptyLedger, type Ledger, record } from './ledger.ts'
 import { KIND, logDigest, originHash, originOf, ZERO_HASH } from './log.ts'
 import { genesisAfter } from './log-genesis.ts'
+import { logNumber } from './log-number.ts'
 import { type Context, type Partner, signed } from './machine.ts'
 import type { Write } from './output.ts'
 import type { Stored } from './record.ts'
@@ -22,12 +23,15 @@ export function begin(chain: Chain, context: Context): { ledger: Ledger; writes:
   const payload = genesisAfter(chain.genesis, chain.logs.slice(0, -1))
   const genesis = signed(payload, [context.sign(payload, 'admin', 'admin')]) as unknown as Stored
   const { wallMs } = context.now
+  const before = logNumber(context.get)
+  // Where the log before this one was begun elsewhere, its end is not known here.
+  const end = before === number - 1 ? endOf(context) : [ZERO_HASH, ZERO_HASH]
   const begun = record({ ...emptyLedger(), number }, [genesis], wallMs, context.slots, {
     kind: KIND.genesis,
-    control: [logDigest(chain), ...endOf(context)],
+    control: [logDigest(chain), ...end],
   })
   const writes = [{ key: KEY.logNumber, value: u64(number) }, ...begun.writes]
-  return { ledger: begun.ledger, writes: [...writes, ...setAside(context.self.org, number - 1, context)] }
+  return { ledger: begun.ledger, writes: [...writes, ...setAside(context.self.org, before, context)] }
 }
 
 /** Root and size of the closed log, as its best head has them. */

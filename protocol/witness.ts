@@ -18,7 +18,7 @@ import { claim, isOurs } from './behind.ts'
 import { isFinal, isMember } from './committee.ts'
 import { isClosed } from './fork.ts'
 import { newestHead, resigned } from './heads.ts'
-import { cosignerOf, isExpired, isPast } from './identity-chain.ts'
+import { cosignerOf, isExpired, isPast, standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, proveExtension } from './ledger.ts'
 import { type Head, readHead } from './log.ts'
@@ -216,9 +216,16 @@ function refused(
   if (message.status === 409 && message.size === (s.held ?? s.size)) return stay(s)
   if (message.status === 409 && message.size <= s.sentSize)
     return send({ ...s, held: message.size, sent: 0 }, ledger, context)
-  if (message.status === UNABLE) return stay({ ...s, waits: sentence(message.text) })
+  if (message.status === UNABLE || isOfKey(message.status, context))
+    return stay({ ...s, waits: sentence(message.text) })
   if (message.status === 404) return stay(forgotten(s)) // the timer registers the log anew
   return halted(s, sentence(`${message.status} at size ${message.size}: ${message.text}`))
+}
+
+/** The signature is refused, and it may be for a key that has expired, or for one that the witness has not been told of. */
+export function isOfKey(status: number, { self, now }: Context): boolean {
+  const standing = standingOf(self.chain, 'log')
+  return status === 403 && (standing === undefined || standing.epoch > 0 || isPast(standing, now.wallMs))
 }
 
 /** The witness does not know the log any more: its store was put back. */

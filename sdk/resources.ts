@@ -81,6 +81,8 @@ export const keys = (http: Http) => ({
     http.post<Keys>(at('keys', 'delegate'), what, options),
   revoke: (what: RevokeRequest, options?: CallOptions) =>
     http.post<Keys>(at('keys', 'revoke'), what, options),
+  /** Takes the own identity events that partners know and a home that was put back lacks. */
+  adopt: (options?: CallOptions) => http.post<Keys>(at('keys', 'adopt'), {}, options),
 })
 
 /** The committee whose members promise and cosign the heads of the own log, and seats in those of partners. */

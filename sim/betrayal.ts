@@ -5,6 +5,8 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { publicHead } from '../protocol/heads.ts'
 import { committeeOf } from '../protocol/trust.ts'
 import type { Cluster } from './cluster.ts'
+import { letExpire } from './expiry.ts'
+import { turnHostile } from './hostile.ts'
 import { LIE_NAMES, liar } from './liars.ts'
 import type { SimNode } from './node.ts'
 import type { Plan } from './plan.ts'
@@ -13,14 +15,21 @@ import type { Suspects } from './suspects.ts'
 
 const S_US = 1_000_000
 
-export function betray(cluster: Cluster, plan: Plan, suspects: Suspects): void {
+/** What is given back ends it. */
+export function betray(cluster: Cluster, plan: Plan, suspects: Suspects): () => void {
   const prng = new Prng(plan.seed, 'betrayal')
   const { timeline } = cluster
   const [owner] = cluster.nodes as [SimNode]
   const members = owner.witnesses.map(id => cluster.node(id.toString())!)
-  const { n, f } = committeeOf(members.length)
-  const count = { none: 0, some: prng.between(0, f), 'too many': f + 1 }[plan.liars]
-  const liars = shuffled(members, prng).slice(0, Math.min(n, count))
+  const { f } = committeeOf(members.length)
+  const count = { none: 0, some: prng.between(0, f), 'all it bears': f, 'too many': f + 1 }[plan.liars]
+  const stop =
+    plan.hostile === 'none'
+      ? () => {}
+      : turnHostile(cluster, plan.hostile, new Prng(plan.seed, 'hostile'), suspects)
+  // A member that is hostile to all is one of them.
+  const others = members.filter(({ org }) => !suspects.hostile.has(org))
+  const liars = shuffled(others, prng).slice(0, Math.max(0, count - (members.length - others.length)))
   suspects.liars.set(owner.org, new Set(liars.map(({ org }) => org)))
   for (const each of liars)
     each.lies = liar(owner.org, plan.liars === 'too many' ? LIE_NAMES[0]! : prng.pick(LIE_NAMES))
@@ -28,6 +37,9 @@ export function betray(cluster: Cluster, plan: Plan, suspects: Suspects): void {
   if (plan.robbed) during(() => rob(owner, cluster, suspects, prng))
   if (plan.silent) during(() => silence(owner, members, cluster))
   if (plan.reseats) during(() => reseat(owner, cluster, prng))
+  if (plan.expires && plan.restores === 'none' && plan.twin === 'none')
+    letExpire(cluster, plan.faultyS, new Prng(plan.seed, 'expiry'))
+  return stop
 }
 
 /** Shows half of the partners a head of the size of the newest, of another tree. */

@@ -1,6 +1,6 @@
 /** The slots of a simulated node: keys that follow from its name, durable before they are taken. */
-import { u64 } from '../crypto/bytes.ts'
-import { hmac } from '../crypto/hash.ts'
+import { writeU64 } from '../crypto/bytes.ts'
+import { sha256 } from '../crypto/hash.ts'
 
 export class SimBodyKeys {
   readonly #seed: Uint8Array
@@ -8,7 +8,7 @@ export class SimBodyKeys {
   #taken = 0
 
   constructor(seed: Uint8Array) {
-    this.#seed = seed
+    this.#seed = sha256(seed)
   }
 
   take(): number {
@@ -27,6 +27,9 @@ export class SimBodyKeys {
   }
 
   key(slot: number): Uint8Array | undefined {
-    return this.#destroyed.has(slot) ? undefined : hmac(this.#seed, u64(slot))
+    if (this.#destroyed.has(slot)) return undefined
+    const key = this.#seed.slice()
+    writeU64(key, 0, slot)
+    return key
   }
 }

@@ -2,6 +2,7 @@
  * The second driver of protocol/ (DESIGN 3): a mesh of nodes on a virtual clock, network and disk. Everything that happens
  * follows from the seed, and one hash covers it: every input, and all that leaves a node.
  */
+import type { CID } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
 import type { Event } from '../protocol/event.ts'
 import {
@@ -15,7 +16,9 @@ import type { Output, Write } from '../protocol/output.ts'
 import { parseTicket } from '../protocol/pairing.ts'
 import { step } from '../protocol/peer.ts'
 import { Exchange } from './exchange.ts'
-import { Network, type Weather } from './network.ts'
+import { Host, Worker } from './host.ts'
+import { meter } from './meter.ts'
+import { type Lines, Network, type Weather } from './network.ts'
 import { type DiskTimes, type NodeInput, SimNode, type Step, type Watch } from './node.ts'
 import { Prng } from './prng.ts'
 import type { Medium } from './store.ts'
@@ -45,12 +48,33 @@ export interface Plant {
   medium?: (sound: Medium) => Medium
 }
 
+/** Content at one node, and how it comes and goes. */
+export interface Bulk {
+  /** Work that a machine asks for. */
+  take(event: Event): void
+  crash(): void
+  /** Whether all blocks of a root are here and survive a power cut. */
+  isWhole(root: CID, count: number): boolean
+}
+
+/** Machines on which work takes time. */
+export interface Hosts {
+  /** Which one a node is on. */
+  of(node: number): number
+  cores: number
+  spread: number[]
+  lines: Lines
+}
+
 export interface ClusterOptions {
   seed: number
   weather: Weather
   times: DiskTimes
   pad?: number
   plant?: Plant
+  hosts?: Hosts
+  /** What deals with content, in the place of exchanges of real bytes. */
+  bulk?: (node: SimNode) => Bulk
 }
 
 export class Cluster {
@@ -67,49 +91,70 @@ export class Cluster {
   readonly #options: ClusterOptions
   readonly #trace = new Trace()
   readonly #exchanges: Exchange[] = []
+  readonly #bulk: Bulk[] = []
+  readonly #hosts: Host[] = []
   /** By their index, also those that were stopped for good. */
   readonly #ever: SimNode[] = []
   readonly #byOrg = new Map<string, SimNode[]>()
   readonly #routes: Prng
+  readonly #watched: Watch
 
   constructor(options: ClusterOptions) {
     this.#options = options
     this.#routes = new Prng(options.seed, 'routes')
+    this.#watched = this.#watch()
     const ever = this.#ever
     this.network = new Network({
       timeline: this.timeline,
       prng: new Prng(options.seed, 'network'),
       weather: options.weather,
+      ...(options.hosts ? { lines: options.hosts.lines } : {}),
       admits: (node, other) => ever[node]!.up && ever[node]!.reaches(ever[other]!.org),
       deliver: (from, to, frame) => this.#deliver(ever[from]!, ever[to]!, frame),
-      connected: (node, other) => ever[node]!.submit({ type: 'connected', org: ever[other]!.org }),
+      connected: (node, other) =>
+        ever[node]!.work(() => {
+          meter.charge('dial')
+          ever[node]!.submit({ type: 'connected', org: ever[other]!.org })
+        }),
     })
   }
 
   /** A new organisation with its node, not started yet. */
   add(name: string): SimNode {
     const { seed, times, plant, pad } = this.#options
+    const index = this.#ever.length
+    const worker = this.#worker(index)
     const around = {
       ...(pad ? { pad } : {}),
+      ...(worker ? { worker } : {}),
       timeline: this.timeline,
       step: plant?.step ?? step,
       times,
       medium: plant?.medium ?? (sound => sound),
       send: (from: SimNode, to: string, message: Message) => this.#send({ from, to, message }),
-      ask: (node: SimNode, event: Event) => this.exchange(node).take(event),
-      watch: this.#watch(),
+      ask: (node: SimNode, event: Event) => this.bulk(node).take(event),
+      watch: this.#watched,
     }
-    const index = this.#ever.length
     const node = new SimNode(index, name, around, new Prng(seed, `node/${index}/${name}`))
     for (const list of [this.nodes, this.#ever]) list.push(node)
     this.#byOrg.set(node.org, [...this.copies(node.org), node])
-    this.#exchanges.push(
-      new Exchange(node, this.network, org => {
-        const peer = this.#route(node, org)
-        return peer && this.exchange(peer)
-      }),
-    )
+    const exchange = new Exchange(node, this.network, org => {
+      const peer = this.#route(node, org)
+      return peer && this.exchange(peer)
+    })
+    this.#exchanges.push(exchange)
+    this.#bulk.push(this.#options.bulk?.(node) ?? exchange)
     return node
+  }
+
+  /** The place of a node on its host, if there are any. */
+  #worker(index: number): Worker | undefined {
+    const { hosts, seed } = this.#options
+    if (!hosts) return undefined
+    const { cores, spread } = hosts
+    const number = hosts.of(index)
+    this.#hosts[number] ??= new Host(this.timeline, cores, spread, new Prng(seed, `host/${number}`))
+    return new Worker(this.#hosts[number])
   }
 
   /** A second home with the keys of a node and a copy of its disk, not started yet. */
@@ -121,6 +166,7 @@ export class Cluster {
     twin.witnesses = node.witnesses
     twin.mirrors = node.mirrors
     twin.sits = node.sits
+    twin.env.drawn!.push(...node.env.drawn!)
     this.#trace.add(['copy', node.index])
     return twin
   }
@@ -154,6 +200,19 @@ export class Cluster {
 
   exchange(node: SimNode): Exchange {
     return this.#exchanges[node.index]!
+  }
+
+  get hosts(): readonly Host[] {
+    return this.#hosts
+  }
+
+  /** Puts into the trace what a run depends on besides its seed. */
+  given(about: unknown): void {
+    this.#trace.add(about)
+  }
+
+  bulk(node: SimNode): Bulk {
+    return this.#bulk[node.index]!
   }
 
   /** Puts a backup in the place of the disk of a node that is down. */
@@ -209,66 +268,75 @@ export class Cluster {
   }
 
   #send(leaving: Leaving): void {
-    for (const checker of this.checkers) checker.sent?.(leaving)
+    meter.free(() => {
+      for (const checker of this.checkers) checker.sent?.(leaving)
+    })
     this.#transmit(leaving)
   }
 
   #transmit({ from, to, message }: Leaving): void {
     const peer = this.#route(from, to)
     const frame = encodeMessage(message)
+    meter.charge('encode', frame.length)
+    meter.charge('send', frame.length)
     this.#trace.add(frame)
     if (peer && from.reaches(to)) this.network.send(from.index, peer.index, frame)
   }
 
   #deliver(from: SimNode, to: SimNode, frame: Uint8Array): void {
-    if (!to.up || !to.reaches(from.org)) return
-    this.messages++
-    const message = decodeMessage(frame)
-    if (typeof message === 'string')
-      this.report('the wire', from.name, `a message that is refused: ${message}`)
-    else {
-      for (const checker of this.checkers) checker.arrived?.(to, from.org, message)
-      to.submit({ type: 'message', from: from.org, message })
-    }
+    if (to.up && to.reaches(from.org)) to.work(() => this.#receive(from, to, frame))
   }
 
-  /** Everything that happens to a node, for the trace and the checkers. */
+  #receive(from: SimNode, to: SimNode, frame: Uint8Array): void {
+    this.messages++
+    meter.charge('receive', frame.length)
+    meter.charge('decode', frame.length)
+    const message = decodeMessage(frame)
+    if (typeof message === 'string') {
+      this.report('the wire', from.name, `a message that is refused: ${message}`)
+      return
+    }
+    meter.free(() => {
+      for (const checker of this.checkers) checker.arrived?.(to, from.org, message)
+    })
+    to.submit({ type: 'message', from: from.org, message })
+  }
+
+  /** Everything that happens to a node, for the trace and the checkers; none of it is the node's work. */
   #watch(): Watch {
     const { timeline, checkers } = this
     const trace = this.#trace
     const mark = (node: SimNode, what: string) => trace.add([timeline.nowUs, node.index, what])
+    const tell = (work: (checker: Checker) => void) => meter.free(() => checkers.forEach(work))
     return {
       input: (node, input: NodeInput, seed) => {
         this.inputs++
         mark(node, 'input')
-        trace.add(input)
+        // The bytes of a message are in the trace since it was sent.
+        trace.add(input.type === 'message' ? input.from : input)
         trace.add(seed)
       },
-      queued: (node, seq, writes: Write[]) => {
-        for (const checker of checkers) checker.queued?.(node, seq, writes)
-      },
+      queued: (node, seq, writes: Write[]) => tell(checker => checker.queued?.(node, seq, writes)),
       released: (node, seq, output: Output) => {
         mark(node, 'output')
         trace.add(output.writes)
-        for (const checker of checkers) checker.released?.(node, seq, output)
+        tell(checker => checker.released?.(node, seq, output))
       },
       event: (node, event) => {
         trace.add(event)
-        for (const checker of checkers) checker.event?.(node, event)
+        tell(checker => checker.event?.(node, event))
       },
       crashed: node => {
         mark(node, 'crash')
         this.network.leave(node.index)
-        this.exchange(node).crash()
-        for (const checker of checkers) checker.crashed?.(node)
+        this.bulk(node).crash()
+        tell(checker => checker.crashed?.(node))
       },
       opened: node => {
         mark(node, 'start')
-        for (const checker of checkers) checker.opened?.(node)
+        tell(checker => checker.opened?.(node))
       },
-      broke: (node, why) => {
-        for (const checker of checkers) checker.broke?.(node, why)
-      },
+      broke: (node, why) => tell(checker => checker.broke?.(node, why)),
     }
   }
 }

@@ -119,6 +119,7 @@ export class Exchange {
 
   /** Runs at the provider: sends the digests, then what the other side does not have yet. */
   #answer(fetch: Fetch, stream: Stream): void {
+    if (this.#node.withholds) return
     const { ask, consumer } = fetch
     const { org, index } = consumer.#node
     const granted = this.serve(org, parseCid(ask.agreement), parseCid(ask.packet))

@@ -30,6 +30,7 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
   const prng = new Prng(plan.seed, 'faults')
   const { timeline, network, nodes } = cluster
   let over = false
+  let stop = () => {}
   /** Again and again, on average each `meanS`. */
   const each = (meanS: number, work: () => void) => {
     if (meanS === 0) return
@@ -120,10 +121,11 @@ export function faultsOf(cluster: Cluster, plan: Plan, suspects: Suspects): Faul
       each(plan.stepS, setClock)
       if (plan.restores !== 'none') timeline.after(prng.between(5, 30) * S_US, () => restore(lost()))
       if (plan.twin !== 'none') timeline.after(prng.between(15, plan.faultyS) * S_US, copy)
-      betray(cluster, plan, suspects)
+      stop = betray(cluster, plan, suspects)
     },
     end() {
       over = true
+      stop()
       network.heal()
       for (const node of nodes) {
         node.skewMs = 0

@@ -154,7 +154,7 @@ export class HistoryChecker implements Checker {
 }
 
 /** The key of a head in the store, of whichever log. */
-const isHead = (key: string): boolean => /^(log-\d+\/)?head\/\d+$/.test(key)
+export const isHead = (key: string): boolean => /^(log-\d+\/)?head\/\d+$/.test(key)
 
 const emptyBranch = (origin: string, { chain }: SimNode): Branch => ({
   origin,

@@ -1,39 +1,66 @@
 /**
- * Runs seeds and says how they went: `node sim/main.ts [--seed N] [--seeds COUNT] [--changes JSON]`, the changes being
- * fields of a plan. The exit code is 1 after a violation.
+ * `npm run sim -- --nodes N …` runs a world of many: sim/request.ts has its options. Otherwise runs seeds of a small mesh
+ * with faults and says how they went: `[--seed N] [--seeds COUNT] [--changes JSON] [--mixed f|f+1]`
+ * `[--append FILE]`, the changes being fields of a plan. The exit code is 1 after a violation.
  */
 import { parseArgs } from 'node:util'
-import { replay, simulate } from './run.ts'
+import { SimError } from './error.ts'
+import { launch } from './launch.ts'
+import { OPTIONS } from './request.ts'
+import { runSeeds } from './seeds.ts'
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: '1' },
-    seeds: { type: 'string', default: '1' },
-    changes: { type: 'string', default: '{}' },
-  },
-})
-const [first, count, changes] = [whole('seed'), whole('seeds'), JSON.parse(values.changes)]
-const startedMs = performance.now()
-let [inputs, messages, violations] = [0, 0, 0]
-for (let seed = first; seed < first + count; seed++) {
-  const report = simulate(seed, { changes })
-  inputs += report.inputs
-  messages += report.messages
-  if (count === 1) console.log(JSON.stringify(report))
-  if (!report.violation) continue
-  violations++
-  console.log(replay(report))
+/** Options of runs of seeds; a file that is named gets a line with the totals of each. */
+const OF_SEEDS = {
+  seeds: { type: 'string' },
+  changes: { type: 'string' },
+  mixed: { type: 'string' },
+  append: { type: 'string' },
+} as const
+type Typed = { [K in keyof typeof OF_SEEDS]?: string }
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { ...OPTIONS, ...OF_SEEDS },
+    })
+    const { seeds, changes, mixed, append, ...typed } = values
+    const isWorld = Object.keys(typed).some(name => name !== 'seed')
+    if (!isWorld) return seedsOf(whole('seed', typed.seed), whole('seeds', seeds), values)
+    if ([seeds, changes, mixed, append].some(each => each !== undefined))
+      throw new SimError(
+        'REQUEST_INVALID',
+        '--seeds, --changes, --mixed and --append are of runs without --nodes',
+      )
+    return await launch(typed)
+  } catch (error) {
+    const { code, message } = error as SimError
+    if (!(error instanceof SimError) && !String(code).startsWith('ERR_PARSE_ARGS')) throw error
+    console.error(message)
+    return 2
+  }
 }
-const seconds = (performance.now() - startedMs) / 1_000
-console.log(
-  `${count} seeds, ${violations} violations, ${inputs} inputs, ${messages} messages in ${seconds.toFixed(1)} s: ` +
-    `${Math.round(inputs / seconds)} inputs/s`,
-)
-process.exitCode = violations > 0 ? 1 : 0
 
-function whole(option: 'seed' | 'seeds'): number {
-  const number = Number(values[option])
+function seedsOf(first: number, count: number, { changes = '{}', mixed, append }: Typed): number {
+  if (mixed !== undefined && mixed !== 'f' && mixed !== 'f+1')
+    throw new SimError('REQUEST_INVALID', `--mixed ${mixed}: f or f+1 is expected`)
+  const { violations, inputs, messages, seconds } = runSeeds({
+    first,
+    count,
+    changes: JSON.parse(changes),
+    ...(mixed ? { mixed } : {}),
+    ...(append ? { append } : {}),
+  })
+  console.log(
+    `${count} seeds, ${violations} violations, ${inputs} inputs, ${messages} messages in ${seconds} s`,
+  )
+  return violations > 0 ? 1 : 0
+}
+
+function whole(option: 'seed' | 'seeds', text = '1'): number {
+  const number = Number(text)
   if (Number.isSafeInteger(number) && number >= 0) return number
-  console.error(`--${option} ${values[option]}: not a whole number`)
-  process.exit(2)
+  throw new SimError('REQUEST_INVALID', `--${option} ${text}: not a whole number`)
 }

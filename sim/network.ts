@@ -3,6 +3,7 @@
  * closed by faults; messages go in order and at most once while it lasts, unless the weather is worse than that: the
  * dialogues have to bear loss, copies and disorder too.
  */
+import { meter } from './meter.ts'
 import type { Prng } from './prng.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -20,10 +21,48 @@ export interface Weather {
   bytesPerMs: number
 }
 
+/** What lies between two nodes: one way, us, and how much goes through it. */
+export interface Line {
+  delayUs: number
+  bytesPerMs: number
+  /** Between nodes of one host, which takes nothing of their access. */
+  isLocal: boolean
+}
+
+/** Of a world whose lines are known: they stand in the place of what the weather says of delay and bandwidth. */
+export interface Lines {
+  between(node: number, other: number): Line
+  /** What a node's access carries in each direction, for all of its lines together. */
+  accessBytesPerMs: number
+}
+
+/** What one node has sent and got. */
+export class Traffic {
+  sentMessages = 0
+  sentBytes = 0
+  gotMessages = 0
+  gotBytes = 0
+  /** When its access is free again, us. */
+  upFreeUs = 0
+  downFreeUs = 0
+  /** How long it was taken, us. */
+  upUs = 0
+
+  /** Begins to count anew. */
+  reset(): void {
+    this.sentMessages = 0
+    this.sentBytes = 0
+    this.gotMessages = 0
+    this.gotBytes = 0
+    this.upUs = 0
+  }
+}
+
 export interface NetworkOptions {
   timeline: Timeline
   prng: Prng
   weather: Weather
+  lines?: Lines
   /** Whether a node is up and admits the other. */
   admits(node: number, other: number): boolean
   deliver(from: number, to: number, frame: Uint8Array): void
@@ -42,12 +81,15 @@ interface Way {
   waiting: Uint8Array[]
   /** When the last message arrives: the next does not overtake it. */
   arrivesUs: number
+  /** When the line is free again in this direction. */
+  freeUs: number
 }
 
 interface Link {
   nodes: [number, number]
   ways: [Way, Way]
   baseUs: number
+  line: Line | undefined
   up: boolean
   dialing: boolean
   attempts: number
@@ -62,13 +104,19 @@ const BACKOFF_LEAST_US = 250_000
 const BACKOFF_MOST_US = 15_000_000
 /** A message that others overtake is late by up to this. */
 const DISORDER_US = 2_000_000
+/** Around a message: its length, noise, yamux, TCP and IP. */
+const AROUND_BYTES = 86
+/** Nodes are told apart by numbers below this. */
+const MOST_NODES = 2 ** 24
 /** A connection over which nothing comes is given up after this. */
 const ALIVE_US = 20_000_000
 
 export class Network {
   weather: Weather
   readonly #options: NetworkOptions
-  readonly #links = new Map<string, Link>()
+  readonly #links = new Map<number, Link>()
+  readonly #of: Link[][] = []
+  readonly #traffic: Traffic[] = []
   /** Directions in which nothing gets through, as `from>to`. */
   readonly #blocked = new Set<string>()
 
@@ -95,13 +143,14 @@ export class Network {
       return undefined
     }
     let atUs = 0
-    const { epoch } = link
+    const { epoch, line } = link
     link.streams.add(broken)
     return {
       carry: (towards, bytes, work) => {
         const sender = link.nodes[0] === towards ? link.nodes[1] : link.nodes[0]
         if (this.isBlocked(sender, towards)) return this.#giveUp(link)
-        atUs = Math.max(atUs, this.#now + this.#delay(link)) + (bytes * 1_000) / this.weather.bytesPerMs
+        if (line) atUs = Math.max(atUs, this.#through(link, sender, towards, bytes))
+        else atUs = Math.max(atUs, this.#now + this.#delay(link)) + (bytes * 1_000) / this.weather.bytesPerMs
         this.#options.timeline.at(atUs, () => link.epoch === epoch && work())
       },
       close: () => link.streams.delete(broken),
@@ -121,6 +170,11 @@ export class Network {
       this.#blocked.add(`${from}>${to}`)
       if (noticed) this.disconnect(from, to)
     }
+  }
+
+  /** Open streams between two nodes. */
+  streams(a: number, b: number): number {
+    return this.#link(a, b).streams.size
   }
 
   heal(): void {
@@ -149,30 +203,41 @@ export class Network {
 
   /** A node is gone, with what it still had to say. */
   leave(node: number): void {
-    for (const link of this.#links.values()) {
-      if (!link.nodes.includes(node)) continue
+    for (const link of this.#of[node] ?? []) {
       this.disconnect(...link.nodes)
       wayOf(link, node).waiting = []
     }
   }
 
+  traffic(node: number): Traffic {
+    let traffic = this.#traffic[node]
+    if (!traffic) {
+      traffic = new Traffic()
+      this.#traffic[node] = traffic
+    }
+    return traffic
+  }
+
+  /** The moment to which the work has come that is being done. */
   get #now(): number {
-    return this.#options.timeline.nowUs
+    return this.#options.timeline.nowUs + meter.us
   }
 
   #link(a: number, b: number): Link {
-    const nodes: [number, number] = a < b ? [a, b] : [b, a]
-    const name = nodes.join()
+    const name = a < b ? a * MOST_NODES + b : b * MOST_NODES + a
     const known = this.#links.get(name)
     if (known) return known
-    const { prng } = this.#options
+    const nodes: [number, number] = a < b ? [a, b] : [b, a]
+    const { prng, lines } = this.#options
+    const line = lines?.between(a, b)
     const link: Link = {
       nodes,
       ways: [
-        { waiting: [], arrivesUs: 0 },
-        { waiting: [], arrivesUs: 0 },
+        { waiting: [], arrivesUs: 0, freeUs: 0 },
+        { waiting: [], arrivesUs: 0, freeUs: 0 },
       ],
-      baseUs: prng.between(this.weather.leastDelayUs, this.weather.mostDelayUs),
+      baseUs: line ? line.delayUs : prng.between(this.weather.leastDelayUs, this.weather.mostDelayUs),
+      line,
       up: false,
       dialing: false,
       attempts: 0,
@@ -180,6 +245,11 @@ export class Network {
       streams: new Set(),
     }
     this.#links.set(name, link)
+    for (const node of nodes) {
+      const known = this.#of[node]
+      if (known) known.push(link)
+      else this.#of[node] = [link]
+    }
     return link
   }
 
@@ -230,13 +300,35 @@ export class Network {
       timeline.at(atUs, () => {
         if (link.epoch === epoch) deliver(from, to, frame)
       })
-    const soonUs = this.#now + this.#delay(link)
+    const soonUs = link.line ? this.#through(link, from, to, frame.length) : this.#now + this.#delay(link)
     if (prng.chance(disorderPpm)) arrive(soonUs + prng.below(DISORDER_US))
     else {
       way.arrivesUs = Math.max(way.arrivesUs, soonUs)
       arrive(way.arrivesUs)
     }
     if (prng.chance(copyPpm)) arrive(soonUs + prng.below(DISORDER_US))
+  }
+
+  /** When bytes are there that leave now: they take their turn at the sender, on the line and at the receiver. */
+  #through(link: Link, from: number, to: number, payload: number): number {
+    const bytes = payload + AROUND_BYTES
+    const line = link.line!
+    const [out, into, way] = [this.traffic(from), this.traffic(to), wayOf(link, from)]
+    out.sentMessages++
+    out.sentBytes += bytes
+    into.gotMessages++
+    into.gotBytes += bytes
+    const now = this.#now
+    way.freeUs = Math.max(now, way.freeUs) + (bytes * 1_000) / line.bytesPerMs
+    if (line.isLocal) return way.freeUs + this.#delay(link)
+    const accessUs = (bytes * 1_000) / this.#options.lines!.accessBytesPerMs
+    out.upFreeUs = Math.max(now, out.upFreeUs) + accessUs
+    out.upUs += accessUs
+    into.downFreeUs = Math.max(
+      Math.max(way.freeUs, out.upFreeUs) + this.#delay(link),
+      into.downFreeUs + accessUs,
+    )
+    return into.downFreeUs
   }
 
   /** Somebody speaks and nothing comes: after a while the connection is given up. */

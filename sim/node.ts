@@ -8,6 +8,7 @@ import type { CID } from '../crypto/cid.ts'
 import { expand, sha256 } from '../crypto/hash.ts'
 import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { seal } from '../crypto/seal.ts'
+import { isRead } from '../protocol/beat.ts'
 import type { Answer } from '../protocol/command.ts'
 import { type Env, ownChain, privateKey } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
@@ -15,14 +16,16 @@ import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
 import { beginChain, type Chain, makeDelegate } from '../protocol/identity-chain.ts'
 import { readEntries } from '../protocol/kept.ts'
-import { KEY } from '../protocol/layout.ts'
+import { KEY, slotOf } from '../protocol/layout.ts'
 import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import { fromStore, inStore, logNumber, writesInStore } from '../protocol/log-number.ts'
 import type { Message } from '../protocol/message.ts'
-import type { Deadline, Now, Output, Secret, Write } from '../protocol/output.ts'
+import { type Deadline, type Now, nothing, type Output, type Secret, type Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { SimBodyKeys } from './body-keys.ts'
+import type { Worker } from './host.ts'
+import { meter } from './meter.ts'
 import type { Prng } from './prng.ts'
 import { Disk, type Medium, type Operation, VirtualStore } from './store.ts'
 import type { Timeline } from './timeline.ts'
@@ -41,6 +44,8 @@ export interface DiskTimes {
   leastSyncUs: number
   mostSyncUs: number
   readUs: number
+  /** Of a disk that was measured: one of these as it comes, and so much at a time, in the place of the first two. */
+  measured?: { syncUs: number[]; bytesPerMs: number }
 }
 
 /** What a node stands in: the cluster, or a test. */
@@ -50,6 +55,8 @@ export interface Surroundings {
   times: DiskTimes
   /** The size of each head is a multiple of this, the usual one unless it is given. */
   pad?: number
+  /** Where a node's work is charged; it takes no time without one. */
+  worker?: Worker
   /** The medium as the node gets it: a test puts one that is at fault in its place. */
   medium(sound: Medium): Medium
   send(node: SimNode, to: string, message: Message): void
@@ -78,6 +85,8 @@ export class SimNode {
   readonly name: string
   readonly env: Env
   readonly disk = new Disk()
+  /** How often and how long the disk was written to, us and bytes. */
+  readonly written = { syncs: 0, us: 0, bytes: 0 }
   readonly bodyKeys: SimBodyKeys
   readonly admitted = new Set<string>()
   /** Of two copies of one home: the organisations that reach this one. All do while there is none. */
@@ -88,6 +97,8 @@ export class SimNode {
   /** Takes the seats that others offer. */
   sits = true
   mirrors: CID[] = []
+  /** Gives nobody content, whatever was agreed. */
+  withholds = false
   /** How far the wall clock is ahead, ms, and how much faster the monotonic clock runs, parts in a million. */
   skewMs = 0
   driftPpm = 0
@@ -113,6 +124,7 @@ export class SimNode {
     this.env = {
       self,
       keys,
+      drawn: [],
       get: key => this.#store.get(inStore(key, this.#number())),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
@@ -186,6 +198,7 @@ export class SimNode {
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
     this.#around.watch.opened(this)
+    this.#forget(this.#store.list(KEY.forgets).map(([key]) => key))
     if (!this.env.get(KEY.tail)) this.submit({ type: 'init' })
     const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
     for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
@@ -205,9 +218,39 @@ export class SimNode {
     this.#around.watch.crashed(this)
   }
 
+  /** Does work of this node when it is its turn; nothing when the node is gone by then. */
+  work(work: () => void): void {
+    const { worker } = this.#around
+    const { life } = this
+    if (!worker) work()
+    else
+      worker.run(() => {
+        if (life === this.life && this.up) work()
+      })
+  }
+
+  /** As `work`, in a thread beside that of the node. */
+  aside(work: () => void): void {
+    const { worker } = this.#around
+    const { life } = this
+    if (!worker) work()
+    else
+      worker.aside(() => {
+        if (life === this.life && this.up) work()
+      })
+  }
+
+  get worker(): Worker | undefined {
+    return this.#around.worker
+  }
+
   /** Runs one input. `told` once everything it wrote is durable, or when it is refused. */
   submit(input: NodeInput, secrets: Secret[] = [], told: Told = () => {}): void {
-    if (!this.up) return
+    if (this.up) this.work(() => this.#take(input, secrets, told))
+  }
+
+  #take(input: NodeInput, secrets: Secret[], told: Told): void {
+    meter.charge('step')
     const { watch } = this.#around
     const seed = this.#prng.bytes(32)
     watch.input(this, input, seed)
@@ -217,7 +260,6 @@ export class SimNode {
 
   /** The turn; the code with which it was refused. */
   #run(input: NodeInput, seed: Uint8Array, secrets: Secret[], told: Told): string | undefined {
-    const { watch } = this.#around
     const step = this.lies ?? this.#around.step
     try {
       const next = step(this.state, { ...input, seed } as Input, this.now(), this.env)
@@ -231,18 +273,11 @@ export class SimNode {
         value: secret.bytes,
       }))
       const writes = writesInStore([...output.writes, ...sealed], key => this.#store.get(key))
-      const [life, seq] = [this.life, this.#seq]
-      const queued = this.#store.commit(writes, () => {
-        if (life !== this.life) return
-        this.#release(seq, output)
-        told(next.answer)
-      })
+      const queued = this.#commit(writes, output, () => told(next.answer))
       if (!queued) {
         this.#reload()
         return 'CONFLICT'
       }
-      this.#seq++
-      watch.queued(this, seq, writes)
       this.state = next.state
       return undefined
     } catch (error) {
@@ -251,6 +286,29 @@ export class SimNode {
       this.#break(`an input of type ${input.type} failed: ${(error as Error).stack}`)
       return 'FAILED'
     }
+  }
+
+  /** Queues writes; what leaves with them does so when they are durable, if the node still lives then. */
+  #commit(writes: Write[], output: Output, then: () => void): boolean {
+    const [life, seq] = [this.life, this.#seq]
+    const queued = this.#store.commit(writes, () => {
+      if (life !== this.life) return
+      this.#release(seq, output)
+      then()
+      this.#forget(writes.flatMap(({ key, value }) => (value && key.startsWith(KEY.forgets) ? [key] : [])))
+    })
+    if (!queued) return false
+    this.#seq++
+    this.#around.watch.queued(this, seq, writes)
+    return true
+  }
+
+  /** Destroys the slots that durable marks name, and takes the marks away (RULES D7). */
+  #forget(marks: string[]): void {
+    if (marks.length === 0) return
+    for (const mark of marks) this.bodyKeys.destroy(slotOf(mark))
+    const gone = marks.map(key => ({ key }))
+    this.#commit(gone, { ...nothing(), writes: gone }, () => {})
   }
 
   /** A step that did not end well may have used up parts of the old state: what the store holds is the truth. */
@@ -265,7 +323,7 @@ export class SimNode {
     for (const { to, message } of output.sends) send(this, to, message)
     for (const event of output.events) {
       if (event.type === 'paired') this.#admit(event.org)
-      if (event.type === 'ask-leaves') this.#leaves(event.from, event.to)
+      if (event.type === 'ask-leaves') this.#leaves(event)
       else if (event.type === 'ask-page') this.later(this.#around.times.readUs, () => this.#page(event))
       else ask(this, event)
       watch.event(this, event)
@@ -283,10 +341,11 @@ export class SimNode {
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */
-  #leaves(from: number, to: number): void {
+  #leaves({ log, from, to }: Extract<Event, { type: 'ask-leaves' }>): void {
+    if (!isRead(this.state.ledger, log, from)) return
     const durable = (key: string) => this.disk.get(inStore(key, this.#number()))
     const entries = [...readEntries(durable, from, to)].map(({ entry }) => entry)
-    if (entries.length === to - from) this.submit({ type: 'leaves', from, entries })
+    if (entries.length === to - from) this.submit({ type: 'leaves', log, from, entries })
     else this.#break(`entry ${from + entries.length} is not in the store`)
   }
 
@@ -327,18 +386,39 @@ export class SimNode {
   }
 
   #medium(): Medium {
-    const { timeline, times } = this.#around
+    const { timeline } = this.#around
     const sync = (operations: Operation[], done: () => void) => {
       this.#syncing.add(operations)
-      this.later(this.#prng.between(times.leastSyncUs, times.mostSyncUs), () => {
+      this.later(this.#syncUs(operations), () => {
         this.#syncing.delete(operations)
         this.disk.apply(operations)
-        done()
+        this.work(done)
       })
     }
     const { life } = this
-    const soon = (work: () => void) => timeline.after(0, () => life === this.life && work())
+    const soon = (work: () => void) => timeline.after(0, () => life === this.life && this.work(work))
     return { disk: this.disk, soon, sync }
+  }
+
+  /** How long it takes until a group is durable. */
+  #syncUs(operations: Operation[]): number {
+    const { measured, leastSyncUs, mostSyncUs } = this.#around.times
+    if (!measured) return this.#prng.between(leastSyncUs, mostSyncUs)
+    let bytes = 0
+    for (const { key, value } of operations) bytes += key.length + (value?.length ?? 0)
+    meter.charge('commit', bytes)
+    return this.synced(bytes)
+  }
+
+  /** How long the disk takes to sync so many bytes, us; counted. */
+  synced(bytes: number): number {
+    const { measured } = this.#around.times
+    if (!measured) return 0
+    const us = this.#prng.pick(measured.syncUs) + (bytes * 1_000) / measured.bytesPerMs
+    this.written.syncs++
+    this.written.us += us
+    this.written.bytes += bytes
+    return us
   }
 
   #break(why: string): void {

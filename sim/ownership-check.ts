@@ -86,17 +86,18 @@ function sealed(payload: Payload, roles: [role: string, org: CID][], rotated = f
   return encodeSigned({ p: payload, s })
 }
 
-const ASSET = {
+const assetOf = (committee: CID) => ({
   t: 'asset/1',
   org: OWNER,
   title: 'a',
   kind: 'set',
   classification: { domain: 'd', level: 'general' },
   ownerVersion: 0,
+  committee,
   made: 0,
   nonce: new Uint8Array(16),
-}
-const ASSET_BYTES = sealed(ASSET, [['publisher', OWNER]])
+})
+const assetBytes = (committee: CID): Uint8Array => sealed(assetOf(committee), [['publisher', OWNER]])
 
 interface Committee extends Stored<AssetCommittee> {
   votes: PrivateKey[]
@@ -128,6 +129,7 @@ interface Story {
   asks: { bytes: Uint8Array; choice: 0 | 1 }[]
   orders: [Order, Order]
   before: Owned | undefined
+  asset: Uint8Array
   /** The committee that votes on what follows each order. */
   shown: [Uint8Array, Uint8Array]
 }
@@ -136,11 +138,12 @@ const KINDS = ['registration', 'handover', 'parties seated', 'committee change',
 type Kind = (typeof KINDS)[number]
 
 function story(kind: Kind, of: Committee): Story {
+  const [asset, bytes] = [recordId(assetOf(of.id)), assetBytes(of.id)]
   const register = (nonce: number, rotated = false) =>
     sealed(
       {
         t: 'registration/1',
-        asset: recordId(ASSET),
+        asset,
         owner: OWNER,
         ownerState: OWNER,
         committee: of.id,
@@ -157,13 +160,14 @@ function story(kind: Kind, of: Committee): Story {
   if (kind === 'registration')
     return told(of, [register(1), register(1, true), register(2)], {
       before: undefined,
+      asset: bytes,
       shown: [of.bytes, of.bytes],
     })
-  const registered = orderIn({ order: register(1), asset: ASSET_BYTES })
+  const registered = orderIn({ order: register(1), asset: bytes })
   const certificate = makeCertificate(
     of.payload.seats.map((seat, i) => makeVote(seat, of.votes[i]!, registered)),
   )
-  const first: Link = { order: register(1), asset: ASSET_BYTES, certificate, committee: of.bytes }
+  const first: Link = { order: register(1), asset: bytes, certificate, committee: of.bytes }
   const owned = advance(undefined, first, resolve)
   if (isRefused(owned)) throw new Error(`the registration does not stand: ${owned.text}`)
   const isSeated = kind === 'parties seated'
@@ -178,7 +182,7 @@ function story(kind: Kind, of: Committee): Story {
     sealed(
       {
         t: 'handover/1',
-        asset: recordId(ASSET),
+        asset,
         version: 1,
         prev: owned.order,
         from: OWNER,
@@ -204,7 +208,7 @@ function story(kind: Kind, of: Committee): Story {
       sealed(
         {
           t: 'committee-change/1',
-          asset: recordId(ASSET),
+          asset: asset,
           version: 1,
           prev: owned.order,
           owner: OWNER,
@@ -216,18 +220,22 @@ function story(kind: Kind, of: Committee): Story {
         [['owner', OWNER]],
         rotated,
       )
-    return told(of, [change(), change(true), hand(1)], { before: owned, shown: [instead.bytes, shown[1]] })
+    return told(of, [change(), change(true), hand(1)], {
+      before: owned,
+      asset: bytes,
+      shown: [instead.bytes, shown[1]],
+    })
   }
-  return told(of, [hand(0), hand(0, true), hand(1)], { before: owned, shown })
+  return told(of, [hand(0), hand(0, true), hand(1)], { before: owned, asset: bytes, shown })
 }
 
 function told(
   of: Committee,
   bytes: [Uint8Array, Uint8Array, Uint8Array],
-  rest: Pick<Story, 'before' | 'shown'>,
+  rest: Pick<Story, 'before' | 'asset' | 'shown'>,
 ): Story {
   const asks = bytes.map((each, i) => ({ bytes: each, choice: (i === 2 ? 1 : 0) as 0 | 1 }))
-  const orders = [bytes[0], bytes[2]].map(order => orderIn({ order, asset: ASSET_BYTES })) as [Order, Order]
+  const orders = [bytes[0], bytes[2]].map(order => orderIn({ order, asset: rest.asset })) as [Order, Order]
   return { committee: of, asks, orders, ...rest }
 }
 
@@ -251,7 +259,7 @@ interface Local {
 /** What a seat can have come to, in the words that a world needs: what left it, and how it stands. */
 function statesOf(
   self: number,
-  { committee: of, asks, orders, before, shown }: Story,
+  { committee: of, asks, orders, before, asset, shown }: Story,
   rules: Rules,
 ): Set<string> {
   const states = new Map<string, Local>()
@@ -293,7 +301,7 @@ function statesOf(
       `${asks.findIndex(each => each.bytes === bytes)}/${seen}/${isAllowed}`,
       () =>
         ask(
-          { order: bytes, asset: ASSET_BYTES, committee: shown[choice], before },
+          { order: bytes, asset, committee: shown[choice], before },
           {
             self: of.payload.seats[self]!.org,
             get,
@@ -340,7 +348,7 @@ function committed(local: Local): Local {
 
 /** Whether the votes of these seats certify an order, judged by the shipped code; a mask has a bit for each seat. */
 function judge(
-  { committee: of, orders, asks, before, shown }: Story,
+  { committee: of, orders, asks, before, asset, shown }: Story,
   rules: Rules,
 ): (choice: 0 | 1, mask: number) => boolean {
   const known = new Map<string, boolean>()
@@ -360,7 +368,7 @@ function judge(
     )
     const { bytes } = asks.find(each => each.choice === choice)!
     const certificate = makeCertificate(votes)
-    const link = { order: bytes, asset: ASSET_BYTES, certificate, committee: shown[choice] }
+    const link = { order: bytes, asset, certificate, committee: shown[choice] }
     const stands = rules.partiesOut
       ? !isRefused(advance(before, link, resolve))
       : votes.length >= of.payload.q

@@ -4,23 +4,19 @@
  * version twice. Whatever happens, no seat votes twice, no version has two certificates, and what was signed is certified
  * in the end, unless its own owner froze it.
  */
-import { equal, fromHex, toHex } from '../crypto/bytes.ts'
+import { fromHex } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
-import { agreement } from '../protocol/agreement.ts'
 import type { Answer } from '../protocol/command.ts'
-import { fresh as freshType } from '../protocol/freshness.ts'
-import { committeeChange, isOrder, readOrder, voteIn } from '../protocol/handover.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import type { MessageOf } from '../protocol/message.ts'
 import { type Ordering, orderIn } from '../protocol/ordering.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
-import { isStored, readRecord } from '../protocol/record.ts'
 import { openCommittee } from '../protocol/title.ts'
 import { watchOver } from './checkers.ts'
-import { type Checker, Cluster, type Leaving, type Plant } from './cluster.ts'
+import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import type { SimNode } from './node.ts'
+import { OwnerChecker } from './owners.ts'
 import { calm, drawPlan, type Plan } from './plan.ts'
 import { Prng } from './prng.ts'
 import { Suspects } from './suspects.ts'
@@ -28,10 +24,13 @@ import { Suspects } from './suspects.ts'
 const S_US = 1_000_000
 const NAMES = ['Acme Steel', 'Bolt GmbH', 'Cole Logistics', 'Dunn Castings', 'Eder AG', 'Fink Tools']
 const OWNERS = 2
+/** People look so often; a buyer has seen the offer of one look at the next, and then votes are cast for so long, us. */
+const LOOK_US = 2 * S_US
+const VOTING_US = 800_000
 const ASSETS = 2
 const VERSIONS = 3
-/** Votes that make a certificate in the committee of four partners. */
-const QUORUM = 3
+/** Of the four partners that vote. */
+const VOTES = 3
 const DAY_MS = 86_400_000
 /** How often an owner asks for another committee, and for somebody to share with, ppm of its looks. */
 const RESEATS = 250_000
@@ -56,7 +55,12 @@ export interface OwnershipReport {
   starts: number
 }
 
-export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipReport {
+/** Runs a seed; `changes` are in place of what it says. */
+export function simulateOwnership(
+  seed: number,
+  plant: Plant = {},
+  changes: Partial<Plan> = {},
+): OwnershipReport {
   const prng = new Prng(seed, 'ownership')
   const plan: Plan = {
     ...drawPlan(seed),
@@ -69,23 +73,28 @@ export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipRep
     robbed: false,
     silent: false,
     seated: true,
+    expires: false,
+    hostile: 'none',
+    ...changes,
   }
   const cluster = new Cluster({ seed, weather: calm(plan.weather), times: plan.times, plant, pad: plan.pad })
   const nodes = NAMES.map(name => cluster.add(name))
   const suspects = new Suspects(false)
-  watchOver(cluster, suspects)
-  const checker = new VoteChecker(cluster)
-  cluster.checkers.push(checker)
+  const { votes } = watchOver(cluster, suspects)
+  const owners = new OwnerChecker(cluster, VOTES)
+  cluster.checkers.push(owners)
   for (const node of nodes) node.start()
   pairAll(cluster, nodes)
   cluster.run(60 * S_US)
-  const faults = faultsOf(cluster, plan, suspects)
+  // An owner's store that is put back sells twice: no other store is.
+  const faults = faultsOf(cluster, { ...plan, restores: 'none' }, suspects)
   cluster.network.weather = plan.weather
   faults.begin()
   const desk = new Desk(cluster, prng)
   const end = 60 * S_US + plan.faultyS * S_US
   if (prng.chance(300_000)) desk.sellTwice(suspects)
-  for (let atUs = cluster.timeline.nowUs; atUs < end && !cluster.violation; atUs += 2 * S_US) {
+  if (plan.restores !== 'none') desk.blackOut(suspects)
+  for (let atUs = cluster.timeline.nowUs; atUs < end && !cluster.violation; atUs += LOOK_US) {
     cluster.run(atUs)
     desk.look()
   }
@@ -102,9 +111,9 @@ export function simulateOwnership(seed: number, plant: Plant = {}): OwnershipRep
     seed,
     nodes: nodes.length,
     ...(cluster.violation ? { violation: cluster.violation } : {}),
-    certified: checker.certified,
-    reseated: checker.reseated,
-    agreed: checker.agreed,
+    certified: votes.certified,
+    reseated: owners.reseated,
+    agreed: owners.agreed,
     frozen: nodes.reduce((sum, { disk }) => sum + disk.list(KEY.frozens).length, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
   }
@@ -127,6 +136,7 @@ class Desk {
   readonly #cluster: Cluster
   readonly #prng: Prng
   readonly #owners: SimNode[]
+  #beforeSale: (owner: SimNode) => void = () => {}
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster
@@ -148,6 +158,22 @@ class Desk {
         owner.start()
       })
     })
+  }
+
+  /** While votes on the first hand-over are cast the power goes everywhere, and its owner comes up as it was before it. */
+  blackOut(suspects: Suspects): void {
+    const { timeline, nodes } = this.#cluster
+    this.#beforeSale = owner => {
+      this.#beforeSale = () => {}
+      const backup = owner.disk.copy()
+      timeline.after(LOOK_US + this.#prng.below(VOTING_US), () => {
+        suspects.putBack.add(owner.org)
+        suspects.alone.add(owner.org)
+        for (const node of nodes) if (node.up) node.crash()
+        this.#cluster.restore(owner, backup)
+        for (const node of nodes) node.start()
+      })
+    }
   }
 
   look(): void {
@@ -176,6 +202,7 @@ class Desk {
         continue
       }
       const { id: to } = this.#prng.pick(this.#owners.filter(each => each !== node)).env.self
+      this.#beforeSale(node)
       node.submit({ type: 'hand-over', asset, to, passes: PASSES }) // refused while one is on its way
     }
   }
@@ -196,7 +223,7 @@ class Desk {
   }
 
   #register(node: SimNode, committee: CID, count: number): void {
-    const about = { title: `asset ${count}`, domain: 'x', level: 'general' } as const
+    const about = { title: `asset ${count}`, domain: 'x', level: 'general', committee } as const
     node.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
       if (!answer) return
       const { asset } = answer as Extract<Answer, { type: 'published' }>
@@ -217,92 +244,6 @@ class Desk {
       }
     }
   }
-}
-
-/**
- * No vote twice, none before it is on the disk, no two certificates of one version, and no agreement signed in the name of
- * an owner when the next version had its votes before the seats were asked.
- */
-class VoteChecker implements Checker {
-  readonly #cluster: Cluster
-  readonly #votes = new Map<string, string>()
-  readonly #certificates = new Map<string, string>()
-  /** Seats that voted for an order, and when the last that it needs did, by asset and version. */
-  readonly #voters = new Map<string, Set<string>>()
-  readonly #decidedUs = new Map<string, number>()
-  /** When seats were asked first, by negotiation. */
-  readonly #askedUs = new Map<string, number>()
-  reseated = 0
-  readonly #agreed = new Set<string>()
-
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster
-  }
-
-  get certified(): number {
-    return this.#certificates.size
-  }
-
-  sent({ from, message }: Leaving): void {
-    if (message.t === 'vote/cast') this.#vote(from, message.vote)
-    if (message.t === 'owner/ask') {
-      const id = toHex(message.id)
-      if (!this.#askedUs.has(id)) this.#askedUs.set(id, this.#cluster.timeline.nowUs)
-    }
-    if (message.t === 'negotiation/verify') this.#signed(from, message)
-    if (message.t !== 'owner/told') return
-    for (const link of message.links) {
-      const order = readOrder(link.order)
-      if (!isOrder(order)) continue
-      const name = `${order.asset} ${order.version}`
-      const known = this.#certificates.get(name)
-      if (known !== undefined && known !== order.id.toString())
-        this.#cluster.report('one owner', from.name, `two certificates of version ${order.version}`)
-      if (known === undefined && order.record.payload.t === committeeChange.t) this.reseated++
-      this.#certificates.set(name, order.id.toString())
-    }
-  }
-
-  get agreed(): number {
-    return this.#agreed.size
-  }
-
-  #signed(from: SimNode, { id, agreement: bytes, fresh }: MessageOf<'negotiation/verify'>): void {
-    const read = readRecord(agreement, bytes)
-    if (!isStored(read) || !read.payload.order) return
-    this.#agreed.add(read.id.toString())
-    const seats = new Set(fresh?.words.flatMap(seatIn))
-    if (!fresh || seats.size < QUORUM)
-      this.#cluster.report('owner shown', from.name, `signed with the words of ${seats.size} seats`)
-    const passed = this.#decidedUs.get(`${read.payload.asset} ${(fresh?.version ?? 0) + 1}`)
-    const asked = this.#askedUs.get(toHex(id))
-    if (passed !== undefined && asked !== undefined && passed < asked)
-      this.#cluster.report('owner shown', from.name, 'signed after the next version had its votes')
-  }
-
-  #vote(from: SimNode, bytes: Uint8Array): void {
-    const vote = voteIn(bytes)!
-    const choice = vote.choice.toString()
-    const name = `${vote.org} ${vote.committee} ${vote.asset} ${vote.version}`
-    const known = this.#votes.get(name)
-    if (known !== undefined && known !== choice)
-      this.#cluster.report('one vote', from.name, `voted twice for version ${vote.version}`)
-    this.#votes.set(name, choice)
-    const voters = this.#voters.get(choice) ?? new Set()
-    this.#voters.set(choice, voters.add(from.org))
-    const next = `${vote.asset} ${vote.version}`
-    if (voters.size === QUORUM && !this.#decidedUs.has(next))
-      this.#decidedUs.set(next, this.#cluster.timeline.nowUs)
-    const stored = from.disk.get(KEY.vote(vote.committee, vote.asset, vote.version))
-    const held = stored && decodeState<{ vote: Uint8Array }>(stored).vote
-    if (!held || !equal(held, bytes))
-      this.#cluster.report('one vote', from.name, 'a vote left before it was on the disk')
-  }
-}
-
-const seatIn = (word: Uint8Array): string[] => {
-  const read = readRecord(freshType, word)
-  return isStored(read) ? [read.payload.org.toString()] : []
 }
 
 /** Orders that both have signed, of owners whose store was not put back, and that are not certified. */

@@ -1,4 +1,5 @@
 /** What a seed stands for: the size of the mesh, what it does, and what goes wrong. All of it can be printed. */
+import { HOSTILITIES, type Hostility } from './hostile.ts'
 import type { Weather } from './network.ts'
 import type { DiskTimes } from './node.ts'
 import { Prng } from './prng.ts'
@@ -35,8 +36,8 @@ export interface Plan {
   witnesses: number
   /** The first node names another committee on the way. */
   reseats: boolean
-  /** So many of its members lie to it: at most as many as the committee bears, or one more. */
-  liars: 'none' | 'some' | 'too many'
+  /** So many of its members lie to it: at most as many as the committee bears, all of those, or one more. */
+  liars: 'none' | 'some' | 'all it bears' | 'too many'
   /** The members are counted on whatever they do: a control, which is to see what comes of it. */
   isControl: boolean
   /** Its home is copied and started twice: both live, each with a half of the mesh, or both with all of it. */
@@ -47,6 +48,12 @@ export interface Plan {
   robbed: boolean
   /** For a time fewer of its members than a quorum can be reached. */
   silent: boolean
+  /** Its log key runs out on the way, and another comes late; not in a store that is put back or copied. */
+  expires: boolean
+  /** People redact what they published. */
+  redacts: boolean
+  /** What the last node does to the others. */
+  hostile: 'none' | Hostility
 }
 
 /** Weather without faults: what a factory's line is on a good day. */
@@ -91,6 +98,9 @@ export function drawPlan(seed: number): Plan {
     robbed: prng.chance(50_000),
     silent: prng.chance(150_000),
     isControl: false,
+    expires: prng.chance(50_000),
+    redacts: prng.chance(300_000),
+    hostile: prng.chance(150_000) ? prng.pick(HOSTILITIES) : 'none',
   }
 }
 

@@ -49,6 +49,8 @@ export class Prng {
   }
 
   bytes(n: number): Uint8Array {
-    return Uint8Array.from({ length: n }, () => this.next() & 0xff)
+    const bytes = new Uint8Array(n)
+    for (let i = 0; i < n; i++) bytes[i] = this.next()
+    return bytes
   }
 }

@@ -9,7 +9,7 @@ import type { Delivery } from '../protocol/delivery.ts'
 import { forksKnown, readFork } from '../protocol/fork.ts'
 import { newestHead, readWatch, type Watch } from '../protocol/heads.ts'
 import { cosignerName } from '../protocol/identity.ts'
-import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol/kept.ts'
+import { isOfRecord, type KeptEntry, keptRecord, readEntries, redactedOf } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { rootAt } from '../protocol/ledger.ts'
 import {
@@ -38,7 +38,7 @@ import type { Suspects } from './suspects.ts'
 /** Of organisations that are not sound only the log is looked at, once it goes on as another; what else they began may never end. */
 export function unfinished(cluster: Cluster, suspects: Suspects): string[] {
   const stopped = cluster.nodes.filter(({ onDisk }) => isBehind(onDisk)).map(({ org }) => org)
-  const excused = new Set([...suspects.putBack, ...suspects.robbed, ...stopped])
+  const excused = new Set([...suspects.putBack, ...suspects.robbed, ...suspects.hostile, ...stopped])
   return cluster.nodes.flatMap(node => {
     const away = new Set([...excused, ...(suspects.liars.get(node.org) ?? [])])
     const all = () => [
@@ -211,7 +211,9 @@ function uncommitted(node: SimNode, kept: KeptEntry[]): string[] {
   for (const [i, each] of kept.entries()) {
     const { slot, of, entry } = each
     if (!isOfRecord(each)) continue
-    const record = keptRecord(disk, cidFromDigest(of, 'dag-cbor'))
+    const id = cidFromDigest(of, 'dag-cbor')
+    if (redactedOf(disk.get, id)) continue
+    const record = keptRecord(disk, id)
     const salt = disk.slots.salt(slot)
     const read = readEntry(entry)
     const committed = record && 'c' in read && salt && equal(read.c, commitment(salt, record))

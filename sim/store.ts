@@ -28,24 +28,33 @@ export interface Listing {
 /** What survives a power cut: what was synced. */
 export class Disk {
   #content = new Map<string, Uint8Array>()
+  /** Of keys and values. */
+  bytes = 0
 
   get(key: string): Uint8Array | undefined {
     return this.#content.get(key)
   }
 
   apply(operations: Operation[]): void {
-    for (const { key, value } of operations)
+    for (const { key, value } of operations) {
+      const before = this.#content.get(key)
+      if (before) this.bytes -= key.length + before.length
       if (value === undefined) this.#content.delete(key)
-      else this.#content.set(key, value)
+      else {
+        this.#content.set(key, value)
+        this.bytes += key.length + value.length
+      }
+    }
   }
 
   /** Content under a prefix in key order, or backwards. */
   list(prefix: string, { after, limit = Infinity, reverse = false }: Listing = {}): [string, Uint8Array][] {
     const sign = reverse ? -1 : 1
-    return [...this.#content]
-      .filter(([key]) => key.startsWith(prefix) && (after === undefined || sign * order(key, after) > 0))
-      .sort(([a], [b]) => sign * order(a, b))
-      .slice(0, limit)
+    const found: [string, Uint8Array][] = []
+    for (const row of this.#content)
+      if (row[0].startsWith(prefix) && (after === undefined || sign * order(row[0], after) > 0))
+        found.push(row)
+    return found.sort(([a], [b]) => sign * order(a, b)).slice(0, limit)
   }
 
   /** A copy, as a backup would be. */
@@ -56,6 +65,8 @@ export class Disk {
   /** The disk as it was when the copy was made. */
   restore(copy: ReadonlyMap<string, Uint8Array>): void {
     this.#content = new Map(copy)
+    this.bytes = 0
+    for (const [key, value] of copy) this.bytes += key.length + value.length
   }
 }
 

@@ -19,6 +19,8 @@ export class Suspects {
   readonly alone = new Set<string>()
   /** Those whose log key somebody else has. */
   readonly robbed = new Set<string>()
+  /** Partners that send what no sound node would. */
+  readonly hostile = new Set<string>()
   /** Members that lie, by the organisation that they lie to. */
   readonly liars = new Map<string, Set<string>>()
   /** A control counts on the members whatever they do: it is to see what comes of it. */
@@ -30,13 +32,13 @@ export class Suspects {
 
   /** Whether what is said of an organisation, or by it, may be untrue. */
   has(org: string): boolean {
-    return this.putBack.has(org) || this.robbed.has(org)
+    return this.putBack.has(org) || this.robbed.has(org) || this.hostile.has(org)
   }
 
   /** Whether an organisation promises and cosigns for another as it should. */
   isSound(member: string, log: string): boolean {
     const isForgetful = this.putBack.has(member) && !this.noticed.has(member)
-    return !isForgetful && !this.liars.get(log)?.has(member)
+    return !isForgetful && !this.hostile.has(member) && !this.liars.get(log)?.has(member)
   }
 
   /** Whether the log had no members, or more of them than the rule bears are not sound. */
@@ -46,7 +48,7 @@ export class Suspects {
 
   /** Whether members may say that a store is behind. */
   mayStop(org: string, cluster: Cluster): boolean {
-    return this.putBack.has(org) || this.#isBeyond(org, cluster)
+    return this.putBack.has(org) || this.hostile.has(org) || this.#isBeyond(org, cluster)
   }
 
   #isBeyond(org: string, cluster: Cluster): boolean {

@@ -1,4 +1,5 @@
 /** Virtual time: what is to happen, in order of its time, and of two at one time in the order in which they were asked for. */
+import { meter } from './meter.ts'
 
 interface Due {
   atUs: number
@@ -32,8 +33,9 @@ export class Timeline {
     heap[at] = due
   }
 
+  /** After so long from the moment to which the work has come that is being done. */
   after(us: number, work: () => void): void {
-    this.at(this.nowUs + us, work)
+    this.at(this.nowUs + meter.us + us, work)
   }
 
   /** Does what is due up to then, in order, and lets the rest of the time pass; stops where `halted` says so. */

@@ -1,7 +1,8 @@
 /** One hash over everything that happened, so that two runs of one seed can be told to be the same. */
+// Not by `#backend`: what the trace hashes is not the work of a node.
+import { createHash } from '../crypto/backend-node.ts'
 import { toHex, utf8 } from '../crypto/bytes.ts'
 import { asCid } from '../crypto/cid.ts'
-import { hasher } from '../crypto/hash.ts'
 
 const CHUNK_BYTES = 16_384
 const ROOM_BYTES = 9
@@ -10,7 +11,7 @@ const ROOM_BYTES = 9
 const TAG = { end: 0, number: 1, text: 2, bytes: 3, map: 4, list: 5, none: 6, true: 7, false: 8 } as const
 
 export class Trace {
-  readonly #hasher = hasher()
+  readonly #hasher = createHash()
   readonly #chunk = new Uint8Array(CHUNK_BYTES)
   readonly #view: DataView = new DataView(this.#chunk.buffer)
   #at = 0

@@ -38,6 +38,8 @@ interface Desk {
   published: number
   requested: number
   fetched: Map<string, number>
+  /** Assets without packets, to be redacted. */
+  memos: CID[]
   /** What the next round of gossip tells: partners whose log was seen to grow, and whether a fork was found. */
   seen: Set<string>
   forked: boolean
@@ -153,6 +155,7 @@ export class Workload {
     this.#fetch(desk)
     if (this.closing) return
     if (desk.published < this.#plan.assets && this.#prng.chance(400_000)) this.#publish(desk)
+    if (this.#plan.redacts && this.#prng.chance(200_000)) this.#memo(desk)
     const partners = [...desk.node.admitted]
     if (partners.length === 0) return
     const org = this.#prng.pick(partners)
@@ -206,6 +209,22 @@ export class Workload {
     node.submit(command, secrets, answer => {
       if (answer) this.#offer(node, (answer as Extract<Answer, { type: 'published' }>).asset)
       else desk.published--
+    })
+  }
+
+  /** Says something, and later takes it back. */
+  #memo({ node, memos }: Desk): void {
+    const record = memos.pop()
+    if (record) {
+      const about = { record, reason: 'personal data', under: [], beside: [], holders: [] }
+      node.submit({ type: 'redact', ...about }, [], (_, refused) => {
+        if (refused && refused !== 'OUT_OF_ORDER' && refused !== 'NOT_FOUND') memos.push(record)
+      })
+      return
+    }
+    const about = { title: 'who was on shift', domain: 'x', level: 'general', packets: [] } as const
+    node.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
+      if (answer) memos.push((answer as Extract<Answer, { type: 'published' }>).asset)
     })
   }
 
@@ -278,6 +297,7 @@ const deskOf = (node: SimNode): Desk => ({
   published: 0,
   requested: 0,
   fetched: new Map(),
+  memos: [],
   seen: new Set(),
   forked: false,
   shownSize: 0,

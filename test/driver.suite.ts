@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert'
 import { toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
-import type { Env } from '../protocol/context.ts'
+import { type Env, ownChain } from '../protocol/context.ts'
+import { newestHead } from '../protocol/heads.ts'
+import { makeDelegate } from '../protocol/identity-chain.ts'
 import type { Message, MessageOf } from '../protocol/message.ts'
 import { parseTicket } from '../protocol/pairing.ts'
 import type { Input } from '../protocol/peer.ts'
@@ -34,6 +36,7 @@ const ID = new Uint8Array(16).fill(7)
 export function driverSuite(name: string, open: () => Promise<DriverRig>): void {
   const test = suite(`driver: ${name}`)
   retransmission(test, open)
+  succession(test, open)
   test.run()
 }
 
@@ -68,6 +71,36 @@ function retransmission(test: Suite, open: () => Promise<DriverRig>): void {
     assert.ok(all.length > 0)
     assert.is(new Set(all).size, 1, 'what the next life signs contradicts nothing that left')
   })
+}
+
+/** What a head needs of the log before is read when the log that follows has begun. */
+function succession(test: Suite, open: () => Promise<DriverRig>): void {
+  for (const [what, between] of [
+    ['in one group', async () => {}],
+    ['while they are read', (rig: DriverRig) => rig.turn()],
+  ] as const)
+    test(`a log that is closed when its leaves are asked for, ${what}, damages nothing`, async () => {
+      await using rig = await open()
+      const publish = () =>
+        rig.submit({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+      for (let i = 0; i < 3; i++) {
+        void publish()
+        await rig.settle()
+      }
+      const { admin } = rig.env.keys
+      const event = makeDelegate(ownChain(rig.env), admin, { succeeds: true }, Date.now())
+      void rig.submit({ type: 'tick', machine: 'log' })
+      await between(rig)
+      void rig.submit({ type: 'identity', event, orgs: [] })
+      void rig.submit({ type: 'tick', machine: 'log' })
+      await rig.settle()
+      let published = false
+      void publish().then(() => (published = true))
+      await rig.settle()
+      assert.ok(published, 'it goes on')
+      assert.is(ownChain(rig.env).logs.length, 2)
+      assert.ok(newestHead(rig.env.get), 'and signs heads')
+    })
 }
 
 /** Pairs with Bolt and offers it something; the function returned hands over Bolt's request, the same each time. */

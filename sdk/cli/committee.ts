@@ -1,5 +1,6 @@
 /** Commands about the committee of the own log, and seats in those of partners. */
 import type { CommitteeView } from '../../node/schema.ts'
+import { isWaybillError, WaybillError } from '../error.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { juryShown } from './jury.ts'
 import { usage } from './problem.ts'
@@ -36,7 +37,16 @@ export async function create(
 export async function sign(cli: Cli, { assets }: Rule, partner: string): Promise<Answer> {
   await using waybill = await cli.connect()
   if (assets) return juryShown(await waybill.juries.sign(partner, { signal: cli.signal }))
-  return shown(await waybill.committee.sign(partner, { signal: cli.signal }))
+  const signed = waybill.committee.sign(partner, { signal: cli.signal }).catch(withoutOffer)
+  return shown(await signed)
+}
+
+/** A seat is taken at once, unless the configuration says that a person decides. */
+function withoutOffer(error: unknown): never {
+  if (!isWaybillError(error) || error.code !== 'NOT_FOUND') throw error
+  throw new WaybillError('NOT_FOUND', error.message, {
+    hint: 'waybill committee show lists seats that wait; others are taken at once, unless config.toml says seats = "person"',
+  })
 }
 
 export async function show(cli: Cli, { assets }: Rule): Promise<Answer> {
@@ -51,7 +61,7 @@ function whole(text: string): number {
 }
 
 function shown(view: CommitteeView): Answer {
-  const { inForce, named, asked, seatsOffered } = view
+  const { inForce, named, asked, waits, seatsOffered } = view
   const [first] = seatsOffered
   return answer({
     schema: 'waybill.committee/1',
@@ -59,9 +69,8 @@ function shown(view: CommitteeView): Answer {
     text: () =>
       [
         `in force  ${inForce ? words(inForce) : 'none: this log is unwitnessed'}`,
-        ...(named
-          ? [`named     ${words(named)}, by entry ${named.entry}; not cosigned by all who must`]
-          : []),
+        ...(named ? [`named     ${words(named)}, by entry ${named.entry}; ${WAITS}`] : []),
+        ...waits.map(({ name, text }) => `silent    ${name}: ${text}`),
         ...(asked ? [`asked     ${words(asked)}; signed by ${names(asked.signed)}`] : []),
         ...(asked?.refused ?? []).map(({ name, text }) => `refused   ${name}: ${text}`),
         ...seatsOffered.map(({ name }) => `offered   a seat in the committee of ${name}`),
@@ -69,6 +78,9 @@ function shown(view: CommitteeView): Answer {
     ...(first ? { next: `waybill committee sign '${first.name}'` } : {}),
   })
 }
+
+const WAITS =
+  'not cosigned by all who must: no head is signed before. If one never comes: waybill log succeed'
 
 const names = (orgs: { name: string }[]): string => orgs.map(({ name }) => name).join(', ') || 'nobody'
 

@@ -138,7 +138,10 @@ const CODES = {
   EVENT_SKIPPED: [inconclusive, 'ask for the missing identity events'],
   EVENT_UNLINKED: [failed, 'ask for the identity events again'],
   EVENT_REPLAYED: [conflict, 'waybill keys show'],
-  IDENTITY_BEHIND: [damaged, 'restore a newer backup: a second event of one number would fork the identity'],
+  IDENTITY_BEHIND: [
+    damaged,
+    'restore a newer backup, or, where there is none: waybill keys adopt; a second event of one number would fork the identity',
+  ],
   IDENTITY_FORKED: [failed, 'talk to the organisation before you trust anything it signs'],
   // Of ownership.
   CERTIFICATE_INVALID: [failed, 'ask the seats of the committee for their votes again'],
@@ -200,7 +203,10 @@ const CODES = {
   CBOR_FLOAT: [usage],
   CBOR_INTEGER_RANGE: [usage],
   CID_UNSUPPORTED: [usage],
-  KEY_INVALID: [usage],
+  KEY_INVALID: [
+    usage,
+    'a verifier key is one line, NAME+HASH+KEY, as its owner publishes it: waybill witness show has ours',
+  ],
   STATEMENT_MALFORMED: [usage],
   NOTE_MALFORMED: [usage],
   CHECKPOINT_MALFORMED: [usage],

@@ -13,30 +13,35 @@ export async function forks(cli: Cli, options: { output?: string; check?: string
   const items = await waybill.forks({ signal: cli.signal })
   const files = options.output === undefined ? [] : await save(items, options.output)
   const { table } = await import('./table.ts')
-  const rows = items.map(({ name, org, of, size, newerSize, event }) => [
-    of,
-    name,
-    shortOrg(org),
-    of === 'log' ? `heads of ${size} and ${newerSize}` : `two events ${event}`,
-  ])
+  const rows = items.map(item => [item.of, item.name, shortOrg(item.org), contradiction(item)])
   return answer({
     schema: 'waybill.forks/1',
     data: { items, files },
     text: () => [table(['FORKED', 'OF', 'ID', 'WHAT CONTRADICTS'], rows), ...files].join('\n'),
-    ...(items.length > 0 && files.length === 0
+    ...(items.some(({ proof }) => proof) && files.length === 0
       ? { next: 'waybill forks -o DIRECTORY   for the proofs' }
       : {}),
   })
 }
 
+function contradiction({ of, size, newerSize, event, here }: ForkView): string {
+  if (of === 'identity') return `two events ${event}`
+  return here ? `two heads from ${size}, of two keys: at this node only` : `heads of ${size} and ${newerSize}`
+}
+
 /** A proof for each log: anybody checks it alone. */
 async function save(items: ForkView[], directory: string): Promise<string[]> {
-  const files = items.map(({ org, of }) =>
-    join(directory, of === 'log' ? `${org}.fork` : `${org}.identity.fork`),
-  )
-  for (const [i, { proof }] of items.entries())
-    await writeFile(files[i]!, Buffer.from(proof, 'base64'), { flag: 'wx' })
-  return files
+  const names: string[] = []
+  for (const { org, of, proof } of items) {
+    if (!proof) continue
+    const kind = of === 'log' ? 'fork' : 'identity.fork'
+    // A log that was forked may have a successor that was.
+    const before = names.filter(name => name.endsWith(`.${kind}`) && name.includes(org)).length
+    const name = join(directory, before > 0 ? `${org}.${before + 1}.${kind}` : `${org}.${kind}`)
+    await writeFile(name, Buffer.from(proof, 'base64'), { flag: 'wx' })
+    names.push(name)
+  }
+  return names
 }
 
 /** Needs no home, daemon, network or trust file: whoever is accused has signed both. */

@@ -17,7 +17,7 @@ export function juryShown(view: Juries): Answer {
   const [usable] = view.items
   const next = first
     ? `waybill committee sign '${first.name}' --assets`
-    : usable && `waybill assets register ASSET --committee ${shortId('c', usable.id)}`
+    : usable && `waybill publish FILE --committee ${shortId('c', usable.id)}`
   return answer({
     schema: 'waybill.committees/1',
     data: view,

@@ -36,6 +36,15 @@ export async function revoke(cli: Cli, _options: object, keys: string[]): Promis
   return shown(await waybill.keys.revoke({ keys }, { signal: cli.signal }))
 }
 
+export async function adopt(cli: Cli): Promise<Answer> {
+  const asked =
+    'A second copy of this home that runs would go on with the same identity. Is there none, and shall its events come back?'
+  if (!(await confirm(cli, asked)))
+    throw new WaybillError('INTERRUPTED', 'nothing was changed', { hint: 'waybill keys adopt --yes' })
+  await using waybill = await cli.connect()
+  return shown(await waybill.keys.adopt({ signal: cli.signal }))
+}
+
 export async function succeed(cli: Cli): Promise<Answer> {
   const asked =
     'What is not final in the log loses its place and date; what is final stays. Close it and begin the next?'

@@ -45,18 +45,29 @@ function isCommander(error: unknown): error is CommanderError {
   return typeof code === 'string' && code.startsWith('commander.')
 }
 
-/** Commander's message, and its "did you mean" as what to do next. */
-function usageOf({ code, message }: CommanderError, help: string): Error {
+/** Commander's message, and what to do next: its "did you mean", or what an argument that is missing may be. */
+function usageOf({ code, message }: CommanderError, { help, wanted }: ReturnType<typeof commandIn>): Error {
   if (code === 'commander.help') return usage('a command is missing', help)
+  if (code === 'commander.missingArgument') return usage(message.replace(/^error: /, ''), wanted)
   const [what, ...rest] = message.replace(/^error: /, '').split('\n')
   const suggestion = rest.join(' ').replace(/^\(|\)$/g, '')
   return usage(what!, suggestion || help)
 }
 
-/** Where to read how the command is used. */
-function commandIn(args: string[], program: Command): string {
-  const named = args.find(arg => program.commands.some(command => command.name() === arg))
-  return `waybill ${named ? `${named} ` : ''}--help`
+/** Where to read how the command is used, and its arguments. */
+function commandIn(args: string[], program: Command): { help: string; wanted: string } {
+  let [command, path] = [program, 'waybill']
+  for (const arg of args) {
+    const inner = command.commands.find(each => each.name() === arg)
+    if (!inner) continue
+    command = inner
+    path += ` ${arg}`
+  }
+  const given = command.registeredArguments.map(each => {
+    const name = `${each.name().toUpperCase()}${each.variadic ? '...' : ''}`
+    return each.description ? `${name} (${each.description})` : name
+  })
+  return { help: `${path} --help`, wanted: [path, ...given].join(' ') }
 }
 
 /** A reader that closed the pipe has seen enough. */

@@ -37,11 +37,11 @@ export async function assets(cli: Cli): Promise<Answer> {
 
 export async function register(
   cli: Cli,
-  { committee, ref, bought }: { committee: string; ref?: string; bought?: string },
+  { ref, bought }: { ref?: string; bought?: string },
   id: string,
 ): Promise<Answer> {
   await using waybill = await cli.connect()
-  const about = { committee, ...(ref ? { ref } : {}), ...(bought ? { bought } : {}) }
+  const about = { ...(ref ? { ref } : {}), ...(bought ? { bought } : {}) }
   const begun = await waybill.assets.register(id, about, { signal: cli.signal })
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
 }

@@ -41,6 +41,7 @@ export function build(signal: AbortSignal, started: (cli: Cli) => void): Command
   shareCommands(program, run)
   receiveCommands(program, run)
   evidenceCommands(program, run)
+  planningCommands(program, run)
   return program
 }
 
@@ -147,6 +148,10 @@ function keyCommands(program: Command, run: Run, group: string): void {
     .argument('<key...>', 'a role, for the key that stands, or a thumbprint')
     .description('revoke keys that may be in other hands; those that stand get a successor')
     .action(run(async () => (await import('./keys.ts')).revoke))
+  keys
+    .command('adopt')
+    .description('take the events of this identity that partners know and a restored home lacks')
+    .action(run(async () => (await import('./keys.ts')).adopt))
 }
 
 function partnerCommands(program: Command, run: Run): void {
@@ -264,7 +269,6 @@ function ownershipCommands(program: Command, run: Run): void {
     .command('register')
     .argument('<asset>')
     .description('have it certified that you own it, by a committee that votes once on each version')
-    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
     .option('--ref <name>', 'what you call it; each name is registered once')
     .option('--bought <order>', 'the hand-over by which you bought it')
     .action(run(async () => (await import('./ownership.ts')).register))
@@ -345,6 +349,7 @@ function shareCommands(program: Command, run: Run): void {
         .default('general'),
     )
     .option('-r, --recursive', 'directories with everything in them')
+    .option('--committee <id>', 'who votes on who owns it: without one it is never registered')
     .action(run(async () => (await import('./share.ts')).publish))
   program
     .command('offer')
@@ -486,4 +491,20 @@ function evidenceCommands(program: Command, run: Run): void {
     .helpGroup(group)
     .description('print the trust file of the home')
     .action(run(async () => (await import('./verify.ts')).trust))
+}
+
+function planningCommands(program: Command, run: Run): void {
+  program
+    .command('sim')
+    .helpGroup('Planning:')
+    .description('simulate a mesh of many participants; needs no home')
+    .option('--nodes <n>', 'participants; left out only with a topology from a file')
+    .option('--minutes <m>', 'virtual minutes (10)')
+    .option('--topology <name>', 'automotive, steel, city, random, or a file (random)')
+    .option('--workload <name>', 'a name or a file (default); a wrong name lists them')
+    .option('--seed <s>', 'the same seed, the same run; drawn and printed when left out')
+    .option('--profile <file>', 'what work costs on a machine')
+    .option('--signatures <how>', 'charged or real (charged)')
+    .option('--report <file>', 'write an HTML report')
+    .action(run(async () => (await import('./sim.ts')).sim))
 }

@@ -18,6 +18,7 @@ interface PublishOptions {
   domain: string
   level: 'general' | 'important' | 'core'
   recursive?: boolean
+  committee?: string
 }
 
 export async function publish(cli: Cli, options: PublishOptions, args: string[]): Promise<Answer> {
@@ -27,8 +28,9 @@ export async function publish(cli: Cli, options: PublishOptions, args: string[])
   const title = options.title ?? titleOf(args, files)
   await using waybill = await cli.connect()
   cli.progress(`publishing ${count(files.length, 'file')} …`)
-  const { domain, level } = options
-  const published = await waybill.packets.publish({ title, domain, level, files }, { signal: cli.signal })
+  const { domain, level, committee } = options
+  const what = { title, domain, level, files, ...(committee ? { committee } : {}) }
+  const published = await waybill.packets.publish(what, { signal: cli.signal })
   const asset = shortId('s', published.asset)
   return answer({
     schema: 'waybill.published/1',
@@ -42,7 +44,9 @@ export async function publish(cli: Cli, options: PublishOptions, args: string[])
         ...(packets.length > SHOWN_PACKETS ? [`  … and ${packets.length - SHOWN_PACKETS} more`] : []),
         '  nobody else can see it yet',
       ].join('\n'),
-    next: `waybill offer ${asset} --to PARTNER --allow ACTION`,
+    next: committee
+      ? `waybill assets register ${asset}`
+      : `waybill offer ${asset} --to PARTNER --allow ACTION`,
   })
 }
 

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Driver } from '../../node/driver.ts'
+import { NumberedStore } from '../../node/numbered-store.ts'
 import type { Store } from '../../node/store.ts'
 import type { Env } from '../../protocol/context.ts'
 import type { Message } from '../../protocol/message.ts'
@@ -15,7 +16,7 @@ driverSuite('of a node', async () => {
     throw error
   }
   const open = () => {
-    const store: Store = disk.open(fail)
+    const store: Store = new NumberedStore(disk.open(fail))
     const env: Env = { ...lent, get: key => store.get(key) }
     const homeKey = new Uint8Array(32)
     const send = (_org: string, message: Message) => void sent.push(message)

@@ -22,10 +22,15 @@ async function mesh(n: number, folder: string, all: AsyncDisposableStack): Promi
   return daemons
 }
 
-async function published(owner: TestDaemon, folder: string, name: string): Promise<string> {
+async function published(
+  owner: TestDaemon,
+  folder: string,
+  name: string,
+  committee: string,
+): Promise<string> {
   const path = join(folder, name)
   writeFileSync(path, `content of ${name}`)
-  const { asset } = await owner.client.packets.publish({ title: name, files: [{ path, name }] })
+  const { asset } = await owner.client.packets.publish({ title: name, files: [{ path, name }], committee })
   return asset
 }
 
@@ -78,7 +83,7 @@ test('two, three, four and six organisations: what is said of the committee befo
     const [acme, bolt, ...seats] = daemons as [TestDaemon, TestDaemon, ...TestDaemon[]]
     for (const seat of seats) await bolt.client.juries.certify(seat.name, true)
     const jury = await committee(acme, seats)
-    const asset = await published(acme, folder.path, 'press 4')
+    const asset = await published(acme, folder.path, 'press 4', jury)
     const registered = await acme.client.assets.register(asset, { committee: jury })
     await inState(acme, registered.id, 'CERTIFIED')
     const draft = await acme.client.handovers.draft({ asset, to: 'Bolt' })
@@ -130,7 +135,7 @@ test('six daemons under kill -9: no second certificate, no vote twice, every han
     }
   })()
   for (let i = 0; i < 60 && (i < 8 || kills < 8); i++) {
-    const asset = await calling(acme, () => published(acme, folder.path, `press ${i}`))
+    const asset = await calling(acme, () => published(acme, folder.path, `press ${i}`, jury))
     const { id } = await calling(acme, client => client.assets.register(asset, { committee: jury })).catch(
       () => ({ id: '' }),
     )

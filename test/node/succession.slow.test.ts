@@ -90,7 +90,7 @@ test(
       await eventually(`${daemon.name} closes it`, () => closedBy(daemon))
     await acme.up()
     const fork = await eventually('acme learns of it', () => closedBy(acme))
-    const proof = readFork(new Uint8Array(Buffer.from(fork.proof, 'base64')))
+    const proof = readFork(new Uint8Array(Buffer.from(fork.proof!, 'base64')))
     assert.ok(typeof proof !== 'string' && proof.org.toString() === acme.ready.id, 'anybody can check it')
     const { problems } = await acme.client.status()
     assert.ok(problems.some(({ code, hint }) => code === 'LOG_FORKED' && hint === 'waybill log succeed'))

@@ -2,12 +2,12 @@ import * as assert from 'uvu/assert'
 import { nameOf, type Seating } from '../../protocol/committee.ts'
 import type { Asking } from '../../protocol/erasure.ts'
 import { newestHead } from '../../protocol/heads.ts'
-import { identityBehind } from '../../protocol/introduction.ts'
 import { readEntries } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { MESSAGES, type MessageType } from '../../protocol/message.ts'
 import { mirrorGet, mirrored as mirrorOf } from '../../protocol/mirror.ts'
+import { identityBehind } from '../../protocol/missed-events.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import type { Cosigned } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
@@ -58,7 +58,7 @@ function putBack(story: Story): void {
 }
 const isCosigned = ({ acme }: Story) => assert.ok(acme.events.some(({ type }) => type === 'cosigned'))
 const isBehind = (events: number | undefined) => (story: Story) =>
-  assert.is(identityBehind(story.acme.env.get), events)
+  assert.is(identityBehind(story.acme.env.get, story.acme.chain), events)
 
 /** Messages of ownership have runs of their own (ownership-dialogues.test.ts). */
 type Played = Exclude<MessageType, `${'seat' | 'handover' | 'vote' | 'owner'}/${string}`>

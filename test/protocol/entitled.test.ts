@@ -44,7 +44,8 @@ class Sharing extends Ownership {
 
   override publish(title = 'press 4'): CID {
     const packets = [0, 1].map(i => this.acme.draft(`file-${i}`, utf8(`content ${i}`)))
-    const made = this.acme.input({ type: 'publish', title, domain: 'production', level: 'general', packets })
+    const about = { title, domain: 'production', level: 'general', committee: this.jury } as const
+    const made = this.acme.input({ type: 'publish', ...about, packets })
     return (made as Extract<Answer, { type: 'published' }>).asset
   }
 

@@ -79,7 +79,7 @@ test('no head is signed over entries that are not what was written', () => {
       }
       const next = step(
         state,
-        { type: 'leaves', from: ask.from, entries: change(entries), seed },
+        { type: 'leaves', log: ask.log, from: ask.from, entries: change(entries), seed },
         now,
         acme.env,
       )
@@ -93,7 +93,7 @@ const flip = (bytes: Uint8Array) => bytes.map((byte, i) => (i === 10 ? byte ^ 1 
 test('leaves that nobody asked for change nothing', () => {
   const { acme } = new Story()
   const size = acme.state.ledger.signed.range.size
-  acme.input({ type: 'leaves', from: size, entries: [HASH] })
+  acme.input({ type: 'leaves', log: 0, from: size, entries: [HASH] })
   assert.is(acme.state.ledger.signed.range.size, size)
 })
 

@@ -1,11 +1,15 @@
 /** An identity with two events of one number: who finds out, what a stranger can check, and how a store that was put back is kept from it. */
 import * as assert from 'uvu/assert'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
-import { eventsOf, makeDelegate } from '../../protocol/identity-chain.ts'
+import { readWatch } from '../../protocol/heads.ts'
+import { type Chain, eventsOf, makeDelegate, standingOf } from '../../protocol/identity-chain.ts'
 import { identityForksKnown, proveIdentityFork, readIdentityFork } from '../../protocol/identity-fork.ts'
-import { identityBehind } from '../../protocol/introduction.ts'
+import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
+import type { Message } from '../../protocol/message.ts'
+import { identityBehind } from '../../protocol/missed-events.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
+import { endIn } from '../../protocol/successor.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
 import { codes, Story } from './story.ts'
 import type { Member } from './world.ts'
@@ -70,6 +74,50 @@ for (const [what, act, isSuccession] of [
     sameBytes(proofAt(bolt)!, proof)
   })
 
+const id = new Uint8Array(16)
+const record = new Uint8Array(1)
+for (const [what, message] of [
+  ['an ask for a seat', (identities: Shown) => ({ t: 'committee/ask', committee: record, identities })],
+  ['an ask for a vote', (identities: Shown) => ({ t: 'vote/ask', order: record, identities })],
+  [
+    'a reply with proofs',
+    (shown: Shown) => {
+      const events = shown.flatMap(each => each.events)
+      return { t: 'proof/reply', id, entries: [], states: [], witnesses: [], events, pending: false }
+    },
+  ],
+] as [string, (identities: Shown) => Message][])
+  test(`${what} that shows another event of a number than is known proves the fork`, () => {
+    const { acme, bolt, cole, world } = twice(member => member.delegate(['operation']))
+    const [known, other] = [chainAt(bolt, acme), chainAt(cole, acme)].map(eventsOf)
+    const forged = other!.map(each => each.with(each.length - 1, each.at(-1)! ^ 1))
+    const show = (events: Uint8Array[]) => {
+      world.send(cole, bolt.org, message([{ identity: acme.env.self.identityBytes, events }]))
+      world.run(10)
+    }
+    for (const events of [known!, forged]) show(events)
+    assert.is(proofAt(bolt), undefined)
+    show(other!)
+    const fork = readIdentityFork(proofAt(bolt)!)
+    assert.ok(typeof fork !== 'string', String(fork))
+    assert.equal([fork.org.toString(), fork.n], [acme.org, 1])
+    assert.equal(eventsOf(chainAt(bolt, acme)), known, 'what was known first stays')
+    show(other!)
+    assert.is(bolt.events.filter(({ type }) => type === 'identity-forked').length, 1, 'news once')
+  })
+type Shown = { identity: Uint8Array; events: Uint8Array[] }[]
+
+test('who answers under another key with another event of a number than is known has forked its identity', () => {
+  const { acme, bolt, cole } = twice(member => member.delegate(['node']))
+  const [known, other] = [chainAt(bolt, acme), chainAt(cole, acme)]
+  const node = standingOf(other, 'node')!.key
+  const hello = { t: 'hello/known', version: 1, events: eventsOf(other) } as const
+  bolt.input({ type: 'known', org: acme.org, node, hello })
+  assert.ok(proofAt(bolt))
+  assert.ok(codes(bolt).includes('IDENTITY_FORKED'))
+  assert.equal(eventsOf(chainAt(bolt, acme)), eventsOf(known))
+})
+
 /** Two successors of one log follow from one genesis: what differs is when each was made. */
 function succeedWithKey(acme: Member): void {
   acme.world.wallMs += 1
@@ -133,7 +181,7 @@ test('a store that misses own identity events is told by any partner, and signs 
   assert.is(acme.chain.events.length, 0)
   bolt.input({ type: 'connected', org: acme.org })
   world.run(10)
-  assert.is(identityBehind(acme.env.get), 1)
+  assert.is(identityBehind(acme.env.get, acme.chain), 1)
   assert.equal(
     acme.events.filter(({ type }) => type === 'identity-behind'),
     [{ type: 'identity-behind', org: bolt.org, events: 1 }],
@@ -143,6 +191,84 @@ test('a store that misses own identity events is told by any partner, and signs 
   throwsCode(() => acme.delegate(['log']), 'IDENTITY_BEHIND')
   assert.is(acme.chain.events.length, 0)
   for (const each of [bolt, cole]) assert.is(proofAt(each), undefined, 'no fork came of it')
+})
+
+/** Acme's store was put back to before these, and Bolt has told it so. */
+function missing(act: (acme: Member) => void): Story {
+  const story = new Story().pair()
+  const { acme, bolt, world } = story
+  const copy = new Map(acme.store)
+  act(acme)
+  world.run()
+  putBack(acme, copy)
+  bolt.input({ type: 'connected', org: acme.org })
+  world.run(10)
+  return story
+}
+const orgsOf = ({ bolt, cole }: Story) => [bolt.org, cole.org]
+
+test('a store takes its events back from who knows them, and goes on where it stood', () => {
+  const story = missing(acme => acme.delegate(['operation'], ['operation']))
+  const { acme, bolt, cole, world } = story
+  acme.input({ type: 'identity', adopts: true, orgs: orgsOf(story) })
+  assert.is(identityBehind(acme.env.get, acme.chain), undefined)
+  assert.equal(eventsOf(acme.chain), eventsOf(chainAt(bolt, acme)))
+  acme.restart()
+  acme.delegate(['log'])
+  world.run()
+  for (const each of [bolt, cole]) {
+    assert.equal(eventsOf(chainAt(each, acme)), eventsOf(acme.chain))
+    assert.is(proofAt(each), undefined)
+  }
+  throwsCode(() => acme.input({ type: 'identity', adopts: true, orgs: [] }), 'OUT_OF_ORDER')
+})
+
+test('what is taken back and what follows it are one act, and what follows holds behind it only', () => {
+  const story = missing(acme => acme.delegate(['operation']))
+  const { acme, bolt } = story
+  const { chain } = acme
+  const make = (from: Chain) =>
+    makeDelegate(from, acme.key('admin'), { keys: { node: { key: acme.draw(), untilMs: 1 } } }, 1)
+  const stale = { type: 'identity' as const, adopts: true, orgs: orgsOf(story), event: make(chain) }
+  throwsCode(() => acme.input(stale), 'IDENTITY_FORKED')
+  assert.is(acme.chain.events.length, 0)
+  acme.input({ ...stale, event: make(chainAt(bolt, acme)) })
+  assert.is(acme.chain.events.length, 2)
+})
+
+test('a log that was begun with events that are missing gets a successor, which names no end of it', () => {
+  const story = missing(acme => acme.succeed())
+  const { acme, bolt, world } = story
+  const known = chainAt(bolt, acme)
+  const adopt = { type: 'identity' as const, adopts: true, orgs: orgsOf(story) }
+  throwsCode(() => acme.input(adopt), 'OUT_OF_ORDER')
+  acme.input({ ...adopt, event: makeDelegate(known, acme.key('admin'), { succeeds: true }, world.wallMs) })
+  acme.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  world.run(10_000)
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run(10_000)
+  assert.is(acme.chain.logs.length, 3)
+  const { entry } = readEntryAt(acme.env.get, 0)!
+  assert.is(endIn(entry, acme.chain.logs[2]!), undefined)
+  const watch = readWatch(bolt.store.get(KEY.watch(acme.org)))!
+  assert.ok(watch && watch.size > 0, 'its heads are taken')
+  assert.equal(codes(bolt), [])
+})
+
+test('a machine that has seen more events than the store has lets it sign none', () => {
+  const story = new Story().pair()
+  const { acme, bolt, world } = story
+  const copy = new Map(acme.store)
+  acme.delegate(['operation'])
+  world.run()
+  putBack(acme, copy)
+  acme.input({ type: 'restored', why: 'older', events: 1, tickets: [], seats: [], redactions: [] })
+  throwsCode(() => acme.delegate(['log']), 'IDENTITY_BEHIND')
+  throwsCode(() => acme.input({ type: 'identity', adopts: true, orgs: [] }), 'NOT_FOUND')
+  bolt.input({ type: 'connected', org: acme.org })
+  world.run(10)
+  acme.input({ type: 'identity', adopts: true, orgs: [] })
+  assert.equal(eventsOf(acme.chain), eventsOf(chainAt(bolt, acme)))
 })
 
 test('who has all of its events is asked nothing, and a made-up last event stops nobody', () => {

@@ -4,6 +4,7 @@ import { encode, writeUint } from '../../crypto/cbor.ts'
 import { cidOf } from '../../crypto/cid.ts'
 import { sha256 } from '../../crypto/hash.ts'
 import { leafHash, rootOf, treeRoot, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts'
+import { cut } from '../../protocol/cut.ts'
 import { indexOf, keptRecord, readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import {
@@ -45,10 +46,15 @@ class Log {
     this.#write(adopt(this.ledger, entries))
   }
 
-  #write({ ledger, writes }: ReturnType<typeof record>): void {
+  cut(): void {
+    this.#write(cut(loadLedger(this.get), this.get))
+  }
+
+  #write({ ledger, writes }: Pick<ReturnType<typeof record>, 'ledger' | 'writes'>): void {
     for (const { key, value, if: condition } of writes) {
       assert.not.ok(condition === 'absent' && this.store.has(key), `${key} is written once`)
-      this.store.set(key, value!)
+      if (value) this.store.set(key, value)
+      else this.store.delete(key)
     }
     this.ledger = ledger
   }
@@ -112,6 +118,58 @@ test('a ledger goes on from the store as it would have gone on', () => {
   }
 })
 const byKey = ([a]: [string, Uint8Array], [b]: [string, Uint8Array]) => (a < b ? -1 : 1)
+
+test('a start reads as much of a long log as of a short one', () => {
+  const log = new Log()
+  const reads = (size: number): number => {
+    let count = 0
+    log.adopt(numbered(log.ledger.tail.range.size, size))
+    const loaded = loadLedger(key => {
+      count++
+      return log.get(key)
+    })
+    sameBytes(rootOf(loaded.tail.range), rootOf(log.ledger.tail.range))
+    return count
+  }
+  const few = reads(255)
+  // Of each further level the row and the last tile that it names, and for each hash of the range a tile.
+  for (const [size, levels] of [
+    [3 * 256 + 255, 1],
+    [255 * 256 + 255, 1],
+    [256 * 256 + 255 * 256 + 255, 2],
+  ] as const)
+    assert.ok(reads(size) <= few + levels * 10, `${size} entries`)
+})
+const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => u64(from + i))
+
+test('a row that is not there, or of another place, is not what a start goes by', () => {
+  const log = new Log()
+  log.adopt(numbered(0, 5 * 256 + 9))
+  const { hashes } = log.ledger.tail.range
+  const row = log.store.get(KEY.openTile(1))!
+  const wrong = [undefined, row.slice(32), row.slice(0, -32), new Uint8Array(row.length), new Uint8Array(0)]
+  for (const value of wrong) {
+    const loaded = loadLedger(key => (key === KEY.openTile(1) ? value : log.get(key)))
+    assert.equal(loaded.tail.range.hashes, hashes)
+    assert.equal(loaded.open, log.ledger.open)
+  }
+})
+
+test('a log that was cut goes on as one that never was longer', () => {
+  for (const signed of [255, 256, 700, 255 * 256 + 3])
+    for (const end of [signed, signed + 260, signed + 600]) {
+      const [log, short] = [new Log(), new Log()]
+      for (const each of [log, short]) each.adopt(numbered(0, signed))
+      log.store.set(KEY.newestHead, u64(signed))
+      log.adopt(numbered(0, end - signed))
+      log.cut()
+      for (const count of [1, 300, 600]) {
+        for (const each of [log, short]) each.adopt(numbered(7, 7 + count))
+        assert.equal(trimmed(loadLedger(log.get).open), trimmed(short.ledger.open), `${end} to ${signed}`)
+        sameBytes(rootOf(loadLedger(log.get).tail.range), rootOf(short.ledger.tail.range))
+      }
+    }
+})
 
 test('records of one step and of many make the same log', () => {
   const [one, many] = [new Log(), new Log()]

@@ -4,7 +4,9 @@ import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/s
 import { KEY } from '../../protocol/layout.ts'
 import type { Message } from '../../protocol/message.ts'
 import { weakness } from '../../protocol/offering.ts'
+import { isRefused, makeCertificate, readOwnership } from '../../protocol/ownership.ts'
 import { usualCommittees } from '../../protocol/ownership-trust.ts'
+import { keysIn } from '../../protocol/parties.ts'
 import { frozenOf, isStopped, titleOf } from '../../protocol/title.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { juries, Ownership } from './ownership-story.ts'
@@ -159,6 +161,29 @@ test('a seat that is asked with too many identities still answers in a message t
   assert.is(story.sent('vote/refused').at(-1)?.refusal.code, 'VOTED_OTHERWISE')
 })
 
+test('one asset is not registered with two committees: its record names the one', () => {
+  const story = new Ownership(7)
+  const other = story.assemble(story.seats.slice(3))
+  story.jury = story.assemble(story.seats.slice(0, 4))
+  story.register()
+  assert.is(story.owner(story.acme), '0 Acme Steel')
+  for (const key of [...story.acme.store.keys()])
+    if (/^(title|step|order|signed-order)\//.test(key)) story.acme.store.delete(key)
+  story.jury = other
+  throwsCode(() => story.register(), 'COMMITTEE_INVALID')
+  // One that its owner signs all the same gets no vote, and no vote makes it a certificate.
+  const [gray] = story.seats.slice(4)
+  const asked = story.sent('vote/ask').at(-1)!
+  const order = resign(asked.order, { committee: other }, ['owner', operation(story.acme)])
+  const committee = story.acme.store.get(KEY.jury(other))!
+  story.world.send(story.acme, gray!.org, { ...asked, order, committee })
+  story.world.run(1_000)
+  assert.is(story.sent('vote/refused').at(-1)!.refusal.code, 'COMMITTEE_INVALID')
+  const link = { order, asset: asked.asset!, certificate: makeCertificate([]), committee }
+  const read = readOwnership([link], keysIn([...story.seats, story.acme].map(shown)))
+  assert.is(isRefused(read) && read.code, 'COMMITTEE_INVALID')
+})
+
 test('a seat is given to one committee', () => {
   const story = new Ownership()
   story.jury = story.assemble()
@@ -255,6 +280,7 @@ test('what a stranger shows to be frozen fills no store', () => {
     kind: 'set',
     classification: { domain: 'd', level: 'general' },
     ownerVersion: 0,
+    committee: story.jury,
     made: 1,
     nonce: new Uint8Array(16),
   } as unknown as Payload
@@ -295,6 +321,7 @@ test('a partner has registrations voted for in its own name only', () => {
     kind: 'set',
     classification: { domain: 'd', level: 'general' },
     ownerVersion: 0,
+    committee: story.jury,
     made: 1,
     nonce: new Uint8Array(16),
   } as unknown as Payload

@@ -264,6 +264,10 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     const { id } = story.bolt.env.self
     return register(story, { owner: id, ownerState: id }, story.bolt)
   },
+  'vote/ask · of an asset that names another committee': () => {
+    const story = registered()
+    return register(story, { committee: story.assemble() })
+  },
   'vote/ask · of licensed data': () => register(registered(), { title: 'licensed' }),
   'vote/ask · another order of the same version': () => register(registered(), { nonce: ID }),
   'vote/ask · by who owns it no more': () => {

@@ -52,8 +52,9 @@ export class Ownership {
   }
 
   publish(title = 'press 4'): CID {
-    const { acme } = this
-    const made = acme.input({ type: 'publish', title, domain: 'production', level: 'general', packets: [] })
+    const { acme, jury } = this
+    const about = { title, domain: 'production', level: 'general', committee: jury } as const
+    const made = acme.input({ type: 'publish', ...about, packets: [] })
     return (made as Extract<Answer, { type: 'published' }>).asset
   }
 

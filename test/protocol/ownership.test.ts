@@ -43,7 +43,7 @@ const keys: KeyResolver = (id, _role, named) => {
 const sealed = (payload: Payload, roles: [role: string, name: string][]): Uint8Array =>
   encodeSigned({ p: payload, s: roles.map(([role, name]) => signRecord(payload, role, keyOf(name))) })
 
-const assetOf = (name: string, title = 'press 4') => {
+const assetOf = (name: string, title = 'press 4', of: { id: CID } = FOUR) => {
   const payload = {
     t: 'asset/1',
     org: org(name),
@@ -51,6 +51,7 @@ const assetOf = (name: string, title = 'press 4') => {
     kind: 'set',
     classification: { domain: 'production', level: 'general' },
     ownerVersion: 0,
+    committee: of.id,
     made: 1,
     nonce: new Uint8Array(16),
   }
@@ -90,7 +91,7 @@ const register = (of: Jury, fields: Fields = {}, by = 'Acme') =>
   sealed(
     {
       t: 'registration/1',
-      asset: assetOf('Acme').id,
+      asset: assetOf('Acme', 'press 4', of).id,
       owner: org(by),
       ownerState: org(by),
       committee: of.id,
@@ -127,8 +128,8 @@ const handover = (prev: CID, from: string, to: string, of: Jury, fields: Fields 
     ],
   )
 
-function orderIn(bytes: Uint8Array): Order {
-  const order = checkOrder({ order: bytes, asset: assetOf('Acme').bytes }, keys)
+function orderIn(bytes: Uint8Array, of: { id: CID } = FOUR): Order {
+  const order = checkOrder({ order: bytes, asset: assetOf('Acme', 'press 4', of).bytes }, keys)
   if (isRefused(order)) throw new Error(order.text)
   return order
 }
@@ -138,13 +139,13 @@ const votes = (of: Jury, names: string[], order: Order): Uint8Array[] =>
     return makeVote(seat, seatKey(name, seat.epoch), order)
   })
 const certify = (of: Jury, names: string[], bytes: Uint8Array) =>
-  makeCertificate(votes(of, names, orderIn(bytes)))
+  makeCertificate(votes(of, names, orderIn(bytes, of)))
 
 const registered = (of = FOUR): Link => {
   const order = register(of)
   return {
     order,
-    asset: assetOf('Acme').bytes,
+    asset: assetOf('Acme', 'press 4', of).bytes,
     certificate: certify(of, of.names.slice(0, 3), order),
     committee: of.bytes,
   }
@@ -157,7 +158,8 @@ const sold = (
   voters: string[],
   fields: Fields = {},
 ): Link => {
-  const order = handover(before.order, from, to, of, { version: before.version + 1, ...fields })
+  const { asset } = before
+  const order = handover(before.order, from, to, of, { asset, version: before.version + 1, ...fields })
   return { order, certificate: certify(of, voters, order) }
 }
 const stands = (...links: Link[]): Owned => {
@@ -185,7 +187,7 @@ function seat(name: string, { lost = false } = {}) {
 }
 const asked = (order: Uint8Array, links: Link[] = [], of = FOUR): Ask => ({
   order,
-  asset: assetOf('Acme').bytes,
+  asset: assetOf('Acme', 'press 4', of).bytes,
   committee: of.bytes,
   before: links.length > 0 ? stands(...links) : undefined,
 })

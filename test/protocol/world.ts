@@ -212,8 +212,9 @@ export class Member {
     if (!this.up) return
     switch (event.type) {
       case 'ask-leaves': {
-        const entries = [...readEntries(this.env.get, event.from, event.to)].map(({ entry }) => entry)
-        this.input({ type: 'leaves', from: event.from, entries })
+        const { log, from, to } = event
+        const entries = [...readEntries(this.env.get, from, to)].map(({ entry }) => entry)
+        this.input({ type: 'leaves', log, from, entries })
         return
       }
       case 'ask-page': {

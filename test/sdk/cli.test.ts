@@ -166,19 +166,21 @@ test('no daemon, a dead one, a stranger on its port, a wrong token: exit 3', asy
 })
 
 test('wrong use says what was meant: exit 2', async () => {
-  const [command, option, json, missing, group, choice] = await Promise.all([
+  const [command, option, json, missing, group, choice, role] = await Promise.all([
     run(['ofers']),
     run(['offers', '--onw']),
     run(['ofers', '--json']),
     run(['get', 'o-1']),
     run(['witness']),
     run(['publish', 'x', '--level', 'secret']),
+    run(['keys', 'rotate']),
   ])
   assert.match(fourLines(command, 2, 'USAGE')[2]!, /Did you mean offers\?/)
   assert.match(fourLines(option, 2, 'USAGE')[2]!, /Did you mean --own\?/)
   assert.is(document(json, 'waybill.error/1').code, 'USAGE')
   assert.match(fourLines(missing, 2, 'USAGE')[2]!, /waybill get --help/)
   fourLines(group, 2, 'USAGE')
+  assert.match(fourLines(role, 2, 'USAGE')[2]!, /waybill keys rotate ROLE\.\.\. \(root, admin, log, /)
   fourLines(choice, 2, 'USAGE')
 })
 

@@ -1,7 +1,8 @@
 import * as assert from 'uvu/assert'
+import { simulateOwnership } from '../../sim/ownership-run.ts'
 import { simulate } from '../../sim/run.ts'
 import { suite } from '../harness.ts'
-import { MISTAKES, TWINS } from './plants.ts'
+import { MISTAKES, OWNERSHIP_MISTAKES, TWINS } from './plants.ts'
 
 const test = suite('sim/mistakes')
 const SEEDS = 40
@@ -11,6 +12,17 @@ for (const [name, { breaks, changes, ...planted }] of Object.entries(MISTAKES))
     const options = { ...planted, changes: { nodes: 3, ...changes } }
     for (let seed = 1; seed <= SEEDS; seed++) {
       const { violation = '' } = simulate(seed, options)
+      if (!breaks.test(violation)) continue
+      console.log(`${name}: seed ${seed}`)
+      return
+    }
+    assert.unreachable(`not in ${SEEDS} seeds`)
+  }, 120_000)
+
+for (const [name, { breaks, changes, plant }] of Object.entries(OWNERSHIP_MISTAKES))
+  test(`a seat that ${name} is found`, () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { violation = '' } = simulateOwnership(seed, plant, changes)
       if (!breaks.test(violation)) continue
       console.log(`${name}: seed ${seed}`)
       return

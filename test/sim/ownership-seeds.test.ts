@@ -16,7 +16,7 @@ test('a seat that does not keep its votes is found out', () => {
     const writes = next.output.writes.filter(({ key }) => !key.startsWith('vote/'))
     return { ...next, output: { ...next.output, writes } }
   }
-  assert.match(simulateOwnership(8, { step: forgetful }).violation ?? 'nothing', /^one vote broken/)
+  assert.match(simulateOwnership(8, { step: forgetful }).violation ?? 'nothing', /^promise 4 broken/)
 })
 
 test.run()

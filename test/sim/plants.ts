@@ -1,12 +1,20 @@
 /** Mistakes that somebody could make in protocol/ or in a driver, each as a part in the place of a shipped one. */
 
+import { text, toHex } from '../../crypto/bytes.ts'
+import { encode, type Value } from '../../crypto/cbor.ts'
+import { parseCheckpoint } from '../../crypto/checkpoint.ts'
 import { EMPTY_ROOT } from '../../crypto/merkle.ts'
+import { parseNote } from '../../crypto/note.ts'
 import { quorums } from '../../protocol/committee.ts'
-import type { Env } from '../../protocol/context.ts'
+import { type Env, ownChain } from '../../protocol/context.ts'
+import { readWatch } from '../../protocol/heads.ts'
+import { standingOf } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
+import { originHash } from '../../protocol/log.ts'
 import { decodeState, encodeState } from '../../protocol/machine.ts'
 import type { Negotiation } from '../../protocol/negotiation.ts'
 import { join, nothing, type Write } from '../../protocol/output.ts'
+import { decodePartner } from '../../protocol/pairing.ts'
 import { type Input, type PeerStep, step } from '../../protocol/peer.ts'
 import type { Cosigned } from '../../protocol/witness.ts'
 import type { Plant } from '../../sim/cluster.ts'
@@ -75,28 +83,69 @@ function early(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
   return { ...second, output: join(first.output, second.output) }
 }
 
-/** A member that after a restart knows what it cosigned, and not what it promised. */
-function forgetful(): typeof step {
+/** A node that after a restart does not know, of what lies under a prefix, what `left` takes from it. */
+function forgetful(prefix: string, left: (value: Uint8Array) => Uint8Array | undefined): typeof step {
   const since = new WeakMap<Env['self'], Set<string>>()
-  const withoutPromises = (value: Uint8Array): Uint8Array => {
-    const { promised: _, ...rest } = decodeState<Cosigned>(value)
-    return encodeState(rest)
-  }
   return (state, input, now, env) => {
     if (input.type === 'start' && input.machine === 'log') since.set(env.self, new Set())
     const written = since.get(env.self) ?? new Set()
     const get = (key: string) => {
       const value = env.get(key)
-      return value && key.startsWith('cosigned/') && !written.has(key) ? withoutPromises(value) : value
+      return value && key.startsWith(prefix) && !written.has(key) ? left(value) : value
     }
     const next = step(state, input, now, { ...env, get })
     const writes = next.output.writes.map(({ if: condition, ...write }) => {
-      if (!write.key.startsWith('cosigned/')) return condition ? { ...write, if: condition } : write
+      if (!write.key.startsWith(prefix)) return condition ? { ...write, if: condition } : write
       written.add(write.key)
       return write
     })
     return withWrites(next, writes)
   }
+}
+
+function withoutPromises(value: Uint8Array): Uint8Array {
+  const { promised: _, ...rest } = decodeState<Cosigned>(value)
+  return encodeState(rest)
+}
+
+/** A delegation is good whatever its date, the own one and that of whoever speaks. */
+function dateless(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
+  const stored = input.type === 'message' ? env.get(KEY.partner(input.from)) : undefined
+  const chains = [ownChain(env), ...(stored ? [decodePartner(stored).chain] : [])]
+  const until = chains.flatMap(chain => standingOf(chain, 'log')?.until ?? [])
+  return step(state, input, { ...now, wallMs: Math.min(now.wallMs, ...until.map(ms => ms - 1)) }, env)
+}
+
+/** A head is known again by its root, and its size believed: the signature is held to be of the root alone. */
+function sizeless(): typeof step {
+  const roots = new Map<string, string>()
+  return (state, input, now, env) => {
+    const next = step(state, input, now, env)
+    if (input.type !== 'message' || !('note' in input.message) || !input.message.note) return next
+    const { note } = input.message
+    let head: ReturnType<typeof parseCheckpoint>
+    try {
+      head = parseCheckpoint(parseNote(text(note)).body)
+    } catch {
+      return next // no note at all
+    }
+    const { origin, size, root } = head
+    const name = `${origin} ${toHex(root)}`
+    if (input.message.t !== 'gossip/head') roots.set(name, origin)
+    const org = env.get(KEY.origin(originHash(origin)))
+    const seen = org && readWatch(env.get(KEY.watch(text(org))))
+    if (!org || !seen || input.message.t !== 'gossip/head' || !roots.has(name) || size <= seen.size)
+      return next
+    const rumour = { size, root, note, atMs: now.wallMs }
+    const value = encode({ ...seen, rumour } as unknown as Value)
+    return withWrites(next, [...next.output.writes, { key: KEY.watch(text(org)), value }])
+  }
+}
+
+/** Seats are given without a look at how many there are. */
+function boundless(...[state, input, now, env]: Parameters<typeof step>): PeerStep {
+  const get = (key: string) => (key.startsWith(KEY.seatsGiven('')) ? undefined : env.get(key))
+  return step(state, input, now, { ...env, get })
 }
 
 /** The agreements that provider's machines have signed alone, as if both had. */
@@ -132,6 +181,16 @@ export const TIMES: DiskTimes = { leastSyncUs: 100, mostSyncUs: 1_000, readUs: 1
 /** A log with four members, whose home runs twice. */
 export const TWINS: Partial<Plan> = { nodes: 6, members: 4, seated: true, twin: 'apart', restores: 'none' }
 
+/** Nobody is put back, copied, robbed or lying. */
+const SOUND: Partial<Plan> = {
+  restores: 'none',
+  twin: 'none',
+  liars: 'none',
+  robbed: false,
+  reseats: false,
+  skewMs: 0,
+}
+
 export const MISTAKES: Record<string, Mistake> = {
   'sends before it writes': {
     plant: {
@@ -157,7 +216,7 @@ export const MISTAKES: Record<string, Mistake> = {
     breaks: /^promise 3/,
   },
   'forgets what it promised at a restart': {
-    plant: { step: forgetful() },
+    plant: { step: forgetful('cosigned/', withoutPromises) },
     changes: { ...TWINS, crashS: 4 },
     breaks: /^promise 3 .*contradicts/,
   },
@@ -234,5 +293,43 @@ export const MISTAKES: Record<string, Mistake> = {
       requests: 6,
     },
     breaks: /^promise 3 .* cosigned /,
+  },
+  'takes a delegation for good whatever its date': {
+    plant: { step: dateless },
+    changes: { ...SOUND, expires: true, seated: true, members: 2 },
+    breaks: /^a delegation .* expired/,
+  },
+  'believes a size that was not signed': {
+    plant: { step: sizeless() },
+    changes: { ...SOUND, hostile: 'forges' },
+    breaks: /^promise 3 .* never signed/,
+  },
+  'keeps what it redacted': {
+    plant: {
+      step: after((next, { type }) => (type === 'redact' ? withWrites(next, []) : next)),
+    },
+    changes: { ...SOUND, redacts: true },
+    breaks: /^promise 5 .* still there/,
+  },
+  'gives a partner as many seats as it asks for': {
+    plant: { step: boundless },
+    changes: { ...SOUND, hostile: 'floods', seated: true },
+    breaks: /^promise 7 /,
+  },
+}
+
+/** Mistakes in what seats do, found in runs of ownership. */
+export const OWNERSHIP_MISTAKES: Record<string, Mistake> = {
+  'votes again after a restart': {
+    plant: { step: forgetful('vote/', () => undefined) },
+    changes: {
+      restores: 'the first',
+      crashS: 0,
+      cutS: 0,
+      faultyS: 40,
+      weather: { ...CALM, mostDelayUs: 300_000 },
+      times: TIMES,
+    },
+    breaks: /^promise 4 .* voted twice/,
   },
 }

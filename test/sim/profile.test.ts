@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { readProfile, WORK } from '../../sim/profile.ts'
 import { suite, throwsCode } from '../harness.ts'
+import { profileText as text } from './profile.fixture.ts'
 
 const test = suite('sim/profile')
-const text = readFileSync(join(import.meta.dirname, '../../sim/profile.json'), 'utf8')
 
 /** The profile of the repo with one value in the place of another. */
 function changed(path: string, value: unknown): string {

@@ -1,0 +1,143 @@
+/**
+ * The machines that nodes run on. A node does one thing at a time, a host as many as it has cores, and what comes meanwhile
+ * waits in order. Work is done in the moment in which its turn begins; whatever leaves it leaves when it is over, because
+ * the meter runs along with it.
+ */
+import { meter } from './meter.ts'
+import type { Prng } from './prng.ts'
+import type { Timeline } from './timeline.ts'
+
+type Work = () => void
+
+interface Task {
+  /** Work of a thread beside that of its node has none. */
+  node: Worker | undefined
+  work: Work
+}
+
+/** A node on its host. */
+export class Worker {
+  /** When what it does is over, us. */
+  freeUs = 0
+  /** How long it has worked, us. */
+  spentUs = 0
+  readonly #host: Host
+
+  constructor(host: Host) {
+    this.#host = host
+  }
+
+  /** Does the work when it is the node's turn; at once where the node is what works. */
+  run(work: Work): void {
+    this.#host.run(this, work)
+  }
+
+  /** Does work of another thread of this node, for which only a core has to be free. */
+  aside(work: Work): void {
+    this.#host.run(undefined, work)
+  }
+}
+
+export class Host {
+  /** Over all cores, us. */
+  spentUs = 0
+  readonly #timeline: Timeline
+  readonly #prng: Prng
+  readonly #spread: number[]
+  readonly cores: number
+  /** When each core is free, us. */
+  readonly #cores: number[]
+  readonly #queue: Task[] = []
+  /** When the queue is looked at next, if at all. */
+  #wakesUs = Number.POSITIVE_INFINITY
+  static #working: { node: Worker | undefined } | undefined
+
+  constructor(timeline: Timeline, cores: number, spread: number[], prng: Prng) {
+    this.#timeline = timeline
+    this.cores = cores
+    this.#cores = new Array<number>(cores).fill(0)
+    this.#spread = spread
+    this.#prng = prng
+  }
+
+  run(node: Worker | undefined, work: Work): void {
+    if (!meter.charging) {
+      work()
+      return
+    }
+    const working = Host.#working
+    if (working && node && working.node === node) {
+      work()
+      return
+    }
+    const now = this.#timeline.nowUs + meter.us
+    if (!working && this.#queue.length === 0 && !(node && node.freeUs > now)) {
+      const core = this.#free(now)
+      if (core >= 0) {
+        this.#do(core, node, work)
+        return
+      }
+    }
+    this.#queue.push({ node, work })
+    this.#wake(now)
+  }
+
+  #do(core: number, node: Worker | undefined, work: Work): void {
+    const { us, on, factor } = meter
+    meter.us = 0
+    meter.on = true
+    meter.factor = this.#spread.length === 1 ? this.#spread[0]! : this.#prng.pick(this.#spread)
+    Host.#working = { node }
+    try {
+      work()
+    } finally {
+      Host.#working = undefined
+      const spent = meter.us
+      const endsUs = this.#timeline.nowUs + spent
+      this.#cores[core] = endsUs
+      this.spentUs += spent
+      if (node) {
+        node.freeUs = endsUs
+        node.spentUs += spent
+      }
+      meter.us = us
+      meter.on = on
+      meter.factor = factor
+    }
+  }
+
+  #free(now: number): number {
+    return this.#cores.findIndex(freeUs => freeUs <= now)
+  }
+
+  /** Looks at the queue again when something of it may begin. */
+  #wake(now: number): void {
+    let atUs = Number.POSITIVE_INFINITY
+    for (const { node } of this.#queue) atUs = Math.min(atUs, node?.freeUs ?? 0)
+    atUs = Math.max(now, atUs, Math.min(...this.#cores))
+    if (atUs >= this.#wakesUs) return
+    this.#wakesUs = atUs
+    this.#timeline.at(atUs, () => {
+      if (this.#wakesUs !== atUs) return
+      this.#wakesUs = Number.POSITIVE_INFINITY
+      this.#serve()
+    })
+  }
+
+  /** Whatever can begin now, in the order in which it came. */
+  #serve(): void {
+    const now = this.#timeline.nowUs
+    for (let i = 0; i < this.#queue.length; ) {
+      const core = this.#free(now)
+      if (core < 0) break
+      const { node, work } = this.#queue[i]!
+      if (node && node.freeUs > now) {
+        i++
+        continue
+      }
+      this.#queue.splice(i, 1)
+      this.#do(core, node, work)
+    }
+    if (this.#queue.length > 0) this.#wake(now)
+  }
+}
