@@ -89,8 +89,8 @@ export type Command =
   | { type: 'catalog'; org: string }
   /** `head` is the size of a head of theirs that is to be renewed. */
   | { type: 'proofs'; org: string; records: CID[]; head?: number; log?: CID }
-  /** Shows the newest head of the own log to these partners. */
-  | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
+  /** Tells these partners what was seen of others, and shows the newest head of the own log, unless they were shown it. */
+  | { type: 'gossip'; orgs: string[]; about: string[]; isShown?: boolean; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
@@ -190,7 +190,10 @@ export function command(
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
     case 'gossip': {
-      const shown = [...heads.show(context), ...(input.forks ? heads.tellForks(context) : [])]
+      const shown = [
+        ...(input.isShown ? [] : heads.show(context)),
+        ...(input.forks ? heads.tellForks(context) : []),
+      ]
       const rumours = heads.rumours(input.about, context)
       const sends = input.orgs.flatMap(to =>
         [...shown, ...rumours.filter(({ org }) => org !== to).map(({ message }) => message)].map(message => ({
@@ -307,6 +310,8 @@ function makeOffer(input: MakeOffer, context: Context): Done {
     throw new ProtocolError('NOT_OWNER', `${owned.owner} owns the asset since version ${owned.since}`)
   if (!described || !isOwn)
     throw new ProtocolError('NOT_FOUND', `there is no asset ${input.asset} of this home`)
+  if (described.payload.committee && !owned)
+    throw new ProtocolError('OUT_OF_ORDER', 'the asset names a committee: have it registered first')
   if (described.payload.classification.level === 'core')
     throw new ProtocolError('POLICY_DENIED', 'data classified core is never offered outside')
   const made = context.now.wallMs

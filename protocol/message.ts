@@ -5,6 +5,7 @@
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { seatShape } from './asset-committee.ts'
+import { committeesShape } from './committee-record.ts'
 import { Unknown } from './error.ts'
 import { wordsShape } from './freshness.ts'
 import { BUNDLE_ENTRIES } from './kept.ts'
@@ -59,6 +60,16 @@ const first = optional(object({ log: link, committee: link }))
 const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 const identities = list(object({ identity: record, events }), MAX_SHOWN)
+/** Certified steps of who owns an asset, in their order. */
+const links = list(
+  object({
+    asset: optional(record),
+    order: record,
+    certificate: blob(MAX_CERTIFICATE_BYTES),
+    committee: optional(record),
+  }),
+  MAX_LINKS,
+)
 
 /** Why a dialogue ended: the clause, what was asked, what is allowed, what to do next. */
 const refusal = object({
@@ -173,7 +184,13 @@ export const MESSAGES = {
   'seat/kept': object({ t: tag, id }),
   'seat/lost': object({ t: tag, lost: record }),
   // A hand-over: the buyer signs first, so that the owner signs what it asks votes for at once.
-  'handover/offer': object({ t: tag, order: record, committee: optional(record), identities }),
+  'handover/offer': object({
+    t: tag,
+    order: record,
+    committee: optional(record),
+    identities,
+    links: optional(links),
+  }),
   'handover/accept': object({ t: tag, order: record }),
   'handover/decline': object({ t: tag, order: link, refusal }),
   'handover/withdraw': object({ t: tag, order: link }),
@@ -185,6 +202,7 @@ export const MESSAGES = {
     asset: optional(record),
     committee: optional(record),
     identities,
+    links: optional(links),
   }),
   'vote/cast': object({ t: tag, vote: record }),
   'vote/refused': object({
@@ -196,19 +214,7 @@ export const MESSAGES = {
     identities,
   }),
   // Certified steps of who owns an asset, and whether one is still the last.
-  'owner/told': object({
-    t: tag,
-    links: list(
-      object({
-        asset: optional(record),
-        order: record,
-        certificate: blob(MAX_CERTIFICATE_BYTES),
-        committee: optional(record),
-      }),
-      MAX_LINKS,
-    ),
-    identities,
-  }),
+  'owner/told': object({ t: tag, links, identities }),
   'owner/known': object({ t: tag, asset: link, version: optional(uint) }),
   'owner/ask': object({ t: tag, id, committee: link, asset: link, version: uint }),
   'owner/fresh': object({ t: tag, id, fresh: optional(record), refusal: optional(refusal) }),
@@ -260,13 +266,16 @@ export const MESSAGES = {
       2 * MAX_PROOFS,
     ),
     redactions: optional(list(record, MAX_PROOFS)),
-    states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
+    /** The first after each of them, and the last under the head. */
+    states: list(object({ entry: blob(4_096), path }), MAX_PROOFS + 1),
+    committees: committeesShape,
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
     renewal: optional(
       object({
         note,
         path,
+        state: optional(object({ entry: blob(MAX_ENTRY_BYTES), path })),
         through: optional(list(object({ entry: blob(MAX_ENTRY_BYTES), path }), MAX_SUCCESSORS)),
       }),
     ),

@@ -6,7 +6,7 @@
  *                <-- vote/cast {vote} --
  *                <-- vote/refused {order, refusal, held?} --
  *
- *     VOTING -> CERTIFIED: told to the other side and to the seats
+ *     VOTING -> CERTIFIED: told to the other side at once, to the seats with the next order or half a minute later
  *            -> FROZEN: so many seats voted for another order that this one never gets its votes
  *
  * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
@@ -18,7 +18,7 @@ import { saved } from './fold.ts'
 import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
-import { BUYER_ASKS_MS, MAX_TOLD } from './limits.ts'
+import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, SEATS_TOLD_MS } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { join, nothing, type Output } from './output.ts'
@@ -28,10 +28,12 @@ import type { Stored } from './record.ts'
 import {
   committeeKnown,
   type Frozen,
+  fits,
   frozenBy,
   frozenNow,
   keepLink,
   linksOf,
+  onceEach,
   openCommittee,
   shownFor,
   tell,
@@ -110,11 +112,15 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   const output = nothing()
   const machine = KEY.order(orderIn(o).id)
   const waits = o.state === 'VOTING' && o.role === 'buyer' && o.sent === 0
-  if (!waits)
-    for (const to of addressees(o, context))
-      output.sends.push(...dueTo(to, o, context).map(message => ({ to, message })))
-  const next = { ...o, sent: o.sent + 1 }
-  const atMs = waits ? context.now.monoMs + BUYER_ASKS_MS : resendAt(context.now, o.sent)
+  // Seats need a certificate for the next order, and get it with that; who buys waits for it.
+  const isFirst = o.state === 'CERTIFIED' && o.sent === 0
+  const all = waits ? [] : addressees(o, context)
+  const due = isFirst ? all.filter(to => to === o.org) : all
+  for (const to of due) output.sends.push(...dueTo(to, o, context).map(message => ({ to, message })))
+  const isDone = o.state === 'CERTIFIED' && all.length === 0
+  const next = { ...o, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
+  const later = waits ? BUYER_ASKS_MS : isFirst && due.length === 0 ? SEATS_TOLD_MS : undefined
+  const atMs = later === undefined ? resendAt(context.now, o.sent) : context.now.monoMs + later
   if (!isOver(next)) output.deadlines.push({ machine, atMs })
   return save(next, { output, records: [] }, context)
 }
@@ -151,12 +157,15 @@ export function dueTo(to: string, o: Ordering, context: Context): Message[] {
     case 'OFFERED': {
       const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
       const identities = show([...read.parties, ...seats], context)
-      return [{ t: 'handover/offer', order, identities, ...(next ? { committee: next } : {}) }]
+      const offer = { t: 'handover/offer' as const, order, identities, ...(next ? { committee: next } : {}) }
+      return [withSteps(offer, to, o, 0, context)]
     }
     case 'ACCEPTED':
       return [{ t: 'handover/accept', order }]
     case 'VOTING':
-      return to === o.org ? [{ t: 'handover/signed', order }] : [voteAsk(o, read, context)]
+      return to === o.org
+        ? [{ t: 'handover/signed', order }]
+        : [withSteps(voteAsk(o, read, context), to, o, o.version - 1, context)]
     case 'CERTIFIED':
       return tell(o.asset, o.version, context)
     default:
@@ -164,11 +173,28 @@ export function dueTo(to: string, o: Ordering, context: Context): Message[] {
   }
 }
 
-function voteAsk({ order, next, identities }: Ordering, read: Order, context: Context): Message {
+/** With the steps before it from a version on, unless the receiver has them: else it would ask for them first. */
+function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
+  message: M,
+  to: string,
+  { asset, version }: Ordering,
+  from: number,
+  context: Context,
+): M {
+  if (version === 0 || version - from > MAX_LINKS) return message
+  const before = dealt(context.get, asset, version - 1)
+  const held = before && readOrdering(context.get, before.order)
+  if (held && (held.org === to || held.told.includes(to))) return message
+  const { links, identities } = linksOf(context.get, asset, from, version - from)
+  const whole = { ...message, links, identities: onceEach([...message.identities, ...identities]) }
+  return fits(whole) ? whole : message
+}
+
+function voteAsk({ order, next, identities }: Ordering, read: Order, context: Context) {
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
   return {
-    t: 'vote/ask',
+    t: 'vote/ask' as const,
     order,
     identities: among([...read.parties, ...seats], identities, context),
     ...(asset ? { asset } : {}),
@@ -316,7 +342,13 @@ function heard(from: string, asset: CID, version: number, context: Context): Ste
   if (o?.state !== 'CERTIFIED' || o.told.includes(from) || isOver(o)) return stay()
   const next = { ...o, told: [...o.told, from] }
   const isDone = addressees(next, context).length === 0
-  return save(isDone ? { ...next, sent: MAX_TOLD + 1 } : next, stay(), context)
+  const step = save(isDone ? { ...next, sent: MAX_TOLD + 1 } : next, stay(), context)
+  if (!isDone && o.sent === 1 && from === o.org)
+    step.output.deadlines.push({
+      machine: KEY.order(orderIn(o).id),
+      atMs: context.now.monoMs + SEATS_TOLD_MS,
+    })
+  return step
 }
 
 /** A tick or start. */
@@ -325,5 +357,8 @@ export function again(machine: string, type: 'tick' | 'start', context: Context)
   const o = stored && decodeState<Ordering>(stored)
   if (!o || isOver(o)) return stay()
   if (o.role === 'buyer' && o.state === 'OFFERED') return stay()
+  // The order that followed has told it.
+  if (o.state === 'CERTIFIED' && o.sent > 0 && (titleOf(context.get, o.asset)?.version ?? 0) > o.version)
+    return save({ ...o, sent: MAX_TOLD + 1 }, stay(), context)
   return ask(type === 'start' ? { ...o, sent: o.role === 'buyer' ? 1 : 0 } : o, context)
 }

@@ -16,12 +16,14 @@ import * as title from './title.ts'
 import * as voting from './voting.ts'
 
 export type OwnershipCommand =
-  /** Asks these partners for seats in a committee of assets; `rule` where it is not the usual one for so many. */
-  | { type: 'assemble'; seats: CID[]; rule?: { f: number; q: number } }
+  /** Asks these partners for seats in a committee of assets; `rule` where it is not the usual one for so many, `prev` where it takes the place of another. */
+  | { type: 'assemble'; seats: CID[]; rule?: { f: number; q: number }; prev?: CID }
   /** Takes the seat that a partner asks for, where a person decides. */
   | { type: 'sit'; org: string; id: string }
   | ({ type: 'register' } & offering.Register)
   | ({ type: 'hand-over' } & offering.HandOver)
+  /** Lets another committee vote on an own asset from here on. */
+  | { type: 'reseat'; asset: CID; next: CID }
   | { type: 'take-back'; order: CID }
   /** `mode` where the committee is weaker than the rule; `certified` are the organisations that this home takes for certified. */
   | { type: 'take-over'; order: CID; mode?: Mode; certified: CID[] }
@@ -36,6 +38,7 @@ const COMMANDS = new Set<string>([
   'sit',
   'register',
   'hand-over',
+  'reseat',
   'take-back',
   'take-over',
   'leave',
@@ -64,6 +67,8 @@ export function command(
       return ordered(offering.register(input, context))
     case 'hand-over':
       return ordered(offering.offer(input, context))
+    case 'reseat':
+      return ordered(offering.reseat(input, context))
     case 'take-back':
       return ordered(offering.withdraw(input.order, context))
     case 'take-over': {
@@ -118,7 +123,7 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
     case 'seat/kept':
       return seats.answered(from, message, context)
     case 'handover/offer':
-      return offering.offered(from, message, context)
+      return settling(offering.offered(from, message, context), context)
     case 'handover/accept':
       return offering.accepted(from, message, context)
     case 'handover/decline':
@@ -128,13 +133,13 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
     case 'handover/signed':
       return offering.complete(from, message, context)
     case 'vote/ask':
-      return voting.asked(from, message, context)
+      return settling(voting.asked(from, message, context), context)
     case 'vote/cast':
       return ordering.cast(from, message, context)
     case 'vote/refused':
       return ordering.refused(from, message, context)
     case 'owner/told':
-      return told(from, message, context)
+      return settling(title.told(from, message, context), context)
     case 'owner/known':
       return ordering.known(from, message, context)
     case 'owner/ask':
@@ -157,9 +162,9 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
 }
 
 /** Steps that come from elsewhere may end orders of this node. */
-function told(from: string, message: MessageOf<'owner/told'>, context: Context): Step<unknown> {
-  let all: Step<unknown> = title.told(from, message, context)
-  for (const event of all.output.events) {
+function settling(step: Step<unknown>, context: Context): Step<unknown> {
+  let all = step
+  for (const event of step.output.events) {
     if (event.type !== 'owner') continue
     const more = ordering.settled(event.asset, event.version, over(context, all.output))
     all = { output: join(all.output, more.output), records: [...all.records, ...more.records] }

@@ -7,6 +7,7 @@ import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, chainAt, eventsOf, isRefused, readChain, resolver } from './identity-chain.ts'
 import type { Context } from './machine.ts'
 import { isStored, type KeyResolver, readRecord } from './record.ts'
+import { remembering } from './remember.ts'
 
 /** An identity as it travels: its genesis, and the events in their order. */
 export interface Shown {
@@ -14,10 +15,17 @@ export interface Shown {
   events: Uint8Array[]
 }
 
+/** Identities that are looked at at once; a genesis takes 1 KiB. */
+const READ = { most: 256, maxBytes: 4_096 }
+const genesisOf = remembering(READ, identity => {
+  const read = readRecord(identityGenesis, identity)
+  return { read, holds: isStored(read) && verifyIdentity(read).ok === true }
+})
+
 /** The chain of an identity that holds. */
 export function chainOf({ identity, events }: Shown): Chain | undefined {
-  const read = readRecord(identityGenesis, identity)
-  if (!isStored(read) || verifyIdentity(read).ok !== true) return undefined
+  const { read, holds } = genesisOf(identity)
+  if (!isStored(read) || !holds) return undefined
   const chain = readChain(read, events)
   return isRefused(chain) ? undefined : chain
 }
@@ -53,7 +61,7 @@ export function keysIn(
 function byOrg(shown: Shown[]): Map<string, Shown[]> {
   const all = new Map<string, Shown[]>()
   for (const each of shown.toSorted((a, b) => b.events.length - a.events.length)) {
-    const read = readRecord(identityGenesis, each.identity)
+    const { read } = genesisOf(each.identity)
     if (!isStored(read)) continue
     const name = read.id.toString()
     all.set(name, [...(all.get(name) ?? []), each])
@@ -72,8 +80,12 @@ function longest(shown: Shown[] = []): { shown: Shown; chain: Chain } | undefine
 
 /** The identities of these organisations and of no others, each once and as long as it is known or shown. */
 export function among(orgs: CID[], shown: Shown[], context: Pick<Context, 'self' | 'partner'>): Shown[] {
-  const all = byOrg([...show(orgs, context), ...shown])
-  return [...new Set(orgs.map(String))].flatMap(org => longest(all.get(org))?.shown ?? [])
+  const all = byOrg(shown)
+  return [...new Map(orgs.map(org => [org.toString(), org]))].flatMap(([name, org]) => {
+    const [own] = show([org], context)
+    const longer = all.get(name)?.filter(({ events }) => !own || events.length > own.events.length)
+    return longest(longer)?.shown ?? own ?? []
+  })
 }
 
 /** The same of those that this node does not know by itself. */

@@ -11,6 +11,7 @@
 import { equal, readU64, toHex, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
+import { over as overOutput } from './context.ts'
 import { handover, isOrder, type Order, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
 import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts'
@@ -40,8 +41,8 @@ export interface Frozen {
 export function titleOf(get: Get, asset: CID): Owned | undefined {
   const stored = get(KEY.title(asset))
   if (!stored) return undefined
-  const { committee, ...owned } = decodeState<Omit<Owned, 'committee'> & { committee: Uint8Array }>(stored)
-  return { ...owned, committee: openCommittee(committee) }
+  const { committee, ...owned } = decodeState<Omit<Owned, 'committee'> & { committee: CID }>(stored)
+  return { ...owned, committee: committeeKnown(get, committee)! } // kept with it
 }
 
 /** Why an offer is void: by what is known here, whoever makes it is not the owner by the order that it names (RULES E6). */
@@ -106,7 +107,7 @@ export function linksOf(
 }
 
 /** Of one identity that stands there more than once, the one with the most events. */
-function onceEach(identities: Shown[]): Shown[] {
+export function onceEach(identities: Shown[]): Shown[] {
   const longest = new Map<string, Shown>()
   for (const each of identities) {
     const name = toHex(each.identity)
@@ -123,22 +124,24 @@ export function keepLink(link: Link, owned: Owned, identities: Shown[], get: Get
     { key: KEY.step(owned.asset, owned.version), value: encodeState({ link, identities }) },
     {
       key: KEY.title(owned.asset),
-      value: encodeState({ ...rest, committee: committee.bytes }),
+      value: encodeState({ ...rest, committee: committee.id }),
       if: before ? { equals: before } : 'absent',
     },
-    { key: KEY.jury(committee.id), value: committee.bytes },
+    ...(get(KEY.jury(committee.id)) ? [] : [{ key: KEY.jury(committee.id), value: committee.bytes }]),
   ]
 }
+
+export const fits = (message: Message & { identities: Shown[] }): boolean =>
+  message.identities.length <= MAX_SHOWN && encodeMessage(message).length <= MAX_MESSAGE_BYTES
 
 /** Tells a node the steps from a version on. */
 export function tell(asset: CID, from: number, { get }: Pick<Context, 'get'>): Message[] {
   for (let most = MAX_LINKS; most > 0; most = Math.floor(most / 2)) {
     const { links, identities } = linksOf(get, asset, from, most)
     if (links.length === 0) return []
-    const message: Message = { t: 'owner/told', links, identities }
+    const message = { t: 'owner/told' as const, links, identities }
     // Committees of many seats bring many identities: then fewer steps fit.
-    const fits = identities.length <= MAX_SHOWN && encodeMessage(message).length <= MAX_MESSAGE_BYTES
-    if (fits || most === 1) return [message]
+    if (fits(message) || most === 1) return [message]
   }
   return []
 }
@@ -156,39 +159,67 @@ export function askSteps(to: string, asset: CID, context: Context): Step<never> 
 
 /** Somebody shows certified steps of one asset. */
 export function told(from: string, message: MessageOf<'owner/told'>, context: Context): Step<never> {
-  const step = stay<never>()
-  const keys = keysOf(context, message.identities)
-  let owned: Owned | undefined
-  for (const link of message.links) {
-    const order = readOrder(link.order)
-    if (!isOrder(order)) return violation(from, message.t, 'RECORD_INVALID', order.reason)
-    if (owned && !owned.asset.equals(order.asset))
-      return violation(from, message.t, 'OUT_OF_ORDER', 'the steps are of several assets')
-    owned ??= titleOf(context.get, order.asset)
-    if (owned && order.version <= owned.version) {
-      const found = contradicted(order, link, message.identities, context)
-      if (found)
-        step.output = join(step.output, frozenNow(found, order.asset, { get: over(step, context) }).output)
-      continue
-    }
-    const wrong = owned ? undefined : unwanted(from, order, link, context)
-    if (wrong) return violation(from, message.t, wrong.code, wrong.text)
-    if (order.version > (owned?.version ?? -1) + 1) return askSteps(from, order.asset, context)
-    const next = advance(owned, link, keys, id => committeeKnown(context.get, id))
-    if (isRefused(next)) return violation(from, message.t, next.code, next.text)
-    step.output.writes.push(
-      ...(owned || isOpen(order, context) ? [] : counted(from, context)),
-      ...keepLink(link, next, shownFor(link, next, order, message.identities, context), over(step, context)),
-    )
-    step.output.events.push({ type: 'owner', asset: next.asset, version: next.version })
-    owned = next
-  }
+  const { step, owned } = learn(from, message, context)
   if (!owned) return step
   step.output.sends.push({
     to: from,
     message: { t: 'owner/known', asset: owned.asset, version: owned.version },
   })
   return step
+}
+
+/** Keeps the steps that come with a message; without `owned` the step answers what there is to say instead. */
+export function learn(
+  from: string,
+  { t, links, identities }: { t: string; links: Link[]; identities: Shown[] },
+  context: Context,
+): { step: Step<never>; owned?: Owned } {
+  const step = stay<never>()
+  const wrongly = (code: Parameters<typeof violation>[2], text: string) => ({
+    step: violation<never>(from, t, code, text),
+  })
+  const keys = keysOf(context, identities)
+  let owned: Owned | undefined
+  for (const link of links) {
+    const order = readOrder(link.order)
+    if (!isOrder(order)) return wrongly('RECORD_INVALID', order.reason)
+    if (owned && !owned.asset.equals(order.asset))
+      return wrongly('OUT_OF_ORDER', 'the steps are of several assets')
+    owned ??= titleOf(context.get, order.asset)
+    if (owned && order.version <= owned.version) {
+      const found = contradicted(order, link, identities, context)
+      if (found)
+        step.output = join(step.output, frozenNow(found, order.asset, { get: over(step, context) }).output)
+      continue
+    }
+    const wrong = owned ? undefined : unwanted(from, order, links, context)
+    if (wrong) return wrongly(wrong.code, wrong.text)
+    if (order.version > (owned?.version ?? -1) + 1) return { step: askSteps(from, order.asset, context) }
+    const next = advance(owned, link, keys, id => committeeKnown(context.get, id))
+    if (isRefused(next)) return wrongly(next.code, next.text)
+    step.output.writes.push(
+      ...(owned || isOpen(order, context) ? [] : counted(from, context)),
+      ...keepLink(link, next, shownFor(link, next, order, identities, context), over(step, context)),
+    )
+    step.output.events.push({ type: 'owner', asset: next.asset, version: next.version })
+    owned = next
+  }
+  return owned ? { step, owned } : { step }
+}
+
+/** The same for steps that a message brings beside what it asks: it is answered over what was learned, or not at all. */
+export function learned(
+  from: string,
+  message: { t: string; links?: Link[]; identities: Shown[] },
+  context: Context,
+  run: (context: Context) => Step<unknown>,
+): Step<unknown> {
+  const { links } = message
+  if (!links?.length) return run(context)
+  const { step, owned } = learn(from, { ...message, links }, context)
+  if (!owned) return step
+  const next = run(overOutput(context, step.output))
+  return { ...next, output: join(step.output, next.output) }
 }
 
 const over =
@@ -212,12 +243,18 @@ export function shownFor(
 function unwanted(
   from: string,
   order: Order,
-  link: Link,
+  links: Link[],
   context: Context,
 ): { code: 'NOT_ADMITTED' | 'QUOTA_EXCEEDED'; text: string } | undefined {
-  const committee = link.committee && readRecord(assetCommittee, link.committee)
+  const [link] = links as [Link, ...Link[]]
+  const committee = link.committee
+    ? readRecord(assetCommittee, link.committee)
+    : committeeKnown(context.get, order.committee)
   const isSeated = committee && 'payload' in committee && seatOf(committee.payload, context.self.id)
-  const parties = [...order.parties.map(String), order.to.toString()]
+  // The steps of one message follow each other, or all are refused: so its last one counts as well.
+  const last = readOrder(links.at(-1)!.order)
+  const ending = isOrder(last) && last.version === order.version + links.length - 1 ? last.parties : []
+  const parties = [...order.parties, ...ending].map(String)
   if (!isSeated && !parties.includes(from) && !parties.includes(context.self.org) && !isOpen(order, context))
     return { code: 'NOT_ADMITTED', text: 'this asset is none of ours' }
   if (isOpen(order, context) || held(from, context) < MAX_TITLES) return undefined

@@ -6,7 +6,7 @@ import type { CID } from '../crypto/cid.ts'
 import { seatOf } from './asset-committee.ts'
 import { saved } from './fold.ts'
 import { makeFresh } from './freshness.ts'
-import { isOrder, readOrder } from './handover.ts'
+import { isOrder, type Order, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
 import { COUNT_BEAT_MS } from './limits.ts'
 import { type Context, decodeState, type Step, say, signed, stay, tidy, violation } from './machine.ts'
@@ -15,7 +15,7 @@ import { among, keysOf, strangers } from './parties.ts'
 import { recordType, type Stored } from './record.ts'
 import type { Sitting } from './seats.ts'
 import { link, object, text, uint } from './shape.ts'
-import { askSteps, committeeKnown, openCommittee, titleOf } from './title.ts'
+import { askSteps, committeeKnown, learned, openCommittee, titleOf } from './title.ts'
 import { ask } from './voter.ts'
 
 const countShape = object({ t: text(32), org: link, votes: uint, made: uint })
@@ -45,6 +45,10 @@ const sittingIn = (committee: CID, { get }: Context): Sitting | undefined => {
 export function asked(from: string, message: MessageOf<'vote/ask'>, context: Context): Step<unknown> {
   const read = readOrder(message.order)
   if (!isOrder(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
+  return learned(from, message, context, then => vote(from, read, message, then))
+}
+
+function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context: Context): Step<unknown> {
   const before = titleOf(context.get, read.asset)
   if (read.version > 0 && (before?.version ?? -1) < read.version - 1)
     return sittingIn(read.committee, context)

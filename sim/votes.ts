@@ -21,8 +21,8 @@ export class VoteChecker implements Checker {
 
   sent({ from, message }: Leaving): void {
     if (message.t === 'vote/cast') this.#vote(from, message.vote)
-    if (message.t !== 'owner/told') return
-    for (const link of message.links) {
+    const links = 'links' in message ? message.links : undefined
+    for (const link of links ?? []) {
       const order = readOrder(link.order)
       if (!isOrder(order)) continue
       const name = `${order.asset} ${order.version}`

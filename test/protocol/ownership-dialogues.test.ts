@@ -1,15 +1,16 @@
 /** The dialogues of ownership between participants: who owns what in the end, and what refuses what. */
 import * as assert from 'uvu/assert'
+import { decode, encode } from '../../crypto/cbor.ts'
 import type { CID } from '../../crypto/cid.ts'
 import { freshBy } from '../../protocol/freshness.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { isOver, type Sitting } from '../../protocol/seats.ts'
-import { frozenOf, titleOf } from '../../protocol/title.ts'
+import { frozenOf, linksOf, titleOf } from '../../protocol/title.ts'
 import { votesCast } from '../../protocol/voting.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { disturbed, restarted } from './ownership.suite.ts'
-import { assemblies, juries, Ownership } from './ownership-story.ts'
+import { assemblies, juries, Ownership, ordered } from './ownership-story.ts'
 import { POLICY } from './story.ts'
 import type { Member } from './world.ts'
 
@@ -54,6 +55,89 @@ test('a committee is put together by its seats, registers an asset and certifies
   assert.is(story.owner(iris), '2 Iris SA')
   assert.equal([...new Set(story.owners().slice(1))], ['2 Iris SA'], 'who sold it before has not asked')
   story.check()
+})
+
+test('a seat hears of a certificate with the next order, or half a minute later, and a buyer with the offer', () => {
+  const story = new Ownership().begin()
+  const [cole] = story.seats as [Member]
+  const types = () => story.world.wire.map(({ message }) => message.t)
+  const content = new Uint8Array(32)
+  const about = { asset: story.asset, committee: story.jury, ref: 'press 4', content, title: 'made' as const }
+  story.acme.input({ type: 'register', ...about })
+  story.world.run(1_000)
+  assert.is(story.owner(story.acme), '0 Acme Steel')
+  assert.is(story.owner(cole), 'unknown', 'it needs it for the next order')
+  const offered = story.world.wire.length
+  const answer = story.acme.input({
+    type: 'hand-over',
+    asset: story.asset,
+    to: story.bolt.env.self.id,
+    passes: { agreements: true, duties: true, keys: true, blocks: true },
+  })
+  story.order = ordered(answer)
+  story.world.run(1_000)
+  assert.is(story.owner(story.bolt), '0 Acme Steel')
+  story.accept(story.bolt, undefined, 1_000)
+  assert.is(story.owner(story.bolt), '1 Bolt GmbH')
+  assert.is(story.owner(cole), '0 Acme Steel')
+  const told = types().slice(offered)
+  assert.is(told.filter(t => t === 'owner/told').length, 1, 'the buyer, of its own')
+  assert.is(told.filter(t => t === 'owner/known').length, 1, 'and nobody asked for steps')
+  assert.is(told.filter(t => t === 'vote/ask').length, 4)
+  story.world.run(25_000)
+  assert.is(story.owner(cole), '0 Acme Steel')
+  story.world.run(10_000)
+  all(story, '1 Bolt GmbH')
+  assert.is(
+    types().filter(t => t === 'owner/told').length,
+    5,
+    'of the last step each seat, of the one before nobody',
+  )
+  // Who has them is not shown them again.
+  const before = story.world.wire.length
+  story.offer(story.acme, story.bolt).accept(story.acme)
+  all(story, '2 Acme Steel')
+  const again = story.world.wire.slice(before).map(({ message }) => message)
+  const brought = again.filter(message => message.t === 'vote/ask' || message.t === 'handover/offer')
+  assert.is(
+    brought.filter(message => message.links).length,
+    4,
+    'seats that told somebody else that they know',
+  )
+  story.check()
+})
+
+test('steps that come with an order are checked as if they were told: a forged one gets no vote', () => {
+  const story = new Ownership().register()
+  story.world.bend = ({ t }) => (t === 'vote/ask' ? 0 : 1)
+  story.offer().accept(story.bolt, undefined, 1_000)
+  story.world.bend = () => 1
+  const [cole] = story.seats as [Member]
+  for (const key of [...cole.store.keys()]) if (/^(title|step)\//.test(key)) cole.store.delete(key)
+  const ask = story.sent('vote/ask').findLast(({ asset }) => !asset)!
+  const { links, identities } = linksOf(story.acme.env.get, story.asset, 0, 1)
+  const { t, votes } = decode(links[0]!.certificate, 65_536) as unknown as { t: string; votes: Uint8Array[] }
+  const half = encode({ t, votes: votes.slice(1) } as never)
+  const answers = (certificate: Uint8Array) => {
+    const before = story.world.wire.length
+    const all = [...ask.identities, ...identities]
+    story.world.send(story.acme, cole.org, {
+      ...ask,
+      links: [{ ...links[0]!, certificate }],
+      identities: all,
+    })
+    story.world.run(10)
+    return story.world.wire.slice(before).flatMap(({ from, message }) => (from === cole ? [message] : []))
+  }
+  const [refused] = answers(half)
+  assert.equal(refused?.t === 'error' && refused.code, 'CERTIFICATE_INVALID')
+  assert.is(votesOf(cole), 1)
+  assert.is(story.owner(cole), 'unknown')
+  assert.equal(
+    answers(links[0]!.certificate).map(({ t: type }) => type),
+    ['vote/cast'],
+  )
+  assert.is(votesOf(cole), 2)
 })
 
 test('a buyer refuses a committee that is weaker than its rule, unless a person names the mode', () => {
