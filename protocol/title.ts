@@ -8,8 +8,9 @@
  *
  * Only steps with their certificates are kept, so a node knows no more of an asset than it can show to anybody.
  */
-import { equal, readU64, toHex, u64 } from '../crypto/bytes.ts'
+import { equal, readU64, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
+import { sha256 } from '../crypto/hash.ts'
 import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
 import { over as overOutput } from './context.ts'
 import { handover, isOrder, type Order, readOrder } from './handover.ts'
@@ -110,7 +111,7 @@ export function linksOf(
 export function onceEach(identities: Shown[]): Shown[] {
   const longest = new Map<string, Shown>()
   for (const each of identities) {
-    const name = toHex(each.identity)
+    const name = String.fromCharCode(...sha256(each.identity))
     if ((longest.get(name)?.events.length ?? -1) < each.events.length) longest.set(name, each)
   }
   return [...longest.values()]
