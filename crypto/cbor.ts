@@ -6,8 +6,8 @@
  * duplicates, shorter keys first, then by bytes; tag 42 only) and three of our own: no floats, integers within
  * ±(2^53 - 1), at most 16 levels.
  *
- * Both are passes of our own: general libraries take what they should refuse, and cost several times as much. The tests hold
- * both to cborg's bytes.
+ * Both are passes of our own: general libraries take what they should refuse, and cost several times as much. Signing
+ * (signing.ts) and the tests hold both to cborg's bytes.
  */
 import { compare, utf8 } from './bytes.ts'
 import { asCid, type CID, cidFromBytes } from './cid.ts'

@@ -54,8 +54,23 @@ export function formatNote({ body, lines }: Note): string {
   return text
 }
 
-/** The parts of a note, nothing verified. Throws NOTE_MALFORMED. */
+/** The parts of a note, nothing verified. Throws NOTE_MALFORMED. A note is read in several steps: the last ones are kept. */
 export function parseNote(text: string): Note {
+  const known = notes.get(text)
+  if (known) return known
+  const note = parse(text)
+  if (text.length > MAX_KEPT_LENGTH) return note
+  if (notes.size >= MAX_KEPT) notes.delete(notes.keys().next().value!)
+  notes.set(text, note)
+  return note
+}
+
+const MAX_KEPT = 256
+/** A head with the cosignatures of 31 seats. */
+const MAX_KEPT_LENGTH = 8_192
+const notes = new Map<string, Note>()
+
+function parse(text: string): Note {
   if (text.length > MAX_NOTE_BYTES || utf8Length(text) > MAX_NOTE_BYTES) throw malformed('too long')
   // The last empty line: a body may contain others.
   const end = text.lastIndexOf('\n\n')
@@ -81,8 +96,15 @@ export function parseLines(text: string): NoteLine[] {
 
 /** SHA-256(name ‖ 0x0A ‖ type ‖ key), the first 4 bytes. */
 export function noteKeyId(name: string, type: number, publicKey: Uint8Array): Uint8Array {
-  return sha256(utf8(name), Uint8Array.of(0x0a, type), publicKey).slice(0, KEY_ID_BYTES)
+  const known = keyIds.get(publicKey)
+  if (known?.name === name && known.type === type) return known.id
+  const id = sha256(utf8(name), Uint8Array.of(0x0a, type), publicKey).slice(0, KEY_ID_BYTES)
+  keyIds.set(publicKey, { name, type, id })
+  return id
 }
+
+/** Of each key the last one: a key has one name and type, and heads are looked at again and again. */
+const keyIds = new WeakMap<Uint8Array, { name: string; type: number; id: Uint8Array }>()
 
 /** Signs a body as `name`. Throws NOTE_MALFORMED for a body or name that no note can have. */
 export function signNote(body: string, name: string, key: PrivateKey): NoteLine {

@@ -161,10 +161,11 @@ export class Partners {
     const size = publicHead(env.get)?.size ?? 0
     const orgs = this.network.connected().flatMap(peerId => this.#orgs.get(peerId) ?? [])
     const about = [...this.#seen].slice(0, MAX_RUMOURS)
-    if ((size === this.#shownSize && about.length === 0 && !forks) || orgs.length === 0) return
+    const isShown = size === this.#shownSize
+    if ((isShown && about.length === 0 && !forks) || orgs.length === 0) return
     this.#shownSize = size
     for (const org of about) this.#seen.delete(org)
-    this.#node.background(driver.submit({ type: 'gossip', orgs, about, forks }))
+    this.#node.background(driver.submit({ type: 'gossip', orgs, about, isShown, forks }))
   }
 
   // Hello.

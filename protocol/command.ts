@@ -89,8 +89,8 @@ export type Command =
   | { type: 'catalog'; org: string }
   /** `head` is the size of a head of theirs that is to be renewed. */
   | { type: 'proofs'; org: string; records: CID[]; head?: number; log?: CID }
-  /** Shows the newest head of the own log to these partners. */
-  | { type: 'gossip'; orgs: string[]; about: string[]; forks?: boolean }
+  /** Tells these partners what was seen of others, and shows the newest head of the own log, unless they were shown it. */
+  | { type: 'gossip'; orgs: string[]; about: string[]; isShown?: boolean; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
@@ -190,7 +190,10 @@ export function command(
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
     }
     case 'gossip': {
-      const shown = [...heads.show(context), ...(input.forks ? heads.tellForks(context) : [])]
+      const shown = [
+        ...(input.isShown ? [] : heads.show(context)),
+        ...(input.forks ? heads.tellForks(context) : []),
+      ]
       const rumours = heads.rumours(input.about, context)
       const sends = input.orgs.flatMap(to =>
         [...shown, ...rumours.filter(({ org }) => org !== to).map(({ message }) => message)].map(message => ({

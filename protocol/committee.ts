@@ -117,13 +117,26 @@ const KEPT_USED = 8
 
 type Get = (key: string) => Uint8Array | undefined
 
+/** What was read of bytes that a store holds, as long as it holds them: every step of a log looks at its committee. */
+const seatings = new WeakMap<Uint8Array, Seating>()
+const opened = new WeakMap<Uint8Array, Stored<Committee>>()
+
 export const readSeating = (get: Get): Seating => {
   const stored = get(KEY.seating)
-  return stored ? decodeState<Seating>(stored) : {}
+  return stored ? once(seatings, stored, decodeState<Seating>) : {}
 }
 
 /** A committee as it was stored: it was checked when it came. */
-const open = (record: Uint8Array): Stored<Committee> => readRecord(committee, record) as Stored<Committee>
+const open = (record: Uint8Array): Stored<Committee> =>
+  once(opened, record, bytes => readRecord(committee, bytes) as Stored<Committee>)
+
+function once<T>(known: WeakMap<Uint8Array, T>, bytes: Uint8Array, read: (bytes: Uint8Array) => T): T {
+  const held = known.get(bytes)
+  if (held !== undefined) return held
+  const found = read(bytes)
+  known.set(bytes, found)
+  return found
+}
 
 export function nameOf(record: Uint8Array): { number: number; id: CID } {
   const { id, payload } = open(record)

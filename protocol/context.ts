@@ -4,7 +4,7 @@ import { decode } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { expand } from '../crypto/hash.ts'
 import type { PrivateKey } from '../crypto/key.ts'
-import { signRecord } from '../crypto/statement.ts'
+import { signAgreed } from '../crypto/signing.ts'
 import { ProtocolError } from './error.ts'
 import { type Chain, keptChain, resolver, standingOf } from './identity-chain.ts'
 import { KEY } from './layout.ts'
@@ -56,7 +56,7 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     slots: env.slots,
     partner,
     keys: resolver(org => (org.equals(self.id) ? self.chain : partner(org.toString())?.chain)),
-    sign: (payload, role, kind) => signRecord(payload, role, key(kind)),
+    sign: (payload, role, kind) => signAgreed(payload, role, key(kind)),
     noteKey: key,
     seal: env.seal,
     seatKey: env.seatKey,

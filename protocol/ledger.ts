@@ -46,6 +46,7 @@ const TILE_LEVELS = 8
  * root, which a start needs of many.
  */
 const ROW = 16
+const ROW_LEVELS = 4
 const ROW_AT = TILE_HASHES * 32
 const ROOT_AT = ROW_AT + (TILE_HASHES / ROW) * 32
 const NOTHING = new Uint8Array(0)
@@ -305,7 +306,10 @@ function grow<T>(
  */
 function fillTiles(open: Uint8Array[][], writes: Write[], filled: Set<number>): NodeSink {
   return (level, index, hash) => {
-    if (level % TILE_LEVELS !== 0) return
+    const above = level % TILE_LEVELS
+    if (above >= ROW_LEVELS)
+      innerOf(open[(level - above) / TILE_LEVELS]!).set(placeInTile(above, index), hash)
+    if (above !== 0) return
     const tile = level / TILE_LEVELS
     if (tile > 0) {
       const hashes = concat(...open[tile - 1]!)
@@ -318,6 +322,21 @@ function fillTiles(open: Uint8Array[][], writes: Write[], filled: Set<number>): 
     open[tile].push(hash)
   }
 }
+
+/** The upper nodes of open tiles, so that a proof hashes no row twice. A subtree that is complete stays as it is. */
+const inner = new WeakMap<Uint8Array[], Map<number, Uint8Array>>()
+
+function innerOf(open: Uint8Array[]): Map<number, Uint8Array> {
+  const known = inner.get(open)
+  if (known) return known
+  const made = new Map<number, Uint8Array>()
+  inner.set(open, made)
+  return made
+}
+
+/** A node so many levels above the hashes of its tile, as a number within the tile. */
+const placeInTile = (above: number, index: number): number =>
+  above * TILE_HASHES + (index % (TILE_HASHES >> above))
 
 /** Root over `count` hashes, a power of two, that stand at `at`. */
 function rootOver(hashes: Uint8Array, at: number, count: number): Uint8Array {
@@ -337,9 +356,19 @@ function node(open: Uint8Array[][], get: Get, level: number, index: number): Uin
   const first = index * count
   const [tile, from] = [Math.floor(first / TILE_HASHES), first % TILE_HASHES]
   if (tile < fullTiles(open, tileLevel)) return tileRoot(get(KEY.tile(tileLevel, tile))!, from, count)
-  const hashes = open[tileLevel]!.slice(from, from + count)
-  return hashes.reduce<CompactRange>((range, leaf) => appendLeaf(range, leaf), { size: 0, hashes: [] })
-    .hashes[0]!
+  return openNode(open[tileLevel]!, level % TILE_LEVELS, from)
+}
+
+/** The root over 2^above hashes of an open tile from `from`. */
+function openNode(open: Uint8Array[], above: number, from: number): Uint8Array {
+  if (above === 0) return open[from]!
+  const place = placeInTile(above, from >> above)
+  const known = above >= ROW_LEVELS ? innerOf(open).get(place) : undefined
+  if (known) return known
+  const half = 2 ** (above - 1)
+  const made = nodeHash(openNode(open, above - 1, from), openNode(open, above - 1, from + half))
+  if (above >= ROW_LEVELS) innerOf(open).set(place, made)
+  return made
 }
 
 /** How many tiles of a level are full: as many as the level above has hashes. */

@@ -177,7 +177,7 @@ export function seating(
   context: Context,
 ): PeerStep {
   const stored = context.get(KEY.seating)
-  const step = run(stored ? decodeState(stored) : {})
+  const step = run(committees.readSeating(context.get))
   const [record] = step.records
   const entry = record && { kind: KIND.committee, control: [digestOf(record.id)] }
   return logged(

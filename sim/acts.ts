@@ -397,10 +397,11 @@ export class Acts {
     const { node, seen } = desk
     const size = publicHead(node.env.get)?.size ?? 0
     const about = [...seen].slice(0, MAX_RUMOURS)
-    if (size === desk.shownSize && about.length === 0) return
+    const isShown = size === desk.shownSize
+    if (isShown && about.length === 0) return
     desk.shownSize = size
     for (const org of about) seen.delete(org)
-    node.submit({ type: 'gossip', orgs: [...node.admitted], about, forks: false })
+    node.submit({ type: 'gossip', orgs: [...node.admitted], about, isShown, forks: false })
   }
 }
 

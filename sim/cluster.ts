@@ -98,6 +98,7 @@ export class Cluster {
   readonly #byOrg = new Map<string, SimNode[]>()
   readonly #routes: Prng
   readonly #watched: Watch
+  #last: { message: Message; frame: Uint8Array } | undefined
 
   constructor(options: ClusterOptions) {
     this.#options = options
@@ -276,11 +277,17 @@ export class Cluster {
 
   #transmit({ from, to, message }: Leaving): void {
     const peer = this.#route(from, to)
-    const frame = encodeMessage(message)
+    const frame = this.#encoded(message)
     meter.charge('encode', frame.length)
     meter.charge('send', frame.length)
     this.#trace.add(frame)
     if (peer && from.reaches(to)) this.network.send(from.index, peer.index, frame)
+  }
+
+  /** What goes to several, one after the other, is encoded once; each is charged for it. */
+  #encoded(message: Message): Uint8Array {
+    if (message !== this.#last?.message) this.#last = { message, frame: encodeMessage(message) }
+    return this.#last!.frame
   }
 
   #deliver(from: SimNode, to: SimNode, frame: Uint8Array): void {
@@ -296,9 +303,10 @@ export class Cluster {
       this.report('the wire', from.name, `a message that is refused: ${message}`)
       return
     }
-    meter.free(() => {
-      for (const checker of this.checkers) checker.arrived?.(to, from.org, message)
-    })
+    if (this.checkers.some(checker => checker.arrived))
+      meter.free(() => {
+        for (const checker of this.checkers) checker.arrived?.(to, from.org, message)
+      })
     to.submit({ type: 'message', from: from.org, message })
   }
 
@@ -306,8 +314,9 @@ export class Cluster {
   #watch(): Watch {
     const { timeline, checkers } = this
     const trace = this.#trace
-    const mark = (node: SimNode, what: string) => trace.add([timeline.nowUs, node.index, what])
+    const mark = (node: SimNode, what: string) => trace.mark(timeline.nowUs, node.index, what)
     const tell = (work: (checker: Checker) => void) => meter.free(() => checkers.forEach(work))
+    const hears = (what: keyof Checker) => checkers.some(checker => checker[what])
     return {
       input: (node, input: NodeInput, seed) => {
         this.inputs++
@@ -316,11 +325,13 @@ export class Cluster {
         trace.add(input.type === 'message' ? input.from : input)
         trace.add(seed)
       },
-      queued: (node, seq, writes: Write[]) => tell(checker => checker.queued?.(node, seq, writes)),
+      queued: (node, seq, writes: Write[]) => {
+        if (hears('queued')) tell(checker => checker.queued?.(node, seq, writes))
+      },
       released: (node, seq, output: Output) => {
         mark(node, 'output')
-        trace.add(output.writes)
-        tell(checker => checker.released?.(node, seq, output))
+        trace.writes(output.writes)
+        if (hears('released')) tell(checker => checker.released?.(node, seq, output))
       },
       event: (node, event) => {
         trace.add(event)

@@ -21,7 +21,7 @@ const LAYERS: Layer[] = [
   {
     at: 'crypto/',
     imports: ['crypto/'],
-    packages: ['multiformats', '@noble/ciphers', '@noble/curves', '@noble/ed25519', '@noble/hashes'],
+    packages: ['cborg', 'multiformats', '@noble/ciphers', '@noble/curves', '@noble/ed25519', '@noble/hashes'],
   },
   { at: 'protocol/', imports: ['crypto/', 'protocol/'], packages: ['multiformats', '@ipld/car'] },
   { at: 'node/schema.ts', imports: [], packages: ['zod'] },
@@ -101,6 +101,7 @@ const FIXED: Record<string, string[]> = {
   '@noble/hashes': ['crypto/'],
   multiformats: ['crypto/', 'protocol/'],
   level: ['node/'],
+  cborg: ['crypto/'],
   uvu: ['test/'],
   esbuild: ['test/', 'sdk/'],
 }

@@ -232,6 +232,35 @@ test('half a certificate, one vote twice, and votes for another order are none',
   )
 })
 
+test('a vote that its seat signed for another version, asset, epoch or committee is none', () => {
+  const before = stands(registered())
+  const order = handover(before.order, 'Acme', 'Bolt', FOUR)
+  const read = orderIn(order)
+  const two = votes(FOUR, ['Cole', 'Dorn'], read)
+  const seat = FOUR.payload.seats.find(each => each.org.equals(org('Esse')))!
+  const code = (vote: Uint8Array) =>
+    codeOf(advance(before, { order, certificate: makeCertificate([...two, vote]) }, keys))
+  assert.is(code(makeVote(seat, seatKey('Esse'), read)), 'none')
+  for (const [epoch, change] of [
+    [0, { version: 2 }],
+    [0, { asset: org('Acme') }],
+    [0, { committee: jury(['Cole', 'Dorn', 'Esse', 'Falk'], { f: 1, q: 3 }, 1).id }],
+    [1, {}],
+  ] as const)
+    assert.is(
+      code(makeVote({ ...seat, epoch }, seatKey('Esse'), { ...read, ...change })),
+      'CERTIFICATE_INVALID',
+    )
+})
+
+test('a committee that stands no liar decides nothing where a party has a seat', () => {
+  const four = jury(['Cole', 'Dorn', 'Esse', 'Falk'], { f: 0, q: 3 })
+  const next = jury(['Dorn', 'Esse', 'Falk'], { f: 2, q: 3 })
+  const before = stands(registered(four))
+  const link = sold(before, 'Acme', 'Cole', four, ['Dorn', 'Esse', 'Falk'], { next: next.id })
+  assert.is(codeOf(advance(before, { ...link, committee: next.bytes }, keys)), 'PARTY_SEATED')
+})
+
 test('a retired seat and a committee that was replaced decide nothing any more', () => {
   const before = stands(registered())
   const later = jury(['Cole', 'Dorn', 'Esse', 'Falk'], { f: 1, q: 3 }, 1)
