@@ -121,6 +121,9 @@ export const MAX_EVIDENCE_ENTRIES = 32
 export const MAX_EVIDENCE_EVENTS = 512
 /** Bytes of identity events in a reply with proofs: the owner's always fit. */
 export const MAX_TOLD_EVENTS_BYTES = 98_304
+/** Committees of the logs of one organisation that are shown with proofs, and bytes of them in a message. */
+export const MAX_SHOWN_COMMITTEES = 16
+export const MAX_TOLD_COMMITTEES_BYTES = 65_536
 /** Witnesses of one evidence file: those of two logs. */
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 /** A record is shown to exist this long after the state that was handed over with it: ten minutes each way (RULES C3). */

@@ -22,6 +22,9 @@ export const EXIT = {
   interrupted: 130,
 } as const
 
+/** What a verdict ends a command with. */
+export const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
+
 export const MEANING: Record<number, string> = {
   0: 'ok',
   1: 'unexpected error',

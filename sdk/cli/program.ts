@@ -418,6 +418,7 @@ function evidenceCommands(program: Command, run: Run): void {
     .description('list logs and identities that are proven to have two histories, or check such a proof')
     .option('-o, --output <directory>', 'write the proofs there')
     .option('--check <file>', 'say what a proof proves; needs no node')
+    .option('--trust <file>', 'with --check: whom to believe; without it, the trust file of the home')
     .action(run(async () => (await import('./forks.ts')).forks))
   program
     .command('prove')

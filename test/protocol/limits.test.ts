@@ -82,9 +82,10 @@ const rows: [what: string, bound: string][] = [
   ['blocks of a packet; header of a root', `${n(L.MAX_BLOCKS)}; ${L.MAX_ROOT_BYTES} bytes`],
   ['size of a block', L.BLOCK_SIZES.map(n).join(', ')],
   [
-    'evidence file; entries; witnesses; identity events; staples; renewals',
-    `${L.MAX_EVIDENCE_BYTES / MIB} MiB; ${L.MAX_EVIDENCE_ENTRIES}; ${L.MAX_EVIDENCE_WITNESSES}; ${L.MAX_EVIDENCE_EVENTS}; 2; 2`,
+    'evidence file; entries; witnesses; identity events; staples; renewals; committees',
+    `${L.MAX_EVIDENCE_BYTES / MIB} MiB; ${L.MAX_EVIDENCE_ENTRIES}; ${L.MAX_EVIDENCE_WITNESSES}; ${L.MAX_EVIDENCE_EVENTS}; 2; 2; ${2 * L.MAX_SHOWN_COMMITTEES}`,
   ],
+  ['committees in a message; bytes of them', `${L.MAX_SHOWN_COMMITTEES}; ${n(L.MAX_TOLD_COMMITTEES_BYTES)}`],
   ['logs that one renewal leads through', `${L.MAX_SUCCESSORS}`],
   ["proofs are renewed before a cosigner's key ends", time(L.RENEW_BEFORE_MS)],
   [
