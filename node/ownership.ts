@@ -7,7 +7,7 @@ import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
 import { freshBy } from '../protocol/freshness.ts'
-import type { Registration } from '../protocol/handover.ts'
+import type { Handover, Registration } from '../protocol/handover.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { weakness } from '../protocol/offering.ts'
@@ -92,10 +92,14 @@ function assemblyView(node: Node, a: Assembly): schema.Juries['asked'][number] {
 }
 
 /** Asks these partners to vote on assets of this home. */
-export async function createJury(node: Node, { partners, f, q }: schema.JuryRequest): Promise<schema.Juries> {
+export async function createJury(
+  node: Node,
+  { partners, f, q, replaces }: schema.JuryRequest,
+): Promise<schema.Juries> {
   const found = await Promise.all(partners.map(each => node.views.findPartner(each)))
   const rule = f === undefined || q === undefined ? {} : { rule: { f, q } }
-  await node.driver.submit({ type: 'assemble', seats: found.map(({ id }) => id), ...rule })
+  const prev = replaces === undefined ? {} : { prev: await node.views.juryId(replaces) }
+  await node.driver.submit({ type: 'assemble', seats: found.map(({ id }) => id), ...rule, ...prev })
   return juries(node)
 }
 
@@ -157,6 +161,13 @@ async function plainDigestOf(node: Node, id: CID): Promise<Uint8Array> {
     digests.push(new Uint8Array(hash.digest()))
   }
   return plainDigest(digests)
+}
+
+/** Lets another committee vote on an own asset from here on. */
+export async function reseat(node: Node, wanted: string, committee: string): Promise<schema.OrderView> {
+  const asset = await node.views.titleId(wanted)
+  const next = await node.views.juryId(committee)
+  return orderOf(node, await node.driver.submit({ type: 'reseat', asset, next }))
 }
 
 // Hand-overs.
@@ -227,6 +238,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
   const o = decodeState<Ordering>(stored)
   const named = (org: string) => node.views.nameOf(parseCid(org))
   const rule = usualCommittees(node.settings.certified.map(parseCid))
+  const { passes } = orderIn(o).record.payload as Partial<Handover>
   const weaker = o.role === 'buyer' && o.state === 'OFFERED' ? weakness(o, rule, get(node)) : undefined
   return {
     id: orderIn(o).id.toString(),
@@ -238,6 +250,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
     ...(o.org === undefined ? {} : { partner: named(o.org) }),
     committee: juryView(node, committeeKnown(get(node), o.committee)!),
     ...(o.next ? { next: juryView(node, openCommittee(o.next)) } : {}),
+    ...(passes ? { passes } : {}),
     ...(weaker ? { weaker } : {}),
     votes: o.votes.map(({ org }) => named(org)),
     refused: o.refused.map(({ org, code, text }) => ({ ...named(org), code, text })),

@@ -310,6 +310,8 @@ function makeOffer(input: MakeOffer, context: Context): Done {
     throw new ProtocolError('NOT_OWNER', `${owned.owner} owns the asset since version ${owned.since}`)
   if (!described || !isOwn)
     throw new ProtocolError('NOT_FOUND', `there is no asset ${input.asset} of this home`)
+  if (described.payload.committee && !owned)
+    throw new ProtocolError('OUT_OF_ORDER', 'the asset names a committee: have it registered first')
   if (described.payload.classification.level === 'core')
     throw new ProtocolError('POLICY_DENIED', 'data classified core is never offered outside')
   const made = context.now.wallMs

@@ -7,7 +7,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { modeOf } from './asset-committee.ts'
 import { freshBy } from './freshness.ts'
-import { isOrder, type Order, readOrder } from './handover.ts'
+import { committeeChange, isOrder, type Order, readOrder } from './handover.ts'
 import {
   MAX_CERTIFICATE_BYTES,
   MAX_EVENT_BYTES,
@@ -178,7 +178,8 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
 
 const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined): string => {
   const version = isOrder(order) ? order.version : (owned?.version ?? -1) + 1
-  return version === 0 ? 'registration' : `hand-over ${version}`
+  const isChange = isOrder(order) && order.record.payload.t === committeeChange.t
+  return version === 0 ? 'registration' : `${isChange ? 'committee change' : 'hand-over'} ${version}`
 }
 
 /** Neither true nor false: another version, or keys that the evidence does not have. */

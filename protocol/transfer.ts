@@ -23,7 +23,7 @@ import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
-import { orderIn, readOrdering } from './ordering.ts'
+import { type Ordering, orderIn, readOrdering } from './ordering.ts'
 import { nothing } from './output.ts'
 import { keysOf } from './parties.ts'
 import { evaluate } from './policy.ts'
@@ -160,6 +160,8 @@ function asked(
   if (message.after !== undefined && !AFTER.test(message.after))
     return violation(from, message.t, 'MALFORMED', 'this is not a page of a transfer')
   const granted = inForce(from, message.agreement, context)
+  // The buyer may know before the seller that their hand-over is certified: it asks again.
+  if ('code' in granted && isOnItsWay(from, message.agreement, context)) return stay(t)
   const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
   const next: Transfer = t ?? {
     role: 'provider',
@@ -364,6 +366,21 @@ export function grantOf(org: string, id: CID, context: Context): Grant | undefin
   if (o?.state !== 'CERTIFIED' || o.org !== org) return undefined
   const { asset, from, to, passes } = orderIn(o).record.payload as Handover
   return passes.keys && passes.blocks ? { asset, assigner: from, assignee: to } : undefined
+}
+
+const isOnItsWay = (org: string, order: CID, { get }: Context): boolean => {
+  const o = readOrdering(get, order)
+  return o?.org === org && o.state === 'VOTING'
+}
+
+/** What a certified hand-over, by the key of its machine, brings this node and was not asked for yet. */
+export function passing(machine: string, context: Context): { org: string; agreement: CID } | undefined {
+  const stored = context.get(machine)
+  const { role, org, ...o } = decodeState<Ordering>(stored!)
+  if (role !== 'buyer' || org === undefined) return undefined
+  const agreement = orderIn(o).id
+  const isAsked = context.get(KEY.transferOf(agreement)) !== undefined
+  return isAsked || !grantOf(org, agreement, context) ? undefined : { org, agreement }
 }
 
 /** Who may have published the packets: under an agreement its assigner, of what was handed over each owner of before. */
