@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert'
 import { decode, encode } from '../../crypto/cbor.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
-import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
+import { MAX_EVIDENCE_BYTES, OWNER_FRESH_MS } from '../../protocol/limits.ts'
 import {
   encodeOwnership,
   isOwnership,
@@ -40,8 +40,12 @@ const trustOf = (story: Ownership, certified: Member[] = story.seats) =>
     committees: [],
     certified: certified.map(({ org }) => org),
   })
-const judged = (story: Ownership, evidence: OwnershipEvidence, trust = trustOf(story)) =>
-  verifyOwnership(encodeOwnership(evidence), trust, story.world.wallMs)
+const judged = (
+  story: Ownership,
+  evidence: OwnershipEvidence,
+  trust = trustOf(story),
+  asOfMs = story.world.wallMs,
+) => verifyOwnership(encodeOwnership(evidence), trust, asOfMs)
 /** The verdict, and the first step that does not hold. */
 const said = (story: Ownership, evidence: OwnershipEvidence, trust = trustOf(story)): string => {
   const { verdict, steps } = judged(story, evidence, trust)
@@ -97,6 +101,35 @@ test('who is not trusted, who is not certified, and what nobody says now are inc
 test('an old chain is not fresh: its seats have voted since', () => {
   const old = { ...whole, links: whole.links.slice(0, 1) }
   assert.match(said(story, old), /^inconclusive: freshness/)
+})
+
+test('words of seats say nothing of a time long after them, nor of one before them; the chain holds all the same', () => {
+  const at = (asOfMs: number) => {
+    const { verdict, steps, claim } = judged(story, whole, trustOf(story), asOfMs)
+    const wrong = steps.filter(({ status }) => status !== 'ok').map(({ id, detail }) => `${id}: ${detail}`)
+    return { said: [verdict, ...wrong].join(': '), owner: claim?.owner }
+  }
+  // The evidence was put together some seconds after they were said.
+  const said = Math.min(...whole.fresh.map(word => decodeSigned(word).p.at as number))
+  const latest = said + OWNER_FRESH_MS + trustOf(story).clockSkewMs
+  assert.equal(at(latest - 1_000), { said: 'verified', owner: story.bolt.org })
+  for (const asOfMs of [latest + 1_000, said + 365 * OWNER_FRESH_MS]) {
+    const { said, owner } = at(asOfMs)
+    assert.match(said, /^inconclusive: freshness: freshness unknown: .*too long before/)
+    assert.is(owner, story.bolt.org, 'whose it was is a step of its own')
+  }
+  assert.match(at(said - 3_600_000).said, /^inconclusive: freshness: freshness unknown: .*after/)
+})
+
+test('a former owner that shows its old file, words and all, is not the owner for ever', () => {
+  const own = new Ownership().begin()
+  own.asset = own.publish()
+  own.register()
+  const then = shown(own, own.acme)
+  assert.is(judged(own, then).verdict, 'verified')
+  own.world.wallMs += 2 * OWNER_FRESH_MS
+  own.offer().accept()
+  assert.match(said(own, then), /^inconclusive: freshness: freshness unknown/)
 })
 
 test('any step, vote or committee that is changed makes it false', () => {
