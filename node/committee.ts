@@ -1,6 +1,7 @@
 /** The committee of the own log, and seats in those of partners, as the local API shows and changes them. */
 import { parseCid } from '../crypto/cid.ts'
-import { committee, readSeat, readSeating } from '../protocol/committee.ts'
+import { readSeat, readSeating } from '../protocol/committee.ts'
+import { committee } from '../protocol/committee-record.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { isStored, readRecord } from '../protocol/record.ts'

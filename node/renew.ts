@@ -2,7 +2,6 @@
 import { utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { type CID, parseCid } from '../crypto/cid.ts'
-import { cosigners } from '../protocol/committee.ts'
 import { ownChain } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event, ProofReply } from '../protocol/event.ts'
@@ -20,9 +19,11 @@ import {
   headAt,
   headIn,
   renewal,
-  renewed,
   renews,
 } from '../protocol/renewal.ts'
+import { renewedBy } from '../protocol/renewing.ts'
+import { everSeated, shownCommittees } from '../protocol/shown-committees.ts'
+import { readTrust } from '../protocol/trust.ts'
 import type { Node } from './daemon.ts'
 import { proofsOf } from './gather.ts'
 
@@ -42,16 +43,24 @@ export async function renewEvidence(node: Node, file: Uint8Array): Promise<Renew
   const read = readEvidence(file)
   if (!('claim' in read)) throw new ProtocolError('EVIDENCE_MALFORMED', 'this is no evidence')
   const given: Given[] = []
-  const sides: Renewed['sides'] = []
   for (const side of ['provider', 'consumer'] as const) {
-    const org = read.claim[side]
     const head = headIn(read, side)
-    const found = head && (await renewalOf(node, org, head))
+    const found = head && (await renewalOf(node, read.claim[side], head))
     if (found) given.push(found)
-    sides.push({ org: org.toString(), renewed: found !== undefined })
   }
-  return { file: formatEvidence(renewed(read, given)), sides }
+  const trust = await trustOf(node)
+  const { evidence, taken } = renewedBy(read, given, trust, Date.now())
+  for (const { org } of given)
+    if (!taken.some(each => each.org.equals(org)))
+      node.log.warn({ log: org.toString() }, 'what was given to renew evidence does not renew it')
+  const sides = [read.claim.provider, read.claim.consumer].map(org => ({
+    org: org.toString(),
+    renewed: taken.some(each => each.org.equals(org)),
+  }))
+  return { file: formatEvidence(evidence), sides }
 }
+
+const trustOf = async (node: Node) => readTrust(await node.views.trust([]))
 
 /** A newer head of a log: of the own one at once, of a partner's while it is here. */
 async function renewalOf(node: Node, org: CID, { origin, size }: HeadAt): Promise<Given | undefined> {
@@ -61,11 +70,12 @@ async function renewalOf(node: Node, org: CID, { origin, size }: HeadAt): Promis
     if (number < 0) return undefined
     const { ledger, context } = logAt(number, node.driver.state.ledger, home)
     const own = renewal(size, ledger, context, Date.now())
-    const partners = cosigners(home).flatMap(org => home.partner(org) ?? [])
+    const partners = everSeated(home).flatMap(org => home.partner(org) ?? [])
     return (
       own && {
         org,
         renewal: own,
+        committees: shownCommittees(node.driver.state.ledger, home),
         witnesses: partners.map(each => each.identityBytes),
         events: [ownChain(node.env), ...partners.map(each => each.chain)].flatMap(eventsOf),
       }
@@ -74,7 +84,9 @@ async function renewalOf(node: Node, org: CID, { origin, size }: HeadAt): Promis
   const partner = home.partner(org.toString())
   const log = partner?.chain.logs[numberOf(origin, partner.chain)]
   const reply = log && (await proofsOf(node, org.toString(), [], { size, log }))
-  return reply?.renewal && { org, renewal: reply.renewal, witnesses: reply.witnesses, events: reply.events }
+  if (!reply?.renewal) return undefined
+  const { renewal: newer, witnesses, events, committees } = reply
+  return { org, renewal: newer, witnesses, events, ...(committees ? { committees } : {}) }
 }
 
 const numberOf = (origin: string, chain: Chain): number =>
@@ -118,6 +130,7 @@ export class Renewer {
   /** How many of those who are here could not renew theirs yet. */
   async #round(): Promise<number> {
     const { store } = this.#node
+    const trust = await trustOf(this.#node)
     let open = 0
     for (const [key, value] of await store.list(KEY.allProofs)) {
       if (this.#stopped) return 0
@@ -125,10 +138,13 @@ export class Renewer {
       const org = key.slice(KEY.allProofs.length).split('/')[0]!
       if (!kept.note || !this.#isEnding(kept) || !this.#node.partners.isConnected(org)) continue
       const newer = await renewalOf(this.#node, parseCid(org), headAt(utf8(kept.note))!)
-      if (!newer || !renews(kept.note, newer, this.#node.views.partner(org)!.chain)) open++
+      const partner = this.#node.views.partner(org)!
+      // Nobody's cosignatures count in a log without a committee.
+      if (partner.firsts.length === 0) continue
+      if (!newer || !renews(kept.note, newer, partner.chain, trust, Date.now())) open++
       else {
-        const { renewal, witnesses, events } = newer
-        const value: ProofReply = { ...kept, renewal, witnesses, events }
+        const { org: _, ...given } = newer
+        const value: ProofReply = { ...kept, ...given }
         store.commit([{ key, value: encode(value as unknown as Value) }], () => {})
       }
     }

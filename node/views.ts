@@ -17,6 +17,7 @@ import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
+import { committeesTrusted } from '../protocol/own-trust.ts'
 import { decodePartner } from '../protocol/pairing.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { isStored, type RecordType, readRecord, type Stored } from '../protocol/record.ts'
@@ -411,11 +412,13 @@ export class Views {
     return readWatch(this.#store.get(KEY.watch(org)))?.size ?? 0
   }
 
-  /** The home's own trust: itself and its partners, and the witnesses that each names. */
+  /** The home's own trust: itself and its partners, and the committees of their logs. */
   async trust(certified: string[]): Promise<TrustFile> {
-    const { self } = this.#env
+    const { get } = this.#env
+    const self = { ...this.#env.self, chain: ownChain(this.#env) }
+    const home = { self, get, witnesses: this.#env.witnesses() }
     const partners = await this.partners()
-    const known = [{ org: self.org, chain: ownChain(this.#env) }, ...partners].flatMap(({ org, chain }) => {
+    const known = [self, ...partners].flatMap(({ org, chain }) => {
       const last = lastEnding(chain)
       return last ? [{ id: org, ...last }] : []
     })
@@ -425,10 +428,7 @@ export class Views {
         { id: self.org, name: self.identity.name },
         ...partners.map(({ org, name }) => ({ id: org, name })),
       ],
-      committees: [
-        { log: self.org, witnesses: this.#env.witnesses().map(String) },
-        ...partners.map(({ org, witnesses }) => ({ log: org, witnesses: witnesses.map(String) })),
-      ],
+      committees: committeesTrusted(home, partners),
       ...(certified.length > 0 ? { certified } : {}),
       ...(known.length > 0 ? { known } : {}),
     }

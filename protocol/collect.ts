@@ -16,7 +16,7 @@ import { bestHead, proveRecord, proveStates } from './heads.ts'
 import { type Chain, eventsOf } from './identity-chain.ts'
 import { indexOf, keptRecord, placeIn, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, logAt, logWith } from './ledger.ts'
+import { type Ledger, lastState, logAt, logWith, provePresence } from './ledger.ts'
 import { ZERO_HASH } from './log.ts'
 import { type Context, decodeState } from './machine.ts'
 import type { Negotiation } from './negotiation.ts'
@@ -26,7 +26,9 @@ import { opened } from './receipt.ts'
 import { isStored, type RecordType, readRecord, type Stored } from './record.ts'
 import { redaction } from './redaction.ts'
 import { cosignersOf, endsSoon, renewal } from './renewal.ts'
-import { linksOf } from './title.ts'
+import { committeesOf, everSeated, shownCommittees } from './shown-committees.ts'
+import type { Staple } from './staple.ts'
+import { shownLinks } from './title.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -130,13 +132,19 @@ function proofsIn(
   if (!head) throw new ProtocolError('HEAD_BEHIND', 'no head covers these records yet')
   const { chain } = home.self
   const identified = (each: Chain) => ({ identity: each.genesis.bytes, events: eventsOf(each) })
-  const witnesses = home.witnesses.flatMap(id => home.partner(id.toString())?.chain ?? []).map(identified)
+  const witnesses = everSeated(home)
+    .flatMap(id => home.partner(id)?.chain ?? [])
+    .map(identified)
+  const last = lastState(home.get, head.size)
+  const state = last && { entry: last, path: provePresence(ledger, home.get, head.size - 1, head.size) }
+  const committees = committeesOf(home, ledger)
+  const position = { ...(state ? { state } : {}), ...(committees.length > 0 ? { committees } : {}) }
   return found.map(({ record, index }) => {
     const { entry, salt, path } = proveRecord({ record, index }, head.size, ledger, home)
     const isShown = shown.some(each => each.equals(record))
     const body = isShown ? keptRecord(home, record) : undefined
     if (isShown && !body) throw new ProtocolError('NOT_FOUND', `the body of ${record} is not here any more`)
-    const about = { owner: identified(chain), witnesses, entry, ...(body ? { body, salt } : {}) }
+    const about = { owner: identified(chain), witnesses, entry, ...position, ...(body ? { body, salt } : {}) }
     return formatProof({ extra: makeExtra(about), index, path: path!, note: head.note })
   })
 }
@@ -150,8 +158,8 @@ function consentOf(home: Reading, agreementId: CID): Subject {
   put(parts, 'offer', keptRecord(home, offer))
   put(parts, 'asset', keptRecord(home, asset))
   if (agreed.payload.order) put(parts, 'title', titleFor(agreed.payload, home))
-  put(parts, 'provider', identityOf(provider, home))
-  put(parts, 'consumer', identityOf(consumer, home))
+  put(parts, 'provider', identityOf(provider.toString(), home))
+  put(parts, 'consumer', identityOf(consumer.toString(), home))
   const redacted = wordsFor([offer, asset], home)
   return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId }, redacted }
 }
@@ -165,7 +173,7 @@ function titleFor(
   const stored = home.get(KEY.negotiation(other.toString(), assigneeNonce))
   const n = stored && decodeState<Negotiation>(stored)
   const { version, words } = n?.fresh ?? { version: ownerVersion, words: [] }
-  const { links, identities } = linksOf(home.get, asset, 0, version + 1)
+  const { links, identities } = shownLinks(home, asset, 0, version + 1)
   const asOf = n?.history.at(-1)?.at ?? 0
   return links.length > 0 ? encodeOwnership({ asset, links, identities, fresh: words, asOf }) : undefined
 }
@@ -219,28 +227,40 @@ function gather(
     ...(theirs?.states ?? []).map(each => statePart(otherId, each)),
   ].flatMap(each => each ?? [])
   const witnesses = new Map<string, Uint8Array>()
-  const ownWitnesses = home.witnesses.flatMap(id => identityOf(id, home) ?? [])
+  const seated = everSeated(home)
+  const ownWitnesses = seated.flatMap(id => identityOf(id, home) ?? [])
   for (const bytes of [...ownWitnesses, ...(theirs?.witnesses ?? [])])
     witnesses.set(toHex(sha256(bytes)), bytes)
   for (const party of [all.provider, all.consumer]) if (party) witnesses.delete(toHex(sha256(party)))
   const chains = [
     home.self.chain,
-    ...[otherId, ...home.witnesses].flatMap(id => home.partner(id.toString())?.chain ?? []),
+    ...[otherId.toString(), ...seated].flatMap(id => home.partner(id)?.chain ?? []),
   ]
   const events = new Map<string, Uint8Array>()
   for (const each of [...chains.flatMap(eventsOf), ...(theirs?.events ?? [])])
     events.set(toHex(sha256(each)), each)
+  const { own: mineThen, theirs: theirsThen } = staplesOf(home, negotiation, otherId)
+  const staple = (org: CID, { committees: _, ...part }: Staple): StaplePart => ({ org, ...part })
+  const committees = [
+    ...shownCommittees(ledger, home).map(each => ({ org: ownId, ...each })),
+    // Until it has proven anything, what it handed over when it signed is all there is.
+    ...(theirs?.committees ?? theirsThen?.committees ?? []).map(each => ({ org: otherId, ...each })),
+  ]
   const words = [...redacted.flatMap(id => keptRecord(home, id) ?? []), ...(theirs?.redactions ?? [])]
   return {
     parts: all,
     witnesses: [...witnesses.values()],
     events: [...events.values()],
     entries,
-    staples: staplesOf(home, negotiation, ownId, otherId),
+    staples: [
+      ...(mineThen ? [staple(ownId, mineThen)] : []),
+      ...(theirsThen ? [staple(otherId, theirsThen)] : []),
+    ],
     renewals: [
       ...(mine.renewal ? [{ org: ownId, ...mine.renewal }] : []),
       ...(theirs?.renewal ? [{ org: otherId, ...theirs.renewal }] : []),
     ],
+    ...(committees.length > 0 ? { committees } : {}),
     ...(words.length > 0 ? { redactions: words } : {}),
   }
 }
@@ -298,14 +318,13 @@ const statePart = (org: CID, { entry, path }: ProofReply['states'][number]): Ent
 })
 
 /** What the two sides handed over when they signed the agreement. */
-function staplesOf(home: Reading, id: Uint8Array, own: CID, other: CID): StaplePart[] {
+function staplesOf(home: Reading, id: Uint8Array, other: CID): NonNullable<Negotiation['staples']> {
   const stored = home.get(KEY.negotiation(other.toString(), id))
-  const { own: mine, theirs } = (stored && decodeState<Negotiation>(stored).staples) ?? {}
-  return [...(mine ? [{ org: own, ...mine }] : []), ...(theirs ? [{ org: other, ...theirs }] : [])]
+  return (stored && decodeState<Negotiation>(stored).staples) ?? {}
 }
 
-function identityOf(id: CID, home: Reading): Uint8Array | undefined {
-  return id.equals(home.self.id) ? home.self.identityBytes : home.partner(id.toString())?.identityBytes
+function identityOf(id: string, home: Reading): Uint8Array | undefined {
+  return id === home.self.org ? home.self.identityBytes : home.partner(id)?.identityBytes
 }
 
 function stored<P>(type: RecordType<P>, id: CID, home: Reading): Stored<P> | undefined {

@@ -14,10 +14,11 @@ import { equal, readU64, text, u64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { encodeSigned, type Signature } from '../crypto/statement.ts'
+import { type Committee, committee } from './committee-record.ts'
 import { ProtocolError } from './error.ts'
 import { isClosed } from './fork.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, cosignatureOf, eventsOf, isRefused, readChain } from './identity-chain.ts'
+import { type Chain, cosignatureOf, eventsOf, isExpired, isRefused, readChain } from './identity-chain.ts'
 import { indexOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_WITNESSES } from './limits.ts'
@@ -36,42 +37,8 @@ import {
 import type { MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
 import { isLost, LOST_TEXT } from './put-back.ts'
-import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
-import { type Infer, link, list, object, optional, text as textOf, uint } from './shape.ts'
+import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { committeeOf } from './trust.ts'
-
-const shape = object({
-  t: textOf(32),
-  /** Whose log, and which. */
-  org: link,
-  log: link,
-  /** 0 for the first; a later one names the one before. */
-  number: uint,
-  prev: optional(link),
-  n: uint,
-  f: uint,
-  q: uint,
-  seats: list(link, MAX_WITNESSES),
-  made: uint,
-})
-export type Committee = Infer<typeof shape>
-
-/** Signed by every seat, in the order of the list (RULES E1): nobody is made a member who did not agree to be. */
-export const committee = recordType({
-  t: 'committee/1',
-  shape,
-  signers: { seat: { org: 'seats', key: 'witness', each: true } },
-  rule: ({ n, f, q, seats, org, number, prev }) => {
-    const ids = seats.map(String)
-    if (n !== seats.length || n === 0) return 'n is not the number of seats'
-    if (q > n || 2 * q <= n + f) return `q = ${q} of n = ${n} is no quorum with f = ${f}`
-    if (ids.includes(org.toString())) return 'the log of an organisation is not witnessed by itself'
-    if (ids.some((id, i) => i > 0 && ids[i - 1]! >= id)) return 'the seats are not in order, each once'
-    return (number === 0) === (prev === undefined)
-      ? undefined
-      : 'the first committee, and only it, has none before it'
-  },
-})
 
 /** What the owner of a log knows of its committee. */
 export interface Seating {
@@ -79,10 +46,15 @@ export interface Seating {
   now?: Uint8Array
   /** The first one that came into force: partners pin it (RULES D2). */
   first?: CID
+  /** All that came into force: the entry that names each, and the size of the head that its seats cosigned for it. */
+  past?: { id: CID; index: number; size: number }[]
   /** Named by the entry at `index`, and not in force yet. */
   next?: { record: Uint8Array; index: number }
   asked?: Proposal
 }
+
+/** A log and its first committee. */
+export type First = Partner['firsts'][number]
 
 /** A committee whose seats are being asked. */
 export interface Proposal {
@@ -155,7 +127,7 @@ export const committeeDigest = (get: Get): Uint8Array => {
 }
 
 /** The first committee of the own log, as partners are told of it. */
-export function firstCommittee({ self, get }: Pick<Context, 'self' | 'get'>): Partner['first'] {
+export function firstCommittee({ self, get }: Pick<Context, 'self' | 'get'>): First | undefined {
   const { first } = readSeating(get)
   return first && { log: self.chain.logs.at(-1)!, committee: first }
 }
@@ -167,8 +139,8 @@ export function unwitnessedBefore(get: Get): number {
 }
 
 /** The first committee of a partner's log, as it was pinned. */
-export const firstOf = ({ first }: Partner, log: CID): CID | undefined =>
-  first?.log.equals(log) ? first.committee : undefined
+export const firstOf = ({ firsts }: Pick<Partner, 'firsts'>, log: CID): CID | undefined =>
+  firsts.find(each => each.log.equals(log))?.committee
 
 /** Who cosigns the own heads: the seats of the committee, also of one that is to follow; before the first, who is configured. */
 export function cosigners(context: Pick<Context, 'get' | 'witnesses'>): string[] {
@@ -312,6 +284,8 @@ export function answered(
   const alone: Stored<Committee> = { ...read, payload: { ...read.payload, seats: [seat] } }
   if (!signature || verifySignatures(committee, alone, context.keys).ok !== true)
     return violation(from, message.t, 'SIGNATURE_INVALID', 'the seat has not signed this committee')
+  if (isExpired(context.partner(from)!.chain, 'witness', context.now.wallMs))
+    return violation(from, message.t, 'KEY_EXPIRED', 'the witness key of the seat is past its date')
   const others = s.asked.signed.filter(({ org }) => org !== from)
   const refused = s.asked.refused.filter(({ org }) => org !== from)
   const proposal = { ...s.asked, signed: [...others, { org: from, signature }], refused }
@@ -351,7 +325,8 @@ export function settle(s: Seating, size: number, note: Uint8Array, get: Get): St
   const counts = coming && count(coming) >= (current ? coming.payload.q : coming.payload.n)
   if (!isFinal || (coming ? !counts : !current)) return stay()
   const first = s.first ?? coming?.id
-  const step = stay<Seating>(coming ? { now: s.next!.record, ...(first ? { first } : {}) } : s)
+  const past = coming ? [...(s.past ?? []), { id: coming.id, index: s.next!.index, size }] : []
+  const step = stay<Seating>(coming ? { now: s.next!.record, ...(first ? { first } : {}), past } : s)
   const known = get(KEY.publicHead)
   if (!known || readU64(known)! < size) step.output.writes.push({ key: KEY.publicHead, value: u64(size) })
   if (coming) step.output.events.push({ type: 'committee', number: coming.payload.number })
@@ -359,6 +334,8 @@ export function settle(s: Seating, size: number, note: Uint8Array, get: Get): St
 }
 
 // Seat.
+
+const EXPIRED_TEXT = 'the witness key of this seat has expired: it signs again under another one'
 
 const refuse = (to: string, id: CID, code: Refusal['code'], why: string): Step<Seat> =>
   say<Seat>(undefined, to, { t: 'committee/refused', committee: id, refusal: { code, text: why } })
@@ -386,6 +363,8 @@ export function asked(
 export function agree(state: Seat | undefined, org: string, context: Context): Step<Seat> {
   if (!state?.waiting)
     throw new ProtocolError('NOT_FOUND', 'this partner asks for no seat that is not signed')
+  if (isExpired(context.self.chain, 'witness', context.now.wallMs))
+    throw new ProtocolError('KEY_EXPIRED', EXPIRED_TEXT)
   return sign(state, org, state.waiting, context)
 }
 
@@ -425,6 +404,8 @@ function unfit(
   const log = partner.chain.logs.at(-1)!
   if (!payload.org.equals(partner.id) || !payload.log.equals(log))
     return { code: 'RECORD_INVALID', text: 'it is not of the log of who asks' }
+  if (isExpired(context.self.chain, 'witness', context.now.wallMs))
+    return { code: 'KEY_EXPIRED', text: EXPIRED_TEXT }
   if (!payload.seats.some(seat => seat.equals(context.self.id)))
     return { code: 'RECORD_INVALID', text: 'there is no seat of this organisation in it' }
   if (isClosed(from, context)) return { code: 'LOG_CLOSED', text: 'this log is closed: it was forked' }

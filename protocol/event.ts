@@ -3,6 +3,7 @@
  * back as input. Both wait for durability like sends (RULES A1).
  */
 import type { CID } from '../crypto/cid.ts'
+import type { ShownCommittees } from './committee-record.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Renewal } from './renewal.ts'
 
@@ -124,6 +125,8 @@ export interface ProofReply {
   witnesses: Uint8Array[]
   /** Identity events of the log's owner and of these witnesses. */
   events: Uint8Array[]
+  /** Committees of the owner's logs: each record, the entry that names it, and the head by which it came into force. */
+  committees?: ShownCommittees
   /** A newer head that is cosigned by keys that stand, and the way there from the head that was named. */
   renewal?: Renewal
   /** A record that was asked for is not under a signed head yet. */

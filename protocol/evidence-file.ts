@@ -23,6 +23,9 @@ export function formatEvidence(evidence: Evidence): Uint8Array {
     ...(evidence.redactions ? { redactions: evidence.redactions.map(each => add(each, 'dag-cbor')) } : {}),
     staples: evidence.staples.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
     renewals: evidence.renewals.map(each => add(encode(each as unknown as Value), 'dag-cbor')),
+    ...(evidence.committees
+      ? { committees: evidence.committees.map(each => add(encode(each as unknown as Value), 'dag-cbor')) }
+      : {}),
     ...(evidence.history ? { history: evidence.history } : {}),
   }
   const rootBytes = encode(root as unknown as Value)

@@ -9,6 +9,7 @@
  *     event  an identity event of a party or a witness
  *     entry  { org, of, entry, salt, path }       one leaf, what it commits to, and its way to the head
  *     staple { org, note, entry, path }           a state entry under a head of its own, handed over at signing
+ *     committee { org, record, entry, path, note }   a committee, the entry that names it, a head that its seats cosigned
  *     renewal { org, note, path, through }        a newer head of the same log or a successor, and its way there from the head shown
  */
 import { equal, toHex } from '../crypto/bytes.ts'
@@ -23,6 +24,8 @@ import {
   MAX_EVIDENCE_WITNESSES,
   MAX_NOTE_BYTES,
   MAX_PATH,
+  MAX_RECORD_BYTES,
+  MAX_SHOWN_COMMITTEES,
   MAX_SUCCESSORS,
 } from './limits.ts'
 import {
@@ -63,6 +66,8 @@ export const DELIVERY_PARTS: readonly PartName[] = ['packet', 'root', 'received'
 /** One of each party. */
 const MAX_STAPLES = 2
 const MAX_RENEWALS = 2
+/** Of two organisations. */
+const MAX_COMMITTEES = 2 * MAX_SHOWN_COMMITTEES
 
 const claim = object({
   type: oneOf('delivery', 'consent'),
@@ -86,6 +91,7 @@ export const rootShape = object({
   redactions: optional(list(link, MAX_EVIDENCE_ENTRIES)),
   staples: list(link, MAX_STAPLES),
   renewals: list(link, MAX_RENEWALS),
+  committees: optional(list(link, MAX_COMMITTEES)),
   /** States of a consent with their times, as the presenter tells them. */
   history: optional(list(object({ state: text(32), at: uint }), 32)),
 })
@@ -99,6 +105,7 @@ export interface EvidenceRoot {
   redactions?: CID[]
   staples: CID[]
   renewals: CID[]
+  committees?: CID[]
   history?: { state: string; at: number }[]
 }
 
@@ -129,12 +136,24 @@ export const renewalPart = object({
   org: link,
   note: blob(MAX_NOTE_BYTES),
   path: list(bytes(32), MAX_PATH),
+  /** The last entry under the newer head: it names the committee. */
+  state: optional(object({ entry: blob(MAX_ENTRY_BYTES), path: list(bytes(32), MAX_PATH) })),
   /** The first entries of the logs that followed: `path` leads to the end that the first names, each other path from one on. */
   through: optional(
     list(object({ entry: blob(MAX_ENTRY_BYTES), path: list(bytes(32), MAX_PATH) }), MAX_SUCCESSORS),
   ),
 })
 export type RenewalPart = Infer<typeof renewalPart>
+
+export const committeeFields = {
+  record: blob(MAX_RECORD_BYTES),
+  entry: blob(MAX_ENTRY_BYTES),
+  path: list(bytes(32), MAX_PATH),
+  note: blob(MAX_NOTE_BYTES),
+}
+/** A committee of a log of `org`: its record, the entry that names it, and the head by which it came into force (RULES D2). */
+export const committeePart = object({ org: link, ...committeeFields })
+export type CommitteePart = Infer<typeof committeePart>
 
 /** What goes into an evidence file. Parts are the exact bytes that the log commits to. */
 export interface Evidence {
@@ -146,6 +165,7 @@ export interface Evidence {
   redactions?: Uint8Array[]
   staples: StaplePart[]
   renewals: RenewalPart[]
+  committees?: CommitteePart[]
   history?: { state: string; at: number }[]
 }
 
@@ -160,7 +180,7 @@ const headerOf = (root: CID): Uint8Array => encode({ roots: [root], version: 1 }
 export type Found = { is: 'here'; bytes: Uint8Array } | { is: 'missing' } | { is: 'broken'; reason: string }
 
 /** What a list names: a part of its shape, or why there is none. */
-type Listed<T> = T | { missing: true } | { broken: string }
+export type Listed<T> = T | { missing: true } | { broken: string }
 
 export interface ReadEvidence {
   claim: Claim
@@ -172,6 +192,7 @@ export interface ReadEvidence {
   entries: Listed<EntryPart>[]
   staples: Listed<StaplePart>[]
   renewals: Listed<RenewalPart>[]
+  committees: Listed<CommitteePart>[]
   redactions: Found[]
   history: { state: string; at: number }[]
   /** Blocks that no part names, or that stand in the file twice. */
@@ -193,11 +214,12 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
   )
   const witnesses = value.witnesses.map(cid => blocks.find(cid, 'dag-cbor'))
   const events = value.events.map(cid => blocks.find(cid, 'dag-cbor'))
-  const entries = value.entries.map(cid => readListed<EntryPart>(entryPart, blocks.find(cid, 'dag-cbor')))
-  const staples = value.staples.map(cid => readListed<StaplePart>(staplePart, blocks.find(cid, 'dag-cbor')))
-  const renewals = value.renewals.map(cid =>
-    readListed<RenewalPart>(renewalPart, blocks.find(cid, 'dag-cbor')),
-  )
+  const listed = <T>(shape: Shape<T>, cids: CID[] = []) =>
+    cids.map(cid => readListed(shape, blocks.find(cid, 'dag-cbor')))
+  const entries = listed<EntryPart>(entryPart, value.entries)
+  const staples = listed<StaplePart>(staplePart, value.staples)
+  const renewals = listed<RenewalPart>(renewalPart, value.renewals)
+  const committees = listed<CommitteePart>(committeePart, value.committees)
   return {
     claim: value.claim,
     part: name => parts.get(name)!,
@@ -208,6 +230,7 @@ export function readEvidence(fileBytes: Uint8Array): ReadEvidence | { broken: st
     redactions: (value.redactions ?? []).map(cid => blocks.find(cid, 'dag-cbor')),
     staples,
     renewals,
+    committees,
     history: value.history ?? [],
     stray: blocks.stray(),
   }
@@ -262,7 +285,8 @@ const MAX_BLOCKS =
   MAX_EVIDENCE_EVENTS +
   2 * MAX_EVIDENCE_ENTRIES +
   MAX_STAPLES +
-  MAX_RENEWALS
+  MAX_RENEWALS +
+  MAX_COMMITTEES
 
 /**
  * Reads CARv1 as `formatEvidence` writes it, and nothing else: one root, which is the first block, shortest varints, 36

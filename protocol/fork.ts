@@ -51,6 +51,8 @@ export type ForkProof = Infer<typeof shape>
 export interface Fork {
   org: CID
   name: string
+  /** Its identity, as far as the accuser shows it. */
+  chain: Chain
   older: Head
   newer: Head
 }
@@ -83,7 +85,7 @@ export function readFork(proof: Uint8Array, known?: Chain, held?: Uint8Array): F
     return 'the log key that signed a head has ended'
   if (older.log !== newer.log) return 'the two heads are of two logs'
   if (!contradict(older, newer, read)) return 'the two heads do not contradict each other'
-  return { org: stored.id, name: stored.payload.name, older, newer }
+  return { org: stored.id, name: stored.payload.name, chain, older, newer }
 }
 
 /** A proof of a type as it was written; a text says why it is none. */

@@ -24,12 +24,22 @@ import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chai
 import { identityForksKnown } from './identity-fork.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import { firstState, type Ledger, logAt, logWith, proveExtension, provePresence, rootAt } from './ledger.ts'
+import {
+  firstState,
+  type Ledger,
+  lastState,
+  logAt,
+  logWith,
+  proveExtension,
+  provePresence,
+  rootAt,
+} from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { renewal } from './renewal.ts'
+import { everSeated, shownCommittees } from './shown-committees.ts'
 
 /** The newest head of a partner's log that this node has seen. */
 export interface Watch {
@@ -323,7 +333,8 @@ function proofs(
   const entries = found.map(each => proveRecord(each, head?.size ?? 0, ledger, context))
   const pending = covered.length < concerned.length + words.length
   const step = stay<Watch>()
-  const known = context.witnesses.flatMap(each => context.partner(each.toString()) ?? [])
+  const known = everSeated(context).flatMap(each => context.partner(each) ?? [])
+  const committees = shownCommittees(active, now)
   const indexes = covered.map(each => each.index)
   const number = message.log ? now.self.chain.logs.findIndex(each => each.equals(message.log!)) : undefined
   const old = number === undefined ? { ledger, context } : number >= 0 && logAt(number, active, now)
@@ -339,6 +350,7 @@ function proofs(
       events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
       pending,
       ...(head ? { note: head.note } : {}),
+      ...(committees.length > 0 ? { committees } : {}),
       ...(newer ? { renewal: newer } : {}),
       ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
     },
@@ -346,7 +358,7 @@ function proofs(
   return step
 }
 
-/** The first state entry after each of these entries, and its way to the head of `size`. */
+/** The first state entry after each of these entries, and the last under the head of `size`, with their way to it. */
 export function proveStates(
   indexes: number[],
   size: number,
@@ -358,6 +370,8 @@ export function proveStates(
     const first = firstState(get, index, size)
     if (first) found.set(first.index, first.entry)
   }
+  const last = lastState(get, size)
+  if (last) found.set(size - 1, last)
   return [...found].map(([index, entry]) => ({ entry, path: provePresence(ledger, get, index, size) }))
 }
 
@@ -406,7 +420,7 @@ function reply(from: string, message: MessageOf<'proof/reply'>, context: Context
   const { chain } = context.partner(from)!
   const head = message.note && readHead(message.note, chain, undefined, { closed: true, revoked: true })
   if (head && 'reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const { entries, states, witnesses, events, note, renewal, pending, redactions } = message
+  const { entries, states, witnesses, events, note, committees, renewal, pending, redactions } = message
   const isActive = head && head.log === chain.logs.length - 1
   const step = isActive && note ? against(from, head, note, context) : stay<Watch>()
   step.output.events.push({
@@ -420,6 +434,7 @@ function reply(from: string, message: MessageOf<'proof/reply'>, context: Context
       events,
       pending,
       ...(note ? { note: text(note) } : {}),
+      ...(committees ? { committees } : {}),
       ...(renewal ? { renewal } : {}),
       ...(redactions ? { redactions } : {}),
     },

@@ -73,10 +73,10 @@ export function introduced(from: string, message: MessageOf<'hello'>, context: C
   const { t, addresses, known } = message
   const partner = context.partner(from)!
   const witnesses = pairing.namedBy(message.witnesses, partner.chain, partner)
-  const first = pairing.pinned(partner, message.first)
-  if (first === 'other')
+  const firsts = pairing.pinned(partner, message.first)
+  if (firsts === 'other')
     return violation(from, t, 'COMMITTEE_PINNED', 'another first committee of this log is known here').output
-  const output = changed(partner, { addresses, witnesses, ...(first ? { first } : {}) }, context)
+  const output = changed(partner, { addresses, witnesses, firsts }, context)
   // The partner goes by an event of this home's identity that this store does not have.
   if (known && !chainAt(context.self.chain, digestOf(known)))
     output.sends.push({ to: from, message: { t: 'identity/ask', last: context.self.chain.last } })

@@ -444,3 +444,7 @@ export function firstState(
   }
   return undefined
 }
+
+/** The state entry that a head of this size ends with. */
+export const lastState = (get: Get, size: number): Uint8Array | undefined =>
+  size > 0 ? firstState(get, size - 2, size)?.entry : undefined

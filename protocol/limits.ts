@@ -121,12 +121,17 @@ export const MAX_EVIDENCE_ENTRIES = 32
 export const MAX_EVIDENCE_EVENTS = 512
 /** Bytes of identity events in a reply with proofs: the owner's always fit. */
 export const MAX_TOLD_EVENTS_BYTES = 98_304
+/** Committees of the logs of one organisation that are shown with proofs, and bytes of them in a message. */
+export const MAX_SHOWN_COMMITTEES = 16
+export const MAX_TOLD_COMMITTEES_BYTES = 65_536
 /** Witnesses of one evidence file: those of two logs. */
 export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 /** A record is shown to exist this long after the state that was handed over with it: ten minutes each way (RULES C3). */
 export const STAPLE_MS: number = 20 * MINUTE_MS
 /** Evidence is renewed so long before the keys under it end: a partner may be away for weeks. */
 export const RENEW_BEFORE_MS: number = 30 * DAY_MS
+/** Words of seats say whose an asset is for so long: who shows older ones may have sold it since (RULES E6). */
+export const OWNER_FRESH_MS: number = DAY_MS
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
 /** A checkpoint of a log of another kind, extension lines included. */

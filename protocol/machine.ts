@@ -24,8 +24,8 @@ export interface Partner {
   addresses: string[]
   /** Organisations that the partner names as witnesses of its log. */
   witnesses: CID[]
-  /** The first committee of its log, as this node was told of it first (RULES D2). */
-  first?: { log: CID; committee: CID }
+  /** The first committee of each of its logs, as this node was told of it first (RULES D2). */
+  firsts: { log: CID; committee: CID }[]
   pairedMs: number
 }
 

@@ -5,6 +5,7 @@
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { seatShape } from './asset-committee.ts'
+import { committeesShape } from './committee-record.ts'
 import { Unknown } from './error.ts'
 import { wordsShape } from './freshness.ts'
 import { BUNDLE_ENTRIES } from './kept.ts'
@@ -214,7 +215,7 @@ export const MESSAGES = {
   }),
   // Certified steps of who owns an asset, and whether one is still the last.
   'owner/told': object({ t: tag, links, identities }),
-  'owner/known': object({ t: tag, asset: link, version: optional(uint) }),
+  'owner/known': object({ t: tag, asset: link, version: optional(uint), whole: optional(flag) }),
   'owner/ask': object({ t: tag, id, committee: link, asset: link, version: uint }),
   'owner/fresh': object({ t: tag, id, fresh: optional(record), refusal: optional(refusal) }),
   'owner/frozen': object({ t: tag, one: record, other: record, asset: optional(record), identities }),
@@ -265,13 +266,16 @@ export const MESSAGES = {
       2 * MAX_PROOFS,
     ),
     redactions: optional(list(record, MAX_PROOFS)),
-    states: list(object({ entry: blob(4_096), path }), MAX_PROOFS),
+    /** The first after each of them, and the last under the head. */
+    states: list(object({ entry: blob(4_096), path }), MAX_PROOFS + 1),
+    committees: committeesShape,
     witnesses: list(record, MAX_WITNESSES),
     events: list(blob(MAX_EVENT_BYTES), MAX_EVIDENCE_EVENTS),
     renewal: optional(
       object({
         note,
         path,
+        state: optional(object({ entry: blob(MAX_ENTRY_BYTES), path })),
         through: optional(list(object({ entry: blob(MAX_ENTRY_BYTES), path }), MAX_SUCCESSORS)),
       }),
     ),

@@ -16,7 +16,7 @@ import type { CID } from '../crypto/cid.ts'
 import { TICKET } from '../crypto/domain.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { sha256 } from '../crypto/hash.ts'
-import { firstCommittee, firstOf } from './committee.ts'
+import { type First, firstCommittee, firstOf } from './committee.ts'
 import { ProtocolError } from './error.ts'
 import { type Identity, identityGenesis, verifyIdentity } from './identity.ts'
 import {
@@ -219,10 +219,9 @@ function readPartner(
   if (stored.id.equals(context.self.id)) return 'this is our own identity'
   const { addresses } = hello
   const witnesses = namedBy(hello.witnesses, chain, known)
-  const partner = partnerOf(chain, { addresses, witnesses, pairedMs: context.now.wallMs })
-  const first = pinned({ ...partner, ...(known?.first ? { first: known.first } : {}) }, hello.first)
-  if (first === 'other') return 'another first committee of its log is known here'
-  return first ? { ...partner, first } : partner
+  const firsts = pinned({ chain, firsts: known?.firsts ?? [] }, hello.first)
+  if (firsts === 'other') return 'another first committee of its log is known here'
+  return partnerOf(chain, { addresses, witnesses, firsts, pairedMs: context.now.wallMs })
 }
 
 /** A partner that pairs again with other events of one number has forked its identity. */
@@ -236,11 +235,15 @@ function contradiction(
 }
 
 /** The first committee of a partner's log: the one that was told first stays (RULES D2). */
-export function pinned(partner: Partner, told: Partner['first']): Partner['first'] | 'other' {
-  const log = partner.chain.logs.at(-1)!
-  const known = firstOf(partner, log)
-  if (!told?.log.equals(log)) return partner.first
-  return known && !known.equals(told.committee) ? 'other' : told
+export function pinned(
+  { chain, firsts }: Pick<Partner, 'chain' | 'firsts'>,
+  told: First | undefined,
+): First[] | 'other' {
+  const log = chain.logs.at(-1)!
+  if (!told?.log.equals(log)) return firsts
+  const known = firstOf({ firsts }, log)
+  if (known) return known.equals(told.committee) ? firsts : 'other'
+  return [...firsts, told]
 }
 
 /** Witnesses that a partner names: a log that has had a committee is not taken for one without by its owner's word (RULES D2). */
@@ -249,7 +252,7 @@ export const namedBy = (told: CID[], chain: Chain, known: Partner | undefined): 
 
 export const partnerOf = (
   chain: Chain,
-  rest: Pick<Partner, 'addresses' | 'witnesses' | 'first' | 'pairedMs'>,
+  rest: Pick<Partner, 'addresses' | 'witnesses' | 'firsts' | 'pairedMs'>,
 ): Partner => ({
   id: chain.genesis.id,
   org: chain.genesis.id.toString(),
@@ -280,12 +283,11 @@ export const encodePartner = ({
   chain,
   addresses,
   witnesses,
-  first,
+  firsts,
   pairedMs,
 }: Partner): Uint8Array => {
-  const pinned = first ? { first } : {}
   const events = eventsOf(chain)
-  return encode({ identity: identityBytes, events, addresses, witnesses, ...pinned, paired: pairedMs })
+  return encode({ identity: identityBytes, events, addresses, witnesses, firsts, paired: pairedMs })
 }
 
 export function decodePartner(stored: Uint8Array): Partner {
@@ -294,14 +296,14 @@ export function decodePartner(stored: Uint8Array): Partner {
     events: Uint8Array[]
     addresses: string[]
     witnesses: CID[]
-    first?: { log: CID; committee: CID }
+    firsts: First[]
     paired: number
   }
   const identity = readRecord(identityGenesis, value.identity) as Stored<Identity>
   return partnerOf(keptChain(identity, value.events), {
     addresses: value.addresses,
     witnesses: value.witnesses,
-    ...(value.first ? { first: value.first } : {}),
+    firsts: value.firsts,
     pairedMs: value.paired,
   })
 }

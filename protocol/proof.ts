@@ -15,6 +15,7 @@ import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
+import { committeesShape } from './committee-record.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, isRefused, readChain } from './identity-chain.ts'
 import {
@@ -31,7 +32,9 @@ import { isStored, readRecord } from './record.ts'
 import { blob, bytes, type Infer, list, object, optional, text as word } from './shape.ts'
 import { readState } from './state.ts'
 import { isTrusted, positionWords, type Trust } from './trust.ts'
+import { committeesOfOne } from './verify-committees.ts'
 import { cosignedBy } from './verify-cosignatures.ts'
+import { lastUnder } from './verify-rest.ts'
 import {
   iso,
   type Question,
@@ -54,6 +57,9 @@ const extraShape = object({
   owner: identified,
   witnesses: list(identified, MAX_WITNESSES),
   entry: blob(MAX_ENTRY_BYTES),
+  /** The last entry under the head, which names the committee in force, and those that there were. */
+  state: optional(object({ entry: blob(MAX_ENTRY_BYTES), path: list(bytes(32), MAX_PATH) })),
+  committees: committeesShape,
   /** Both or none: the signed record that the entry commits to, and the salt. */
   body: optional(blob(MAX_RECORD_BYTES)),
   salt: optional(bytes(32)),
@@ -173,7 +179,13 @@ function judgePosition(
   steps.judge('position', () => {
     const chains = witnessesIn(extra, owner)
     if (typeof chains === 'string') return { failed: chains }
-    const cosigned = cosignedBy(question, chains, owner.genesis.id, head)
+    const org = owner.genesis.id
+    const parties = { get: (each: string) => chains.get(each), isWhole: () => true }
+    const later = committeesOfOne(question, parties, org, extra.committees ?? [])
+    if (!('value' in later)) return later
+    const named = lastUnder(head, extra)
+    if (named && 'failed' in named) return named
+    const cosigned = cosignedBy({ ...question, later: later.value }, chains, org, head, named)
     if (!('value' in cosigned)) return cosigned
     const { committee, dated, leftOut, hasEnded } = cosigned.value
     const names = dated.map(({ name }) => name)

@@ -10,6 +10,7 @@ import { sha256 } from '../crypto/hash.ts'
 import { type Note, parseNote } from '../crypto/note.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
+import type { ShownCommittees } from './committee-record.ts'
 import { ProtocolError } from './error.ts'
 import type { ProofReply } from './event.ts'
 import { type Evidence, type Found, PARTS, type ReadEvidence, type RenewalPart } from './evidence.ts'
@@ -25,13 +26,17 @@ import {
 } from './identity-chain.ts'
 import { readEntryAt } from './kept.ts'
 import { KEY } from './layout.ts'
-import { type Ledger, loadLedger, proveExtension } from './ledger.ts'
+import { type Ledger, lastState, loadLedger, proveExtension, provePresence } from './ledger.ts'
 import { RENEW_BEFORE_MS } from './limits.ts'
-import { readHead } from './log.ts'
+import { type Head, readHead } from './log.ts'
 import { closedLog, logNumber } from './log-number.ts'
 import { type Context, decodeState } from './machine.ts'
 import { isStored, readRecord } from './record.ts'
 import { endIn, isExtended } from './successor.ts'
+import type { Trust } from './trust.ts'
+import { committeesOfOne } from './verify-committees.ts'
+import { cosignedBy, wordsOf } from './verify-cosignatures.ts'
+import { lastUnder } from './verify-rest.ts'
 
 export type Renewal = Omit<RenewalPart, 'org'>
 
@@ -83,7 +88,9 @@ function throughNext(size: number, ledger: Ledger, home: Home, nowMs: number): R
   const newer = renewal(1, loadLedger(get), next, nowMs)
   if (!newer) return undefined
   const through = [{ entry, path: newer.path }, ...(newer.through ?? [])]
-  return { note: newer.note, path: proveExtension(ledger, home.get, size, end.size), through }
+  const { note, state } = newer
+  const path = proveExtension(ledger, home.get, size, end.size)
+  return { note, path, ...(state ? { state } : {}), through }
 }
 
 function ofLog(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal | undefined {
@@ -104,7 +111,10 @@ function ofLog(size: number, ledger: Ledger, home: Home, nowMs: number): Renewal
     .sort((a, b) => b.worth - a.worth || b.size - a.size)
   const [best] = heads
   if (!best || best.worth === 0) return undefined
-  return { note: best.note, path: proveExtension(ledger, home.get, size, best.size) }
+  const entry = lastState(home.get, best.size)
+  const state = entry && { entry, path: provePresence(ledger, home.get, best.size - 1, best.size) }
+  const path = proveExtension(ledger, home.get, size, best.size)
+  return { note: best.note, path, ...(state ? { state } : {}) }
 }
 
 const worthOf = ({ lines }: Note, names: Set<string>): number =>
@@ -124,15 +134,42 @@ export function chainsIn(identities: Uint8Array[], events: Uint8Array[]): Chain[
 /** Whether what a log's owner gives renews a head that is kept of its log: evidence with anything else would be false. */
 export function renews(
   note: string,
-  { renewal, witnesses, events }: Pick<ProofReply, 'renewal' | 'witnesses' | 'events'>,
+  given: Pick<ProofReply, 'renewal' | 'witnesses' | 'events' | 'committees'>,
   owner: Chain,
+  trust: Trust,
+  asOfMs: number,
 ): boolean {
+  const { renewal, witnesses, events } = given
   if (!renewal) return false
   const [older, newer] = [utf8(note), renewal.note].map(each =>
     readHead(each, owner, undefined, { closed: true, revoked: true }),
   ) as [ReturnType<typeof readHead>, ReturnType<typeof readHead>]
   if ('reason' in older || 'reason' in newer) return false
-  return isExtended(older, newer, renewal, owner) && identitiesHold(owner, witnesses, events)
+  return (
+    isExtended(older, newer, renewal, owner) &&
+    identitiesHold(owner, witnesses, events) &&
+    isFinal(newer, given, owner, trust, asOfMs)
+  )
+}
+
+/** Whether those who make a head final have cosigned it with keys that stand. */
+function isFinal(
+  head: Head,
+  { renewal, witnesses, events, committees = [] }: Parameters<typeof renews>[1],
+  owner: Chain,
+  trust: Trust,
+  asOfMs: number,
+): boolean {
+  const org = owner.genesis.id
+  const chains = [owner, ...chainsIn(witnesses, events)]
+  const get = (id: string) => chains.find(({ genesis }) => genesis.id.toString() === id)
+  const parties = { get, isWhole: () => true }
+  const asked = { trust, options: { asOfMs } }
+  const later = committeesOfOne(asked, parties, org, committees)
+  const named = lastUnder(head, renewal!)
+  if (!('value' in later) || (named && 'failed' in named)) return false
+  const cosigned = cosignedBy({ ...asked, later: later.value }, parties, org, head, named)
+  return 'value' in cosigned && wordsOf(cosigned.value).final
 }
 
 /** Whether every identity is signed and every event continues one of them, or that of the log's owner. */
@@ -184,6 +221,7 @@ export interface Given {
   /** Signed identities of those who cosigned, and the events of their identities and the owner's. */
   witnesses: Uint8Array[]
   events: Uint8Array[]
+  committees?: ShownCommittees
 }
 
 /** The evidence with newer heads in it, in place of earlier ones. Throws EVIDENCE_MALFORMED for what is not whole. */
@@ -205,8 +243,20 @@ export function renewed(read: ReadEvidence, given: Given[]): Evidence {
     ...(read.redactions.length > 0 ? { redactions: read.redactions.map(bytesOf) } : {}),
     staples: listed(read.staples),
     renewals: [...kept, ...given.map(({ org, renewal }) => ({ org, ...renewal }))],
+    ...committeesWith(read, given),
     ...(read.history.length > 0 ? { history: read.history } : {}),
   }
+}
+
+/** The committees of each party's logs: as its owner shows them now, else as they were. */
+function committeesWith(read: ReadEvidence, given: Given[]): Pick<Evidence, 'committees'> {
+  const told = given.filter(({ committees }) => committees)
+  const kept = listed(read.committees).filter(each => !told.some(({ org }) => org.equals(each.org)))
+  const all = [
+    ...kept,
+    ...told.flatMap(({ org, committees = [] }) => committees.map(each => ({ org, ...each }))),
+  ]
+  return all.length > 0 ? { committees: all } : {}
 }
 
 const hash = (bytes: Uint8Array): string => toHex(sha256(bytes))

@@ -5,6 +5,7 @@
 import { text } from '../crypto/bytes.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import { parseNote } from '../crypto/note.ts'
+import { committeesShape } from './committee-record.ts'
 import { bestHead } from './heads.ts'
 import { type Chain, chainAt, cosignatureOf } from './identity-chain.ts'
 import { readEntryAt } from './kept.ts'
@@ -13,12 +14,15 @@ import { FRESH_MS, MAX_ENTRY_BYTES, MAX_NOTE_BYTES, MAX_PATH } from './limits.ts
 import { readEntry, readHead } from './log.ts'
 import type { Context } from './machine.ts'
 import { blob, bytes, type Infer, list, object } from './shape.ts'
+import { committeesOf } from './shown-committees.ts'
 import { readState } from './state.ts'
 
 export const stapleShape = object({
   note: blob(MAX_NOTE_BYTES),
   entry: blob(MAX_ENTRY_BYTES),
   path: list(bytes(32), MAX_PATH),
+  /** The committees of the log: without them nobody can say what its cosignatures are worth. */
+  committees: committeesShape,
 })
 export type Staple = Infer<typeof stapleShape>
 
@@ -30,7 +34,9 @@ export function makeStaple(ledger: Ledger, context: Context): Staple | undefined
   const { entry } = readEntryAt(context.get, index)!
   const read = readEntry(entry)
   if ('reason' in read || 'reason' in readState(read)) return undefined
-  return { note: head.note, entry, path: provePresence(ledger, context.get, index, head.size) }
+  const committees = committeesOf(context, ledger)
+  const path = provePresence(ledger, context.get, index, head.size)
+  return { note: head.note, entry, path, ...(committees.length > 0 ? { committees } : {}) }
 }
 
 function isFresh(noteBytes: Uint8Array, { witnesses, partner, now }: Context): boolean {

@@ -8,7 +8,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { ProtocolError } from './error.ts'
-import { CLOCK_SKEW_MS, MAX_NAME_LENGTH, MAX_WITNESSES } from './limits.ts'
+import { CLOCK_SKEW_MS, MAX_NAME_LENGTH, MAX_SUCCESSORS, MAX_WITNESSES } from './limits.ts'
 import { type Infer, list, object, optional, text, uint } from './shape.ts'
 
 const MAX_IDENTITIES = 10_000
@@ -16,7 +16,15 @@ const MAX_IDENTITIES = 10_000
 const shape = object({
   schema: text(32),
   identities: list(object({ id: text(128), name: optional(text(MAX_NAME_LENGTH)) }), MAX_IDENTITIES),
-  committees: list(object({ log: text(128), witnesses: list(text(128), MAX_WITNESSES) }), MAX_IDENTITIES),
+  committees: list(
+    object({
+      log: text(128),
+      witnesses: list(text(128), MAX_WITNESSES),
+      /** The first committee of each of its logs that had one: it says who sits in them, and no list of names does. */
+      first: optional(list(object({ log: text(128), committee: text(128) }), MAX_SUCCESSORS)),
+    }),
+    MAX_IDENTITIES,
+  ),
   clockSkewMs: optional(uint),
   /** Organisations that count as certified: only they are believed to vote on assets (RULES E1). */
   certified: optional(list(text(128), MAX_IDENTITIES)),
@@ -50,6 +58,7 @@ function badId(file: TrustFile): string | undefined {
   const ids = [
     ...file.identities.map(each => each.id),
     ...file.committees.flatMap(each => [each.log, ...each.witnesses]),
+    ...firsts(file.committees).flatMap(each => [each.log, each.committee]),
     ...(file.certified ?? []),
     ...(file.known ?? []).flatMap(each => [each.id, each.event]),
   ]
@@ -98,6 +107,16 @@ export function witnessesOf(trust: Trust, org: CID): string[] {
   const named = trust.file.committees.filter(each => each.log === own).flatMap(each => each.witnesses)
   return [...new Set(named)].filter(each => each !== own)
 }
+
+const firsts = (committees: TrustFile['committees']) => committees.flatMap(each => each.first ?? [])
+
+/** The first committees that a trust file pins, of an organisation's logs. */
+export const firstsOf = ({ file }: Trust, org: CID): ReturnType<typeof firsts> =>
+  firsts(file.committees.filter(each => each.log === org.toString()))
+
+/** Whether a log has members, or had: then nobody's word stands in for what they have not cosigned. */
+export const isWitnessed = (trust: Trust, org: CID): boolean =>
+  witnessesOf(trust, org).length + firstsOf(trust, org).length > 0
 
 export interface Committee {
   n: number

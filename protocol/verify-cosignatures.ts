@@ -5,9 +5,11 @@ import type { CID } from '../crypto/cid.ts'
 import { cosignerName } from './identity.ts'
 import { type Chain, everStood, type Standing } from './identity-chain.ts'
 import type { Head } from './log.ts'
-import { type Committee, committeeOf, witnessesOf } from './trust.ts'
+import { type Committee, committeeOf, firstsOf, positionWords, type Trust, witnessesOf } from './trust.ts'
 import type { Parties } from './verify-parties.ts'
-import { iso, type Outcome, type Question } from './verify-steps.ts'
+import { iso, type Later, type Outcome, type Question, type Rule, UNLOADED } from './verify-steps.ts'
+
+export type Asked = Pick<Question, 'trust' | 'options' | 'later'>
 
 /** A cosignature that counts: whose it is, and when by the witness's clock. */
 export interface Dated {
@@ -25,16 +27,22 @@ export interface Cosigned {
   hasEnded: boolean
 }
 
-/** Those on a head of this organisation's log; `isRenewed` when a later head shows that it was no forgery (RULES D6). */
+/**
+ * Those on a head of this organisation's log; `named` is the committee that the last entry under it names, and `isRenewed`
+ * when a later head shows that it was no forgery (RULES D6).
+ */
 export function cosignedBy(
-  question: Pick<Question, 'trust' | 'options'>,
+  question: Asked,
   parties: Pick<Parties, 'get'>,
   org: CID,
   head: Head,
+  named: Uint8Array | undefined,
   isRenewed = false,
 ): Outcome<Cosigned> {
-  const members = witnessesOf(question.trust, org)
-  const found: Cosigned = { committee: committeeOf(members.length), dated: [], leftOut: [], hasEnded: false }
+  const rule = ruleAt(question, org, head, named, isRenewed)
+  if (!('value' in rule)) return rule
+  const { committee, members } = rule.value
+  const found: Cosigned = { committee, dated: [], leftOut: [], hasEnded: false }
   for (const witness of members) {
     const one = cosignature(question, parties.get(witness), witness, head, isRenewed)
     if (!one) continue
@@ -49,8 +57,22 @@ export function cosignedBy(
   return { value: found, detail: '' }
 }
 
+/** Whose cosignatures count: of the committee in force where the first is pinned, else of those whom the trust file names. */
+function ruleAt({ trust, later }: Asked, ...at: Parameters<Later['ruleAt']>): Outcome<Rule> {
+  const [org] = at
+  if (firstsOf(trust, org).length > 0) return later?.ruleAt(...at) ?? UNLOADED
+  const members = witnessesOf(trust, org)
+  return { value: { committee: committeeOf(members.length), members }, detail: '' }
+}
+
 /** When a head existed at the latest, by the clock of one correct member (RULES D5). */
 export const boundOf = ({ committee, dated }: Cosigned): Dated | undefined => dated[committee.f]
+
+export const wordsOf = ({ committee, dated }: Cosigned): ReturnType<typeof positionWords> =>
+  positionWords(
+    committee,
+    dated.map(each => each.name),
+  )
 
 /** The bounds in words (RULES D5), by how many clocks: one of them is right. Nothing where too few have cosigned. */
 export function boundWords(
@@ -76,7 +98,7 @@ export function notFinalBefore(what: string, { committee, dated }: Cosigned): st
 }
 
 /** The cosignature of a witness, or why it does not count; `undefined` when the head has none of it. */
-function cosignature(
+export function cosignature(
   { trust, options }: Pick<Question, 'trust' | 'options'>,
   chain: Chain | undefined,
   witness: string,
@@ -99,14 +121,19 @@ function cosignature(
   const ms = held.timeS * 1000
   const not = (why: string, hasEnded: boolean) => ({ value: { not: why, hasEnded }, detail: '' })
   if (ms > options.asOfMs + trust.clockSkewMs) return not(`${name} cosigned later, ${iso(ms)}`, false)
-  const unseen = trust.file.known?.find(
-    ({ id, n, event }) => id === witness && chain.events[n - 1]?.id.toString() !== event,
-  )
-  if (unseen)
-    return not(`identity event ${unseen.n} of ${name}, which ended a key, is not in the evidence`, true)
+  const unseen = unseenOf(chain, trust)
+  if (unseen) return not(unseen, true)
   const end = endOf(standing, isRenewed ? ms : options.asOfMs, isRenewed)
   if (end) return not(`the witness key of ${name} ${end}: valid when made cannot be shown`, true)
   return { value: { name, ms }, detail: '' }
+}
+
+/** Who presents evidence leaves out what ended a key: the trust file may know of it. */
+export function unseenOf({ genesis, events }: Chain, { file }: Trust): string | undefined {
+  const last = file.known?.find(({ id }) => id === genesis.id.toString())
+  return last && events[last.n - 1]?.id.toString() !== last.event
+    ? `identity event ${last.n} of ${genesis.payload.name}, which ended a key, is not in the evidence`
+    : undefined
 }
 
 /**

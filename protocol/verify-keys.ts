@@ -11,9 +11,16 @@ import type { EntryPart, StaplePart } from './evidence.ts'
 import { type Chain, chainAt, everStood, type Standing } from './identity-chain.ts'
 import { STAPLE_MS } from './limits.ts'
 import { type Head, readEntry, readHead } from './log.ts'
-import { readState } from './state.ts'
-import { witnessesOf } from './trust.ts'
-import { boundOf, type Cosigned, cosignedBy, type Dated, notFinalBefore } from './verify-cosignatures.ts'
+import { readState, type State } from './state.ts'
+import { isWitnessed } from './trust.ts'
+import {
+  boundOf,
+  type Cosigned,
+  cosignedBy,
+  type Dated,
+  notFinalBefore,
+  unseenOf,
+} from './verify-cosignatures.ts'
 import type { Parties } from './verify-parties.ts'
 import { iso, type Outcome, type Question, type Side, type Steps, unestablished } from './verify-steps.ts'
 
@@ -24,7 +31,7 @@ export interface Shown {
   /** Indexes of the entries under the head, by part. */
   held: Map<EntryPart['of'], number>
   /** State entries under the head: where, from which entry on each is the first, and the event that it names. */
-  states: { index: number; next: number; identity: Uint8Array }[]
+  states: (State & { index: number })[]
 }
 
 type Fault = { failed: string } | { inconclusive: string }
@@ -84,7 +91,8 @@ export class KeyStates {
       return { failed: `state entry ${entry.n} is not under its head` }
     const at = chainAt(chain, state.identity)
     if (!at) return { inconclusive: 'it names an identity event that is not in the evidence' }
-    const cosigned = cosignedBy(this.#question, this.#parties, org, head)
+    const named = entry.n === size - 1 ? state.committee : undefined
+    const cosigned = cosignedBy(this.#question, this.#parties, org, head, named)
     if (!('value' in cosigned)) return cosigned
     const by = boundOf(cosigned.value)
     if (!by)
@@ -122,10 +130,13 @@ export class KeyStates {
   }
 
   #words(worths: Set<Worth>, chain: Chain): Outcome<true> {
-    const detail = worths.has('word')
+    const isWord = worths.has('word')
+    const detail = isWord
       ? "key state by the presenter's word: the log has no members"
       : `unrevoked when signed${worths.has('staple') ? ', by the state handed over then' : ''}`
-    if (worths.has('word') && this.#question.options.requireFinal) return { inconclusive: detail }
+    const unseen = isWord && unseenOf(chain, this.#question.trust)
+    if (unseen) return { inconclusive: `${detail}; ${unseen}` }
+    if (isWord && this.#question.options.requireFinal) return { inconclusive: detail }
     const { length } = chain.events
     return { value: true, detail: length > 0 ? `${detail}; ${length} identity events` : detail }
   }
@@ -165,7 +176,7 @@ export class KeyStates {
 
   #log(side: Side): { committee: boolean; shown: Shown } {
     const { evidence, trust } = this.#question
-    return { committee: witnessesOf(trust, evidence.claim[side]).length > 0, shown: this.#shown[side] }
+    return { committee: isWitnessed(trust, evidence.claim[side]), shown: this.#shown[side] }
   }
 
   /** When a record existed at the latest, by either log's members; it exists when it is asked about. */

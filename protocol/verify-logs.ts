@@ -2,13 +2,12 @@
 import { equal, toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
-import type { Claim, EntryPart, PartName, RenewalPart } from './evidence.ts'
+import type { Claim, EntryPart, PartName } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import { commitment, type Head, KIND, readEntry, readHead } from './log.ts'
 import { readState } from './state.ts'
-import { isExtended } from './successor.ts'
 import { committeeOf, positionWords, witnessesOf } from './trust.ts'
-import { boundWords, type Cosigned, cosignedBy } from './verify-cosignatures.ts'
+import { boundWords, type Cosigned, cosignedBy, wordsOf } from './verify-cosignatures.ts'
 import { KeyStates, type Shown } from './verify-keys.ts'
 import type { Parties } from './verify-parties.ts'
 import type { Redactions } from './verify-redactions.ts'
@@ -90,7 +89,7 @@ export class Logs {
     }
     const waiting = own.filter(each => each.of !== 'state' && !each.path).length
     if (waiting > 0) this.#waiting(side, org, waiting)
-    const renewed = this.#renewal(side, org, head)
+    const renewed = this.#question.later?.renewal(side, head)
     if (!head) return
     shown.head = head
     const cosigned = this.#position(side, org, head, renewed)
@@ -99,7 +98,8 @@ export class Logs {
 
   /** Entries that no head covers yet stand on the word of the log's owner (RULES D3). */
   #waiting(side: Side, org: CID, count: number): void {
-    const committee = committeeOf(witnessesOf(this.#question.trust, org).length)
+    const { trust, later } = this.#question
+    const committee = later?.newest(org) ?? committeeOf(witnessesOf(trust, org).length)
     const detail = `${positionWords(committee, []).words}; no head covers ${count} of the entries yet`
     this.#steps.judge(`${side} pending`, () =>
       this.#question.options.requireFinal
@@ -156,7 +156,7 @@ export class Logs {
       if (!part.path) return { failed: 'a state entry is shown under a head' }
       const under = isUnder(part, n, head)
       if (!('value' in under)) return under
-      shown.states.push({ index: n, next: state.next, identity: state.identity })
+      shown.states.push({ index: n, ...state })
       return { value: true, detail: `entry ${n}, the first of its kind after entry ${state.next}` }
     })
   }
@@ -192,54 +192,11 @@ export class Logs {
     return found.is === 'here' ? found.bytes : undefined
   }
 
-  /**
-   * A newer head that extends the one shown and is final under keys that stand: what ended keys cosigned before it was no
-   * forgery of later (RULES D6).
-   */
-  #renewal(side: Side, org: CID, head: Head | undefined): Cosigned | undefined {
-    const own = this.#question.evidence.renewals.filter(each => 'org' in each && each.org.equals(org))
-    if (own.length === 0) return undefined
-    return this.#steps.judge(`${side} renewal`, () => {
-      if (own.length > 1) return { failed: 'there are two of one log' }
-      const chain = this.#parties.believed(side)
-      if (!head || !chain) return unestablished('the head that it renews')
-      const part = own[0] as RenewalPart
-      // What makes it count is that it is final; its log key may have ended since, as that of the head shown.
-      const newer = readHead(part.note, chain, undefined, { revoked: true, closed: true })
-      if ('reason' in newer)
-        return newer.unknown && !this.#parties.isWhole(org)
-          ? { inconclusive: newer.reason }
-          : { failed: newer.reason }
-      const { size } = newer
-      if (!isExtended(head, newer, part, chain))
-        return { failed: `the head of ${size} is not shown to extend it` }
-      const cosigned = cosignedBy(this.#question, this.#parties, org, newer)
-      if (!('value' in cosigned)) return cosigned
-      const { final, words } = wordsOf(cosigned.value)
-      const detail = `size ${size}: ${words}`
-      return {
-        value: final ? cosigned.value : undefined,
-        detail: final ? detail : `${detail}: it renews nothing`,
-      }
-    })
-  }
-
-  /** Every renewal is of one party's log. */
-  renewals(): Outcome<true> {
-    const { claim, renewals } = this.#question.evidence
-    for (const [i, each] of renewals.entries()) {
-      if ('broken' in each) return { failed: `renewal ${i} of the list: ${each.broken}` }
-      if ('missing' in each) return { inconclusive: `renewal ${i} of the list is not in the evidence` }
-      if (!each.org.equals(claim.provider) && !each.org.equals(claim.consumer))
-        return { failed: `renewal ${i} of the list is of neither party's log` }
-    }
-    return { value: true, detail: `${renewals.length} of the list` }
-  }
-
   /** What the position in the log is worth: cosignatures of the organisations that the trust file names (RULES D3). */
   #position(side: Side, org: CID, head: Head, renewed: Cosigned | undefined): Cosigned | undefined {
     return this.#steps.judge(`${side} position`, () => {
-      const own = cosignedBy(this.#question, this.#parties, org, head, renewed !== undefined)
+      const last = this.#shown[side].states.find(each => each.index === head.size - 1)
+      const own = cosignedBy(this.#question, this.#parties, org, head, last?.committee, renewed !== undefined)
       if (!('value' in own)) return own
       const stands = wordsOf(own.value).final || !renewed
       const cosigned = stands ? own.value : renewed
@@ -258,12 +215,6 @@ export class Logs {
     })
   }
 }
-
-const wordsOf = ({ committee, dated }: Cosigned): ReturnType<typeof positionWords> =>
-  positionWords(
-    committee,
-    dated.map(each => each.name),
-  )
 
 function isUnder({ entry, path }: EntryPart, index: number, head: Head | undefined): Outcome<true> {
   if (!path && head && index < head.size) return { failed: 'its way to the head was left out' }

@@ -5,7 +5,9 @@ import type { Found, ReadEvidence } from './evidence.ts'
 import type { Chain } from './identity-chain.ts'
 import type { Head } from './log.ts'
 import { isStored, type KeyResolver, type RecordType, readRecord, type Stored } from './record.ts'
-import type { Trust } from './trust.ts'
+import type { Committee, Trust } from './trust.ts'
+import type { Cosigned } from './verify-cosignatures.ts'
+import type { Parties } from './verify-parties.ts'
 
 export type Verdict = 'verified' | 'failed' | 'inconclusive'
 
@@ -49,7 +51,29 @@ export interface Question {
   evidence: ReadEvidence
   trust: Trust
   options: VerifyOptions
+  later?: Later
 }
+
+/** Who cosigns a head, and how many of them make it final. */
+export interface Rule {
+  committee: Committee
+  members: string[]
+}
+
+/** What a page loads only where evidence or trust file ask for it (verify-rest.ts), begun for one question. */
+export interface Later {
+  /**
+   * The committee in force at a head of a log whose first one is pinned, by what the last entry under the head names;
+   * `isRenewed` when a later head vouches for this one.
+   */
+  ruleAt(org: CID, head: Head, named: Uint8Array | undefined, isRenewed: boolean): Outcome<Rule>
+  /** The newest committee that is shown of an organisation's logs. */
+  newest(org: CID): Committee | undefined
+  /** What a newer head is worth that extends the one shown; nothing where there is none. */
+  renewal(side: Side, head: Head | undefined): Cosigned | undefined
+}
+export type Rest = (question: Question, steps: Steps, parties: Parties) => Later
+export const UNLOADED = { inconclusive: 'the part of the verifier that reads committees was not loaded' }
 
 /** The two parties of a claim. */
 export type Side = 'provider' | 'consumer'

@@ -6,9 +6,11 @@ import type { CID } from '../crypto/cid.ts'
 import { collectConsent, collectDelivery, type Reading } from './collect.ts'
 import type { ProofReply } from './event.ts'
 import { formatEvidence } from './evidence-file.ts'
+import type { Report } from './judge.ts'
 import type { Ledger } from './ledger.ts'
+import { committeesTrusted } from './own-trust.ts'
 import { readTrust, TRUST_SCHEMA } from './trust.ts'
-import { type Report, verify } from './verify.ts'
+import { verify } from './verify.ts'
 import { takenTitle } from './verify-title.ts'
 
 /** `broken`: evidence with it would be false. `open`: something is not there yet. */
@@ -45,17 +47,14 @@ function judge(
   const evidence = packet
     ? collectDelivery(home, ledger, { agreement, packet }, { ...given, asOfMs })
     : collectConsent(home, ledger, { agreement }, { ...given, asOfMs, history: [] })
-  const witnesses = home.partner(org)?.witnesses.map(String) ?? []
+  const partner = home.partner(org)
   const trust = readTrust({
     schema: TRUST_SCHEMA,
     identities: [{ id: home.self.org }, { id: org }],
-    committees: [
-      { log: home.self.org, witnesses: home.witnesses.map(String) },
-      { log: org, witnesses },
-    ],
+    committees: committeesTrusted(home, partner ? [partner] : []),
   })
   // A log that nobody witnesses is never final; what it proves is all there will be.
-  const requireFinal = witnesses.length > 0
+  const requireFinal = partner !== undefined && partner.witnesses.length + partner.firsts.length > 0
   const side = evidence.claim.provider.toString() === org ? 'provider' : 'consumer'
   // Who owns the asset is not proven by the other side's log.
   const options = { asOfMs, requireFinal, title: takenTitle }

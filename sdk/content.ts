@@ -1,6 +1,6 @@
 /** Content beside evidence: hashed as its publisher did. Loaded only with content. */
 import { plainDigest } from '../protocol/content.ts'
-import { type Report, saltOf, type VerifyStep } from '../protocol/verify.ts'
+import { type Report, saltOf, type VerifyStep } from '../protocol/judge.ts'
 
 export type Content = Uint8Array | AsyncIterable<Uint8Array> | Blob
 

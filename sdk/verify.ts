@@ -5,15 +5,18 @@
 import { CryptoError } from '../crypto/error.ts'
 import type { Disclosure } from '../protocol/disclosure.ts'
 import { ProtocolError } from '../protocol/error.ts'
+import { readEvidence } from '../protocol/evidence.ts'
+import { judge, needsRest, type Report } from '../protocol/judge.ts'
 import type { ProofReport } from '../protocol/proof.ts'
 import { readTrust } from '../protocol/trust.ts'
-import { type Report, verify as verifyEvidence } from '../protocol/verify.ts'
+import type { ForkReport } from '../protocol/verify-fork.ts'
 import type { Content } from './content.ts'
 import { WaybillError } from './error.ts'
 
 export type { Disclosure } from '../protocol/disclosure.ts'
+export type { Report, Verdict, VerifyStep } from '../protocol/judge.ts'
 export type { ProofReport } from '../protocol/proof.ts'
-export type { Report, Verdict, VerifyStep } from '../protocol/verify.ts'
+export type { ForkReport } from '../protocol/verify-fork.ts'
 
 export interface VerifyOptions {
   /** The time at which the question is asked; now, when left out. */
@@ -41,12 +44,15 @@ export async function verify(
   const hashing = options.content && (await import('./verify-more.ts'))
   const content = hashing && (await hashing.digestFor(evidence, options.content!))
   const known = options.forks?.length ? await knownForks(options.forks) : undefined
-  const given = { asOfMs, requireFinal: options.requireFinal ?? false, ...(content ? { content } : {}) }
-  const judge = (more: object) =>
-    verifyEvidence(evidence, believed, { ...given, ...(known ? { known } : {}), ...more })
-  let report = judge({})
-  if (report.steps.some(({ id }) => id === 'title'))
-    report = judge({ title: (await import('./verify-more.ts')).judgeTitle })
+  const read = readEvidence(evidence)
+  const more = needsRest(read, believed) ? await import('./verify-more.ts') : undefined
+  const report = judge(read, believed, {
+    asOfMs,
+    requireFinal: options.requireFinal ?? false,
+    ...(content ? { content } : {}),
+    ...(known ? { known } : {}),
+    ...(more ? { rest: more.rest, title: more.judgeTitle } : {}),
+  })
   return hashing ? hashing.withContent(report) : report
 }
 
@@ -69,6 +75,12 @@ export async function verifyProof(
 export async function openRelease(evidence: Uint8Array, oneTimePrivate: Uint8Array): Promise<Disclosure> {
   const { discloseRelease } = await import('../protocol/disclosure.ts')
   return sayingCode(() => discloseRelease(evidence, oneTimePrivate))
+}
+
+/** Judges a fork proof, of a log or of an identity, against a trust file. */
+export async function verifyFork(proof: Uint8Array, trust: unknown): Promise<ForkReport> {
+  const believed = sayingCode(() => readTrust(trust))
+  return (await import('./verify-more.ts')).verifyFork(proof, believed)
 }
 
 async function knownForks(proofs: Uint8Array[]) {

@@ -134,7 +134,7 @@ interface Story {
   shown: [Uint8Array, Uint8Array]
 }
 
-const KINDS = ['registration', 'handover', 'parties seated', 'committee change'] as const
+const KINDS = ['registration', 'handover', 'parties seated', 'committee change', 'change or sale'] as const
 type Kind = (typeof KINDS)[number]
 
 function story(kind: Kind, of: Committee): Story {
@@ -201,6 +201,31 @@ function story(kind: Kind, of: Committee): Story {
       rotated,
     )
   const shown = following.map(each => each.bytes) as Story['shown']
+  if (kind === 'change or sale') {
+    // The owner lets another committee follow, and sells the same version under the one in force.
+    const instead = committee(1, 0, 1, 'instead')
+    const change = (rotated = false) =>
+      sealed(
+        {
+          t: 'committee-change/1',
+          asset: asset,
+          version: 1,
+          prev: owned.order,
+          owner: OWNER,
+          ownerState: OWNER,
+          committee: of.id,
+          next: instead.id,
+          made: 0,
+        },
+        [['owner', OWNER]],
+        rotated,
+      )
+    return told(of, [change(), change(true), hand(1)], {
+      before: owned,
+      asset: bytes,
+      shown: [instead.bytes, shown[1]],
+    })
+  }
   return told(of, [hand(0), hand(0, true), hand(1)], { before: owned, asset: bytes, shown })
 }
 

@@ -1,5 +1,6 @@
 /** Of whom a run knows that they are not sound, so that nobody wonders at what comes of it. */
-import { committee, readSeating } from '../protocol/committee.ts'
+import { readSeating } from '../protocol/committee.ts'
+import { committee } from '../protocol/committee-record.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './node.ts'

@@ -194,8 +194,12 @@ export class World {
   /** Every pair has met, with the outcome that the dialogue has: both know the other's identity. */
   #introduce(): void {
     const records = this.nodes.map(({ env, index }) => {
-      const witnesses = this.#witnesses[index]!
-      const partner = partnerOf(env.self.chain, { addresses: env.addresses(), witnesses, pairedMs: START_MS })
+      const partner = partnerOf(env.self.chain, {
+        addresses: env.addresses(),
+        witnesses: this.#witnesses[index]!,
+        firsts: [],
+        pairedMs: START_MS,
+      })
       const origin = originHash(originOf(env.self.chain))
       return {
         partner,

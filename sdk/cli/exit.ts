@@ -22,6 +22,9 @@ export const EXIT = {
   interrupted: 130,
 } as const
 
+/** What a verdict ends a command with. */
+export const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
+
 export const MEANING: Record<number, string> = {
   0: 'ok',
   1: 'unexpected error',
@@ -135,6 +138,7 @@ const CODES = {
   KEY_UNCOMMITTED: [failed, 'ask the organisation for its identity again'],
   KEY_REUSED: [failed, 'waybill keys rotate draws keys that nobody has'],
   KEY_UNKNOWN: [notFound, 'waybill keys show'],
+  KEY_EXPIRED: [conflict, 'waybill keys rotate'],
   EVENT_SKIPPED: [inconclusive, 'ask for the missing identity events'],
   EVENT_UNLINKED: [failed, 'ask for the identity events again'],
   EVENT_REPLAYED: [conflict, 'waybill keys show'],

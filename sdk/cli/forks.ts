@@ -2,13 +2,19 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ForkView } from '../../node/schema.ts'
+import type { Fork } from '../../protocol/fork.ts'
+import type { IdentityFork } from '../../protocol/identity-fork.ts'
 import type { Head } from '../../protocol/log.ts'
 import { WaybillError } from '../error.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
+import { EXITS } from './exit.ts'
 import { shortOrg } from './words.ts'
 
-export async function forks(cli: Cli, options: { output?: string; check?: string }): Promise<Answer> {
-  if (options.check !== undefined) return check(options.check)
+export async function forks(
+  cli: Cli,
+  options: { output?: string; check?: string; trust?: string },
+): Promise<Answer> {
+  if (options.check !== undefined) return check(cli, options.check, options.trust)
   await using waybill = await cli.connect()
   const items = await waybill.forks({ signal: cli.signal })
   const files = options.output === undefined ? [] : await save(items, options.output)
@@ -44,26 +50,40 @@ async function save(items: ForkView[], directory: string): Promise<string[]> {
   return names
 }
 
-/** Needs no home, daemon, network or trust file: whoever is accused has signed both. */
-async function check(file: string): Promise<Answer> {
-  const { readFork } = await import('../../protocol/fork.ts')
-  const { readIdentityFork } = await import('../../protocol/identity-fork.ts')
-  const proof = new Uint8Array(await readFile(file))
-  const identity = readIdentityFork(proof)
-  const fork = typeof identity === 'string' ? readFork(proof) : identity
-  if (typeof fork === 'string') throw new WaybillError('FORK_UNPROVEN', `${file} proves nothing: ${fork}`)
-  const { org, name } = fork
-  const of = { org: org.toString(), name }
-  if ('n' in fork)
-    return proven({ of: 'identity', ...of, event: fork.n }, [
-      `the identity of ${name} (${org}) has two events ${fork.n}`,
-      fork.isSuccession ? ', which name a successor of its log each' : '',
-    ])
-  const { older, newer } = fork
-  return proven({ of: 'log', ...of, size: older.size, newerSize: newer.size }, [
-    `the log of ${name} (${org}) has two histories: `,
-    `heads of ${older.size} and ${newer.size} entries that cannot both be of one log are signed ${byKeys(older, newer)}`,
-  ])
+/** Needs no daemon or network: whoever is accused has signed both. Who that is, and which of its keys have ended, the trust file says. */
+async function check(cli: Cli, file: string, trustFile: string | undefined): Promise<Answer> {
+  const { readTrustFile } = await import('./verify.ts')
+  const { verifyFork } = await import('../verify.ts')
+  const report = await verifyFork(new Uint8Array(await readFile(file)), await readTrustFile(cli, trustFile))
+  const { steps, verdict, trustDigest, log, identity } = report
+  const open = steps.find(({ status }) => status !== 'ok')
+  const found = log ?? identity
+  if (!found) throw new WaybillError('FORK_UNPROVEN', `${file} proves nothing: ${open?.detail}`)
+  const of = { org: found.org.toString(), name: found.name, verdict, trustDigest }
+  const says = log ? ofLog(log) : ofIdentity(identity!)
+  return answer({
+    schema: 'waybill.fork/1',
+    data: { ...of, ...says.data, steps },
+    text: () =>
+      `${open ? `? ${open.detail}; ` : 'proven: '}${says.words}\n  trust ${trustDigest.slice(0, 16)}…`,
+    exit: EXITS[verdict],
+  })
+}
+
+function ofIdentity({ name, org, n, isSuccession }: IdentityFork) {
+  const more = isSuccession ? ', which name a successor of its log each' : ''
+  return {
+    data: { of: 'identity', event: n },
+    words: `the identity of ${name} (${org}) has two events ${n}${more}`,
+  }
+}
+
+function ofLog({ name, org, older, newer }: Fork) {
+  const heads = `heads of ${older.size} and ${newer.size} entries that cannot both be of one log`
+  return {
+    data: { of: 'log', size: older.size, newerSize: newer.size },
+    words: `the log of ${name} (${org}) has two histories: ${heads} are signed ${byKeys(older, newer)}`,
+  }
 }
 
 /** The file has the events that the accuser shows: whoever revoked the key later did not sign what a thief did. */
@@ -72,6 +92,3 @@ function byKeys(...heads: Head[]): string {
   const keys = epochs.map(epoch => (epoch === 0 ? 'its first log key' : `its log key of event ${epoch}`))
   return `by ${keys.join(' and ')}, unless that was revoked in an event that the file leaves out`
 }
-
-const proven = (data: { org: string; name: string } & Record<string, unknown>, words: string[]): Answer =>
-  answer({ schema: 'waybill.fork/1', data, text: () => `proven: ${words.join('')}` })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { WaybillError } from '../error.ts'
 import { verifyProof } from '../verify.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
-import { EXIT } from './exit.ts'
+import { EXITS } from './exit.ts'
 import { tick } from './node.ts'
 import { shellWord } from './partners.ts'
 import { usage } from './problem.ts'
@@ -23,7 +23,6 @@ interface Options {
 
 /** The extension that C2SP recommends. */
 const PROOF = '.tlog-proof'
-const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
 const MARKS = { ok: '✓', failed: '✗', inconclusive: '?', skipped: '–' } as const
 
 export async function prove(cli: Cli, options: Options, records: string[]): Promise<Answer> {

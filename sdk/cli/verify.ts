@@ -7,7 +7,7 @@ import { homePaths } from '../home.ts'
 import { type Report as EvidenceReport, type VerifyOptions, verify as verifyEvidence } from '../verify.ts'
 import type { OwnershipReport } from '../verify-ownership.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
-import { EXIT } from './exit.ts'
+import { EXITS } from './exit.ts'
 import { EVIDENCE } from './targets.ts'
 import { parseTime, shortId, shortOrg } from './words.ts'
 
@@ -21,7 +21,6 @@ interface Options {
 
 /** A trust file of ten thousand identities has 2 MB. */
 const MAX_TRUST_BYTES = 16 * 2 ** 20
-const EXITS = { verified: EXIT.ok, failed: EXIT.failed, inconclusive: EXIT.inconclusive } as const
 const MARKS = { ok: '✓', failed: '✗', inconclusive: '?', skipped: '–' } as const
 
 export async function verify(cli: Cli, options: Options, files: string[]): Promise<Answer> {

@@ -51,7 +51,7 @@ export function map(
 ): { what: string; start: number; label: number; body: number; end: number }[] {
   const blocks = blocksOf(file)
   const root = decode(blocks[0]!.bytes) as { parts: Record<string, CID> } & Record<
-    'witnesses' | 'events' | 'entries' | 'staples',
+    'witnesses' | 'events' | 'entries' | 'staples' | 'committees',
     CID[]
   >
   const names = new Map(Object.entries(root.parts).map(([name, cid]) => [cid.toString(), name]))
@@ -59,6 +59,7 @@ export function map(
   for (const cid of root.entries) names.set(cid.toString(), 'entry')
   for (const cid of root.events) names.set(cid.toString(), 'event')
   for (const cid of root.staples) names.set(cid.toString(), 'staple')
+  for (const cid of root.committees) names.set(cid.toString(), 'committees')
   const header = encode({ roots: [blocks[0]!.cid], version: 1 })
   let at = varint(header.length).length + header.length
   const places = [{ what: 'header', start: 0, label: varint(header.length).length, body: at, end: at }]

@@ -2,15 +2,8 @@
 import * as assert from 'uvu/assert'
 import type { CID } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
-import {
-  type Committee,
-  committee,
-  committeeDigest,
-  inForce,
-  quorums,
-  readSeat,
-  readSeating,
-} from '../../protocol/committee.ts'
+import { committeeDigest, inForce, quorums, readSeat, readSeating } from '../../protocol/committee.ts'
+import { type Committee, committee } from '../../protocol/committee-record.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_WITNESSES } from '../../protocol/limits.ts'

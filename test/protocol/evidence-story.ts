@@ -10,13 +10,16 @@ import { plainDigest } from '../../protocol/content.ts'
 import type { ProofReply } from '../../protocol/event.ts'
 import type { Evidence } from '../../protocol/evidence.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
+import { type Report, saltOf } from '../../protocol/judge.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Negotiation } from '../../protocol/negotiation.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import { PROFILE } from '../../protocol/policy.ts'
+import { ownFirsts } from '../../protocol/shown-committees.ts'
 import { readTrust, TRUST_SCHEMA, type Trust } from '../../protocol/trust.ts'
-import { type Report, saltOf, type VerifyOptions, verify } from '../../protocol/verify.ts'
+import { verify } from '../../protocol/verify.ts'
+import type { VerifyOptions } from '../../protocol/verify-steps.ts'
 import { judgeTitle } from '../../protocol/verify-title.ts'
 import { type Member, START_MS, World } from './world.ts'
 
@@ -44,7 +47,10 @@ export interface Story {
   plain: Uint8Array
   /** Just after the last message. */
   asOfMs: number
+  /** Of who has pinned the first committees of both logs. */
   trust: Trust
+  /** Of who names the witnesses of both logs himself. */
+  named: Trust
   evidence: Evidence
   bytes: Uint8Array
   consent: Evidence
@@ -65,10 +71,15 @@ export function story(options: StoryOptions = {}): Story {
   world.run(1_000)
   if (options.rotates !== false) acme.delegate(['log', 'operation'], [], options.untilMs)
   world.run(10_000)
+  // Their committees are in force by now, and each says so.
+  acme.input({ type: 'connected', org: bolt.org })
+  bolt.input({ type: 'connected', org: acme.org })
+  world.run(1_000)
   const { agreement, packet, plain } = deliver(world, acme, bolt, options)
   const asOfMs = world.wallMs
-  const trust = readTrust(trustFile([acme, bolt, ...witnesses], witnesses, [acme, bolt]))
-  const base = { world, acme, bolt, witnesses, agreement, packet, plain, asOfMs, trust }
+  const trust = readTrust(pinnedTrust([acme, bolt, ...witnesses], [acme, bolt]))
+  const named = readTrust(trustFile([acme, bolt, ...witnesses], witnesses, [acme, bolt]))
+  const base = { world, acme, bolt, witnesses, agreement, packet, plain, asOfMs, trust, named }
   const evidence = collect(bolt, acme, { agreement, packet }, asOfMs)
   return {
     ...base,
@@ -131,6 +142,23 @@ export function trustFile(identities: Member[], witnesses: Member[], logs: Membe
     committees: logs.map(({ org }) => ({ log: org, witnesses: witnesses.map(witness => witness.org) })),
   }
 }
+
+/** The trust file of who has pinned the first committees of these logs, where they have one. */
+export const pinnedTrust = (identities: Member[], logs: Member[]) => ({
+  ...trustFile(identities, [], []),
+  committees: logs.map(log => {
+    const first = ownFirsts({ self: { ...log.env.self, chain: log.chain }, get: log.env.get })
+    return {
+      log: log.org,
+      witnesses: [],
+      first: first.map(({ log, committee }) => ({ log: log.toString(), committee: committee.toString() })),
+    }
+  }),
+})
+
+/** The same of a story whose logs have gone on since. */
+export const trustNow = ({ acme, bolt, witnesses }: Story): Trust =>
+  readTrust(pinnedTrust([acme, bolt, ...witnesses], [acme, bolt]))
 
 export const contextOf = ({ env, chain, store, witnesses }: Member) => ({
   self: { ...env.self, chain },

@@ -1,12 +1,20 @@
 /** What a verifier that knows of forks says of evidence (RULES C1, D4, G3). */
 import * as assert from 'uvu/assert'
+import { thumbprint } from '../../crypto/key.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { proveFork } from '../../protocol/fork.ts'
-import { beginChain, eventsOf, extendChain, isRefused, makeDelegate } from '../../protocol/identity-chain.ts'
+import {
+  beginChain,
+  eventsOf,
+  extendChain,
+  isRefused,
+  lastEnding,
+  makeDelegate,
+} from '../../protocol/identity-chain.ts'
 import { proveIdentityFork } from '../../protocol/identity-fork.ts'
 import { readKnownForks } from '../../protocol/known-forks.ts'
 import { readTrust } from '../../protocol/trust.ts'
-import { verify } from '../../sdk/verify.ts'
+import { verify, verifyFork } from '../../sdk/verify.ts'
 import { rejectsCode, suite, throwsCode } from '../harness.ts'
 import { check, detailOf, statusOf, story, trustFile } from './evidence-story.ts'
 import { forgedHead } from './story.ts'
@@ -81,6 +89,39 @@ test('heads by a key that was revoked prove no fork to whoever is shown that it 
   const events = [...told.evidence.events, ...eventsOf(told.bolt.chain)]
   const report = check(formatEvidence({ ...told.evidence, events }), alone, { known })
   assert.is(statusOf(report, 'consumer position'), 'ok')
+})
+
+test('a fork proof convicts by a trust file: whom it believes, and which event it knows to have ended a key', async () => {
+  const { id, identity, identityBytes, org } = bolt.env.self
+  const before = { id, identity, identityBytes, chain: bolt.chain }
+  const [a, b] = [forgedHead(bolt, 1), forgedHead(bolt, 1, new Uint8Array(32))]
+  const proof = proveFork(before, a, b, { root: new Uint8Array(32), path: [] })!
+  const { verdict, log, trustDigest } = await verifyFork(proof, told.trust.file)
+  assert.equal([verdict, log?.org.toString(), trustDigest], ['verified', org, told.trust.digest])
+  const { identities } = told.trust.file
+  const strange = { ...told.trust.file, identities: identities.filter(each => each.id !== org) }
+  const unknown = await verifyFork(proof, strange)
+  assert.is(unknown.verdict, 'inconclusive')
+  assert.match(unknown.steps.at(-2)!.detail, /^Bolt GmbH .* is not in the trust file$/)
+  // The thief of a key that was revoked leaves out by which event.
+  const event = makeDelegate(
+    bolt.chain,
+    bolt.env.keys.admin,
+    { revoke: [thumbprint(bolt.key('log').public)] },
+    1,
+  )
+  const revoked = extended(bolt.chain, event)
+  const known = [{ id: org, ...lastEnding(revoked)! }]
+  const left = await verifyFork(proof, { ...told.trust.file, known })
+  assert.is(left.verdict, 'inconclusive')
+  assert.match(
+    left.steps.at(-1)!.detail,
+    /identity event 1 of Bolt GmbH, which ended a key, is not in the evidence/,
+  )
+  const two = await verifyFork(identityFork(acme, 'known'), told.trust.file)
+  assert.equal([two.verdict, two.identity?.n], ['verified', 1])
+  assert.is((await verifyFork(proof.slice(1), told.trust.file)).verdict, 'failed')
+  await rejectsCode(verifyFork(proof, undefined), 'TRUST_MALFORMED')
 })
 
 test.run()

@@ -82,9 +82,10 @@ const rows: [what: string, bound: string][] = [
   ['blocks of a packet; header of a root', `${n(L.MAX_BLOCKS)}; ${L.MAX_ROOT_BYTES} bytes`],
   ['size of a block', L.BLOCK_SIZES.map(n).join(', ')],
   [
-    'evidence file; entries; witnesses; identity events; staples; renewals',
-    `${L.MAX_EVIDENCE_BYTES / MIB} MiB; ${L.MAX_EVIDENCE_ENTRIES}; ${L.MAX_EVIDENCE_WITNESSES}; ${L.MAX_EVIDENCE_EVENTS}; 2; 2`,
+    'evidence file; entries; witnesses; identity events; staples; renewals; committees',
+    `${L.MAX_EVIDENCE_BYTES / MIB} MiB; ${L.MAX_EVIDENCE_ENTRIES}; ${L.MAX_EVIDENCE_WITNESSES}; ${L.MAX_EVIDENCE_EVENTS}; 2; 2; ${2 * L.MAX_SHOWN_COMMITTEES}`,
   ],
+  ['committees in a message; bytes of them', `${L.MAX_SHOWN_COMMITTEES}; ${n(L.MAX_TOLD_COMMITTEES_BYTES)}`],
   ['logs that one renewal leads through', `${L.MAX_SUCCESSORS}`],
   ["proofs are renewed before a cosigner's key ends", time(L.RENEW_BEFORE_MS)],
   [
@@ -115,6 +116,8 @@ const rows: [what: string, bound: string][] = [
   ],
   ['size of a head; entries read back at once for one', `a multiple of ${L.PAD_ENTRIES}; ${n(L.MAX_LEAVES)}`],
   ['a newer head is shown to partners every', `${time(L.GOSSIP_MS)}, give or take a quarter`],
+  ['words of seats say who owns an asset for', `${L.OWNER_FRESH_MS / 3_600_000} h`],
+  ['seats that do not hear of a certificate with the next order are told after', time(L.SEATS_TOLD_MS)],
 ]
 /** Not a bound: the words of section 4.3. */
 const ELSEWHERE = ['CLASSIFICATION_LEVELS']

@@ -8,7 +8,10 @@ import type { Value } from '../../crypto/cbor.ts'
 import { asCid, type CID, cidOf } from '../../crypto/cid.ts'
 import { agreement, offer } from '../../protocol/agreement.ts'
 import { asset, packet } from '../../protocol/asset.ts'
+import { committee } from '../../protocol/committee-record.ts'
 import {
+  type CommitteePart,
+  committeePart,
   type EntryPart,
   entryPart,
   PARTS,
@@ -56,6 +59,8 @@ export const DEFINITIONS = {
   entryPart: entryPart as Shape<EntryPart> as Definition,
   staple: staplePart as Shape<StaplePart> as Definition,
   event: signed(delegate),
+  committeePart: committeePart as Shape<CommitteePart> as Definition,
+  committee: signed(committee),
   claim: rootShape as Definition,
 }
 

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { toHex } from '../../crypto/bytes.ts'
 import { agreement, offer, withdraw } from '../../protocol/agreement.ts'
 import { asset, packet } from '../../protocol/asset.ts'
-import { committee } from '../../protocol/committee.ts'
+import { committee } from '../../protocol/committee-record.ts'
 import { PARTS } from '../../protocol/evidence.ts'
 import { identityGenesis } from '../../protocol/identity.ts'
 import { delegate, rotate } from '../../protocol/identity-chain.ts'
@@ -91,7 +91,10 @@ test('parts and steps of evidence', () => {
   )
   const told = story()
   for (const { id } of check(told.bytes, told).steps) {
-    const word = id.replace(/^(provider|consumer) (entry|head|position|staple|keys|key state).*$/, '… $2')
+    const word = id.replace(
+      /^(provider|consumer) (entry|head|position|staple|committee|keys|key state).*$/,
+      '… $2',
+    )
     assert.ok(spec.includes(`\`${word}`), id)
   }
 })

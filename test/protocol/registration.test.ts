@@ -22,7 +22,8 @@ const heldOf = (witness: Member, org: string) => {
   return stored && decodeState<Cosigned>(stored)
 }
 const submission = ({ store }: Member, org: string) => decodeState<Submission>(store.get(KEY.witness(org))!)
-const firstAt = (member: Member, org: string) => decodePartner(member.store.get(KEY.partner(org))!).first
+const firstAt = (member: Member, org: string) =>
+  decodePartner(member.store.get(KEY.partner(org))!).firsts.at(-1)
 const reconnect = (world: World, from: Member, to: Member) => {
   from.input({ type: 'connected', org: to.org })
   world.run(60_000)
@@ -212,7 +213,7 @@ test('who pairs again cannot bring another first committee, or fewer identity ev
   assert.is(say({ events: [] }).t, 'hello/welcome')
   const known = decodePartner(b.store.get(KEY.partner(owner.org))!)
   assert.is(known.chain.events.length, 1)
-  assert.equal(known.first, { log: owner.chain.logs[0]!, committee: inForce(owner.env.get)!.id })
+  assert.equal(known.firsts[0], { log: owner.chain.logs[0]!, committee: inForce(owner.env.get)!.id })
 })
 
 test.run()

@@ -14,7 +14,16 @@ import { encodeState } from '../../protocol/machine.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import { verify } from '../../protocol/verify.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
-import { check, collect, consentOf, deliver, detailOf, type Story, story } from './evidence-story.ts'
+import {
+  check,
+  collect,
+  consentOf,
+  deliver,
+  detailOf,
+  type Story,
+  story,
+  trustNow,
+} from './evidence-story.ts'
 import { forgedHead } from './story.ts'
 import type { Member } from './world.ts'
 
@@ -67,8 +76,12 @@ test('a log that was shown to be forked is closed everywhere, and the next one i
   // And a delivery under it is as final as one ever was.
   const again = deliver(world, acme, bolt, { text: 'again' })
   const evidence = collect(bolt, acme, { agreement: again.agreement, packet: again.packet }, world.wallMs)
-  const report = verify(formatEvidence(evidence), told.trust, { asOfMs: world.wallMs, requireFinal: true })
+  const asOf = { asOfMs: world.wallMs, requireFinal: true }
+  const report = verify(formatEvidence(evidence), trustNow(told), asOf)
   assert.is(report.verdict, 'verified', JSON.stringify(report.steps.filter(each => each.status !== 'ok')))
+  // Who has pinned the committee of the closed log alone has nobody to count in the next one.
+  const unpinned = verify(formatEvidence(evidence), told.trust, asOf)
+  assert.is(unpinned.verdict, 'inconclusive')
   bolt.input({ type: 'connected', org: acme.org })
   acme.input({ type: 'connected', org: bolt.org })
   world.run(1_000)
@@ -168,7 +181,7 @@ test('a store that is behind its log goes on with a successor, and does nothing 
   world.run(10_000)
   const again = deliver(world, acme, bolt, { text: 'again' })
   const evidence = collect(bolt, acme, { agreement: again.agreement, packet: again.packet }, world.wallMs)
-  assert.is(verify(formatEvidence(evidence), told.trust, { asOfMs: world.wallMs }).verdict, 'verified')
+  assert.is(verify(formatEvidence(evidence), trustNow(told), { asOfMs: world.wallMs }).verdict, 'verified')
 })
 
 test('a successor has no freedom, and two are a fork of the identity', () => {

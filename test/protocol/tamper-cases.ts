@@ -7,6 +7,7 @@ import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { type CID, cidFromDigest } from '../../crypto/cid.ts'
 import { formatNote, type NoteLine, parseNote } from '../../crypto/note.ts'
 import {
+  type CommitteePart,
   type EntryPart,
   type Evidence,
   PARTS,
@@ -14,7 +15,7 @@ import {
   type StaplePart,
 } from '../../protocol/evidence.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
-import type { Verdict } from '../../protocol/verify.ts'
+import type { Verdict } from '../../protocol/judge.ts'
 import { blocksOf, car, map, replaceRecord, withRoot } from './bundle.ts'
 import { collect, deliver, type Story, story } from './evidence-story.ts'
 import { DEFINITIONS, mutations, placeOf, RECORDS } from './mutations.ts'
@@ -73,6 +74,7 @@ export function* fields(told: Story): Generator<Case> {
   yield* bareFields(told)
   yield* entryFields(told)
   yield* stateFields(told)
+  yield* committeeFields(told)
   yield* headFields(told.evidence)
   yield* headFields(told.consent, 'consent ')
   yield* rootFields(told.bytes, told)
@@ -155,6 +157,43 @@ function* stateFields({ evidence, ...told }: Story): Generator<Case> {
       }
 }
 
+/** Fields of the committees, of what is said of each, and the lines by which it came into force. */
+function* committeeFields({ evidence, ...told }: Story): Generator<Case> {
+  const links = linksOf({ evidence, ...told })
+  const { committees = [] } = evidence
+  for (const [i, part] of committees.entries()) {
+    const side = part.org.equals(evidence.claim.provider) ? 'provider' : 'consumer'
+    const put = (value: Value) => () =>
+      formatEvidence({ ...evidence, committees: committees.with(i, value as unknown as CommitteePart) })
+    const outer = part as unknown as { [key: string]: Value }
+    for (const { path, value } of mutations(outer, links, DEFINITIONS.committeePart)) {
+      // The last byte of an entry is its version; the other party's is not known to be of this log.
+      const may: Verdict[] = path === '.entry last byte' ? ['failed', 'inconclusive'] : ['failed']
+      yield { what: 'committeePart', path, bytes: put(value), may }
+    }
+    for (const { path, value } of mutations(decode(part.record), links, DEFINITIONS.committee)) {
+      // Who it says to have signed it, and with which key, may be unknown; of the first nobody says what came before.
+      const may: Verdict[] = ['failed', 'inconclusive']
+      yield { what: 'committee', path, bytes: put({ ...outer, record: encode(value) }), may }
+    }
+    const note = parseNote(new TextDecoder().decode(part.note))
+    for (const [j, line] of note.lines.entries())
+      for (let at = 0; at < line.signature.length; at += 5) {
+        const signature = line.signature.map((byte, k) => (k === at ? byte ^ 1 : byte))
+        const lines = note.lines.with(j, { ...line, signature })
+        const bytes = put({ ...outer, note: utf8(formatNote({ ...note, lines })) })
+        const step = `${side} committee`
+        yield { what: 'committee line', path: `byte ${at} of line ${j}`, bytes, may: ['failed'], step }
+      }
+    for (const j of note.lines.keys()) {
+      const lines = note.lines.toSpliced(j, 1)
+      const bytes = put({ ...outer, note: utf8(formatNote({ ...note, lines })) })
+      const may: Verdict[] = [j === 0 ? 'failed' : 'inconclusive']
+      yield { what: 'committee line', path: `${j} left out`, bytes, may, step: `${side} committee` }
+    }
+  }
+}
+
 function changedField(what: string, path: string, step?: string): Omit<Case, 'bytes'> {
   // The packet names its root by its hash, so that another version of it is not its root.
   const isUnknown = what !== 'bare root' && UNKNOWN.some(each => each.test(path))
@@ -229,7 +268,7 @@ function verdictOfRoot(path: string): Verdict {
   // The time that is asked about, and the history, are the presenter's word, and said to be. The order of lists is nobody's.
   if (
     /^\.claim\.asOf (\+ 1|= 0)$/.test(path) ||
-    /^\.(entries|witnesses|events|staples|renewals) turned$/.test(path)
+    /^\.(entries|witnesses|events|staples|renewals|committees) turned$/.test(path)
   )
     return 'verified'
   // A list of no words says what no list says.
@@ -323,6 +362,15 @@ function* substitutedStates(evidence: Evidence, other: Evidence, run: string): G
     bytes: () => formatEvidence({ ...evidence, ...changed }),
     may,
   })
+  yield put('committees', { committees: other.committees ?? [] })
+  for (const [i, part] of (evidence.committees ?? []).entries()) {
+    const foreign = other.committees![i]!
+    for (const field of ['record', 'entry', 'path', 'note', 'org'] as const) {
+      if (same || (field === 'path' && foreign.path.join() === part.path.join())) continue
+      const committees = evidence.committees!.with(i, { ...part, [field]: foreign[field] })
+      yield put(`committee ${field}`, { committees })
+    }
+  }
   yield put('event', { events: other.events })
   yield put('staple', { staples: other.staples })
   const [mine, theirs] = [evidence.staples, other.staples]
@@ -440,6 +488,15 @@ export function* omissions({ evidence, bytes }: Story): Generator<Case> {
   for (const i of evidence.events.keys()) {
     const events = evidence.events.toSpliced(i, 1)
     yield without('event', `${i} left out`, () => formatEvidence({ ...evidence, events }), ['inconclusive'])
+  }
+  const { committees = [] } = evidence
+  for (const [i, { org }] of committees.entries()) {
+    const file = () => formatEvidence({ ...evidence, committees: committees.toSpliced(i, 1) })
+    const side = org.equals(evidence.claim.provider) ? 'provider' : 'consumer'
+    yield without('committee', `${i} left out`, file, ['inconclusive'], `${side} position`)
+    const turned = committees.map(each => ({ ...each, org: committees[(i + 1) % committees.length]!.org }))
+    const others = () => formatEvidence({ ...evidence, committees: turned })
+    yield without('committee', `${i} under the other party`, others, ['failed'], 'committees')
   }
   for (const i of evidence.staples.keys()) {
     const staples = evidence.staples.toSpliced(i, 1)

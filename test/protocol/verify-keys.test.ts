@@ -9,10 +9,11 @@ import type { EntryPart, Evidence } from '../../protocol/evidence.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { eventsOf, lastEnding } from '../../protocol/identity-chain.ts'
+import type { Report } from '../../protocol/judge.ts'
 import { append, checkpointOf, commitment, emptyTail, KIND, originOf, ZERO_HASH } from '../../protocol/log.ts'
 import { stateControl } from '../../protocol/state.ts'
 import { readTrust } from '../../protocol/trust.ts'
-import { type Report, verify } from '../../protocol/verify.ts'
+import { verify } from '../../protocol/verify.ts'
 import { suite } from '../harness.ts'
 import { copy } from './bundle.ts'
 import {
@@ -135,7 +136,11 @@ test('who leaves the key state out proves nothing: exit 7', () => {
   const report = check(formatEvidence(bare), { evidence, ...told })
   unproven(report)
   assert.is(statusOf(report, 'consumer key state'), 'ok')
-  assert.match(detailOf(report, 'provider position')!, /^final/)
+  // Nor is it said which committee makes the head final; whoever names the witnesses himself asks for no committee.
+  assert.match(detailOf(report, 'provider position')!, /^the last entry under the head, which names its comm/)
+  const named = check(formatEvidence(bare), { evidence, ...told, trust: told.named })
+  unproven(named)
+  assert.match(detailOf(named, 'provider position')!, /^final/)
 })
 
 test('an old state under a head that nobody cosigned is the word of who holds the log key', () => {
@@ -152,7 +157,8 @@ test('an old state under a head that nobody cosigned is the word of who holds th
 })
 
 test('a staple is as good as the minutes around it, and only from this party', () => {
-  const told = story()
+  const { named, ...rest } = story()
+  const told = { ...rest, named, trust: named }
   const bare = copy(told.evidence)
   bare.entries = bare.entries.filter(({ of }) => of !== 'state')
   const by = (evidence: Evidence, asOfMs = told.asOfMs) => check(formatEvidence(evidence), told, { asOfMs })
@@ -204,6 +210,30 @@ test('in a log without members it is the presenter’s word: exit 0, and 7 where
   told.world.run(10_000)
   const { events } = collect(told.bolt, told.acme, about(told), told.world.wallMs)
   unproven(check(formatEvidence({ ...bare, events, staples: [] }), alone))
+})
+
+test('a party of a log without members cannot leave out the event that ended its key, where the verifier knows of it', () => {
+  const told = story()
+  const { acme, bolt, world } = told
+  acme.delegate(['operation'], ['operation'])
+  world.run(10_000)
+  const last = lastEnding(acme.chain)!
+  const judge = (bytes: Uint8Array, known: object[]) => {
+    const trust = readTrust({ ...trustFile([acme, bolt], [], []), known })
+    return check(bytes, { ...told, trust }, { asOfMs: world.wallMs })
+  }
+  assert.is(judge(told.bytes, []).verdict, 'verified', 'by the presenter’s word alone')
+  for (const event of [last.event, told.agreement.toString()]) {
+    const old = judge(told.bytes, [{ id: acme.org, n: last.n, event }])
+    assert.is(old.verdict, 'inconclusive')
+    assert.match(
+      detailOf(old, 'provider key state')!,
+      /^key state by the presenter's word: .*; identity event 2 of Acme Steel, which ended a key, is not in the evidence$/,
+    )
+    assert.is(statusOf(old, 'consumer key state'), 'ok')
+  }
+  const whole = judge(again(told), [{ id: acme.org, ...last }])
+  assert.is(whole.verdict, 'verified', 'shown, and signed before it: the state entries say so')
 })
 
 // Expired.

@@ -40,6 +40,9 @@ const DELIVERY_STEPS = [
   'salt',
   'content',
   'entries',
+  'committees',
+  'provider committee',
+  'consumer committee',
   'provider head',
   'provider entry: offer',
   'provider entry: agreement',
@@ -403,7 +406,7 @@ test('entries: of a third log, twice, of another kind', () => {
 })
 
 test('an entry counts by what it commits to and by its kind, not by what is said of it', () => {
-  const verdict = (logged: Logged[]) => check(formatEvidence(ownLog(logged)), told)
+  const verdict = (logged: Logged[]) => check(formatEvidence(ownLog(logged)), { ...told, trust: told.named })
   const { packet, agreement, release, offer } = evidence.parts as Record<string, Uint8Array>
   const good: Logged[] = [
     { of: 'packet', bytes: packet! },

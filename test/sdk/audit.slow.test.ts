@@ -54,7 +54,8 @@ test('a log served in another history than was shown is found out, closed, and i
   )
   const fork = readFork(new Uint8Array(readFileSync(proof)))
   assert.ok(typeof fork !== 'string' && fork.org.toString() === acme.ready.id)
-  const convicts = await run(['forks', '--check', proof])
+  const trust = ['--trust', join(bolt.home, 'trust.json')]
+  const convicts = await run(['forks', '--check', proof, ...trust])
   assert.is(convicts.code, 0, convicts.stderr)
   assert.match(
     convicts.stdout,
@@ -70,7 +71,7 @@ test('a log served in another history than was shown is found out, closed, and i
   const bytes = readFileSync(proof)
   bytes[bytes.length - 9]! ^= 1
   writeFileSync(proof, bytes)
-  fourLines(await run(['forks', '--check', proof]), 6, 'FORK_UNPROVEN')
+  fourLines(await run(['forks', '--check', proof, ...trust]), 6, 'FORK_UNPROVEN')
 })
 
 async function serve(files: Record<string, Buffer>): Promise<{ url: string } & AsyncDisposable> {

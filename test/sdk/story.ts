@@ -19,7 +19,7 @@ export function tellStory({ witnessed = true } = {}): Handed {
   const names = new Map(
     [...witnessedStory.world.members].map(({ org, env }) => [org, env.self.identity.name]),
   )
-  const { file } = witnessedStory.trust
+  const { file } = witnessed ? witnessedStory.trust : witnessedStory.named
   const identities = file.identities.map(({ id }) => ({ id, name: names.get(id)! }))
   return {
     content: told.plain,
