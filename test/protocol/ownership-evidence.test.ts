@@ -10,7 +10,7 @@ import {
   verifyOwnership,
 } from '../../protocol/ownership-evidence.ts'
 import { contentCommitment, isRegisteredTwice, plainDigest } from '../../protocol/registered.ts'
-import { linksOf } from '../../protocol/title.ts'
+import { shownLinks } from '../../protocol/title.ts'
 import { readTrust } from '../../protocol/trust.ts'
 import { suite } from '../harness.ts'
 import { Ownership } from './ownership-story.ts'
@@ -30,7 +30,7 @@ function words(story: Ownership, by: Member): Uint8Array[] {
 
 /** What a member can show of the asset of a story. */
 function shown(story: Ownership, by: Member = story.bolt): OwnershipEvidence {
-  const { links, identities } = linksOf(by.env.get, story.asset, 0, 100)
+  const { links, identities } = shownLinks(by.knowing, story.asset, 0, 100)
   return { asset: story.asset, links, identities, fresh: words(story, by), asOf: story.world.wallMs }
 }
 const trustOf = (story: Ownership, certified: Member[] = story.seats) =>
@@ -62,6 +62,28 @@ test('a chain of two owners verifies by a trust file that takes its seats for ce
   assert.equal([report.claim?.version, report.claim?.owner], [1, story.bolt.org])
   assert.ok(isOwnership(encodeOwnership(whole)))
   assert.not(isOwnership(new Uint8Array([0xa1])))
+})
+
+test('who knows nobody that signed asks for all identities, keeps them, and shows them to anybody', () => {
+  const met = new Ownership()
+  const iris = met.world.add('Iris SA')
+  met.world.pair(met.acme, iris)
+  met.register().offer(iris).accept(iris)
+  const [cole] = met.seats as [Member]
+  assert.equal([met.owner(iris), met.owner(cole)], ['1 Iris SA', '1 Iris SA'])
+  const asked = met.sent('owner/known').filter(({ whole: all }) => all)
+  assert.ok(asked.length >= 5, `Iris, and each seat: ${asked.length}`)
+  met.check()
+  for (const by of [iris, cole, met.acme]) {
+    const evidence = { ...shown(met, by), fresh: words(met, met.acme) }
+    assert.is(evidence.identities.length, 6, 'two owners and four seats')
+    assert.is(said(met, evidence), 'verified', by.env.self.identity.name)
+  }
+  // Who was shown them once is not shown them again.
+  const before = met.world.wire.length
+  met.offer(met.acme, iris)
+  const { message } = met.world.wire[before]!
+  assert.equal('identities' in message && message.identities, [])
 })
 
 test('who is not trusted, who is not certified, and what nobody says now are inconclusive', () => {
