@@ -25,6 +25,7 @@ import {
   isStopped,
   linksOf,
   openCommittee,
+  shownLinks,
   titleOf,
 } from '../protocol/title.ts'
 import type { Node } from './daemon.ts'
@@ -260,7 +261,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
 
 /** The title of an asset, as its record says; the record comes with the first of its steps. */
 function titleText(node: Node, id: CID): string {
-  const [first] = linksOf(get(node), id, 0, 1).links
+  const [first] = linksOf(get(node), id, 0, 1)
   const bytes = first?.asset
   const read = bytes ? readRecord(asset, bytes) : node.views.record(asset, id)
   return read && isStored(read) ? read.payload.title : ''
@@ -277,7 +278,7 @@ export async function ownerOf(node: Node, wanted: string, fresh: boolean): Promi
 
 function ownerView(node: Node, id: CID): schema.OwnerView {
   const owned = titleOf(get(node), id)!
-  const [link] = linksOf(get(node), id, owned.version, 1).links
+  const [link] = linksOf(get(node), id, owned.version, 1)
   const frozen = frozenOf(get(node), id)
   const orders = frozen?.orders.map(order => orderIn({ order }))
   return {
@@ -351,7 +352,7 @@ export async function askSeats(
 
 export async function history(node: Node, wanted: string): Promise<schema.OwnerHistory> {
   const id = await node.views.titleId(wanted)
-  const { links } = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
+  const links = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
   return {
     items: links.map(link => {
       const { id: order, version, to, committee, record } = orderIn(link)
@@ -372,7 +373,7 @@ export async function history(node: Node, wanted: string): Promise<schema.OwnerH
 /** The chain of an asset as a file that anybody verifies offline, with the words of its seats that it is the last. */
 export async function evidence(node: Node, wanted: string): Promise<Uint8Array> {
   const id = await node.views.titleId(wanted)
-  const { links, identities } = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
+  const { links, identities } = shownLinks(node.reading(), id, 0, Number.MAX_SAFE_INTEGER)
   const { seats } = titleOf(get(node), id)!.committee.payload
   const { words } = await askSeats(node, id, seats.length)
   return encodeOwnership({ asset: id, links, identities, fresh: words, asOf: Date.now() })

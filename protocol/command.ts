@@ -356,7 +356,7 @@ function makeOffer(input: MakeOffer, context: Context): Done {
 
 /** The record of an asset as its registration shows it. */
 function titled(id: CID, { get }: Context): Stored<Asset> | undefined {
-  const [link] = linksOf(get, id, 0, 1).links
+  const [link] = linksOf(get, id, 0, 1)
   const found = link?.asset && readRecord(asset, link.asset)
   return found && isStored(found) ? found : undefined
 }

@@ -64,7 +64,16 @@ import {
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
 import { among, keysOf } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
-import { askSteps, committeeKnown, learned, linksOf, openCommittee, titleOf } from './title.ts'
+import {
+  askSteps,
+  askWhole,
+  committeeKnown,
+  lacks,
+  learned,
+  linksOf,
+  openCommittee,
+  titleOf,
+} from './title.ts'
 
 type Got<P> = Stored<P>
 
@@ -325,9 +334,10 @@ function consider(
   const owned = titleOf(context.get, payload.asset)
   if (!owned || owned.version < payload.version - 1) return askSteps(from, payload.asset, context)
   const order = orderOf(read)
+  if (lacks(order, message, context)) return askWhole(from, payload.asset, owned.version)
   const found = whyNot(order, message, context)
   if (found) return decline(from, id, found)
-  const next = order.next && message.committee
+  const next = order.next && (context.get(KEY.jury(order.next)) ?? message.committee)
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
   const o: Ordering = {
     ...begun('buyer', order, message.order, context),
@@ -363,7 +373,9 @@ function whyNot(order: Order, message: MessageOf<'handover/offer'>, context: Con
   const wrong = misplaced(owned, order)
   if (wrong) return wrong
   const keys = keysOf(context, message.identities)
-  const after = order.next ? checkCommittee(message.committee, keys) : owned!.committee
+  const after = order.next
+    ? (committeeKnown(context.get, order.next) ?? checkCommittee(message.committee, keys))
+    : owned!.committee
   if (isRefused(after)) return after
   if (!after.id.equals(order.next ?? order.committee))
     return { code: 'COMMITTEE_INVALID', text: 'the committee shown is not the one named' }
@@ -379,7 +391,7 @@ function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unkn
 
 /** The committees of an asset, from its registration to after this order. */
 function committeesOf(o: Ordering, get: Context['get']) {
-  const { links } = linksOf(get, o.asset, 0, o.version)
+  const links = linksOf(get, o.asset, 0, o.version)
   const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
   return o.next ? [...shown, openCommittee(o.next)] : shown
 }
@@ -393,7 +405,7 @@ export function weakness(
   get: Context['get'],
 ): { mode: Mode; text: string } | undefined {
   const parties = new Set(
-    linksOf(get, o.asset, 0, o.version).links.flatMap(({ order }) => orderIn({ order }).parties),
+    linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
   )
   const all = [...parties, ...orderIn(o).parties]
   const weak = committeesOf(o, get).flatMap(({ payload }) => {

@@ -249,7 +249,7 @@ export function advance(
   const named = order.next ?? order.committee
   const held = changes ? known(named) : undefined
   // Exactly these bytes were checked: what is kept is shown to others.
-  const isHeld = held && link.committee && equal(held.bytes, link.committee)
+  const isHeld = held && (!link.committee || equal(held.bytes, link.committee))
   const shown = !changes ? owned.committee : isHeld ? held : checkCommittee(link.committee, keys)
   if (isRefused(shown)) return shown
   const deciding = owned ? owned.committee : shown

@@ -45,7 +45,7 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { keysOf, show } from './parties.ts'
+import { keep, keysOf, show } from './parties.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, object, text, uint } from './shape.ts'
 
@@ -333,6 +333,8 @@ export function done(from: string, message: MessageOf<'seat/done'>, context: Con
     { key: at, value: encodeState(next) },
     { key: KEY.jury(read.id), value: message.committee },
   )
+  const orgs = read.payload.seats.map(({ org }) => org)
+  step.output.writes.push(...keep(orgs, message.identities, context))
   step.output.events.push({ type: 'jury', id: toHex(digestOf(read.id)) })
   return step
 }

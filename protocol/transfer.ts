@@ -28,7 +28,7 @@ import { nothing } from './output.ts'
 import { keysOf } from './parties.ts'
 import { evaluate } from './policy.ts'
 import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
-import { endedWith, linksOf } from './title.ts'
+import { endedWith, shownLinks } from './title.ts'
 
 export type TransferState = 'REQUESTED' | 'STARTED' | 'COMPLETED' | 'TERMINATED'
 
@@ -391,7 +391,7 @@ interface Publishers {
 
 function publishersOf({ asset, assigner, terms }: Grant, context: Context): Publishers {
   if (terms) return { orgs: [assigner], keys: context.keys }
-  const { links, identities } = linksOf(context.get, asset, 0, Number.MAX_SAFE_INTEGER)
+  const { links, identities } = shownLinks(context, asset, 0, Number.MAX_SAFE_INTEGER)
   return { orgs: links.map(link => orderIn(link).to), keys: keysOf(context, identities) }
 }
 

@@ -4,7 +4,7 @@ import type { CID } from '../../crypto/cid.ts'
 import { isOrder, readOrder } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { encodeOwnership, verifyOwnership } from '../../protocol/ownership-evidence.ts'
-import { frozenOf, linksOf, openCommittee, titleOf } from '../../protocol/title.ts'
+import { frozenOf, openCommittee, shownLinks, titleOf } from '../../protocol/title.ts'
 import { readTrust } from '../../protocol/trust.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { juries, Ownership, ordered } from './ownership-story.ts'
@@ -42,7 +42,7 @@ class Changing extends Ownership {
   }
 
   steps(by: Member): string[] {
-    const { links, identities } = linksOf(by.env.get, this.asset, 0, 100)
+    const { links, identities } = shownLinks(by.knowing, this.asset, 0, 100)
     const file = encodeOwnership({ asset: this.asset, links, identities, fresh: [], asOf: 0 })
     const trust = readTrust({
       schema: 'waybill.trust/1',
