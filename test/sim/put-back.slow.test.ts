@@ -3,15 +3,19 @@
  * mirror, redactions from whom they were told, and of two copies that both begin the next log everybody learns.
  */
 import * as assert from 'uvu/assert'
+import type { CID } from '../../crypto/cid.ts'
 import { isBehind } from '../../protocol/behind.ts'
+import type { Answer } from '../../protocol/command.ts'
 import { identityForksKnown, readIdentityFork } from '../../protocol/identity-fork.ts'
-import { readEntries } from '../../protocol/kept.ts'
+import { keptRecord, readEntries, redactedOf } from '../../protocol/kept.ts'
 import { mirrorGet } from '../../protocol/mirror.ts'
 import { Cluster } from '../../sim/cluster.ts'
+import { foundOf } from '../../sim/erasing.ts'
 import type { SimNode } from '../../sim/node.ts'
 import { drawPlan } from '../../sim/plan.ts'
 import { Workload } from '../../sim/workload.ts'
 import { suite } from '../harness.ts'
+import { POLICY } from '../protocol/story.ts'
 
 const test = suite('sim/put back')
 const SEEDS = [1, 2, 3, 4]
@@ -88,6 +92,39 @@ test('a store that is behind gets its entries back from its mirror, byte for byt
     assert.ok(acme.state.ledger.signed.range.size > size)
     const entries = (get: SimNode['onDisk']) => [...readEntries(get, 0, size)].map(({ entry }) => entry)
     assert.equal(entries(acme.onDisk), entries(mirrorGet(bolt.onDisk, acme.org, 0)), `seed ${seed}`)
+  }
+}, 240_000)
+
+test('what was redacted after a backup is erased again by the word of a partner', () => {
+  for (const seed of SEEDS) {
+    const { cluster, acme, bolt, run } = story(seed)
+    const about = { title: 'who was on shift', domain: 'x', level: 'general', packets: [] } as const
+    let record: CID | undefined
+    acme.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
+      record = (answer as Extract<Answer, { type: 'published' }>).asset
+    })
+    run(20)
+    const untilMs = acme.now().wallMs + 90 * 86_400_000
+    acme.submit({ type: 'offer', asset: record!, audience: [], policy: POLICY, approval: 'policy', untilMs })
+    run(100)
+    for (let i = 0; i < 10 && !keptRecord(bolt.env, record!); i++) {
+      bolt.submit({ type: 'catalog', org: acme.org })
+      run(40)
+    }
+    assert.ok(keptRecord(bolt.env, record!), `seed ${seed}: Bolt has seen it`)
+    // With its body keys, as a backup has them.
+    const old = cluster.copy(acme, acme.disk.copy())
+    const holds = ({ onDisk: get, env }: SimNode) =>
+      keptRecord({ get, slots: env.slots }, record!) !== undefined
+    acme.submit({ type: 'redact', record: record!, reason: 'personal data', ...foundOf(acme, record!) })
+    run(100)
+    for (const node of [acme, bolt])
+      assert.ok(redactedOf(node.onDisk, record!) && !holds(node), `seed ${seed}: ${node.name}`)
+    cluster.retire(acme)
+    assert.ok(holds(old), 'the backup has it')
+    old.start()
+    run(100)
+    assert.ok(redactedOf(old.onDisk, record!) && !holds(old), `seed ${seed}: erased again`)
   }
 }, 240_000)
 
