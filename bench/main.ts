@@ -26,7 +26,8 @@ const runs: Record<string, () => Promise<Result>> = {
   /** A log of a million entries; takes a minute or two. The last size ends at the same place in its tile as the first. */
   entries: () => entries([10_000, 100_000, 1_002_000], Math.max(rounds, 15)),
   negotiation: () => negotiation(rounds, 1_000),
-  ownership: () => ownership(rounds, 200),
+  /** Takes some minutes. */
+  ownership: () => ownership(rounds, 800),
   /** The simulator's model beside real networks; takes some minutes. */
   discovery: () => discovery([30, 60, 100, 200]),
 }
@@ -38,10 +39,10 @@ if (!run || positionals.length > 1 || !(rounds >= 1)) {
 const { figures, ratios } = await run()
 console.log(machine())
 for (const [name, figure] of Object.entries(figures)) console.log(row(name, figure))
-for (const [name, ratio] of Object.entries(ratios)) console.log(`${name.padEnd(32)} ${ratio}`)
+for (const [name, ratio] of Object.entries(ratios)) console.log(`${name.padEnd(44)} ${ratio}`)
 if (values.json)
   console.log(JSON.stringify({ schema: 'waybill.bench/1', machine: machine(), figures, ratios }))
 
 function row(name: string, { unit, median, min, max, n }: Figure): string {
-  return `${name.padEnd(32)} ${median} ${unit} [${min} .. ${max}] n=${n}`
+  return `${name.padEnd(44)} ${median} ${unit} [${min} .. ${max}] n=${n}`
 }

@@ -7,7 +7,7 @@ import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
 import { freshBy } from '../protocol/freshness.ts'
-import type { Registration } from '../protocol/handover.ts'
+import type { Handover, Registration } from '../protocol/handover.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { weakness } from '../protocol/offering.ts'
@@ -25,6 +25,7 @@ import {
   isStopped,
   linksOf,
   openCommittee,
+  shownLinks,
   titleOf,
 } from '../protocol/title.ts'
 import type { Node } from './daemon.ts'
@@ -91,10 +92,14 @@ function assemblyView(node: Node, a: Assembly): schema.Juries['asked'][number] {
 }
 
 /** Asks these partners to vote on assets of this home. */
-export async function createJury(node: Node, { partners, f, q }: schema.JuryRequest): Promise<schema.Juries> {
+export async function createJury(
+  node: Node,
+  { partners, f, q, replaces }: schema.JuryRequest,
+): Promise<schema.Juries> {
   const found = await Promise.all(partners.map(each => node.views.findPartner(each)))
   const rule = f === undefined || q === undefined ? {} : { rule: { f, q } }
-  await node.driver.submit({ type: 'assemble', seats: found.map(({ id }) => id), ...rule })
+  const prev = replaces === undefined ? {} : { prev: await node.views.juryId(replaces) }
+  await node.driver.submit({ type: 'assemble', seats: found.map(({ id }) => id), ...rule, ...prev })
   return juries(node)
 }
 
@@ -156,6 +161,13 @@ async function plainDigestOf(node: Node, id: CID): Promise<Uint8Array> {
     digests.push(new Uint8Array(hash.digest()))
   }
   return plainDigest(digests)
+}
+
+/** Lets another committee vote on an own asset from here on. */
+export async function reseat(node: Node, wanted: string, committee: string): Promise<schema.OrderView> {
+  const asset = await node.views.titleId(wanted)
+  const next = await node.views.juryId(committee)
+  return orderOf(node, await node.driver.submit({ type: 'reseat', asset, next }))
 }
 
 // Hand-overs.
@@ -226,6 +238,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
   const o = decodeState<Ordering>(stored)
   const named = (org: string) => node.views.nameOf(parseCid(org))
   const rule = usualCommittees(node.settings.certified.map(parseCid))
+  const { passes } = orderIn(o).record.payload as Partial<Handover>
   const weaker = o.role === 'buyer' && o.state === 'OFFERED' ? weakness(o, rule, get(node)) : undefined
   return {
     id: orderIn(o).id.toString(),
@@ -237,6 +250,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
     ...(o.org === undefined ? {} : { partner: named(o.org) }),
     committee: juryView(node, committeeKnown(get(node), o.committee)!),
     ...(o.next ? { next: juryView(node, openCommittee(o.next)) } : {}),
+    ...(passes ? { passes } : {}),
     ...(weaker ? { weaker } : {}),
     votes: o.votes.map(({ org }) => named(org)),
     refused: o.refused.map(({ org, code, text }) => ({ ...named(org), code, text })),
@@ -247,7 +261,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
 
 /** The title of an asset, as its record says; the record comes with the first of its steps. */
 function titleText(node: Node, id: CID): string {
-  const [first] = linksOf(get(node), id, 0, 1).links
+  const [first] = linksOf(get(node), id, 0, 1)
   const bytes = first?.asset
   const read = bytes ? readRecord(asset, bytes) : node.views.record(asset, id)
   return read && isStored(read) ? read.payload.title : ''
@@ -264,7 +278,7 @@ export async function ownerOf(node: Node, wanted: string, fresh: boolean): Promi
 
 function ownerView(node: Node, id: CID): schema.OwnerView {
   const owned = titleOf(get(node), id)!
-  const [link] = linksOf(get(node), id, owned.version, 1).links
+  const [link] = linksOf(get(node), id, owned.version, 1)
   const frozen = frozenOf(get(node), id)
   const orders = frozen?.orders.map(order => orderIn({ order }))
   return {
@@ -338,7 +352,7 @@ export async function askSeats(
 
 export async function history(node: Node, wanted: string): Promise<schema.OwnerHistory> {
   const id = await node.views.titleId(wanted)
-  const { links } = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
+  const links = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
   return {
     items: links.map(link => {
       const { id: order, version, to, committee, record } = orderIn(link)
@@ -359,7 +373,7 @@ export async function history(node: Node, wanted: string): Promise<schema.OwnerH
 /** The chain of an asset as a file that anybody verifies offline, with the words of its seats that it is the last. */
 export async function evidence(node: Node, wanted: string): Promise<Uint8Array> {
   const id = await node.views.titleId(wanted)
-  const { links, identities } = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
+  const { links, identities } = shownLinks(node.reading(), id, 0, Number.MAX_SAFE_INTEGER)
   const { seats } = titleOf(get(node), id)!.committee.payload
   const { words } = await askSeats(node, id, seats.length)
   return encodeOwnership({ asset: id, links, identities, fresh: words, asOf: Date.now() })

@@ -24,6 +24,9 @@ export function ownershipRoutes(app: FastifyInstance, node: Node): void {
   app.post('/v1/assets/:id/register', request =>
     ownership.register(node, param(request, 'id'), schema.registerRequest.parse(request.body)),
   )
+  app.post('/v1/assets/:id/committee', request =>
+    ownership.reseat(node, param(request, 'id'), schema.reseatRequest.parse(request.body).committee),
+  )
   app.get('/v1/assets/:id/owner', request => {
     const { fresh } = schema.ownerQuery.parse(request.query)
     return ownership.ownerOf(node, param(request, 'id'), fresh)

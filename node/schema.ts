@@ -134,8 +134,11 @@ export const juryRequest = z.strictObject({
   partners: z.array(name).max(32),
   f: count.optional(),
   q: count.optional(),
+  /** The committee whose place it takes. */
+  replaces: id.optional(),
 })
 export type JuryRequest = z.infer<typeof juryRequest>
+export const reseatRequest = z.strictObject({ committee: id })
 export const registerRequest = z.strictObject({
   /** The one that the asset names. */
   committee: id.optional(),
@@ -170,6 +173,10 @@ export const order = z.object({
   partner: org.optional(),
   committee: jury,
   next: jury.optional(),
+  /** Of a hand-over: what passes with it. */
+  passes: z
+    .object({ agreements: z.boolean(), duties: z.boolean(), keys: z.boolean(), blocks: z.boolean() })
+    .optional(),
   /** Why the rule of this node would not take the committee, and the mode by which a person may all the same. */
   weaker: z.object({ mode, text: z.string() }).optional(),
   votes: z.array(org),

@@ -1,10 +1,11 @@
 /** Publishing and offering, as the local API asks for it: content is sealed here, the records are the core's. */
 import { randomBytes } from 'node:crypto'
 import type { z } from 'zod'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, cidFromDigest } from '../crypto/cid.ts'
+import { packet } from '../protocol/asset.ts'
 import type { PacketDraft } from '../protocol/command.ts'
 import { encodeRoot } from '../protocol/content.ts'
-import { HANDLE } from '../protocol/layout.ts'
+import { HANDLE, KEY } from '../protocol/layout.ts'
 import { sentence } from '../protocol/machine.ts'
 import type { Secret } from '../protocol/output.ts'
 import { type Constraint, type Policy, PROFILE } from '../protocol/policy.ts'
@@ -84,9 +85,12 @@ export async function makeOffer(
   body: z.infer<typeof schema.offerRequest>,
 ): Promise<schema.Offer> {
   const audience = await Promise.all(body.to.map(async each => (await node.views.findPartner(each)).id))
+  const asset = await node.views.assetId(body.asset).catch(() => node.views.titleId(body.asset))
+  const packets = await bought(node, asset)
   const answer = await node.driver.submit({
     type: 'offer',
-    asset: await node.views.assetId(body.asset),
+    asset,
+    packets,
     audience,
     policy: policyOf(body, audience),
     approval: body.approval,
@@ -95,6 +99,17 @@ export async function makeOffer(
     ...(body.notice ? { notice: body.notice } : {}),
   })
   return node.views.offerView((answer as { offer: CID }).offer)!
+}
+
+/** Packets that an owner of before published, and whose content is here with its key. */
+async function bought(node: Node, asset: CID): Promise<CID[]> {
+  const rows = await node.views.packetsOf(asset)
+  return rows.flatMap(([, digest]) => {
+    const id = cidFromDigest(digest, 'dag-cbor')
+    const described = node.views.record(packet, id)
+    const isHere = described && node.store.get(KEY.secret(HANDLE.content(described.payload.root)))
+    return isHere && !described.payload.org.equals(node.env.self.id) ? [id] : []
+  })
 }
 
 function policyOf(body: z.infer<typeof schema.offerRequest>, audience: CID[]): Policy {

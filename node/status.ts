@@ -105,13 +105,20 @@ async function unprovenOf(node: Node): Promise<schema.Status['problems']> {
     text: `the log of ${nameOf(org)} does not prove ${count} deliveries: ${why}`,
     hint: 'waybill partners; evidence of them is not whole without it',
   }))
-  const asked = await node.views.openQuestions(Date.now() - QUESTION_MS)
-  const heads = asked.map(({ org, size }) => ({
+  return [...deliveries, ...(await questionsOf(node.views, Date.now()))]
+}
+
+/** Heads that others were shown, and that their log has not shown to be its own. */
+export async function questionsOf(
+  views: Pick<Node['views'], 'openQuestions' | 'partner'>,
+  nowMs: number,
+): Promise<schema.Status['problems']> {
+  const asked = await views.openQuestions(nowMs - QUESTION_MS)
+  return asked.map(({ org, size }) => ({
     code: 'HEAD_UNPROVEN',
-    text: `others were shown a head of ${size} entries of the log of ${nameOf(org)}, which it has not shown to be of its log`,
+    text: `others were shown a head of ${size} entries of the log of ${views.partner(org)?.name ?? org}, which it has not shown to be of its log`,
     hint: 'waybill audit',
   }))
-  return [...deliveries, ...heads]
 }
 
 /** This identity has events that the store does not have. */

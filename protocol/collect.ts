@@ -28,7 +28,7 @@ import { redaction } from './redaction.ts'
 import { cosignersOf, endsSoon, renewal } from './renewal.ts'
 import { committeesOf, everSeated, shownCommittees } from './shown-committees.ts'
 import type { Staple } from './staple.ts'
-import { linksOf } from './title.ts'
+import { shownLinks } from './title.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -173,7 +173,7 @@ function titleFor(
   const stored = home.get(KEY.negotiation(other.toString(), assigneeNonce))
   const n = stored && decodeState<Negotiation>(stored)
   const { version, words } = n?.fresh ?? { version: ownerVersion, words: [] }
-  const { links, identities } = linksOf(home.get, asset, 0, version + 1)
+  const { links, identities } = shownLinks(home, asset, 0, version + 1)
   const asOf = n?.history.at(-1)?.at ?? 0
   return links.length > 0 ? encodeOwnership({ asset, links, identities, fresh: words, asOf }) : undefined
 }

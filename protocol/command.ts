@@ -310,6 +310,8 @@ function makeOffer(input: MakeOffer, context: Context): Done {
     throw new ProtocolError('NOT_OWNER', `${owned.owner} owns the asset since version ${owned.since}`)
   if (!described || !isOwn)
     throw new ProtocolError('NOT_FOUND', `there is no asset ${input.asset} of this home`)
+  if (described.payload.committee && !owned)
+    throw new ProtocolError('OUT_OF_ORDER', 'the asset names a committee: have it registered first')
   if (described.payload.classification.level === 'core')
     throw new ProtocolError('POLICY_DENIED', 'data classified core is never offered outside')
   const made = context.now.wallMs
@@ -354,7 +356,7 @@ function makeOffer(input: MakeOffer, context: Context): Done {
 
 /** The record of an asset as its registration shows it. */
 function titled(id: CID, { get }: Context): Stored<Asset> | undefined {
-  const [link] = linksOf(get, id, 0, 1).links
+  const [link] = linksOf(get, id, 0, 1)
   const found = link?.asset && readRecord(asset, link.asset)
   return found && isStored(found) ? found : undefined
 }

@@ -18,7 +18,7 @@ import { type Committee, committee } from './committee-record.ts'
 import { ProtocolError } from './error.ts'
 import { isClosed } from './fork.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, cosignatureOf, eventsOf, isRefused, readChain } from './identity-chain.ts'
+import { type Chain, cosignatureOf, eventsOf, isExpired, isRefused, readChain } from './identity-chain.ts'
 import { indexOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_WITNESSES } from './limits.ts'
@@ -284,6 +284,8 @@ export function answered(
   const alone: Stored<Committee> = { ...read, payload: { ...read.payload, seats: [seat] } }
   if (!signature || verifySignatures(committee, alone, context.keys).ok !== true)
     return violation(from, message.t, 'SIGNATURE_INVALID', 'the seat has not signed this committee')
+  if (isExpired(context.partner(from)!.chain, 'witness', context.now.wallMs))
+    return violation(from, message.t, 'KEY_EXPIRED', 'the witness key of the seat is past its date')
   const others = s.asked.signed.filter(({ org }) => org !== from)
   const refused = s.asked.refused.filter(({ org }) => org !== from)
   const proposal = { ...s.asked, signed: [...others, { org: from, signature }], refused }
@@ -333,6 +335,8 @@ export function settle(s: Seating, size: number, note: Uint8Array, get: Get): St
 
 // Seat.
 
+const EXPIRED_TEXT = 'the witness key of this seat has expired: it signs again under another one'
+
 const refuse = (to: string, id: CID, code: Refusal['code'], why: string): Step<Seat> =>
   say<Seat>(undefined, to, { t: 'committee/refused', committee: id, refusal: { code, text: why } })
 
@@ -359,6 +363,8 @@ export function asked(
 export function agree(state: Seat | undefined, org: string, context: Context): Step<Seat> {
   if (!state?.waiting)
     throw new ProtocolError('NOT_FOUND', 'this partner asks for no seat that is not signed')
+  if (isExpired(context.self.chain, 'witness', context.now.wallMs))
+    throw new ProtocolError('KEY_EXPIRED', EXPIRED_TEXT)
   return sign(state, org, state.waiting, context)
 }
 
@@ -398,6 +404,8 @@ function unfit(
   const log = partner.chain.logs.at(-1)!
   if (!payload.org.equals(partner.id) || !payload.log.equals(log))
     return { code: 'RECORD_INVALID', text: 'it is not of the log of who asks' }
+  if (isExpired(context.self.chain, 'witness', context.now.wallMs))
+    return { code: 'KEY_EXPIRED', text: EXPIRED_TEXT }
   if (!payload.seats.some(seat => seat.equals(context.self.id)))
     return { code: 'RECORD_INVALID', text: 'there is no seat of this organisation in it' }
   if (isClosed(from, context)) return { code: 'LOG_CLOSED', text: 'this log is closed: it was forked' }

@@ -23,7 +23,8 @@ export interface Heard {
   denied: string[]
 }
 
-type Of = Pick<Agreement, 'asset' | 'assigner' | 'ownerVersion'> & { order?: CID }
+/** `isNamed`: the asset names a committee, so that an owner without an order would hide who owns it. */
+type Of = Pick<Agreement, 'asset' | 'assigner' | 'ownerVersion'> & { order?: CID; isNamed?: boolean }
 const claimed = ({ assigner, ...rest }: Of) => ({ ...rest, org: assigner })
 
 /** What asks the provider for steps that are not known here. */
@@ -55,7 +56,11 @@ export function entitled(
   provider: string,
   context: Context,
 ): Entitled {
-  if (!of.order) return { is: 'shown' }
+  if (!of.order && !of.isNamed) return { is: 'shown' }
+  if (!of.order) {
+    const text = 'the asset names a committee, and the agreement no order by which its assigner owns it'
+    return { is: 'refused', refusal: { code: 'OWNER_UNPROVEN', text } }
+  }
   const steps = askedSteps(of, provider, context)
   if (steps.sends.length > 0) return { is: 'asked', ...steps }
   const wrong = handedOver(claimed(of), context.get)

@@ -41,6 +41,7 @@ export type ProtocolCode =
   | 'KEY_UNCOMMITTED'
   | 'KEY_REUSED'
   | 'KEY_UNKNOWN'
+  | 'KEY_EXPIRED'
   | 'EVENT_SKIPPED'
   | 'EVENT_UNLINKED'
   | 'EVENT_REPLAYED'

@@ -1,6 +1,6 @@
 /**
  * The records of ownership (RULES E2, E3, E5): a registration makes version 0 of an asset's ownership, a hand-over the next
- * one. Each is an order that the seats of the asset's committee vote on; q votes of seats that are not its parties are a
+ * one, and so does a change of the committee, which leaves it to its owner. Each is an order that the seats of the asset's committee vote on; q votes of seats that are not its parties are a
  * certificate. Nothing here expires for voters, and nothing can be cancelled: who sold by mistake buys back.
  */
 import type { CID } from '../crypto/cid.ts'
@@ -76,6 +76,30 @@ export const handover: RecordType<Handover> = recordType({
   },
 })
 
+const changeShape = object({
+  t: text(32),
+  asset: link,
+  /** It makes a version of its own, so that no seat votes for it and for a hand-over. */
+  version: uint,
+  prev: link,
+  owner: link,
+  ownerState: link,
+  /** The committee that votes on it, and the one that follows. */
+  committee: link,
+  next: link,
+  made: uint,
+})
+export type CommitteeChange = Infer<typeof changeShape>
+export const committeeChange: RecordType<CommitteeChange> = recordType({
+  t: 'committee-change/1',
+  shape: changeShape,
+  signers: { owner: { org: 'owner', key: 'operation' } },
+  rule: ({ version, committee, next }) => {
+    if (version === 0) return 'version 0 is made by a registration'
+    return committee.equals(next) ? 'the committee follows itself' : undefined
+  },
+})
+
 const voteShape = object({
   t: text(32),
   committee: link,
@@ -105,10 +129,11 @@ export interface Order {
   from?: CID
   prev?: CID
   next?: CID
-  record: Stored<Registration | Handover>
+  record: Stored<OrderRecord>
 }
+export type OrderRecord = Registration | Handover | CommitteeChange
 
-export function orderOf(record: Stored<Registration> | Stored<Handover>): Order {
+export function orderOf(record: Stored<Registration> | Stored<Handover> | Stored<CommitteeChange>): Order {
   const { id, payload } = record
   const { asset, committee } = payload
   if (payload.t === registration.t) {
@@ -123,6 +148,12 @@ export function orderOf(record: Stored<Registration> | Stored<Handover>): Order 
       to: owner,
       record: record as Stored<Registration>,
     }
+  }
+  if (payload.t === committeeChange.t) {
+    const { owner, ownerState, version, prev, next } = payload as CommitteeChange
+    const states = [{ org: owner, state: ownerState }]
+    const same = { parties: [owner], states, from: owner, to: owner }
+    return { id, asset, version, committee, ...same, prev, next, record: record as Stored<CommitteeChange> }
   }
   const { version, prev, from, fromState, to, toState, next } = payload as Handover
   const states = [
@@ -144,7 +175,9 @@ function read(stored: Uint8Array): Order | Exclude<Verdict, { ok: true }> {
   if (isStored(asHandover)) return orderOf(asHandover)
   const asRegistration = readRecord(registration, stored)
   if (isStored(asRegistration)) return orderOf(asRegistration)
-  return [asHandover, asRegistration].find(each => each.ok === 'unknown') ?? asRegistration
+  const asChange = readRecord(committeeChange, stored)
+  if (isStored(asChange)) return orderOf(asChange)
+  return [asHandover, asRegistration, asChange].find(each => each.ok === 'unknown') ?? asRegistration
 }
 
 export const isOrder = (read: Order | Verdict): read is Order => 'parties' in read

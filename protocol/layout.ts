@@ -140,6 +140,8 @@ export const KEY = {
   titles: 'title/',
   step: (asset: CID, version: number): string => `step/${hex(asset)}/${padded(version)}`,
   titlesOf: (org: string): string => `titles-of/${org}`,
+  /** The identity of an organisation that is no partner, as it was shown with a step or a committee that is kept. */
+  shown: (org: CID): string => `shown/${hex(org)}`,
   /** The steps of an asset that is offered here are wanted. */
   wanted: (asset: CID): string => `wanted/${hex(asset)}`,
   /** The negotiation for which seats are asked whether a version is the last, by the id that they answer with. */

@@ -130,6 +130,8 @@ export const MAX_EVIDENCE_WITNESSES: number = 2 * MAX_WITNESSES
 export const STAPLE_MS: number = 20 * MINUTE_MS
 /** Evidence is renewed so long before the keys under it end: a partner may be away for weeks. */
 export const RENEW_BEFORE_MS: number = 30 * DAY_MS
+/** Words of seats say whose an asset is for so long: who shows older ones may have sold it since (RULES E6). */
+export const OWNER_FRESH_MS: number = DAY_MS
 /** A cosignature says what time it is for this long (RULES C3 calls ten minutes fresh). */
 export const FRESH_MS: number = 10 * MINUTE_MS
 /** A checkpoint of a log of another kind, extension lines included. */

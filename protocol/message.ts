@@ -215,7 +215,7 @@ export const MESSAGES = {
   }),
   // Certified steps of who owns an asset, and whether one is still the last.
   'owner/told': object({ t: tag, links, identities }),
-  'owner/known': object({ t: tag, asset: link, version: optional(uint) }),
+  'owner/known': object({ t: tag, asset: link, version: optional(uint), whole: optional(flag) }),
   'owner/ask': object({ t: tag, id, committee: link, asset: link, version: uint }),
   'owner/fresh': object({ t: tag, id, fresh: optional(record), refusal: optional(refusal) }),
   'owner/frozen': object({ t: tag, one: record, other: record, asset: optional(record), identities }),

@@ -18,7 +18,7 @@ import { encode, type Value } from '../crypto/cbor.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { decodeSigned, payloadPart } from '../crypto/statement.ts'
 import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
-import { asset } from './asset.ts'
+import { type Asset, asset } from './asset.ts'
 import { decideOffer } from './decision.ts'
 import { askedSteps, entitled, type Heard, heard, wordsOf } from './entitled.ts'
 import type { ProtocolCode } from './error.ts'
@@ -309,7 +309,8 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
   if (context.now.wallMs > half.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
   const heardOf = n.heard ?? { words: [], denied: [] }
-  const owner = entitled(half.payload, heardOf, n.id, n.org, context)
+  const isNamed = described(half.payload.asset, context)?.committee !== undefined
+  const owner = entitled({ ...half.payload, isNamed }, heardOf, n.id, n.org, context)
   if (owner.is === 'refused') return refuse(n, owner.refusal, context)
   if (owner.is === 'asked') return hold({ ...n, held: message, heard: heardOf }, owner, context)
   const whole = signed(half.payload, [
@@ -588,10 +589,13 @@ function ownOffer(id: CID, context: Context): Offer | undefined {
   return own ? read.payload : undefined
 }
 
-function level(offered: Offer, context: Context): string {
-  const found = keptRecord(context, offered.asset)
+const level = (offered: Offer, context: Context): string =>
+  described(offered.asset, context)?.classification.level ?? 'core'
+
+function described(id: CID, context: Context): Asset | undefined {
+  const found = keptRecord(context, id)
   const read = found && readRecord(asset, found)
-  return read && isStored(read) ? read.payload.classification.level : 'core'
+  return read && isStored(read) ? read.payload : undefined
 }
 
 /** Whether an offer is shown to an organisation. */

@@ -16,7 +16,16 @@ import type { Mode } from './asset-committee.ts'
 import { modeOf } from './asset-committee.ts'
 import { over } from './context.ts'
 import { ProtocolError } from './error.ts'
-import { type Handover, handover, type Order, orderOf, type Registration, registration } from './handover.ts'
+import {
+  type CommitteeChange,
+  committeeChange,
+  type Handover,
+  handover,
+  type Order,
+  orderOf,
+  type Registration,
+  registration,
+} from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
@@ -43,11 +52,28 @@ import {
   save,
 } from './ordering.ts'
 import { join } from './output.ts'
-import { canDecide, checkCommittee, isRefused, keysThen, misplaced, seatsOwner } from './ownership.ts'
+import {
+  canDecide,
+  checkCommittee,
+  isRefused,
+  keysThen,
+  misplaced,
+  type Owned,
+  unfitNext,
+} from './ownership.ts'
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
 import { among, keysOf } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
-import { askSteps, committeeKnown, learned, linksOf, openCommittee, titleOf } from './title.ts'
+import {
+  askSteps,
+  askWhole,
+  committeeKnown,
+  lacks,
+  learned,
+  linksOf,
+  openCommittee,
+  titleOf,
+} from './title.ts'
 
 type Got<P> = Stored<P>
 
@@ -140,15 +166,12 @@ export interface HandOver {
   passes: Handover['passes']
 }
 
-/** What would be offered: checked, and not signed by anybody. Throws ProtocolError when it cannot be. */
-function draft({ asset: id, to, next, passes }: HandOver, context: Context): Order {
-  const { self, get, now } = context
+/** What this home owns, with nothing of its next version signed or offered. Throws ProtocolError when it is not so. */
+function free(id: CID, { self, get }: Context): Owned {
   const owned = titleOf(get, id)
   if (!owned) throw new ProtocolError('NOT_FOUND', `the ownership of ${id} is not registered`)
   if (!owned.owner.equals(self.id))
-    throw new ProtocolError('NOT_OWNER', `${owned.owner} owns it since version ${owned.version}`)
-  const partner = context.partner(to.toString())
-  if (!partner) throw new ProtocolError('NOT_FOUND', `${to} is not a partner of this home`)
+    throw new ProtocolError('NOT_OWNER', `${owned.owner} owns it since version ${owned.since}`)
   const before = dealt(get, id, owned.version + 1)
   const state = before && readOrdering(get, before.order)?.state
   if (before?.signed || state === 'OFFERED')
@@ -156,6 +179,15 @@ function draft({ asset: id, to, next, passes }: HandOver, context: Context): Ord
       'OUT_OF_ORDER',
       `version ${owned.version + 1} is ${state === 'OFFERED' ? 'offered already; withdraw that first' : 'signed: a second order would freeze the asset'}`,
     )
+  return owned
+}
+
+/** What would be offered: checked, and not signed by anybody. Throws ProtocolError when it cannot be. */
+function draft({ asset: id, to, next, passes }: HandOver, context: Context): Order {
+  const { self, now } = context
+  const owned = free(id, context)
+  const partner = context.partner(to.toString())
+  if (!partner) throw new ProtocolError('NOT_FOUND', `${to} is not a partner of this home`)
   const payload: Handover = {
     t: 'handover/1',
     asset: id,
@@ -174,9 +206,34 @@ function draft({ asset: id, to, next, passes }: HandOver, context: Context): Ord
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<Handover>)
   const after = next ? known(next, context) : owned.committee
-  const unfit = canDecide(owned.committee, order) ?? seatsOwner(after, order)
+  const unfit = canDecide(owned.committee, order) ?? unfitNext(after, order)
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
   return order
+}
+
+/** Lets another committee vote from here on, by the votes of the one in force. Throws ProtocolError when it cannot be. */
+export function reseat({ asset: id, next }: { asset: CID; next: CID }, context: Context): Step<Ordering> {
+  const { self, now, get } = context
+  const owned = free(id, context)
+  const payload: CommitteeChange = {
+    t: 'committee-change/1',
+    asset: id,
+    version: owned.version + 1,
+    prev: owned.order,
+    owner: self.id,
+    ownerState: self.chain.last,
+    committee: owned.committee.id,
+    next,
+    made: now.wallMs,
+  }
+  const verdict = checkPayload(committeeChange, payload)
+  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
+  const record = signed(payload, [context.sign(payload, 'owner', 'operation')]) as Got<CommitteeChange>
+  const order = orderOf(record)
+  const unfit = canDecide(owned.committee, order) ?? unfitNext(known(next, context), order)
+  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
+  const o = { ...begun('owner', order, record.bytes, context), next: get(KEY.jury(next))! }
+  return dealing(order, true, begin(o, [record as unknown as Stored], context), context)
 }
 
 /** Offers an asset to a partner. */
@@ -277,9 +334,10 @@ function consider(
   const owned = titleOf(context.get, payload.asset)
   if (!owned || owned.version < payload.version - 1) return askSteps(from, payload.asset, context)
   const order = orderOf(read)
+  if (lacks(order, message, context)) return askWhole(from, payload.asset, owned.version)
   const found = whyNot(order, message, context)
   if (found) return decline(from, id, found)
-  const next = order.next && message.committee
+  const next = order.next && (context.get(KEY.jury(order.next)) ?? message.committee)
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
   const o: Ordering = {
     ...begun('buyer', order, message.order, context),
@@ -315,11 +373,13 @@ function whyNot(order: Order, message: MessageOf<'handover/offer'>, context: Con
   const wrong = misplaced(owned, order)
   if (wrong) return wrong
   const keys = keysOf(context, message.identities)
-  const after = order.next ? checkCommittee(message.committee, keys) : owned!.committee
+  const after = order.next
+    ? (committeeKnown(context.get, order.next) ?? checkCommittee(message.committee, keys))
+    : owned!.committee
   if (isRefused(after)) return after
   if (!after.id.equals(order.next ?? order.committee))
     return { code: 'COMMITTEE_INVALID', text: 'the committee shown is not the one named' }
-  return canDecide(owned!.committee, order) ?? seatsOwner(after, order)
+  return canDecide(owned!.committee, order) ?? unfitNext(after, order)
 }
 
 function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unknown> {
@@ -331,7 +391,7 @@ function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unkn
 
 /** The committees of an asset, from its registration to after this order. */
 function committeesOf(o: Ordering, get: Context['get']) {
-  const { links } = linksOf(get, o.asset, 0, o.version)
+  const links = linksOf(get, o.asset, 0, o.version)
   const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
   return o.next ? [...shown, openCommittee(o.next)] : shown
 }
@@ -345,7 +405,7 @@ export function weakness(
   get: Context['get'],
 ): { mode: Mode; text: string } | undefined {
   const parties = new Set(
-    linksOf(get, o.asset, 0, o.version).links.flatMap(({ order }) => orderIn({ order }).parties),
+    linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
   )
   const all = [...parties, ...orderIn(o).parties]
   const weak = committeesOf(o, get).flatMap(({ payload }) => {

@@ -11,6 +11,7 @@
  *
  * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
  */
+import { toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import type { AssetCommittee } from './asset-committee.ts'
 import { over } from './context.ts'
@@ -26,6 +27,7 @@ import { advance, isRefused, type Link, makeCertificate } from './ownership.ts'
 import { among, keysOf, type Shown, show } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
+  bareLinks,
   committeeKnown,
   type Frozen,
   fits,
@@ -33,9 +35,8 @@ import {
   frozenNow,
   keepLink,
   linksOf,
-  onceEach,
   openCommittee,
-  shownFor,
+  shownLinks,
   tell,
   titleOf,
 } from './title.ts'
@@ -116,7 +117,16 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   const isFirst = o.state === 'CERTIFIED' && o.sent === 0
   const all = waits ? [] : addressees(o, context)
   const due = isFirst ? all.filter(to => to === o.org) : all
-  for (const to of due) output.sends.push(...dueTo(to, o, context).map(message => ({ to, message })))
+  // At first as to who is likely to know the rest: whoever does not asks for the whole.
+  const isWhole = o.sent > 0
+  // All seats that know as much are sent the same.
+  const made = new Map<string, Message[]>()
+  for (const to of due) {
+    const kind = to === o.org ? 'other' : knowsSteps(to, o, context) ? 'knowing' : 'seat'
+    const messages = made.get(kind) ?? dueTo(to, o, isWhole, context)
+    made.set(kind, messages)
+    output.sends.push(...messages.map(message => ({ to, message })))
+  }
   const isDone = o.state === 'CERTIFIED' && all.length === 0
   const next = { ...o, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
   const later = waits ? BUYER_ASKS_MS : isFirst && due.length === 0 ? SEATS_TOLD_MS : undefined
@@ -149,28 +159,39 @@ function addressees(o: Ordering, context: Context): string[] {
   }
 }
 
-/** What this one is sent in this state. */
-export function dueTo(to: string, o: Ordering, context: Context): Message[] {
+/** What this one is sent in this state; `whole`: with all that it may not know. */
+function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Message[] {
   const { order, next } = o
   const read = orderIn(o)
   switch (o.state) {
     case 'OFFERED': {
       const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
-      const identities = show([...read.parties, ...seats], context)
-      const offer = { t: 'handover/offer' as const, order, identities, ...(next ? { committee: next } : {}) }
-      return [withSteps(offer, to, o, 0, context)]
+      const identities = whole ? show([...read.parties, ...seats], context) : []
+      const shown = whole && next ? { committee: next } : {}
+      return [withSteps({ t: 'handover/offer', order, identities, ...shown }, to, o, 0, whole, context)]
     }
     case 'ACCEPTED':
       return [{ t: 'handover/accept', order }]
     case 'VOTING':
       return to === o.org
         ? [{ t: 'handover/signed', order }]
-        : [withSteps(voteAsk(o, read, context), to, o, o.version - 1, context)]
+        : [withSteps(voteAsk(o, read, whole, context), to, o, o.version - 1, whole, context)]
     case 'CERTIFIED':
-      return tell(o.asset, o.version, context)
+      return tell(o.asset, o.version, whole, context)
     default:
       return []
   }
+}
+
+/** Whether this one has said that it knows the step before, or showed it to this node. */
+function knowsSteps(
+  to: string,
+  { asset, version }: Pick<Ordering, 'asset' | 'version'>,
+  { get }: Context,
+): boolean {
+  const before = version > 0 ? dealt(get, asset, version - 1) : undefined
+  const held = before && readOrdering(get, before.order)
+  return held !== undefined && (held.org === to || held.told.includes(to))
 }
 
 /** With the steps before it from a version on, unless the receiver has them: else it would ask for them first. */
@@ -179,26 +200,31 @@ function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
   to: string,
   { asset, version }: Ordering,
   from: number,
+  isWhole: boolean,
   context: Context,
 ): M {
-  if (version === 0 || version - from > MAX_LINKS) return message
-  const before = dealt(context.get, asset, version - 1)
-  const held = before && readOrdering(context.get, before.order)
-  if (held && (held.org === to || held.told.includes(to))) return message
-  const { links, identities } = linksOf(context.get, asset, from, version - from)
-  const whole = { ...message, links, identities: onceEach([...message.identities, ...identities]) }
+  if (version === 0 || version - from > MAX_LINKS || knowsSteps(to, { asset, version }, context))
+    return message
+  if (!isWhole) {
+    const steps = message.t === 'vote/ask' ? bareLinks : linksOf // its seats know the committee
+    return { ...message, links: steps(context.get, asset, from, version - from) }
+  }
+  const { links, identities } = shownLinks(context, asset, from, version - from)
+  const names = new Set(message.identities.map(({ identity }) => toHex(identity)))
+  const others = identities.filter(({ identity }) => !names.has(toHex(identity)))
+  const whole = { ...message, links, identities: [...message.identities, ...others] }
   return fits(whole) ? whole : message
 }
 
-function voteAsk({ order, next, identities }: Ordering, read: Order, context: Context) {
+function voteAsk({ order, next, identities }: Ordering, read: Order, whole: boolean, context: Context) {
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
   return {
     t: 'vote/ask' as const,
     order,
-    identities: among([...read.parties, ...seats], identities, context),
+    identities: whole ? among([...read.parties, ...seats], identities, context) : [],
     ...(asset ? { asset } : {}),
-    ...(next ? { committee: next } : {}),
+    ...(whole && next ? { committee: next } : {}),
   }
 }
 
@@ -253,7 +279,7 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
   const known = (id: CID) => committeeKnown(context.get, id)
   const owned = advance(titleOf(context.get, order.asset), link, keys, known)
   if (isRefused(owned)) return save({ ...o, refusal: owned }, stay(), context)
-  const writes = keepLink(link, owned, shownFor(link, owned, order, o.identities, context), context.get)
+  const writes = keepLink(link, owned, o.identities, context)
   const kept: Output = {
     ...nothing(),
     writes,
@@ -304,7 +330,7 @@ export function settled(asset: CID, version: number, context: Context): Step<Ord
   const mine = dealt(context.get, asset, version)
   const o = mine && readOrdering(context.get, mine.order)
   if (!o || !now || o.state === 'CERTIFIED' || now.version < o.version) return stay()
-  const [link] = linksOf(context.get, asset, version, 1).links
+  const [link] = linksOf(context.get, asset, version, 1)
   const read = link && readOrder(link.order)
   if (!read || !isOrder(read)) return stay()
   if (!read.id.equals(mine.order)) {
@@ -319,18 +345,18 @@ export function settled(asset: CID, version: number, context: Context): Step<Ord
 
 /** Somebody says how far it knows an asset: it is told the rest; or it knows all, and is asked what waits for that. */
 export function known(from: string, message: MessageOf<'owner/known'>, context: Context): Step<unknown> {
-  const { asset, version = -1 } = message
+  const { asset, version = -1, whole = false } = message
   const mine = titleOf(context.get, asset)
-  if (!mine) return stay()
   const output = nothing()
-  if (version < mine.version) {
-    output.sends.push(...tell(asset, version + 1, context).map(each => ({ to: from, message: each })))
+  if (mine && version < mine.version) {
+    output.sends.push(...tell(asset, version + 1, whole, context).map(each => ({ to: from, message: each })))
     return { output, records: [] }
   }
-  const following = dealt(context.get, asset, mine.version + 1)
+  const following = dealt(context.get, asset, mine ? mine.version + 1 : 0)
   const o = following && readOrdering(context.get, following.order)
   if (o && addressees(o, context).includes(from))
-    output.sends.push(...dueTo(from, o, context).map(each => ({ to: from, message: each })))
+    output.sends.push(...dueTo(from, o, whole, context).map(each => ({ to: from, message: each })))
+  if (!mine) return { output, records: [] }
   const { output: more, records } = heard(from, asset, mine.version, context)
   return { output: join(output, more), records }
 }

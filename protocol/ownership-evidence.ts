@@ -7,7 +7,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { modeOf } from './asset-committee.ts'
 import { freshBy } from './freshness.ts'
-import { isOrder, type Order, readOrder } from './handover.ts'
+import { committeeChange, isOrder, type Order, readOrder } from './handover.ts'
 import {
   MAX_CERTIFICATE_BYTES,
   MAX_EVENT_BYTES,
@@ -15,6 +15,7 @@ import {
   MAX_IDENTITY_EVENTS,
   MAX_RECORD_BYTES,
   MAX_SEATS,
+  OWNER_FRESH_MS,
 } from './limits.ts'
 import { advance, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
 import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
@@ -88,7 +89,7 @@ export interface OwnershipReport {
 
 /** The chain, step by step; who may vote on it by the trust file; and whether its seats know of a later one. */
 export function verifyOwnership(file: Uint8Array, trust: Trust, asOfMs: number): OwnershipReport {
-  const { steps, walked } = judgeOwnership(file, trust)
+  const { steps, walked } = judgeOwnership(file, trust, asOfMs)
   const { asset, version, owner, order } = walked?.owned ?? {}
   const claim = walked && {
     type: 'ownership' as const,
@@ -106,8 +107,15 @@ export function verifyOwnership(file: Uint8Array, trust: Trust, asOfMs: number):
   }
 }
 
-/** The same, with what the chain says as far as it holds. */
-export function judgeOwnership(file: Uint8Array, trust: Trust): { steps: VerifyStep[]; walked?: Walked } {
+/**
+ * The same, with what the chain says as far as it holds. Without an as-of the words of seats are judged by themselves: for
+ * an agreement, which bounds their age by its own date.
+ */
+export function judgeOwnership(
+  file: Uint8Array,
+  trust: Trust,
+  asOfMs?: number,
+): { steps: VerifyStep[]; walked?: Walked } {
   const steps: VerifyStep[] = []
   const say = (id: string, status: VerifyStep['status'], detail: string) => steps.push({ id, status, detail })
   const read = readOwnershipFile(file)
@@ -122,7 +130,11 @@ export function judgeOwnership(file: Uint8Array, trust: Trust): { steps: VerifyS
   const { owned, owners, committees } = walked
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
   judgeOwners(owners, trust, say)
-  const rule = usualCommittees((trust.file.certified ?? []).map(parseCid))
+  const { certified = [], control = [] } = trust.file
+  const rule = usualCommittees(
+    certified.map(parseCid),
+    control.map(group => group.map(parseCid)),
+  )
   for (const [version, { payload }] of committees) {
     const why = whyUntrusted(payload, owners, rule)
     const { words } = modeOf(payload)
@@ -132,7 +144,7 @@ export function judgeOwnership(file: Uint8Array, trust: Trust): { steps: VerifyS
       why ? `committee not trusted: ${why}` : words,
     )
   }
-  const freshMs = judgeFresh(owned, read.fresh, say)
+  const freshMs = judgeFresh(owned, read.fresh, { asOfMs, skewMs: trust.clockSkewMs }, say)
   return { steps, walked: { ...walked, ...(freshMs === undefined ? {} : { freshMs }) } }
 }
 
@@ -178,7 +190,8 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
 
 const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined): string => {
   const version = isOrder(order) ? order.version : (owned?.version ?? -1) + 1
-  return version === 0 ? 'registration' : `hand-over ${version}`
+  const isChange = isOrder(order) && order.record.payload.t === committeeChange.t
+  return version === 0 ? 'registration' : `${isChange ? 'committee change' : 'hand-over'} ${version}`
 }
 
 /** Neither true nor false: another version, or keys that the evidence does not have. */
@@ -190,25 +203,47 @@ function judgeOwners(owners: CID[], trust: Trust, say: Say): void {
   else say('owners', 'ok', 'each is in the trust file')
 }
 
-/** A chain that holds may be an old one: only its seats know whether there is a later step. */
-function judgeFresh(owned: Owned, words: Uint8Array[], say: Say): number | undefined {
+/**
+ * A chain that holds may be an old one: only its seats know whether there is a later step, and what they said long before
+ * as-of is of then (RULES E6).
+ */
+function judgeFresh(
+  owned: Owned,
+  words: Uint8Array[],
+  when: { asOfMs: number | undefined; skewMs: number },
+  say: Say,
+): number | undefined {
   const { q, n } = owned.committee.payload
   const found = freshBy(words, owned)
-  if (found)
-    say(
-      'freshness',
-      'ok',
-      `at ${iso(found.atMs)} no later version was certified: ${found.orgs.length} of ${n} seats say so`,
-    )
-  else
-    say(
-      'freshness',
-      'inconclusive',
+  const unknown = (why: string) => say('freshness', 'inconclusive', `freshness unknown: ${why}`)
+  if (!found)
+    unknown(
       n === 0
-        ? 'freshness unknown: nobody votes, so nobody knows whether it was sold again'
-        : `freshness unknown: fewer than ${q} seats say that version ${owned.version} is the last`,
+        ? 'nobody votes, so nobody knows whether it was sold again'
+        : `fewer than ${q} seats say that version ${owned.version} is the last`,
     )
+  else {
+    const at = iso(found.atMs)
+    const why = untimely(found.atMs, when)
+    if (why) unknown(`seats said at ${at} that version ${owned.version} is the last, ${why}`)
+    else
+      say(
+        'freshness',
+        'ok',
+        `at ${at} no later version was certified: ${found.orgs.length} of ${n} seats say so`,
+      )
+  }
   return found?.atMs
+}
+
+/** Why words of this time say nothing of as-of. */
+function untimely(
+  atMs: number,
+  { asOfMs = atMs, skewMs }: { asOfMs: number | undefined; skewMs: number },
+): string | undefined {
+  if (atMs + OWNER_FRESH_MS + skewMs < asOfMs)
+    return `too long before ${iso(asOfMs)}: it may have been handed over since`
+  return atMs > asOfMs + skewMs ? `which is after ${iso(asOfMs)}` : undefined
 }
 
 function verdictOf(steps: VerifyStep[]): Verdict {

@@ -12,10 +12,13 @@ import { asset } from './asset.ts'
 import { type AssetCommittee, readAssetCommittee, seatOf } from './asset-committee.ts'
 import type { ProtocolCode } from './error.ts'
 import {
+  type CommitteeChange,
+  committeeChange,
   type Handover,
   handover,
   isOrder,
   type Order,
+  type OrderRecord,
   type Registration,
   readOrder,
   readVote,
@@ -23,7 +26,14 @@ import {
   voteIn,
 } from './handover.ts'
 import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
-import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+import {
+  isStored,
+  type KeyResolver,
+  readRecord,
+  type Stored,
+  type Verdict,
+  verifySignatures,
+} from './record.ts'
 import { blob, type Infer, list, object, text } from './shape.ts'
 
 const certificateShape = object({ t: text(32), votes: list(blob(MAX_RECORD_BYTES), MAX_SEATS) })
@@ -88,12 +98,20 @@ export function checkOrder(
     return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'RECORD_INVALID', read.reason)
   const { record } = read
   const then = keysThen(read, keys)
-  const verdict =
-    record.payload.t === handover.t
-      ? verifySignatures(handover, record as Stored<Handover>, then)
-      : verifySignatures(registration, record as Stored<Registration>, then)
+  const verdict = verifyOrder(record, then)
   if (verdict.ok === true) return read.version > 0 ? read : (notTheirs(read, assetBytes, then) ?? read)
   return refused(verdict.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'SIGNATURE_INVALID', verdict.reason)
+}
+
+function verifyOrder(record: Stored<OrderRecord>, keys: KeyResolver): Verdict {
+  switch (record.payload.t) {
+    case handover.t:
+      return verifySignatures(handover, record as Stored<Handover>, keys)
+    case committeeChange.t:
+      return verifySignatures(committeeChange, record as Stored<CommitteeChange>, keys)
+    default:
+      return verifySignatures(registration, record as Stored<Registration>, keys)
+  }
 }
 
 /** The keys of the parties as they were at the events that the order names: now and later, for everybody (RULES E5). */
@@ -144,10 +162,15 @@ export function canDecide({ payload }: Stored<AssetCommittee>, { parties }: Orde
     : undefined
 }
 
-/** A new owner does not vote on what it owns: where it has a seat, the order names a committee without it (RULES E4). */
-export function seatsOwner({ payload }: Stored<AssetCommittee>, { to }: Order): Refused | undefined {
-  return seatOf(payload, to)
-    ? refused('PARTY_SEATED', `${to} has a seat in the committee that is to vote on what it owns`)
+/**
+ * Why a committee does not vote on what follows an order: an owner does not vote on what it owns, and one that says whose
+ * place it takes takes no other's (RULES E4).
+ */
+export function unfitNext({ payload }: Stored<AssetCommittee>, order: Order): Refused | undefined {
+  if (order.next && payload.prev && !payload.prev.equals(order.committee))
+    return refused('COMMITTEE_INVALID', 'the committee that follows takes the place of another one')
+  return seatOf(payload, order.to)
+    ? refused('PARTY_SEATED', `${order.to} has a seat in the committee that is to vote on what it owns`)
     : undefined
 }
 
@@ -226,13 +249,13 @@ export function advance(
   const named = order.next ?? order.committee
   const held = changes ? known(named) : undefined
   // Exactly these bytes were checked: what is kept is shown to others.
-  const isHeld = held && link.committee && equal(held.bytes, link.committee)
+  const isHeld = held && (!link.committee || equal(held.bytes, link.committee))
   const shown = !changes ? owned.committee : isHeld ? held : checkCommittee(link.committee, keys)
   if (isRefused(shown)) return shown
   const deciding = owned ? owned.committee : shown
   if (!shown.id.equals(named)) return refused('COMMITTEE_INVALID', 'the committee shown is not the one named')
   const uncertified =
-    (order.version > 0 ? seatsOwner(shown, order) : undefined) ??
+    (order.version > 0 ? unfitNext(shown, order) : undefined) ??
     checkCertificate(link.certificate, order, deciding)
   if (uncertified) return uncertified
   const { version, to, id } = order

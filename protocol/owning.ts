@@ -16,12 +16,14 @@ import * as title from './title.ts'
 import * as voting from './voting.ts'
 
 export type OwnershipCommand =
-  /** Asks these partners for seats in a committee of assets; `rule` where it is not the usual one for so many. */
-  | { type: 'assemble'; seats: CID[]; rule?: { f: number; q: number } }
+  /** Asks these partners for seats in a committee of assets; `rule` where it is not the usual one for so many, `prev` where it takes the place of another. */
+  | { type: 'assemble'; seats: CID[]; rule?: { f: number; q: number }; prev?: CID }
   /** Takes the seat that a partner asks for, where a person decides. */
   | { type: 'sit'; org: string; id: string }
   | ({ type: 'register' } & offering.Register)
   | ({ type: 'hand-over' } & offering.HandOver)
+  /** Lets another committee vote on an own asset from here on. */
+  | { type: 'reseat'; asset: CID; next: CID }
   | { type: 'take-back'; order: CID }
   /** `mode` where the committee is weaker than the rule; `certified` are the organisations that this home takes for certified. */
   | { type: 'take-over'; order: CID; mode?: Mode; certified: CID[] }
@@ -36,6 +38,7 @@ const COMMANDS = new Set<string>([
   'sit',
   'register',
   'hand-over',
+  'reseat',
   'take-back',
   'take-over',
   'leave',
@@ -64,6 +67,8 @@ export function command(
       return ordered(offering.register(input, context))
     case 'hand-over':
       return ordered(offering.offer(input, context))
+    case 'reseat':
+      return ordered(offering.reseat(input, context))
     case 'take-back':
       return ordered(offering.withdraw(input.order, context))
     case 'take-over': {

@@ -5,7 +5,9 @@
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, chainAt, eventsOf, isRefused, readChain, resolver } from './identity-chain.ts'
-import type { Context } from './machine.ts'
+import { KEY } from './layout.ts'
+import { type Context, decodeState, encodeState } from './machine.ts'
+import type { Write } from './output.ts'
 import { isStored, type KeyResolver, readRecord } from './record.ts'
 import { remembering } from './remember.ts'
 
@@ -30,12 +32,41 @@ export function chainOf({ identity, events }: Shown): Chain | undefined {
   return isRefused(chain) ? undefined : chain
 }
 
-/** Keys of the organisations that a node knows, and of those that it is shown; each identity is read when it is asked for. */
-export function keysOf(context: Pick<Context, 'self' | 'partner'>, shown: Shown[]): KeyResolver {
-  const known = (org: CID): Chain | undefined =>
-    org.equals(context.self.id) ? context.self.chain : context.partner(org.toString())?.chain
-  return keysIn(shown, known)
+type Knowing = Pick<Context, 'self' | 'partner' | 'get'>
+
+/** The identity of an organisation as it is known here: its own, a partner's, or one that was shown and kept. */
+function chainKnown(org: CID, context: Knowing): Chain | undefined {
+  if (org.equals(context.self.id)) return context.self.chain
+  const kept = keptOf(org, context)
+  return context.partner(org.toString())?.chain ?? (kept && chainOf(kept))
 }
+
+function keptOf(org: CID, { get }: Knowing): Shown | undefined {
+  const stored = get(KEY.shown(org))
+  return stored && decodeState(stored)
+}
+
+/** Keys of the organisations that a node knows, and of those that it is shown; each identity is read when it is asked for. */
+export const keysOf = (context: Knowing, shown: Shown[]): KeyResolver =>
+  keysIn(shown, org => chainKnown(org, context))
+
+/** Whether what these organisations signed at these events can be judged by what is known here. */
+export const knows = (signers: { org: CID; state: CID }[], context: Knowing): boolean =>
+  signers.every(({ org, state }) => {
+    const chain = chainKnown(org, context)
+    return chain && (chain.last.equals(state) || chainAt(chain, digestOf(state)) !== undefined)
+  })
+
+/** Identities of strangers that are shown with what is kept, so that it can be shown to others: each once. */
+export const keep = (orgs: CID[], shown: Shown[], context: Knowing): Write[] =>
+  shown.length === 0
+    ? []
+    : [...new Map(orgs.map(org => [org.toString(), org])).values()].flatMap(org => {
+        if (org.equals(context.self.id) || context.partner(org.toString())) return []
+        const [found] = among([org], shown, context)
+        const isNew = found && found.events.length > (keptOf(org, context)?.events.length ?? -1)
+        return isNew ? [{ key: KEY.shown(org), value: encodeState(found) }] : []
+      })
 
 /** Keys of the identities that are shown, and of those that `known` has. */
 export function keysIn(
@@ -79,7 +110,7 @@ function longest(shown: Shown[] = []): { shown: Shown; chain: Chain } | undefine
 }
 
 /** The identities of these organisations and of no others, each once and as long as it is known or shown. */
-export function among(orgs: CID[], shown: Shown[], context: Pick<Context, 'self' | 'partner'>): Shown[] {
+export function among(orgs: CID[], shown: Shown[], context: Knowing): Shown[] {
   const all = byOrg(shown)
   return [...new Map(orgs.map(org => [org.toString(), org]))].flatMap(([name, org]) => {
     const [own] = show([org], context)
@@ -89,18 +120,19 @@ export function among(orgs: CID[], shown: Shown[], context: Pick<Context, 'self'
 }
 
 /** The same of those that this node does not know by itself. */
-export function strangers(orgs: CID[], shown: Shown[], context: Pick<Context, 'self' | 'partner'>): Shown[] {
+export function strangers(orgs: CID[], shown: Shown[], context: Knowing): Shown[] {
   const unknown = orgs.filter(org => !org.equals(context.self.id) && !context.partner(org.toString()))
   return unknown.length > 0 ? among(unknown, shown, context) : []
 }
 
 /** The identities of these organisations as far as this node knows them, each once. */
-export function show(orgs: CID[], context: Pick<Context, 'self' | 'partner'>): Shown[] {
+export function show(orgs: CID[], context: Knowing): Shown[] {
   const once = new Map(orgs.map(org => [org.toString(), org]))
   return [...once].flatMap(([name, org]) => {
     if (org.equals(context.self.id))
       return [{ identity: context.self.identityBytes, events: eventsOf(context.self.chain) }]
     const partner = context.partner(name)
-    return partner ? [{ identity: partner.identityBytes, events: eventsOf(partner.chain) }] : []
+    if (partner) return [{ identity: partner.identityBytes, events: eventsOf(partner.chain) }]
+    return keptOf(org, context) ?? []
   })
 }

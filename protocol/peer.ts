@@ -146,7 +146,8 @@ function dialogue(state: PeerState, from: string, message: Message, context: Con
     const heard = { type: 'fresh', from, ...(fresh ? { fresh } : {}) } as const
     return runMachine(state, text(waiting), heard, context)
   }
-  if (owning.isMessage(message)) return logged(state, owning.receive(from, message, context), context)
+  if (owning.isMessage(message))
+    return bought(logged(state, owning.receive(from, message, context), context), context)
   const [kind] = message.t.split('/')
   switch (kind) {
     case 'hello':
@@ -229,6 +230,23 @@ function dialogue(state: PeerState, from: string, message: Message, context: Con
     }
   }
 }
+
+/** What passes with a hand-over is asked for as soon as that is certified. */
+function bought(done: PeerStep, context: Context): PeerStep {
+  let all = done
+  for (const event of done.output.events) {
+    if (event.type !== 'order' || event.state !== 'CERTIFIED') continue
+    all = then(all, context, (next, seen) => {
+      const due = transfer.passing(event.machine, seen)
+      if (!due) return still(next)
+      const { answer: _, ...begun } = route(next, { type: 'transfer', ...due, seed: NO_SEED }, seen)
+      return begun
+    })
+  }
+  return all
+}
+/** The context was made with the seed of the input. */
+const NO_SEED = new Uint8Array(32)
 
 /** Of a log, or of an identity: what is no proof of one kind is nothing there. */
 const toldFork = (from: string, message: MessageOf<'gossip/fork'>, context: Context): Output =>

@@ -22,32 +22,38 @@ export function renewedBy(
   let evidence = renewed(read, [])
   const taken: Given[] = []
   for (const each of given) {
-    const file = formatEvidence(evidence)
-    const candidate = renewed(readEvidence(file) as ReadEvidence, [each])
-    if (!isBetter(file, formatEvidence(candidate), each, trust, [asOfMs, ...endsOf(candidate, asOfMs)]))
-      continue
+    const candidate = renewed(readEvidence(formatEvidence(evidence)) as ReadEvidence, [each])
+    if (!isBetter(evidence, candidate, each, trust, [asOfMs, ...endsOf(candidate, asOfMs)])) continue
     evidence = candidate
     taken.push(each)
   }
   return { evidence, taken }
 }
 
-function isBetter(
-  before: Uint8Array,
-  after: Uint8Array,
-  { org }: Given,
-  trust: Trust,
-  times: number[],
-): boolean {
+/** What cosignatures are worth: less where an event shows that a key of theirs has ended. */
+const DATED = /^(provider|consumer) (position|staple|keys|key state)$/
+
+function isBetter(before: Evidence, after: Evidence, { org }: Given, trust: Trust, times: number[]): boolean {
+  const { renewals, committees = [] } = before
+  // Whoever tells a true event makes nothing worse: so it was before.
+  const told = { ...after, renewals, committees }
+  const files = [before, told, after].map(formatEvidence)
   return times.every((asOfMs, i) => {
-    const [held, now] = [before, after].map(file => verify(file, trust, { asOfMs })) as [Report, Report]
+    const reports = files.map(file => verify(file, trust, { asOfMs }))
+    const [held, knowing, now] = reports as [Report, Report, Report]
     const side = now.claim?.provider === org.toString() ? 'provider' : 'consumer'
     const step = now.steps.find(({ id }) => id === `${side} renewal`)
     // A renewal has to be one when it is taken; later it may be as spent as what it renewed.
     if (i === 0 && (step?.status !== 'ok' || step.detail.endsWith(RENEWS_NOTHING))) return false
-    const ranks = ranksOf(held.steps)
-    const isNew = (id: string) => id === `${side} renewal` || id === 'renewals'
-    return [...ranksOf(now.steps)].every(([id, rank]) => rank <= (ranks.get(id) ?? (isNew(id) ? 1 : 0)))
+    const [ranks, known] = [ranksOf(held.steps), ranksOf(knowing.steps)]
+    const bound = (id: string) => {
+      if (id === `${side} renewal`) return RANK.inconclusive
+      return Math.max(
+        ranks.get(id) ?? 0,
+        DATED.test(id) ? Math.min(known.get(id) ?? 0, RANK.inconclusive) : 0,
+      )
+    }
+    return [...ranksOf(now.steps)].every(([id, rank]) => rank <= bound(id))
   })
 }
 

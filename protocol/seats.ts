@@ -45,7 +45,7 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { keysOf, show } from './parties.ts'
+import { keep, keysOf, show } from './parties.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, object, text, uint } from './shape.ts'
 
@@ -66,6 +66,8 @@ export interface Assembly {
   seats: string[]
   f: number
   q: number
+  /** The committee whose place it takes. */
+  prev?: CID
   given: Seat[]
   /** What is to be signed, once every seat has given its key. */
   payload?: Uint8Array
@@ -81,15 +83,18 @@ export const isOver = ({ record, kept, seats, sent }: Assembly): boolean =>
 
 /** Asks these partners for a seat; `rule` where it is not the usual one for so many. Throws ProtocolError when there can be none. */
 export function assemble(
-  { seats, rule }: { seats: CID[]; rule?: { f: number; q: number } },
+  { seats, rule, prev }: { seats: CID[]; rule?: { f: number; q: number }; prev?: CID },
   context: Context,
 ): Step<Assembly> & { id: Uint8Array } {
+  if (prev && !context.get(KEY.jury(prev)))
+    throw new ProtocolError('NOT_FOUND', `there is no committee ${prev} here that all have signed`)
   const stranger = seats.find(seat => !context.partner(seat.toString()))
   if (stranger) throw new ProtocolError('NOT_FOUND', `${stranger} is not a partner of this home`)
   const orgs = [...new Set(seats.map(String))].sort()
   const { f, q } = rule ?? usualRule(orgs.length)
   const id = context.random('committee', 16)
-  const begun: Assembly = { id, seats: orgs, f, q, given: [], signed: [], refused: [], kept: [], sent: 0 }
+  const of = { id, seats: orgs, f, q, ...(prev ? { prev } : {}) }
+  const begun: Assembly = { ...of, given: [], signed: [], refused: [], kept: [], sent: 0 }
   const n = orgs.length
   if (n === 0 ? q + f > 0 : q > n || 2 * q <= n + f)
     throw new ProtocolError('RECORD_INVALID', `${q} of ${n} votes are no quorum while ${f} may lie`)
@@ -100,11 +105,10 @@ export function assemble(
 const save = (before: Uint8Array | undefined, step: Step<Assembly>): Step<Assembly> =>
   saved(KEY.assembling(step.state!.id), before, step, isOver)
 
-const payloadOf = ({ given, f, q, id }: Assembly, { now }: Context): Uint8Array =>
-  encodeSigned({
-    p: committeeOfSeats(given, { f, q }, { madeMs: now.wallMs, nonce: id }) as unknown as Payload,
-    s: [],
-  })
+function payloadOf({ given, f, q, id, prev }: Assembly, { now }: Context): Uint8Array {
+  const about = { madeMs: now.wallMs, nonce: id, ...(prev ? { prev } : {}) }
+  return encodeSigned({ p: committeeOfSeats(given, { f, q }, about) as unknown as Payload, s: [] })
+}
 
 const opened = (payload: Uint8Array): Stored<AssetCommittee> =>
   readRecord(assetCommittee, payload) as Stored<AssetCommittee>
@@ -329,6 +333,8 @@ export function done(from: string, message: MessageOf<'seat/done'>, context: Con
     { key: at, value: encodeState(next) },
     { key: KEY.jury(read.id), value: message.committee },
   )
+  const orgs = read.payload.seats.map(({ org }) => org)
+  step.output.writes.push(...keep(orgs, message.identities, context))
   step.output.events.push({ type: 'jury', id: toHex(digestOf(read.id)) })
   return step
 }

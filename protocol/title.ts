@@ -8,7 +8,7 @@
  *
  * Only steps with their certificates are kept, so a node knows no more of an asset than it can show to anybody.
  */
-import { equal, readU64, toHex, u64 } from '../crypto/bytes.ts'
+import { equal, readU64, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
 import { over as overOutput } from './context.ts'
@@ -19,17 +19,14 @@ import { type Context, decodeState, encodeState, type Step, say, stay, violation
 import { encodeMessage, type Message, type MessageOf } from './message.ts'
 import { join, type Write } from './output.ts'
 import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned } from './ownership.ts'
-import { among, keysOf, type Shown } from './parties.ts'
+import { among, keep, keysOf, knows, type Shown, show } from './parties.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
 import { remembering } from './remember.ts'
 
 type Get = Context['get']
 
-/** A step as it is kept: with the identities by which its signatures are judged. */
-interface KeptLink {
-  link: Link
-  identities: Shown[]
-}
+/** A step as it is kept: its committee, and the identities by which it is judged, stand by themselves. */
+type KeptLink = Omit<Link, 'committee'> & { committee?: CID }
 
 /** Two orders of one version that the owner has signed, and the asset where one of them is a registration. */
 export interface Frozen {
@@ -61,8 +58,7 @@ export function handedOver(
 
 /** Whether the agreements that an owner of before signed have ended, because the asset was handed over without them. */
 export function endedWith({ asset, ownerVersion }: { asset: CID; ownerVersion: number }, get: Get): boolean {
-  const { links } = linksOf(get, asset, ownerVersion + 1, Number.MAX_SAFE_INTEGER)
-  return links.some(link => {
+  return linksOf(get, asset, ownerVersion + 1, Number.MAX_SAFE_INTEGER).some(link => {
     const read = readRecord(handover, link.order)
     return isStored(read) && !read.payload.passes.agreements
   })
@@ -70,7 +66,7 @@ export function endedWith({ asset, ownerVersion }: { asset: CID; ownerVersion: n
 
 /** The certified order that made a version. */
 function orderAt(get: Get, asset: CID, version: number): CID | undefined {
-  const [link] = linksOf(get, asset, version, 1).links
+  const [link] = linksOf(get, asset, version, 1)
   const read = link && readOrder(link.order)
   return read && isOrder(read) ? read.id : undefined
 }
@@ -90,54 +86,79 @@ export function committeeKnown(get: Get, id: CID): Stored<AssetCommittee> | unde
   return stored && openCommittee(stored)
 }
 
-/** Up to so many steps from a version on, as they are told and shown, with the identities that they need. */
-export function linksOf(
-  get: Get,
+/** Up to so many steps from a version on, with their committees. */
+export function linksOf(get: Get, asset: CID, from: number, most: number): Link[] {
+  const links: Link[] = []
+  for (let version = from; links.length < most; version++) {
+    const stored = get(KEY.step(asset, version))
+    if (!stored) break
+    const { committee, ...link } = decodeState<KeptLink>(stored)
+    links.push(committee ? { ...link, committee: get(KEY.jury(committee))! } : link)
+  }
+  return links
+}
+
+/** The same as they are told and shown to whoever may know nobody in them. */
+export function shownLinks(
+  context: Pick<Context, 'self' | 'partner' | 'get'>,
   asset: CID,
   from: number,
   most: number,
 ): { links: Link[]; identities: Shown[] } {
-  const kept: KeptLink[] = []
-  for (let version = from; kept.length < most; version++) {
-    const stored = get(KEY.step(asset, version))
-    if (!stored) break
-    kept.push(decodeState<KeptLink>(stored))
-  }
-  return { links: kept.map(({ link }) => link), identities: onceEach(kept.flatMap(each => each.identities)) }
+  const links = linksOf(context.get, asset, from, most)
+  return { links, identities: show(links.flatMap(signersOf), context) }
 }
 
-/** Of one identity that stands there more than once, the one with the most events. */
-export function onceEach(identities: Shown[]): Shown[] {
-  const longest = new Map<string, Shown>()
-  for (const each of identities) {
-    const name = toHex(each.identity)
-    if ((longest.get(name)?.events.length ?? -1) < each.events.length) longest.set(name, each)
-  }
-  return [...longest.values()]
+/** As they are told to who is likely to know who signed them: else it asks for the whole. */
+export const bareLinks = (...of: Parameters<typeof linksOf>): Link[] =>
+  linksOf(...of).map(({ committee: _, ...link }) => link)
+
+/** The organisations by whose keys a step is judged. */
+function signersOf({ order, committee }: Link): CID[] {
+  const read = readOrder(order)
+  const seats = committee ? openCommittee(committee).payload.seats.map(({ org }) => org) : []
+  return isOrder(read) ? [...read.parties, ...seats] : seats
 }
 
-/** A certified step, and where the asset stands with it. */
-export function keepLink(link: Link, owned: Owned, identities: Shown[], get: Get): Write[] {
+/** A certified step, where the asset stands with it, and who signed it where nobody here knows that. */
+export function keepLink(
+  link: Link,
+  owned: Owned,
+  identities: Shown[],
+  context: Pick<Context, 'self' | 'partner' | 'get'>,
+): Write[] {
+  const { get } = context
   const { committee, ...rest } = owned
   const before = get(KEY.title(owned.asset))
+  const { committee: shown, ...step } = link
+  const brings = shown ?? (!before || isChange(link))
+  const kept: KeptLink = { ...step, ...(brings ? { committee: committee.id } : {}) }
   return [
-    { key: KEY.step(owned.asset, owned.version), value: encodeState({ link, identities }) },
+    { key: KEY.step(owned.asset, owned.version), value: encodeState(kept) },
     {
       key: KEY.title(owned.asset),
       value: encodeState({ ...rest, committee: committee.id }),
       if: before ? { equals: before } : 'absent',
     },
     ...(get(KEY.jury(committee.id)) ? [] : [{ key: KEY.jury(committee.id), value: committee.bytes }]),
+    ...keep(signersOf(brings ? { ...link, committee: committee.bytes } : link), identities, context),
   ]
+}
+
+const isChange = ({ order }: Link): boolean => {
+  const read = readOrder(order)
+  return isOrder(read) && read.next !== undefined
 }
 
 export const fits = (message: Message & { identities: Shown[] }): boolean =>
   message.identities.length <= MAX_SHOWN && encodeMessage(message).length <= MAX_MESSAGE_BYTES
 
-/** Tells a node the steps from a version on. */
-export function tell(asset: CID, from: number, { get }: Pick<Context, 'get'>): Message[] {
+/** Tells a node the steps from a version on; `whole`: with who signed them. */
+export function tell(asset: CID, from: number, whole: boolean, context: Context): Message[] {
   for (let most = MAX_LINKS; most > 0; most = Math.floor(most / 2)) {
-    const { links, identities } = linksOf(get, asset, from, most)
+    const { links, identities } = whole
+      ? shownLinks(context, asset, from, most)
+      : { links: bareLinks(context.get, asset, from, most), identities: [] }
     if (links.length === 0) return []
     const message = { t: 'owner/told' as const, links, identities }
     // Committees of many seats bring many identities: then fewer steps fit.
@@ -155,6 +176,30 @@ export function askSteps(to: string, asset: CID, context: Context): Step<never> 
   if (held(to, context) >= MAX_TITLES) return stay()
   step.output.writes.push({ key: KEY.wanted(asset), value: new Uint8Array(0) }, ...counted(to, context))
   return step
+}
+
+/** The answer to a bare message of which nobody here knows who signed it. */
+export const askWhole = (to: string, asset: CID, version: number | undefined): Step<never> =>
+  say<never>(undefined, to, {
+    t: 'owner/known',
+    asset,
+    ...(version === undefined ? {} : { version }),
+    whole: true,
+  })
+
+/** Whether a message leaves out what is needed here to judge an order: keys of who signed it, or the committee that it brings. */
+export function lacks(
+  order: Order,
+  { committee, identities }: { committee?: Uint8Array | undefined; identities: Shown[] },
+  context: Context,
+): boolean {
+  const brought = order.next ?? (order.version === 0 ? order.committee : undefined)
+  const isNew = brought !== undefined && !context.get(KEY.jury(brought))
+  if (isNew && !committee) return true
+  if (identities.length > 0) return false
+  const read = isNew && committee ? readRecord(assetCommittee, committee) : undefined
+  const seats = read && isStored(read) ? read.payload.seats : []
+  return !knows([...order.states, ...seats], context)
 }
 
 /** Somebody shows certified steps of one asset. */
@@ -195,11 +240,13 @@ export function learn(
     const wrong = owned ? undefined : unwanted(from, order, links, context)
     if (wrong) return wrongly(wrong.code, wrong.text)
     if (order.version > (owned?.version ?? -1) + 1) return { step: askSteps(from, order.asset, context) }
+    if (lacks(order, { committee: link.committee, identities }, context))
+      return { step: askWhole(from, order.asset, titleOf(context.get, order.asset)?.version) }
     const next = advance(owned, link, keys, id => committeeKnown(context.get, id))
     if (isRefused(next)) return wrongly(next.code, next.text)
     step.output.writes.push(
       ...(owned || isOpen(order, context) ? [] : counted(from, context)),
-      ...keepLink(link, next, shownFor(link, next, order, identities, context), over(step, context)),
+      ...keepLink(link, next, identities, overOutput(context, step.output)),
     )
     step.output.events.push({ type: 'owner', asset: next.asset, version: next.version })
     owned = next
@@ -226,18 +273,6 @@ const over =
   (step: Step<never>, { get }: Context): Get =>
   key =>
     step.output.writes.findLast(write => write.key === key)?.value ?? get(key)
-
-/** Those identities that a step needs: of its parties, and of the seats where it shows a committee. */
-export function shownFor(
-  link: Link,
-  { committee }: Pick<Owned, 'committee'>,
-  order: Order,
-  identities: Shown[],
-  context: Context,
-): Shown[] {
-  const seats = link.committee ? committee.payload.seats.map(({ org }) => org) : []
-  return among([...order.parties, ...seats], identities, context)
-}
 
 /** Whoever is no party, has no seat and is not told by the owner itself has no use for it; and each partner has a quota. */
 function unwanted(
@@ -274,7 +309,7 @@ const counted = (org: string, context: Context): Write[] => [
 
 /** Another step than the one that is kept: with both its owner is convicted. */
 function contradicted(order: Order, link: Link, identities: Shown[], context: Context): Frozen | undefined {
-  const { links, identities: known } = linksOf(context.get, order.asset, order.version, 1)
+  const { links, identities: known } = shownLinks(context, order.asset, order.version, 1)
   const [kept] = links
   if (!kept || equal(kept.order, link.order)) return undefined
   return frozenBy([kept.order, link.order], link.asset ?? kept.asset, [...identities, ...known], context)
@@ -317,7 +352,7 @@ export function convicts({ orders, asset, identities }: Frozen, context: Context
 
 /** Who owned a version, as its certified step says. */
 function ownerAt(asset: CID, version: number, get: Get): CID | undefined {
-  const [link] = linksOf(get, asset, version, 1).links
+  const [link] = linksOf(get, asset, version, 1)
   const read = link && readOrder(link.order)
   return read && isOrder(read) && read.asset.equals(asset) ? read.to : undefined
 }

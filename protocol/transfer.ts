@@ -23,12 +23,12 @@ import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
-import { orderIn, readOrdering } from './ordering.ts'
+import { type Ordering, orderIn, readOrdering } from './ordering.ts'
 import { nothing } from './output.ts'
 import { keysOf } from './parties.ts'
 import { evaluate } from './policy.ts'
 import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
-import { endedWith, linksOf } from './title.ts'
+import { endedWith, shownLinks } from './title.ts'
 
 export type TransferState = 'REQUESTED' | 'STARTED' | 'COMPLETED' | 'TERMINATED'
 
@@ -160,6 +160,8 @@ function asked(
   if (message.after !== undefined && !AFTER.test(message.after))
     return violation(from, message.t, 'MALFORMED', 'this is not a page of a transfer')
   const granted = inForce(from, message.agreement, context)
+  // The buyer may know before the seller that their hand-over is certified: it asks again.
+  if ('code' in granted && isOnItsWay(from, message.agreement, context)) return stay(t)
   const counts = { open: 0, done: 0, failed: 0, bytes: 0 }
   const next: Transfer = t ?? {
     role: 'provider',
@@ -366,6 +368,21 @@ export function grantOf(org: string, id: CID, context: Context): Grant | undefin
   return passes.keys && passes.blocks ? { asset, assigner: from, assignee: to } : undefined
 }
 
+const isOnItsWay = (org: string, order: CID, { get }: Context): boolean => {
+  const o = readOrdering(get, order)
+  return o?.org === org && o.state === 'VOTING'
+}
+
+/** What a certified hand-over, by the key of its machine, brings this node and was not asked for yet. */
+export function passing(machine: string, context: Context): { org: string; agreement: CID } | undefined {
+  const stored = context.get(machine)
+  const { role, org, ...o } = decodeState<Ordering>(stored!)
+  if (role !== 'buyer' || org === undefined) return undefined
+  const agreement = orderIn(o).id
+  const isAsked = context.get(KEY.transferOf(agreement)) !== undefined
+  return isAsked || !grantOf(org, agreement, context) ? undefined : { org, agreement }
+}
+
 /** Who may have published the packets: under an agreement its assigner, of what was handed over each owner of before. */
 interface Publishers {
   orgs: CID[]
@@ -374,7 +391,7 @@ interface Publishers {
 
 function publishersOf({ asset, assigner, terms }: Grant, context: Context): Publishers {
   if (terms) return { orgs: [assigner], keys: context.keys }
-  const { links, identities } = linksOf(context.get, asset, 0, Number.MAX_SAFE_INTEGER)
+  const { links, identities } = shownLinks(context, asset, 0, Number.MAX_SAFE_INTEGER)
   return { orgs: links.map(link => orderIn(link).to), keys: keysOf(context, identities) }
 }
 

@@ -118,7 +118,8 @@ export class Records {
       return { failed: 'its terms are not those of the offer' }
     if (!payload.order && this.#question.evidence.named.includes('title'))
       return { failed: 'it names no order, and an owner is shown' }
-    const unowned = this.#title ? this.#title.unlike(payload) : payload.order && unestablished('its owner')
+    const isOwned = payload.order ?? described?.payload.committee
+    const unowned = this.#title ? this.#title.unlike(payload) : isOwned && unestablished('its owner')
     if (unowned) return unowned
     if (offered && payload.from < offered.payload.from) return { failed: 'it begins before the offer' }
     const request = {

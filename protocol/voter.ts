@@ -28,7 +28,7 @@ import {
   type Owned,
   type Refused,
   refused,
-  seatsOwner,
+  unfitNext,
 } from './ownership.ts'
 import type { Shown } from './parties.ts'
 import type { KeyResolver, Stored } from './record.ts'
@@ -92,7 +92,7 @@ export function ask(asked: Ask, seated: Seated): Ballot {
   if (wrong) return decline(wrong)
   const after = inForceAfter(order, asked, seated)
   if (isRefused(after)) return decline(after)
-  const unfit = before && seatsOwner(after, order)
+  const unfit = before && unfitNext(after, order)
   return unfit ? decline(unfit) : cast(order, asked, before ? before.committee : after, seated)
 }
 

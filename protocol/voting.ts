@@ -11,11 +11,11 @@ import { KEY } from './layout.ts'
 import { COUNT_BEAT_MS } from './limits.ts'
 import { type Context, decodeState, type Step, say, signed, stay, tidy, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
-import { among, keysOf, strangers } from './parties.ts'
+import { among, keysOf, knows, strangers } from './parties.ts'
 import { recordType, type Stored } from './record.ts'
 import type { Sitting } from './seats.ts'
 import { link, object, text, uint } from './shape.ts'
-import { askSteps, committeeKnown, learned, openCommittee, titleOf } from './title.ts'
+import { askSteps, askWhole, committeeKnown, lacks, learned, openCommittee, titleOf } from './title.ts'
 import { ask } from './voter.ts'
 
 const countShape = object({ t: text(32), org: link, votes: uint, made: uint })
@@ -45,20 +45,26 @@ const sittingIn = (committee: CID, { get }: Context): Sitting | undefined => {
 export function asked(from: string, message: MessageOf<'vote/ask'>, context: Context): Step<unknown> {
   const read = readOrder(message.order)
   if (!isOrder(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
+  if (read.version > 0 && !sittingIn(read.committee, context))
+    return refuse(from, read.id, 'SEAT_UNKNOWN', 'this node has no seat in the committee')
   return learned(from, message, context, then => vote(from, read, message, then))
 }
 
 function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context: Context): Step<unknown> {
   const before = titleOf(context.get, read.asset)
   if (read.version > 0 && (before?.version ?? -1) < read.version - 1)
-    return sittingIn(read.committee, context)
-      ? askSteps(from, read.asset, context)
-      : refuse(from, read.id, 'SEAT_UNKNOWN', 'this node has no seat in the committee')
+    return askSteps(from, read.asset, context)
   // Each partner has a quota of its own, and only of its own (RULES E2, H4).
   if (read.version === 0 && read.to.toString() !== from)
     return refuse(from, read.id, 'NOT_OWNER', 'a registration is asked for by its owner')
   if (!context.current)
     return refuse(from, read.id, 'STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
+  // A registration is voted on by a seat of the committee that it names, or not at all.
+  const isBlind =
+    read.version > 0
+      ? lacks(read, message, context)
+      : message.identities.length === 0 && !knows(read.states, context)
+  if (isBlind) return askWhole(from, read.asset, before?.version)
   const { writes, reply } = ask(
     {
       order: message.order,

@@ -13,6 +13,7 @@ import { HANDLE, KEY } from '../protocol/layout.ts'
 import type { Refusal } from '../protocol/message.ts'
 import { permits } from '../protocol/peer.ts'
 import { digestsOf, openRelease, type SealedContent } from './content.ts'
+import { erase } from './erasing.ts'
 import type { Network, Stream } from './network.ts'
 import type { SimNode } from './node.ts'
 
@@ -81,6 +82,7 @@ export class Exchange {
     if (event.type === 'ask-fetch') this.#fetch(event, 0)
     else if (event.type === 'ask-open') this.#node.later(OPEN_US, () => this.#open(event))
     else if (event.type === 'ask-judge') this.#node.later(OPEN_US, () => this.#judge(event))
+    else erase(this.#node, event)
   }
 
   // Provider.

@@ -4,16 +4,19 @@
  * version twice. Whatever happens, no seat votes twice, no version has two certificates, and what was signed is certified
  * in the end, unless its own owner froze it.
  */
-import type { CID } from '../crypto/cid.ts'
+import { fromHex } from '../crypto/bytes.ts'
+import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { type Ordering, orderIn } from '../protocol/ordering.ts'
+import { type Policy, PROFILE } from '../protocol/policy.ts'
 import { openCommittee } from '../protocol/title.ts'
 import { watchOver } from './checkers.ts'
 import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import type { SimNode } from './node.ts'
+import { OwnerChecker } from './owners.ts'
 import { calm, drawPlan, type Plan } from './plan.ts'
 import { Prng } from './prng.ts'
 import { Suspects } from './suspects.ts'
@@ -26,12 +29,28 @@ const LOOK_US = 2 * S_US
 const VOTING_US = 800_000
 const ASSETS = 2
 const VERSIONS = 3
+/** Of the four partners that vote. */
+const VOTES = 3
+const DAY_MS = 86_400_000
+/** How often an owner asks for another committee, and for somebody to share with, ppm of its looks. */
+const RESEATS = 250_000
+const SHARES = 300_000
+const POLICY: Policy = {
+  profile: PROFILE,
+  prohibitions: [],
+  permissions: [{ action: 'use', constraints: [] }],
+}
 const PASSES = { agreements: true, duties: true, keys: true, blocks: true }
 
 export interface OwnershipReport {
   seed: number
+  nodes: number
   violation?: string
   certified: number
+  /** Among them changes of a committee. */
+  reseated: number
+  /** Agreements over registered assets that both have signed. */
+  agreed: number
   frozen: number
   starts: number
 }
@@ -62,6 +81,8 @@ export function simulateOwnership(
   const nodes = NAMES.map(name => cluster.add(name))
   const suspects = new Suspects(false)
   const { votes } = watchOver(cluster, suspects)
+  const owners = new OwnerChecker(cluster, VOTES)
+  cluster.checkers.push(owners)
   for (const node of nodes) node.start()
   pairAll(cluster, nodes)
   cluster.run(60 * S_US)
@@ -79,7 +100,8 @@ export function simulateOwnership(
   }
   faults.end()
   cluster.network.weather = calm(plan.weather)
-  for (let i = 0; i < 40 && !cluster.violation; i++) {
+  const isCalm = () => unfinished(nodes, suspects.putBack).length === 0
+  for (let i = 0; i < 40 && !cluster.violation && (i < 4 || !isCalm()); i++) {
     desk.decide()
     cluster.run(cluster.timeline.nowUs + 30 * S_US)
   }
@@ -87,8 +109,11 @@ export function simulateOwnership(
   if (open) cluster.report('every hand-over ends', open, `${more.length} more`)
   return {
     seed,
+    nodes: nodes.length,
     ...(cluster.violation ? { violation: cluster.violation } : {}),
     certified: votes.certified,
+    reseated: owners.reseated,
+    agreed: owners.agreed,
     frozen: nodes.reduce((sum, { disk }) => sum + disk.list(KEY.frozens).length, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
   }
@@ -164,16 +189,37 @@ class Desk {
       if (assembling.length === 0) node.submit({ type: 'assemble', seats })
       return
     }
+    if (assembling.length < 2) node.submit({ type: 'assemble', seats, prev: juries[0]!.id })
     const orders = node.disk.list(KEY.orders).map(([, bytes]) => decodeState<Ordering>(bytes))
-    const mine = orders.filter(({ role }) => role === 'owner')
+    const mine = orders.filter(({ role, version }) => role === 'owner' && version === 0)
     if (mine.length < ASSETS) this.#register(node, juries[0]!.id, mine.length)
     for (const [key, bytes] of node.disk.list(KEY.titles)) {
       const { version, owner, asset } = decodeState<{ version: number; owner: CID; asset: CID }>(bytes)
       if (!owner.equals(node.env.self.id) || version >= VERSIONS || !key) continue
+      if (this.#prng.chance(SHARES)) this.#share(node, asset)
+      if (this.#prng.chance(RESEATS)) {
+        node.submit({ type: 'reseat', asset, next: this.#prng.pick(juries).id }) // refused unless it may follow
+        continue
+      }
       const { id: to } = this.#prng.pick(this.#owners.filter(each => each !== node)).env.self
       this.#beforeSale(node)
       node.submit({ type: 'hand-over', asset, to, passes: PASSES }) // refused while one is on its way
     }
+  }
+
+  /** It is offered to whoever reads the catalog, and somebody asks for what was seen there before. */
+  #share(node: SimNode, asset: CID): void {
+    const untilMs = node.now().wallMs + DAY_MS
+    const terms = { policy: POLICY, approval: 'policy', untilMs } as const
+    node.submit({ type: 'offer', asset, audience: [], ...terms })
+    const reader = this.#prng.pick(this.#cluster.nodes.filter(each => each !== node))
+    if (!reader.up) return
+    reader.submit({ type: 'catalog', org: node.org })
+    const seen = reader.disk.list(KEY.seenOffers)
+    if (seen.length === 0) return
+    const [, , org, hex] = this.#prng.pick(seen)[0].split('/') as [string, string, string, string]
+    const offer = cidFromDigest(fromHex(hex)!, 'dag-cbor')
+    reader.submit({ type: 'request', org, offer, action: 'use', purpose: 'x' })
   }
 
   #register(node: SimNode, committee: CID, count: number): void {

@@ -102,7 +102,7 @@ export class Workload {
 
   #note(desk: Desk, event: Event): void {
     if (event.type === 'seen') desk.seen.add(event.org)
-    else if (event.type === 'forked') desk.forked = true
+    else if (event.type === 'forked' || event.type === 'identity-forked') desk.forked = true
   }
 
   /** What the daemon does on its beat. */

@@ -11,9 +11,14 @@ interface Rule {
   quorum?: string
   /** Of assets, not of the log. */
   assets?: true
+  replaces?: string
 }
 
-export async function create(cli: Cli, { lying, quorum, assets }: Rule, partners: string[]): Promise<Answer> {
+export async function create(
+  cli: Cli,
+  { lying, quorum, assets, replaces }: Rule,
+  partners: string[],
+): Promise<Answer> {
   if ((lying === undefined) !== (quorum === undefined))
     throw usage(
       '--lying and --quorum go together',
@@ -21,7 +26,10 @@ export async function create(cli: Cli, { lying, quorum, assets }: Rule, partners
     )
   const rule = lying === undefined ? {} : { f: whole(lying), q: whole(quorum!) }
   await using waybill = await cli.connect()
-  if (assets) return juryShown(await waybill.juries.create({ partners, ...rule }, { signal: cli.signal }))
+  if (assets) {
+    const wish = { partners, ...rule, ...(replaces ? { replaces } : {}) }
+    return juryShown(await waybill.juries.create(wish, { signal: cli.signal }))
+  }
   if (partners.length === 0) throw usage('who is to sit in it?', 'waybill committee create PARTNER...')
   return shown(await waybill.committee.create({ partners, ...rule }, { signal: cli.signal }))
 }

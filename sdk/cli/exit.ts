@@ -138,6 +138,7 @@ const CODES = {
   KEY_UNCOMMITTED: [failed, 'ask the organisation for its identity again'],
   KEY_REUSED: [failed, 'waybill keys rotate draws keys that nobody has'],
   KEY_UNKNOWN: [notFound, 'waybill keys show'],
+  KEY_EXPIRED: [conflict, 'waybill keys rotate'],
   EVENT_SKIPPED: [inconclusive, 'ask for the missing identity events'],
   EVENT_UNLINKED: [failed, 'ask for the identity events again'],
   EVENT_REPLAYED: [conflict, 'waybill keys show'],

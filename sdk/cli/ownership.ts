@@ -46,21 +46,37 @@ export async function register(
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
 }
 
+export async function reseat(cli: Cli, { committee }: { committee: string }, id: string): Promise<Answer> {
+  await using waybill = await cli.connect()
+  const begun = await waybill.assets.reseat(id, committee, { signal: cli.signal })
+  return orderShown(await settled(cli, waybill, begun, VOTES_MS))
+}
+
+interface HandoverOptions {
+  committee?: string
+  wait: string
+  keepContent?: true
+  endAgreements?: true
+}
+
 export async function handover(
   cli: Cli,
-  { committee, wait }: { committee?: string; wait: string },
+  { committee, wait, keepContent, endAgreements }: HandoverOptions,
   asset?: string,
   to?: string,
 ): Promise<Answer> {
   await using waybill = await cli.connect()
   if (asset === undefined) return list(cli, waybill)
   if (to === undefined) throw usage('to whom?', 'waybill handover ASSET PARTNER')
-  const what = { asset, to, ...(committee ? { committee } : {}) }
+  const content = keepContent !== true
+  const passes = { agreements: endAgreements !== true, duties: true, keys: content, blocks: content }
+  const what = { asset, to, passes, ...(committee ? { committee } : {}) }
   const draft = await waybill.handovers.draft(what, { signal: cli.signal })
   const { owner } = draft
   cli.note(`${owner.title}, version ${owner.version} of ${owner.owner.name}, passes to ${to}`)
   cli.note(`votes from then on: ${juryWords(draft.committee)}`)
   cli.note(`votes on this: ${juryWords(owner.committee)}`)
+  cli.note(passesWords(passes))
   cli.note('with both signatures nobody can take it back; it can only be sold back')
   if (!(await confirm(cli, `Hand ${owner.title} over to ${to}?`)))
     throw new WaybillError('INTERRUPTED', 'not offered', { hint: `waybill handover ${asset} '${to}' --yes` })
@@ -68,6 +84,13 @@ export async function handover(
   const waitMs = parseSpan(wait, '--wait')
   return orderShown(waitMs > 0 ? await settled(cli, waybill, offered, waitMs) : offered)
 }
+
+/** What becomes of what rests on who owned it before. */
+const passesWords = ({ agreements, keys }: NonNullable<OrderView['passes']>, former = 'this home'): string =>
+  [
+    keys ? 'its content passes with it' : 'its content does not pass',
+    `running agreements about it ${agreements ? `go on under ${former}` : 'end with it'}`,
+  ].join('; ')
 
 async function list(cli: Cli, waybill: Waybill): Promise<Answer> {
   const items: OrderView[] = []
@@ -97,6 +120,7 @@ export async function accept(cli: Cli, { mode }: { mode?: Jury['mode'] }, id: st
   await using waybill = await cli.connect()
   const offered = await waybill.handovers.get(id, { signal: cli.signal })
   cli.note(`votes: ${juryWords(offered.next ?? offered.committee)}`)
+  if (offered.passes) cli.note(passesWords(offered.passes, offered.partner?.name))
   if (offered.weaker && mode !== offered.weaker.mode)
     throw new WaybillError('MODE_WEAKER', `the committee is not trusted: ${offered.weaker.text}`, {
       hint: `waybill handover accept ${id} --mode ${offered.weaker.mode}, if that is good enough`,

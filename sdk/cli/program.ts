@@ -243,6 +243,7 @@ function committeeCommands(program: Command, run: Run): void {
     .option('--assets', 'a committee that votes on who owns assets; without partners nobody votes')
     .option('--lying <f>', 'how many of them may lie, where the usual rule is not meant')
     .option('--quorum <q>', 'how many promise and cosign a head')
+    .option('--replaces <id>', 'with --assets: the committee whose place it takes')
     .action(run(async () => (await import('./committee.ts')).create))
   committee
     .command('sign')
@@ -272,6 +273,12 @@ function ownershipCommands(program: Command, run: Run): void {
     .option('--bought <order>', 'the hand-over by which you bought it')
     .action(run(async () => (await import('./ownership.ts')).register))
   assets
+    .command('reseat')
+    .argument('<asset>')
+    .description('let another committee vote on it from here on, by the votes of the one in force')
+    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
+    .action(run(async () => (await import('./ownership.ts')).reseat))
+  assets
     .command('show')
     .argument('<asset>')
     .description('who owns it')
@@ -298,6 +305,8 @@ function ownershipCommands(program: Command, run: Run): void {
     .description('hand an asset over to a partner, or list hand-overs')
     .option('--committee <id>', 'who votes from then on; needed where the partner has a seat')
     .option('--wait <duration>', 'how long to wait for the partner', '0')
+    .option('--keep-content', 'the content does not pass with it')
+    .option('--end-agreements', 'your running agreements about it end with it')
     .action(run(async () => (await import('./ownership.ts')).handover))
   handover
     .command('accept')

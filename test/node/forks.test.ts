@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { forkProblems, forkViews, saveForks } from '../../node/forks.ts'
+import { questionsOf } from '../../node/status.ts'
+import type { Store } from '../../node/store.ts'
+import { Views } from '../../node/views.ts'
 import { isClosed, proveFork, readFork } from '../../protocol/fork.ts'
+import { readWatch } from '../../protocol/heads.ts'
 import { makeDelegate } from '../../protocol/identity-chain.ts'
 import { readKnownForks } from '../../protocol/known-forks.ts'
 import { KEY } from '../../protocol/layout.ts'
@@ -87,6 +91,28 @@ test('a fork of a log and of an identity are shown with proofs that a verifier t
   assert.is(saved.length, 2)
   assert.ok(typeof readFork(saved[0]!) !== 'string')
   readKnownForks(saved)
+})
+
+test('a head that others were shown and its log does not prove is shown to a person after a minute', async () => {
+  const { acme, bolt, cole, world } = new Story().pair()
+  acme.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  world.run(10_000)
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run(10_000)
+  const { size } = readWatch(bolt.store.get(KEY.watch(acme.org)))!
+  world.bend = (_message, from) => (from === acme ? 0 : 1)
+  world.send(cole, bolt.org, { t: 'gossip/head', note: forgedHead(acme, size + 64) })
+  world.run(10)
+  const store = {
+    get: (key: string) => bolt.store.get(key),
+    list: async (prefix: string) => [...bolt.store].filter(([key]) => key.startsWith(prefix)),
+  }
+  const views = new Views(store as unknown as Store, bolt.env)
+  assert.equal(await questionsOf(views, world.wallMs), [])
+  const [question, ...more] = await questionsOf(views, world.wallMs + 60_000)
+  assert.equal(more, [])
+  assert.is(question?.code, 'HEAD_UNPROVEN')
+  assert.match(question?.text ?? '', new RegExp(`a head of ${size + 64} entries of the log of Acme Steel`))
 })
 
 async function savedBy(member: Member): Promise<Uint8Array[]> {

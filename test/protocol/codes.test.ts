@@ -689,6 +689,23 @@ const CASES: Record<string, Case> = {
     const committee = seating(story).now!
     return send(story, story.acme, story.cole, { t: 'committee/ask', committee, identities: [] })
   },
+  'committee/ask · of a member whose witness key has expired': () => {
+    const story = paired()
+    const committee = seating(story).now!
+    expireOf(story)
+    return send(story, story.acme, story.cole, { t: 'committee/ask', committee, identities: [] })
+  },
+  'committee/signed · by a witness key that has expired': () =>
+    altered(
+      new Story(),
+      'committee/signed',
+      acmeOf,
+      ({ committee }, story) => {
+        expireOf(story)
+        return { committee }
+      },
+      each => each.pair(),
+    ),
 
   'log/register · no record': () => registers(() => ({ genesis: ID })),
   'log/register · of another log': () => {

@@ -219,8 +219,7 @@ test('what passes with a hand-over passes: the content, and the right to share i
   const old = story.makeOffer()
   story.read().offer().accept()
   const { acme, bolt, jane, world } = story
-  // The keys and blocks.
-  bolt.input({ type: 'transfer', org: acme.org, agreement: story.order })
+  // The keys and blocks come by themselves.
   world.run(60_000)
   const packets = bolt
     .stateOf(KEY.deliveries, stored => decodeState<{ state: string; packet: CID; root: CID }>(stored))

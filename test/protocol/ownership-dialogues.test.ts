@@ -6,7 +6,7 @@ import { freshBy } from '../../protocol/freshness.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { isOver, type Sitting } from '../../protocol/seats.ts'
-import { frozenOf, linksOf, titleOf } from '../../protocol/title.ts'
+import { frozenOf, shownLinks, titleOf } from '../../protocol/title.ts'
 import { votesCast } from '../../protocol/voting.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { disturbed, restarted } from './ownership.suite.ts'
@@ -115,7 +115,7 @@ test('steps that come with an order are checked as if they were told: a forged o
   const [cole] = story.seats as [Member]
   for (const key of [...cole.store.keys()]) if (/^(title|step)\//.test(key)) cole.store.delete(key)
   const ask = story.sent('vote/ask').findLast(({ asset }) => !asset)!
-  const { links, identities } = linksOf(story.acme.env.get, story.asset, 0, 1)
+  const { links, identities } = shownLinks(story.acme.knowing, story.asset, 0, 1)
   const { t, votes } = decode(links[0]!.certificate, 65_536) as unknown as { t: string; votes: Uint8Array[] }
   const half = encode({ t, votes: votes.slice(1) } as never)
   const answers = (certificate: Uint8Array) => {

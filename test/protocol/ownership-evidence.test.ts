@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert'
 import { decode, encode } from '../../crypto/cbor.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
-import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
+import { MAX_EVIDENCE_BYTES, OWNER_FRESH_MS } from '../../protocol/limits.ts'
 import {
   encodeOwnership,
   isOwnership,
@@ -10,9 +10,9 @@ import {
   verifyOwnership,
 } from '../../protocol/ownership-evidence.ts'
 import { contentCommitment, isRegisteredTwice, plainDigest } from '../../protocol/registered.ts'
-import { linksOf } from '../../protocol/title.ts'
+import { shownLinks } from '../../protocol/title.ts'
 import { readTrust } from '../../protocol/trust.ts'
-import { suite } from '../harness.ts'
+import { suite, throwsCode } from '../harness.ts'
 import { Ownership } from './ownership-story.ts'
 import { resign } from './story.ts'
 import type { Member } from './world.ts'
@@ -30,7 +30,7 @@ function words(story: Ownership, by: Member): Uint8Array[] {
 
 /** What a member can show of the asset of a story. */
 function shown(story: Ownership, by: Member = story.bolt): OwnershipEvidence {
-  const { links, identities } = linksOf(by.env.get, story.asset, 0, 100)
+  const { links, identities } = shownLinks(by.knowing, story.asset, 0, 100)
   return { asset: story.asset, links, identities, fresh: words(story, by), asOf: story.world.wallMs }
 }
 const trustOf = (story: Ownership, certified: Member[] = story.seats) =>
@@ -40,8 +40,12 @@ const trustOf = (story: Ownership, certified: Member[] = story.seats) =>
     committees: [],
     certified: certified.map(({ org }) => org),
   })
-const judged = (story: Ownership, evidence: OwnershipEvidence, trust = trustOf(story)) =>
-  verifyOwnership(encodeOwnership(evidence), trust, story.world.wallMs)
+const judged = (
+  story: Ownership,
+  evidence: OwnershipEvidence,
+  trust = trustOf(story),
+  asOfMs = story.world.wallMs,
+) => verifyOwnership(encodeOwnership(evidence), trust, asOfMs)
 /** The verdict, and the first step that does not hold. */
 const said = (story: Ownership, evidence: OwnershipEvidence, trust = trustOf(story)): string => {
   const { verdict, steps } = judged(story, evidence, trust)
@@ -60,6 +64,28 @@ test('a chain of two owners verifies by a trust file that takes its seats for ce
   assert.not(isOwnership(new Uint8Array([0xa1])))
 })
 
+test('who knows nobody that signed asks for all identities, keeps them, and shows them to anybody', () => {
+  const met = new Ownership()
+  const iris = met.world.add('Iris SA')
+  met.world.pair(met.acme, iris)
+  met.register().offer(iris).accept(iris)
+  const [cole] = met.seats as [Member]
+  assert.equal([met.owner(iris), met.owner(cole)], ['1 Iris SA', '1 Iris SA'])
+  const asked = met.sent('owner/known').filter(({ whole: all }) => all)
+  assert.ok(asked.length >= 5, `Iris, and each seat: ${asked.length}`)
+  met.check()
+  for (const by of [iris, cole, met.acme]) {
+    const evidence = { ...shown(met, by), fresh: words(met, met.acme) }
+    assert.is(evidence.identities.length, 6, 'two owners and four seats')
+    assert.is(said(met, evidence), 'verified', by.env.self.identity.name)
+  }
+  // Who was shown them once is not shown them again.
+  const before = met.world.wire.length
+  met.offer(met.acme, iris)
+  const { message } = met.world.wire[before]!
+  assert.equal('identities' in message && message.identities, [])
+})
+
 test('who is not trusted, who is not certified, and what nobody says now are inconclusive', () => {
   assert.match(
     said(story, whole, trustOf(story, story.seats.slice(1))),
@@ -72,9 +98,56 @@ test('who is not trusted, who is not certified, and what nobody says now are inc
   assert.match(said(story, whole, nobody), /^inconclusive: owners/)
 })
 
+test('seats under the same control as a party, or more than f under one, make no committee to be trusted', () => {
+  const [cole, dunn, eder] = story.seats.map(({ org }) => org) as [string, string, string]
+  const under = (...control: string[][]) => readTrust({ ...trustOf(story).file, control })
+  const stranger = story.asset.toString()
+  assert.is(said(story, whole, under([cole, stranger], [dunn], [story.acme.org, story.bolt.org])), 'verified')
+  for (const party of [story.acme, story.bolt])
+    assert.match(
+      said(story, whole, under([stranger, eder, party.org])),
+      /^inconclusive: committee .* under the same control as .*, a party/,
+    )
+  assert.match(
+    said(story, whole, under([cole, dunn])),
+    /^inconclusive: committee .* 2 of its seats are under one control/,
+  )
+  assert.not.equal(under([cole, dunn]).digest, trustOf(story).digest)
+  throwsCode(() => under(['nobody']), 'TRUST_MALFORMED')
+})
+
 test('an old chain is not fresh: its seats have voted since', () => {
   const old = { ...whole, links: whole.links.slice(0, 1) }
   assert.match(said(story, old), /^inconclusive: freshness/)
+})
+
+test('words of seats say nothing of a time long after them, nor of one before them; the chain holds all the same', () => {
+  const at = (asOfMs: number) => {
+    const { verdict, steps, claim } = judged(story, whole, trustOf(story), asOfMs)
+    const wrong = steps.filter(({ status }) => status !== 'ok').map(({ id, detail }) => `${id}: ${detail}`)
+    return { said: [verdict, ...wrong].join(': '), owner: claim?.owner }
+  }
+  // The evidence was put together some seconds after they were said.
+  const said = Math.min(...whole.fresh.map(word => decodeSigned(word).p.at as number))
+  const latest = said + OWNER_FRESH_MS + trustOf(story).clockSkewMs
+  assert.equal(at(latest - 1_000), { said: 'verified', owner: story.bolt.org })
+  for (const asOfMs of [latest + 1_000, said + 365 * OWNER_FRESH_MS]) {
+    const { said, owner } = at(asOfMs)
+    assert.match(said, /^inconclusive: freshness: freshness unknown: .*too long before/)
+    assert.is(owner, story.bolt.org, 'whose it was is a step of its own')
+  }
+  assert.match(at(said - 3_600_000).said, /^inconclusive: freshness: freshness unknown: .*after/)
+})
+
+test('a former owner that shows its old file, words and all, is not the owner for ever', () => {
+  const own = new Ownership().begin()
+  own.asset = own.publish()
+  own.register()
+  const then = shown(own, own.acme)
+  assert.is(judged(own, then).verdict, 'verified')
+  own.world.wallMs += 2 * OWNER_FRESH_MS
+  own.offer().accept()
+  assert.match(said(own, then), /^inconclusive: freshness: freshness unknown/)
 })
 
 test('any step, vote or committee that is changed makes it false', () => {

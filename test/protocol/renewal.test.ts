@@ -9,7 +9,7 @@ import { type Evidence, type ReadEvidence, readEvidence, renewalPart } from '../
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
-import { eventsOf } from '../../protocol/identity-chain.ts'
+import { eventsOf, lastEnding } from '../../protocol/identity-chain.ts'
 import { logAt } from '../../protocol/ledger.ts'
 import { RENEW_BEFORE_MS } from '../../protocol/limits.ts'
 import { originOf } from '../../protocol/log.ts'
@@ -23,7 +23,9 @@ import {
   renewed,
   renews,
 } from '../../protocol/renewal.ts'
+import { renewedBy } from '../../protocol/renewing.ts'
 import { shownCommittees } from '../../protocol/shown-committees.ts'
+import { readTrust } from '../../protocol/trust.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { check, contextOf, detailOf, type Story, statusOf, story, trustNow } from './evidence-story.ts'
 import { mutations } from './mutations.ts'
@@ -222,6 +224,69 @@ test('evidence is renewed a second time, and what is not whole is not renewed', 
   assert.is(twice.renewals.length, 2)
   const broken = { ...read(told.bytes), witnesses: [{ is: 'missing' } as const] }
   throwsCode(() => renewed(broken, []), 'EVIDENCE_MALFORMED')
+})
+
+test('what a lying partner gives never makes renewed evidence worse than it was', () => {
+  const told = story()
+  const stale = given(told.acme, headIn(read(told.bytes), 'provider')!, told.world.wallMs)!
+  rotate(told)
+  const { world } = told
+  const [cole] = told.witnesses as [Member]
+  const known = [{ id: cole.org, ...lastEnding(cole.chain)! }]
+  const trust = readTrust({ ...told.trust.file, known })
+  const held = read(told.bytes)
+  const [acme, bolt] = [
+    given(told.acme, headIn(held, 'provider')!, world.wallMs)!,
+    given(told.bolt, headIn(held, 'consumer')!, world.wallMs)!,
+  ]
+  const hash = new Uint8Array(32).fill(7)
+  const { body, lines } = parseNote(text(acme.renewal.note))
+  const noted = (to: typeof lines) => ({ ...acme.renewal, note: utf8(formatNote({ body, lines: to })) })
+  const { state: _, ...stateless } = acme.renewal
+  const [committee] = acme.committees!
+  const lies: Given[] = [
+    { ...acme, renewal: { ...acme.renewal, note: hash } },
+    { ...acme, renewal: { ...acme.renewal, path: [hash] } },
+    { ...acme, renewal: bolt.renewal },
+    { ...acme, renewal: noted(lines.slice(0, 1)) },
+    {
+      ...acme,
+      renewal: noted([lines[0]!, { ...lines[1]!, signature: lines[1]!.signature.map(byte => byte ^ 1) }]),
+    },
+    { ...acme, renewal: stateless },
+    { ...acme, witnesses: [hash] },
+    {
+      ...acme,
+      witnesses: Array(70)
+        .fill(0)
+        .map((_, i) => new Uint8Array(40).fill(i)),
+    },
+    { ...acme, events: [hash] },
+    { ...acme, events: [] },
+    { ...acme, committees: [] },
+    { ...acme, committees: [{ ...committee!, note: hash }] },
+    { ...acme, committees: [committee!, committee!] },
+    stale,
+  ]
+  for (const [i, lie] of lies.entries()) {
+    const { evidence, taken } = renewedBy(held, [lie, bolt], trust, world.wallMs)
+    assert.equal(
+      taken.map(({ org }) => org.toString()),
+      [bolt.org.toString()],
+      `case ${i}`,
+    )
+    assert.is(evidence.renewals.length, 1)
+  }
+  // One that has been renewed does not give way to less, now or when a key ends.
+  const both = renewedBy(held, [acme, bolt], trust, world.wallMs)
+  assert.is(both.taken.length, 2)
+  const file = formatEvidence(both.evidence)
+  assert.is(check(file, told, { asOfMs: world.wallMs, requireFinal: true }).verdict, 'verified')
+  for (const [i, lie] of lies.entries()) {
+    const again = formatEvidence(renewedBy(read(file), [lie], trust, world.wallMs).evidence)
+    const report = check(again, told, { asOfMs: world.wallMs, requireFinal: true })
+    assert.is(report.verdict, 'verified', `case ${i}`)
+  }
 })
 
 test('who holds proofs asks for a newer head before the keys under them end, and is given one', () => {

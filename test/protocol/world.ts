@@ -9,7 +9,7 @@ import { keyFromSeed, type PrivateKey, thumbprint } from '../../crypto/key.ts'
 import { seal } from '../../crypto/seal.ts'
 import type { Answer, PacketDraft } from '../../protocol/command.ts'
 import { decodeRoot } from '../../protocol/content.ts'
-import { type Env, ownChain, privateKey } from '../../protocol/context.ts'
+import { contextOf, type Env, ownChain, privateKey } from '../../protocol/context.ts'
 import type { Opening } from '../../protocol/delivery.ts'
 import { type Found, find } from '../../protocol/erasure.ts'
 import type { Event } from '../../protocol/event.ts'
@@ -19,6 +19,7 @@ import { readEntries } from '../../protocol/kept.ts'
 import { HANDLE, KEY, slotOf } from '../../protocol/layout.ts'
 import { DELEGATION_MS } from '../../protocol/limits.ts'
 import { inStore, logNumber, writesInStore } from '../../protocol/log-number.ts'
+import type { Context } from '../../protocol/machine.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../protocol/message.ts'
 import type { Output } from '../../protocol/output.ts'
 import { parseTicket } from '../../protocol/pairing.ts'
@@ -150,6 +151,11 @@ export class Member {
   goOn(event: Uint8Array, told?: string[]): void {
     const orgs = this.world.members.map(({ org }) => org).filter(org => this.store.has(KEY.partner(org)))
     this.input({ type: 'identity', event, orgs: told ?? orgs })
+  }
+
+  /** What it knows of others, as its dialogues ask for it. */
+  get knowing(): Pick<Context, 'self' | 'partner' | 'get'> {
+    return contextOf(new Map(), new Uint8Array(32), { wallMs: this.world.wallMs, monoMs: 0 }, this.env)
   }
 
   witnesses: CID[] = []

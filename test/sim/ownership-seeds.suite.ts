@@ -11,16 +11,18 @@ export interface Seeds {
 
 export function runOwnership({ first, least, most, forMs }: Seeds): void {
   const endMs = performance.now() + forMs
-  let [count, certified, frozen, crashes] = [0, 0, 0, 0]
+  let [count, certified, frozen, crashes, reseated, agreed] = [0, 0, 0, 0, 0, 0]
   for (; count < most && (count < least || performance.now() < endMs); count++) {
     const report = simulateOwnership(first + count)
     assert.not.ok(report.violation, `seed ${report.seed}: ${report.violation}`)
     certified += report.certified
     frozen += report.frozen > 0 ? 1 : 0
-    crashes += report.starts - 6
+    crashes += report.starts - report.nodes
+    reseated += report.reseated
+    agreed += report.agreed
   }
-  const done = `${count} seeds, ${certified} certificates, ${crashes} crashes, ${frozen} with a frozen asset`
+  const done = `${count} seeds, ${certified} certificates, ${reseated} of them of another committee, ${agreed} agreements, ${crashes} crashes, ${frozen} with a frozen asset`
   console.log(done)
   // Otherwise nothing was put to the test.
-  assert.ok(certified > 4 * count, done)
+  assert.ok(certified > 4 * count && reseated > 0 && agreed > 0, done)
 }
