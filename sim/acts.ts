@@ -81,6 +81,8 @@ export class Acts {
   /** By organisation whose log was forked: how long after it others had the proof, us. */
   readonly found: Map<string, number[]> = new Map()
   readonly #robbed = new Map<string, number>()
+  /** Hand-overs that were accepted: the node tells of one again when it changes. */
+  readonly #taken = new Set<string>()
   readonly #options: ActsOptions
   readonly #prng: Prng
   readonly #desks: Desk[]
@@ -383,8 +385,11 @@ export class Acts {
   #ordered(desk: Desk, { machine, state }: Extract<Event, { type: 'order' }>): void {
     const { node } = desk
     const o = decodeState<Ordering>(node.store.get(machine)!)
-    if (o.role === 'buyer' && state === 'OFFERED')
+    const order = `${node.index} ${machine}`
+    if (o.role === 'buyer' && state === 'OFFERED' && !this.#taken.has(order)) {
+      this.#taken.add(order)
       this.#request(node, { type: 'take-over', order: orderIn(o).id, certified: [], mode: 'byzantine' })
+    }
     if (state !== 'CERTIFIED') return
     if (o.role === 'owner' && o.version === 0) desk.asset = o.asset
     else if (this.#watch.end('hand-over', `${node.index} ${machine}`, this.#now)) {
