@@ -26,7 +26,7 @@ const world = new World({
   lossPpm,
   liarsPpm,
 })
-watchWorld(world.cluster)
+watchWorld(world.cluster, world.suspects)
 world.setUp()
 const storedBefore = storedBytes(world)
 const before = { messages: world.cluster.messages, inputs: world.cluster.inputs }
