@@ -174,7 +174,7 @@ export class Network {
 
   /** Open streams between two nodes. */
   streams(a: number, b: number): number {
-    return this.#link(a, b).streams.size
+    return this.#links.get(nameOf(a, b))?.streams.size ?? 0
   }
 
   heal(): void {
@@ -224,7 +224,7 @@ export class Network {
   }
 
   #link(a: number, b: number): Link {
-    const name = a < b ? a * MOST_NODES + b : b * MOST_NODES + a
+    const name = nameOf(a, b)
     const known = this.#links.get(name)
     if (known) return known
     const nodes: [number, number] = a < b ? [a, b] : [b, a]
@@ -345,3 +345,5 @@ export class Network {
 }
 
 const wayOf = (link: Link, from: number): Way => link.ways[link.nodes[0] === from ? 0 : 1]
+
+const nameOf = (a: number, b: number): number => (a < b ? a * MOST_NODES + b : b * MOST_NODES + a)

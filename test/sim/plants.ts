@@ -217,7 +217,7 @@ export const MISTAKES: Record<string, Mistake> = {
   },
   'forgets what it promised at a restart': {
     plant: { step: forgetful('cosigned/', withoutPromises) },
-    changes: { ...TWINS, crashS: 4 },
+    changes: { ...TWINS, crashS: 4, redacts: false, hostile: 'none' },
     breaks: /^promise 3 .*contradicts/,
   },
   'takes one promise too few for a quorum': {
