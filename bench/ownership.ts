@@ -39,7 +39,7 @@ async function measured(
   const used = () => nodes.reduce((sum, { child }) => sum + cpuSeconds(child.process.pid!), 0)
   // A run takes minutes: what is known is told at once.
   const take = (name: string, unit: string, value: number) => {
-    take(`${name}`, unit, value)
+    samples.take(`n = ${n}: ${name}`, unit, value)
     console.error(`n = ${n}: ${name}: ${value.toPrecision(4)} ${unit}`)
   }
   const ask = (to: string | undefined, many: number, inFlight: number) =>
