@@ -16,7 +16,7 @@ import { indexOf, redactedOf } from '../protocol/kept.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { HEAD_BEAT_MS } from '../protocol/limits.ts'
 import { committeeOf } from '../protocol/trust.ts'
-import { type Worth, worthOf } from '../protocol/worth.ts'
+import { type Worth, withoutFalse, worthOf } from '../protocol/worth.ts'
 import type { Node } from './daemon.ts'
 
 /** How long evidence waits for heads and cosignatures before it is written as it is (RULES D3). */
@@ -40,7 +40,8 @@ export async function gatherDelivery(node: Node, agreementId: CID, packetId: CID
   const about = { agreement: agreementId, packet: packetId }
   const theirs = await gathered(node, org, about)
   const given = { ...theirs, ...salt, asOfMs: Date.now() }
-  return formatEvidence(collectDelivery(node.reading(), node.driver.state.ledger, about, given))
+  const evidence = collectDelivery(node.reading(), node.driver.state.ledger, about, given)
+  return formatEvidence(withoutFalse(evidence, org, node.reading(), given.asOfMs))
 }
 
 /** The consent receipt of an agreement, verifiable alone. */
@@ -48,9 +49,8 @@ export async function gatherConsent(node: Node, agreementId: CID): Promise<Uint8
   const { org } = await node.views.grant(agreementId.toString())
   const theirs = await gathered(node, org, { agreement: agreementId })
   const given = { ...theirs, asOfMs: Date.now(), history: await node.views.historyOf(agreementId) }
-  return formatEvidence(
-    collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given),
-  )
+  const evidence = collectConsent(node.reading(), node.driver.state.ledger, { agreement: agreementId }, given)
+  return formatEvidence(withoutFalse(evidence, org, node.reading(), given.asOfMs))
 }
 
 /** Proofs of single records of the own log under one head, which is made and cosigned meanwhile: at most 2 s. */

@@ -35,6 +35,8 @@ export class Partners {
   readonly #orgs = new Map<string, string>()
   readonly #peers = new Map<string, string>()
   readonly #underWay = new Map<string, number>()
+  /** The last message that was sent, as it was encoded. */
+  #sent: { message: Message; bytes: Uint8Array } | undefined
 
   constructor(node: Node) {
     this.#node = node
@@ -199,7 +201,10 @@ export class Partners {
 
   send(org: string, message: Message): void {
     const peerId = this.#peers.get(org)
-    if (peerId) this.network?.send(peerId, encodeMessage(message))
+    if (!peerId) return
+    // Several are often sent the same.
+    if (this.#sent?.message !== message) this.#sent = { message, bytes: encodeMessage(message) }
+    this.network?.send(peerId, this.#sent.bytes)
   }
 
   #receive(peerId: string, bytes: Uint8Array): Promise<void> | undefined {

@@ -119,7 +119,14 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   const due = isFirst ? all.filter(to => to === o.org) : all
   // At first as to who is likely to know the rest: whoever does not asks for the whole.
   const isWhole = o.sent > 0
-  for (const to of due) output.sends.push(...dueTo(to, o, isWhole, context).map(message => ({ to, message })))
+  // All seats that know as much are sent the same.
+  const made = new Map<string, Message[]>()
+  for (const to of due) {
+    const kind = to === o.org ? 'other' : knowsSteps(to, o, context) ? 'knowing' : 'seat'
+    const messages = made.get(kind) ?? dueTo(to, o, isWhole, context)
+    made.set(kind, messages)
+    output.sends.push(...messages.map(message => ({ to, message })))
+  }
   const isDone = o.state === 'CERTIFIED' && all.length === 0
   const next = { ...o, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
   const later = waits ? BUYER_ASKS_MS : isFirst && due.length === 0 ? SEATS_TOLD_MS : undefined
@@ -176,6 +183,17 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   }
 }
 
+/** Whether this one has said that it knows the step before, or showed it to this node. */
+function knowsSteps(
+  to: string,
+  { asset, version }: Pick<Ordering, 'asset' | 'version'>,
+  { get }: Context,
+): boolean {
+  const before = version > 0 ? dealt(get, asset, version - 1) : undefined
+  const held = before && readOrdering(get, before.order)
+  return held !== undefined && (held.org === to || held.told.includes(to))
+}
+
 /** With the steps before it from a version on, unless the receiver has them: else it would ask for them first. */
 function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
   message: M,
@@ -185,10 +203,8 @@ function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
   isWhole: boolean,
   context: Context,
 ): M {
-  if (version === 0 || version - from > MAX_LINKS) return message
-  const before = dealt(context.get, asset, version - 1)
-  const held = before && readOrdering(context.get, before.order)
-  if (held && (held.org === to || held.told.includes(to))) return message
+  if (version === 0 || version - from > MAX_LINKS || knowsSteps(to, { asset, version }, context))
+    return message
   if (!isWhole) {
     const steps = message.t === 'vote/ask' ? bareLinks : linksOf // its seats know the committee
     return { ...message, links: steps(context.get, asset, from, version - from) }

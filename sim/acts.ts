@@ -143,11 +143,6 @@ export class Acts {
     }
   }
 
-  /** The gossip of all daemons, and from here on what comes of it is noted. */
-  gossipAll(): void {
-    for (const desk of this.#desks) this.#gossipLater(desk)
-  }
-
   // The run.
 
   begin(): void {
@@ -155,6 +150,9 @@ export class Acts {
     Object.assign(this.done, { packets: 0, agreements: 0, handovers: 0, refused: 0 })
     for (const desk of this.#desks) {
       desk.q = inForce(desk.node.env.get)?.payload.q ?? 0
+      desk.shownSize = publicHead(desk.node.env.get)?.size ?? 0
+      desk.seen.clear()
+      this.#gossipLater(desk)
       this.#minute(desk, 0)
     }
   }

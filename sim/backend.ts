@@ -40,14 +40,35 @@ export function createHash(): Hasher {
 
 export function sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
   meter.charge('sign', message.length)
-  return meter.signatures === 'real' ? real.sign(seed, message) : standIn(publicOf(seed), message)
+  const signature = meter.signatures === 'real' ? real.sign(seed, message) : standIn(publicOf(seed), message)
+  holds(signature)
+  return signature
 }
 
 export function equation(signature: Uint8Array, message: Uint8Array, key: Uint8Array): boolean {
-  meter.charge('verify', message.length)
-  return meter.signatures === 'real'
-    ? real.equation(signature, message, key)
-    : equal(signature, standIn(key, message))
+  const isTrue =
+    meter.signatures === 'real'
+      ? real.equation(signature, message, key)
+      : equal(signature, standIn(key, message))
+  meter.charge(isTrue && isHeld(signature) ? 'hash' : 'verify', message.length)
+  if (isTrue) holds(signature)
+  return isTrue
+}
+
+/** As many as crypto/backend-node.ts keeps. */
+const MAX_HELD = 8_192
+
+/** An equation by the beginning of its signature, which is another for another key or message. */
+const nameOf = (signature: Uint8Array): number =>
+  signature.subarray(0, 6).reduce((sum, byte) => sum * 256 + byte, 0)
+
+const isHeld = (signature: Uint8Array): boolean => meter.held?.has(nameOf(signature)) ?? false
+
+function holds(signature: Uint8Array): void {
+  const { held } = meter
+  if (!held || !meter.on) return
+  if (held.size >= MAX_HELD) held.delete(held.values().next().value!)
+  held.add(nameOf(signature))
 }
 
 export function publicKey(seed: Uint8Array): Uint8Array {

@@ -99,6 +99,8 @@ export class Cluster {
   readonly #routes: Prng
   readonly #watched: Watch
   #last: { message: Message; frame: Uint8Array } | undefined
+  /** Frames that were sent to several, and what was read in them. */
+  readonly #several = new WeakMap<Uint8Array, Message | undefined>()
 
   constructor(options: ClusterOptions) {
     this.#options = options
@@ -284,10 +286,23 @@ export class Cluster {
     if (peer && from.reaches(to)) this.network.send(from.index, peer.index, frame)
   }
 
-  /** What goes to several, one after the other, is encoded once; each is charged for it. */
+  /** What goes to several, one after the other, is encoded once and decoded once; each is charged for it. */
   #encoded(message: Message): Uint8Array {
-    if (message !== this.#last?.message) this.#last = { message, frame: encodeMessage(message) }
-    return this.#last!.frame
+    if (message === this.#last?.message) {
+      const { frame } = this.#last
+      if (!this.#several.has(frame)) this.#several.set(frame, undefined)
+      return frame
+    }
+    this.#last = { message, frame: encodeMessage(message) }
+    return this.#last.frame
+  }
+
+  #decoded(frame: Uint8Array): Message | string {
+    const known = this.#several.get(frame)
+    if (known) return known
+    const message = decodeMessage(frame)
+    if (typeof message !== 'string' && this.#several.has(frame)) this.#several.set(frame, message)
+    return message
   }
 
   #deliver(from: SimNode, to: SimNode, frame: Uint8Array): void {
@@ -298,7 +313,7 @@ export class Cluster {
     this.messages++
     meter.charge('receive', frame.length)
     meter.charge('decode', frame.length)
-    const message = decodeMessage(frame)
+    const message = this.#decoded(frame)
     if (typeof message === 'string') {
       this.report('the wire', from.name, `a message that is refused: ${message}`)
       return

@@ -21,6 +21,7 @@ export class Worker {
   freeUs = 0
   /** How long it has worked, us. */
   spentUs = 0
+  readonly held: Set<number> = new Set()
   readonly #host: Host
 
   constructor(host: Host) {
@@ -83,8 +84,9 @@ export class Host {
   }
 
   #do(core: number, node: Worker | undefined, work: Work): void {
-    const { us, on, factor } = meter
+    const { us, on, factor, held } = meter
     meter.us = 0
+    meter.held = node?.held
     meter.on = true
     meter.factor = this.#spread.length === 1 ? this.#spread[0]! : this.#prng.pick(this.#spread)
     Host.#working = { node }
@@ -103,6 +105,7 @@ export class Host {
       meter.us = us
       meter.on = on
       meter.factor = factor
+      meter.held = held
     }
   }
 

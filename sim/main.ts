@@ -46,7 +46,7 @@ async function main(args: string[]): Promise<number> {
 function seedsOf(first: number, count: number, { changes = '{}', mixed, append }: Typed): number {
   if (mixed !== undefined && mixed !== 'f' && mixed !== 'f+1')
     throw new SimError('REQUEST_INVALID', `--mixed ${mixed}: f or f+1 is expected`)
-  const { violations, inputs, messages, seconds } = runSeeds({
+  const { violations, inputs, messages, traceHash, seconds } = runSeeds({
     first,
     count,
     changes: JSON.parse(changes),
@@ -54,7 +54,7 @@ function seedsOf(first: number, count: number, { changes = '{}', mixed, append }
     ...(append ? { append } : {}),
   })
   console.log(
-    `${count} seeds, ${violations} violations, ${inputs} inputs, ${messages} messages in ${seconds} s`,
+    `${count} seeds, ${violations} violations, ${inputs} inputs, ${messages} messages, traces ${traceHash} in ${seconds} s`,
   )
   return violations > 0 ? 1 : 0
 }

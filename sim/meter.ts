@@ -20,6 +20,8 @@ class Meter {
   signatures: Signatures = 'real'
   /** How long everything takes now, as a multiple. */
   factor = 1
+  /** Equations that the node that works has found to hold: as crypto/backend-node.ts, it does not solve them again. */
+  held: Set<number> | undefined
   /** By kind of work, since `reset`: us, and how often. */
   readonly spentUs: Float64Array = new Float64Array(WORK.length)
   readonly times: Float64Array = new Float64Array(WORK.length)

@@ -2,41 +2,24 @@
  * A model check of the shipped voter: every way in which a seat can be asked, crash, lose its store and be asked again is
  * walked to its end with protocol/voter.ts over a store with group commit; then every combination of such seats, liars and
  * parties is looked at as a world. In no world may two orders of one version both be certified, as protocol/ownership.ts
- * judges it. With one rule switched off there must be such a world: a check that finds nothing then could not find anything.
+ * judges it, nor when votes are filled up by votes for the other order, of another key or of one seat twice, nor when the owner
+ * has a second committee that is all its own. With one rule switched off there must be such a world: a check that finds nothing then could not find anything.
  *
  * Seats never talk to each other, so a world is its seats' states side by side. With up to four seats all of them are
  * looked at, with five to seven those that differ by more than the names of the seats.
  */
 import { toHex } from '../crypto/bytes.ts'
-import { type CID, cidOf } from '../crypto/cid.ts'
-import { expand, sha256 } from '../crypto/hash.ts'
-import { keyFromSeed, type PrivateKey, thumbprint } from '../crypto/key.ts'
-import { encodeSigned, type Payload, recordId, signRecord } from '../crypto/statement.ts'
-import {
-  type AssetCommittee,
-  committeeOfSeats,
-  readAssetCommittee,
-  sealCommittee,
-  signSeat,
-} from '../protocol/asset-committee.ts'
 import { makeVote, type Order } from '../protocol/handover.ts'
 import type { Write } from '../protocol/output.ts'
-import {
-  advance,
-  checkOrder,
-  isRefused,
-  type Link,
-  makeCertificate,
-  type Owned,
-} from '../protocol/ownership.ts'
-import type { KeyResolver, Stored } from '../protocol/record.ts'
+import { advance, checkCertificate, isRefused, type Link, makeCertificate } from '../protocol/ownership.ts'
 import { ask, type Ballot } from '../protocol/voter.ts'
+import { committee, KINDS, keyOf, resolve, type Story, story, voteOf } from './ownership-story.ts'
 
 /** What holds in the shipped code, each of which a check switches off to see that it finds something. */
 export interface Rules {
   /** At most f seats lie. */
   bound: boolean
-  /** A seat looks at what it voted (RULES E3). */
+  /** A seat looks at what it voted, and its write is refused where there is one: either would do (RULES A2, E3). */
   oneVote: boolean
   /** A reply waits for everything that was queued before it (RULES A1). */
   order: boolean
@@ -48,6 +31,14 @@ export interface Rules {
   keyStays: boolean
   /** Votes of parties do not count (RULES E4). */
   partiesOut: boolean
+  /** A vote is for one order, by its id (RULES E5). */
+  choiceBound: boolean
+  /** A vote is signed by the key of its seat. */
+  votesSigned: boolean
+  /** A seat counts once in a certificate (RULES E5). */
+  distinctSeats: boolean
+  /** An asset names the one committee that registers it. */
+  oneCommittee: boolean
 }
 export const SHIPPED: Rules = {
   bound: true,
@@ -57,6 +48,10 @@ export const SHIPPED: Rules = {
   lostEnds: true,
   keyStays: true,
   partiesOut: true,
+  choiceBound: true,
+  votesSigned: true,
+  distinctSeats: true,
+  oneCommittee: true,
 }
 
 export interface Tally {
@@ -65,186 +60,6 @@ export interface Tally {
 }
 
 const MAX_QUEUE = 3
-const digest = (name: string): CID => cidOf(sha256(new TextEncoder().encode(name)), 'raw')
-const keyOf = (name: string): PrivateKey => keyFromSeed(expand(sha256(new TextEncoder().encode(name)), 'key'))
-
-// The cast: an owner who signs two orders for one version, under the key it had and under the one it rotated to.
-
-const OWNER = digest('owner')
-const KEYS = new Map<string, PrivateKey[]>()
-const keysOf = (org: CID): PrivateKey[] => {
-  const name = org.toString()
-  if (!KEYS.has(name)) KEYS.set(name, [keyOf(name), keyOf(`${name} rotated`)])
-  return KEYS.get(name)!
-}
-const resolve: KeyResolver = (org, _role, named) =>
-  keysOf(org).find(key => toHex(thumbprint(key.public)) === toHex(named))?.public
-
-/** A record signed by these, each with its first key or with the one after a rotation. */
-function sealed(payload: Payload, roles: [role: string, org: CID][], rotated = false): Uint8Array {
-  const s = roles.map(([role, org]) => signRecord(payload, role, keysOf(org)[rotated ? 1 : 0]!))
-  return encodeSigned({ p: payload, s })
-}
-
-const assetOf = (committee: CID) => ({
-  t: 'asset/1',
-  org: OWNER,
-  title: 'a',
-  kind: 'set',
-  classification: { domain: 'd', level: 'general' },
-  ownerVersion: 0,
-  committee,
-  made: 0,
-  nonce: new Uint8Array(16),
-})
-const assetBytes = (committee: CID): Uint8Array => sealed(assetOf(committee), [['publisher', OWNER]])
-
-interface Committee extends Stored<AssetCommittee> {
-  votes: PrivateKey[]
-}
-
-function committee(n: number, f: number, q: number, name = 'seat'): Committee {
-  const seats = Array.from({ length: n }, (_, i) => ({
-    org: digest(`${name} ${i}`),
-    vote: keyOf(`vote of ${name} ${i}`),
-  }))
-  const payload = committeeOfSeats(
-    seats.map(({ org, vote }) => ({ org, state: org, key: { a: 1, k: vote.public }, epoch: 0 })),
-    { f, q },
-    { madeMs: 0, nonce: new Uint8Array(16) },
-  )
-  const seat = (org: string) => seats.find(each => each.org.toString() === org)!
-  const made = sealCommittee(payload, name => {
-    const { org, vote } = seat(name)
-    return signSeat(payload, vote, role => signRecord(payload as unknown as Payload, role, keysOf(org)[0]!))
-  })
-  const read = readAssetCommittee(made, resolve) as Stored<AssetCommittee>
-  const votes = read.payload.seats.map(({ org }) => seat(org.toString()).vote)
-  return { ...read, votes }
-}
-
-/** Two orders that cannot both stand, the first also under a rotated key, and what comes before them. */
-interface Story {
-  committee: Committee
-  asks: { bytes: Uint8Array; choice: 0 | 1 }[]
-  orders: [Order, Order]
-  before: Owned | undefined
-  asset: Uint8Array
-  /** The committee that votes on what follows each order. */
-  shown: [Uint8Array, Uint8Array]
-}
-
-const KINDS = ['registration', 'handover', 'parties seated', 'committee change', 'change or sale'] as const
-type Kind = (typeof KINDS)[number]
-
-function story(kind: Kind, of: Committee): Story {
-  const [asset, bytes] = [recordId(assetOf(of.id)), assetBytes(of.id)]
-  const register = (nonce: number, rotated = false) =>
-    sealed(
-      {
-        t: 'registration/1',
-        asset,
-        owner: OWNER,
-        ownerState: OWNER,
-        committee: of.id,
-        ref: `r${nonce}`,
-        content: new Uint8Array(32),
-        title: 'made',
-        warranty: true,
-        made: 0,
-        nonce: new Uint8Array(16).fill(nonce),
-      },
-      [['owner', OWNER]],
-      rotated,
-    )
-  if (kind === 'registration')
-    return told(of, [register(1), register(1, true), register(2)], {
-      before: undefined,
-      asset: bytes,
-      shown: [of.bytes, of.bytes],
-    })
-  const registered = orderIn({ order: register(1), asset: bytes })
-  const certificate = makeCertificate(
-    of.payload.seats.map((seat, i) => makeVote(seat, of.votes[i]!, registered)),
-  )
-  const first: Link = { order: register(1), asset: bytes, certificate, committee: of.bytes }
-  const owned = advance(undefined, first, resolve)
-  if (isRefused(owned)) throw new Error(`the registration does not stand: ${owned.text}`)
-  const isSeated = kind === 'parties seated'
-  // A buyer with a seat names a committee without it.
-  const changes = isSeated || kind === 'committee change'
-  const following = [0, 1].map(i => (changes ? committee(1, 0, 1, `next ${i}`) : of)) as [
-    Committee,
-    Committee,
-  ]
-  const buyers = [0, 1].map(i => (isSeated ? of.payload.seats[i]!.org : digest(`buyer ${i}`)))
-  const hand = (i: 0 | 1, rotated = false) =>
-    sealed(
-      {
-        t: 'handover/1',
-        asset,
-        version: 1,
-        prev: owned.order,
-        from: OWNER,
-        fromState: OWNER,
-        to: buyers[i]!,
-        toState: buyers[i]!,
-        committee: of.id,
-        ...(changes ? { next: following[i].id } : {}),
-        passes: { agreements: true, duties: true, keys: true, blocks: true },
-        made: 0,
-      },
-      [
-        ['from', OWNER],
-        ['to', buyers[i]!],
-      ],
-      rotated,
-    )
-  const shown = following.map(each => each.bytes) as Story['shown']
-  if (kind === 'change or sale') {
-    // The owner lets another committee follow, and sells the same version under the one in force.
-    const instead = committee(1, 0, 1, 'instead')
-    const change = (rotated = false) =>
-      sealed(
-        {
-          t: 'committee-change/1',
-          asset: asset,
-          version: 1,
-          prev: owned.order,
-          owner: OWNER,
-          ownerState: OWNER,
-          committee: of.id,
-          next: instead.id,
-          made: 0,
-        },
-        [['owner', OWNER]],
-        rotated,
-      )
-    return told(of, [change(), change(true), hand(1)], {
-      before: owned,
-      asset: bytes,
-      shown: [instead.bytes, shown[1]],
-    })
-  }
-  return told(of, [hand(0), hand(0, true), hand(1)], { before: owned, asset: bytes, shown })
-}
-
-function told(
-  of: Committee,
-  bytes: [Uint8Array, Uint8Array, Uint8Array],
-  rest: Pick<Story, 'before' | 'asset' | 'shown'>,
-): Story {
-  const asks = bytes.map((each, i) => ({ bytes: each, choice: (i === 2 ? 1 : 0) as 0 | 1 }))
-  const orders = [bytes[0], bytes[2]].map(order => orderIn({ order, asset: rest.asset })) as [Order, Order]
-  return { committee: of, asks, orders, ...rest }
-}
-
-function orderIn(link: Pick<Link, 'order' | 'asset'>): Order {
-  const order = checkOrder(link, resolve)
-  if (isRefused(order)) throw new Error(`an order of the story does not stand: ${order.text}`)
-  return order
-}
-
 // One seat: its states, walked from the first with the shipped code.
 
 /** Bit 0 and 1: a vote for the first and for the second order has left this seat. */
@@ -259,7 +74,7 @@ interface Local {
 /** What a seat can have come to, in the words that a world needs: what left it, and how it stands. */
 function statesOf(
   self: number,
-  { committee: of, asks, orders, before, asset, shown }: Story,
+  { committee: of, asks, orders, before, asset, shown, minted }: Story,
   rules: Rules,
 ): Set<string> {
   const states = new Map<string, Local>()
@@ -301,7 +116,12 @@ function statesOf(
       `${asks.findIndex(each => each.bytes === bytes)}/${seen}/${isAllowed}`,
       () =>
         ask(
-          { order: bytes, asset, committee: shown[choice], before },
+          {
+            order: bytes,
+            asset: choice === 1 && minted ? minted.asset : asset,
+            committee: shown[choice],
+            before,
+          },
           {
             self: of.payload.seats[self]!.org,
             get,
@@ -346,35 +166,96 @@ function committed(local: Local): Local {
 
 // Worlds.
 
-/** Whether the votes of these seats certify an order, judged by the shipped code; a mask has a bit for each seat. */
-function judge(
-  { committee: of, orders, asks, before, asset, shown }: Story,
-  rules: Rules,
-): (choice: 0 | 1, mask: number) => boolean {
+/** The rules by which a certificate is more than so many votes. */
+const FORGED = ['choiceBound', 'votesSigned', 'distinctSeats'] as const
+
+/** Whether an order is certified where these votes for it, and those for the other one, have left; a bit for each seat. */
+type Judge = (choice: 0 | 1, own: number, other: number) => boolean
+
+/** Judged by the shipped code. */
+function judge({ committee: of, orders, asks, before, asset, shown, minted }: Story, rules: Rules): Judge {
   const known = new Map<string, boolean>()
   const byMask = new Map<number, boolean>()
-  return (choice, mask) => {
-    const quick = byMask.get(mask * 2 + choice)
-    if (quick !== undefined) return quick
-    // Seats that are no parties are alike to a certificate, as parties are: one of each number is judged for all.
-    const voters = of.payload.seats.filter((_, i) => mask & (1 << i)).map(({ org }) => org)
-    const parties = voters.filter(org => orders[choice].parties.some(party => party.equals(org))).length
-    const name = `${choice}/${voters.length}/${parties}`
-    const held = known.get(name)
-    if (held !== undefined) byMask.set(mask * 2 + choice, held)
-    if (held !== undefined) return held
-    const votes = of.payload.seats.flatMap((seat, i) =>
-      mask & (1 << i) ? [makeVote(seat, of.votes[i]!, orders[choice])] : [],
-    )
-    const { bytes } = asks.find(each => each.choice === choice)!
-    const certificate = makeCertificate(votes)
-    const link = { order: bytes, asset, certificate, committee: shown[choice] }
-    const stands = rules.partiesOut
-      ? !isRefused(advance(before, link, resolve))
-      : votes.length >= of.payload.q
+  const { q } = of.payload
+  const once = (name: string, run: () => boolean): boolean => {
+    const stands = known.get(name) ?? run()
     known.set(name, stands)
     return stands
   }
+  return (choice, own, other) => {
+    // Of the votes for the other order it only matters whether they would fill up the quorum.
+    const isFilled = ones(own | other) >= q
+    const at = (own << 2) | (isFilled ? 2 : 0) | choice
+    const quick = byMask.get(at)
+    if (quick !== undefined) return quick
+    const stands = choice === 1 && minted ? once('minted', isMinted) : isCertified(choice, own, other)
+    byMask.set(at, stands)
+    return stands
+  }
+
+  function isCertified(choice: 0 | 1, own: number, other: number): boolean {
+    // Seats that are no parties are alike to a certificate, as parties are: one of each number is judged for all.
+    const seats = of.payload.seats.map((_, i) => i)
+    const voters = seats.filter(i => own & (1 << i))
+    const { parties } = orders[choice]
+    const seated = voters.filter(i => parties.some(party => party.equals(of.payload.seats[i]!.org)))
+    const name = `${choice}/${voters.length}/${seated.length}`
+    const isReached = () =>
+      rules.partiesOut
+        ? holds(
+            choice,
+            voters.map(i => voteOf(of, i, orders[choice])),
+          )
+        : voters.length >= q
+    if (once(name, isReached)) return true
+    const others = seats.filter(i => !voters.includes(i))
+    return FORGED.some(rule => {
+      const fill = rule === 'choiceBound' ? others.filter(i => other & (1 << i)) : others
+      const isEnough = fill.length + voters.length >= q && (rule !== 'distinctSeats' || voters.length > 0)
+      return isEnough && once(`${rule}/${name}`, () => isForged(rule, choice, voters, fill))
+    })
+  }
+
+  /** Votes are filled up by what is none for this order; without the rule against it, they are as good as votes. */
+  function isForged(rule: (typeof FORGED)[number], choice: 0 | 1, voters: number[], fill: number[]): boolean {
+    const order = orders[choice]
+    const instead = (i: number) =>
+      ({
+        choiceBound: () => voteOf(of, i, orders[choice === 0 ? 1 : 0]),
+        votesSigned: () => makeVote(of.payload.seats[i]!, keyOf('nobody'), order),
+        distinctSeats: () => voteOf(of, voters[0]!, order),
+      })[rule]()
+    const votes = [
+      ...fill.map(i => (rules[rule] ? instead(i) : voteOf(of, i, order))),
+      ...voters.map(i => voteOf(of, i, order)),
+    ]
+    return checkCertificate(makeCertificate(votes), order, of) === undefined
+  }
+
+  function isMinted(): boolean {
+    const { committee: by } = minted!
+    return holds(
+      1,
+      by.payload.seats.map((_, i) => voteOf(by, i, orders[1])),
+    )
+  }
+
+  function holds(choice: 0 | 1, votes: Uint8Array[]): boolean {
+    const { bytes } = asks.find(each => each.choice === choice)!
+    const link: Link = {
+      order: bytes,
+      asset: choice === 1 && minted ? minted.asset : asset,
+      certificate: makeCertificate(votes),
+      committee: shown[choice],
+    }
+    return !isRefused(advance(before, link, resolve))
+  }
+}
+
+function ones(mask: number): number {
+  let count = 0
+  for (let rest = mask; rest; rest &= rest - 1) count++
+  return count
 }
 
 /** The states of each seat of a story: seats with one role in the two orders have the same ones. */
@@ -393,7 +274,7 @@ function worlds(
   told: Story,
   liars: number[],
   of: (seat: number) => { role: string; states: string[] },
-  stands: (choice: 0 | 1, mask: number) => boolean,
+  stands: Judge,
 ): Tally {
   const { n } = told.committee.payload
   const honest = Array.from({ length: n }, (_, i) => i).filter(i => !liars.includes(i))
@@ -402,7 +283,7 @@ function worlds(
   const look = (at: number, from: number, a: number, b: number) => {
     if (at === honest.length) {
       tally.worlds++
-      if (stands(0, a) && stands(1, b)) tally.violations++
+      if (stands(0, a, b) && stands(1, b, a)) tally.violations++
       return
     }
     const seat = honest[at]!
@@ -431,7 +312,7 @@ export function check(rules: Rules, most: number): Tally {
     for (const { f, q } of committees(n))
       for (const kind of KINDS) {
         if (kind === 'parties seated' && (n < 3 || f < 1)) continue
-        const told = story(kind, committee(n, f, q))
+        const told = story(kind, committee(n, f, q), rules.oneCommittee)
         const [of, stands] = [statesBySeat(told, rules), judge(told, rules)]
         const seated = kind === 'parties seated' ? [0, 1] : []
         const most = rules.bound ? f : f + 1

@@ -3,6 +3,7 @@ import { appendFileSync } from 'node:fs'
 import type { Plan } from './plan.ts'
 import { type Report, replay, simulate } from './run.ts'
 import { shrink } from './shrink.ts'
+import { Trace } from './trace.ts'
 
 export interface Seeds {
   first: number
@@ -30,6 +31,8 @@ export interface Totals {
   /** Seeds in which some log was found to be forked, and in which a store was found to be behind. */
   forked: number
   behind: number
+  /** Over the traces of all of them. */
+  traceHash: string
   seconds: number
 }
 
@@ -49,16 +52,20 @@ export function runSeeds({ first, count, changes, mixed, append }: Seeds): Total
     crashes: 0,
     forked: 0,
     behind: 0,
+    traceHash: '',
     seconds: 0,
   }
+  const trace = new Trace()
   for (let seed = first; seed < first + count; seed++) {
     const report = simulate(seed, { changes: { ...(mixed ? mixture(seed, mixed) : {}), ...changes } })
     add(totals, report)
+    trace.add(report.traceHash)
     if (count === 1) console.log(JSON.stringify(report))
     if (!report.violation) continue
     console.log(replay(report))
     if (totals.violations === 1 && mixed !== 'f+1') console.log(`smaller: ${replay(shrink(report))}`)
   }
+  totals.traceHash = trace.digest()
   totals.seconds = Math.round((performance.now() - startedMs) / 1_000)
   if (append) appendFileSync(append, `${JSON.stringify(totals)}\n`)
   return totals

@@ -3,10 +3,12 @@
  * them that take time and room. It is set up without cost (identities, pairings, committees, what is on offer), then runs
  * the workload for some virtual minutes, and says what came of it.
  */
-import { utf8 } from '../crypto/bytes.ts'
+import { equal, utf8 } from '../crypto/bytes.ts'
+import type { CID } from '../crypto/cid.ts'
 import { inForce } from '../protocol/committee.ts'
 import { KEY } from '../protocol/layout.ts'
 import { originHash, originOf } from '../protocol/log.ts'
+import type { Partner } from '../protocol/machine.ts'
 import { encodePartner, partnerOf } from '../protocol/pairing.ts'
 import { type Activity, wordsOf } from './activity.ts'
 import { Acts } from './acts.ts'
@@ -59,6 +61,7 @@ export class World {
   /** By participant: those that it is paired with. */
   readonly partners: SimNode[][]
   readonly #options: WorldOptions
+  readonly #witnesses: CID[][] = []
   #startUs = 0
 
   constructor(options: WorldOptions) {
@@ -183,17 +186,17 @@ export class World {
     for (const [i, partners] of known.entries()) {
       const nodes = [...partners].sort((a, b) => a - b).map(each => this.nodes[each]!)
       this.partners[i] = nodes
-      this.nodes[i]!.witnesses = pickSome(nodes, this.#seats, prng).map(({ env }) => env.self.id)
+      this.#witnesses.push(pickSome(nodes, this.#seats, prng).map(({ env }) => env.self.id))
     }
     this.#introduce()
   }
 
   /** Every pair has met, with the outcome that the dialogue has: both know the other's identity. */
   #introduce(): void {
-    const records = this.nodes.map(({ env, witnesses }) => {
+    const records = this.nodes.map(({ env, index }) => {
       const partner = partnerOf(env.self.chain, {
         addresses: env.addresses(),
-        witnesses,
+        witnesses: this.#witnesses[index]!,
         firsts: [],
         pairedMs: START_MS,
       })
@@ -232,13 +235,34 @@ export class World {
         this.#options.progress?.('set up', from + (to - from) * (s / seconds))
       }
     }
-    until(() => this.nodes.every(({ env }) => inForce(env.get)), SETUP_S, 0, 0.5)
+    until(() => false, SETUP_STEP_S, 0, 0.1)
+    // All are connected: whoever asks for a committee before asks again at each connection.
+    for (const node of this.nodes) {
+      node.witnesses = this.#witnesses[node.index]!
+      node.submit({ type: 'committee', seats: node.witnesses })
+    }
+    until(() => this.nodes.every(({ env }) => inForce(env.get)), SETUP_S, 0.1, 0.5)
     acts.offerAll()
     until(() => false, 20, 0.5, 0.7)
     acts.registerAll()
     until(() => false, 30, 0.7, 1)
-    acts.gossipAll()
-    until(() => false, 30, 1, 1)
+    this.#share()
+  }
+
+  /** What many know of one partner is kept once. */
+  #share(): void {
+    const known = new Map<string, { stored: Uint8Array; partner: Partner }[]>()
+    for (const node of this.nodes)
+      for (const [org, here] of node.state.partners) {
+        const all = known.get(org) ?? []
+        known.set(org, all)
+        const same = all.find(({ stored }) => equal(stored, here.stored))
+        if (!same) all.push(here)
+        else {
+          node.disk.apply([{ key: KEY.partner(org), value: same.stored }])
+          node.state.partners.set(org, same)
+        }
+      }
   }
 
   run(): void {

@@ -1,12 +1,16 @@
 /** What a partner's proofs are worth before they are kept: nothing on its word (RULES G). */
 import * as assert from 'uvu/assert'
 import { text, utf8 } from '../../crypto/bytes.ts'
+import { formatNote, parseNote } from '../../crypto/note.ts'
 import { decodeSigned, recordId } from '../../crypto/statement.ts'
 import { recordsOf } from '../../protocol/collect.ts'
 import type { ProofReply } from '../../protocol/event.ts'
+import type { Evidence } from '../../protocol/evidence.ts'
+import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { onlyLog } from '../../protocol/fork.ts'
 import { originOf } from '../../protocol/log.ts'
-import { worthOf } from '../../protocol/worth.ts'
+import { verify } from '../../protocol/verify.ts'
+import { withoutFalse, worthOf } from '../../protocol/worth.ts'
 import { suite } from '../harness.ts'
 import { ask, contextOf, story } from './evidence-story.ts'
 import { forgedHead } from './story.ts'
@@ -89,6 +93,25 @@ test('an answer with anything false in it is broken, and says what is', () => {
     assert.is(worth.is, 'broken', what)
     assert.ok(worth.is === 'broken' && worth.why.includes(': '), what)
   }
+})
+
+test('what a partner handed over at signing does not make evidence false: it is left out where it would', () => {
+  const home = contextOf(bolt)
+  const { evidence } = told
+  const whole = withoutFalse(evidence, acme.org, home, asOfMs)
+  assert.is(whole, evidence)
+  const staples = evidence.staples.map(each => {
+    const { body, lines } = parseNote(text(each.note))
+    const made = lines.map((line, i) =>
+      i === 0 ? line : { ...line, signature: line.signature.map(b => b ^ 1) },
+    )
+    return each.org.equals(acme.env.self.id)
+      ? { ...each, note: utf8(formatNote({ body, lines: made })) }
+      : each
+  })
+  const judged = (each: Evidence) => verify(formatEvidence(each), told.trust, { asOfMs }).verdict
+  assert.is(judged({ ...evidence, staples }), 'failed')
+  assert.is(judged(withoutFalse({ ...evidence, staples }, acme.org, home, asOfMs)), 'verified')
 })
 
 test.run()
