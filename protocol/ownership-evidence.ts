@@ -130,7 +130,11 @@ export function judgeOwnership(
   const { owned, owners, committees } = walked
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
   judgeOwners(owners, trust, say)
-  const rule = usualCommittees((trust.file.certified ?? []).map(parseCid))
+  const { certified = [], control = [] } = trust.file
+  const rule = usualCommittees(
+    certified.map(parseCid),
+    control.map(group => group.map(parseCid)),
+  )
   for (const [version, { payload }] of committees) {
     const why = whyUntrusted(payload, owners, rule)
     const { words } = modeOf(payload)

@@ -10,9 +10,12 @@ export interface CommitteeRule {
   certified: CID[]
   leastSeats: number
   leastFaulty: number
+  /** Organisations that one hand controls, group by group (RULES E4). */
+  control: CID[][]
 }
-export const usualCommittees = (certified: CID[]): CommitteeRule => ({
+export const usualCommittees = (certified: CID[], control: CID[][] = []): CommitteeRule => ({
   certified,
+  control,
   leastSeats: 4,
   leastFaulty: 1,
 })
@@ -21,13 +24,20 @@ export const usualCommittees = (certified: CID[]): CommitteeRule => ({
 export function whyUntrusted(
   committee: AssetCommittee,
   parties: CID[],
-  { certified, leastSeats, leastFaulty }: CommitteeRule,
+  { certified, leastSeats, leastFaulty, control }: CommitteeRule,
 ): string | undefined {
   const { n, f, seats } = committee
   if (n < leastSeats) return `it has ${n} of at least ${leastSeats} seats: ${modeOf(committee).words}`
   if (f < leastFaulty) return `it stands ${f} of at least ${leastFaulty} liars: ${modeOf(committee).words}`
   const party = seats.find(({ org }) => parties.some(each => each.equals(org)))
   if (party) return `${party.org} sits in it, and is a party`
+  for (const group of control) {
+    const seated = seats.filter(({ org }) => group.some(each => each.equals(org)))
+    const kin = seated.length > 0 && parties.find(each => group.some(member => member.equals(each)))
+    if (kin) return `${seated[0]!.org} sits in it, and is under the same control as ${kin}, a party`
+    if (seated.length > f)
+      return `${seated.length} of its seats are under one control, and it stands ${f} liars`
+  }
   const stranger = seats.find(({ org }) => !certified.some(each => each.equals(org)))
   return stranger && `${stranger.org} sits in it, and is not certified`
 }

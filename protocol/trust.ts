@@ -28,6 +28,8 @@ const shape = object({
   clockSkewMs: optional(uint),
   /** Organisations that count as certified: only they are believed to vote on assets (RULES E1). */
   certified: optional(list(text(128), MAX_IDENTITIES)),
+  /** Organisations that one hand controls, each group by itself: such seats do not vote on each other's assets (RULES E4). */
+  control: optional(list(list(text(128), MAX_WITNESSES), MAX_IDENTITIES)),
   /** The last event of each identity that ended a key: without it, nobody says whether a key had been revoked. */
   known: optional(list(object({ id: text(128), n: uint, event: text(128) }), MAX_IDENTITIES)),
 })
@@ -60,6 +62,7 @@ function badId(file: TrustFile): string | undefined {
     ...file.committees.flatMap(each => [each.log, ...each.witnesses]),
     ...firsts(file.committees).flatMap(each => [each.log, each.committee]),
     ...(file.certified ?? []),
+    ...(file.control ?? []).flat(),
     ...(file.known ?? []).flatMap(each => [each.id, each.event]),
   ]
   for (const id of ids) {

@@ -21,6 +21,7 @@ import type { Line } from './network.ts'
 import { type SimNode, START_MS } from './node.ts'
 import { Prng } from './prng.ts'
 import type { Profile } from './profile.ts'
+import { Suspects } from './suspects.ts'
 import type { Topology } from './topology.ts'
 
 const S_US = 1_000_000
@@ -57,6 +58,7 @@ export interface WorldOptions {
 export class World {
   readonly cluster: Cluster
   readonly watch: Stopwatch = new Stopwatch()
+  readonly suspects: Suspects = new Suspects(false)
   readonly acts: Acts
   /** By participant: those that it is paired with. */
   readonly partners: SimNode[][]
@@ -128,6 +130,7 @@ export class World {
       cargo: node => cargos[node.index]!,
       partners: node => this.partners[node.index]!,
       watch: this.watch,
+      suspects: this.suspects,
     })
   }
 

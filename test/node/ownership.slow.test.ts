@@ -1,54 +1,13 @@
 /** Ownership between real daemons: what is said of a committee before a hand-over and afterwards, and kills in between. */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { OrderView } from '../../node/schema.ts'
 import { isWaybillError } from '../../sdk/error.ts'
 import { verifyOwnership } from '../../sdk/verify-ownership.ts'
 import { suite, temporary } from '../harness.ts'
-import { calling, eventually, pair, TestDaemon } from './daemons.ts'
+import { calling, eventually, type TestDaemon } from './daemons.ts'
+import { committee, inState, mesh, published } from './ownership-mesh.ts'
 
 const test = suite('node/ownership, slow')
-const NAMES = ['Acme', 'Bolt', 'Cole', 'Dunn', 'Eder', 'Fink']
-
-/** So many organisations, each paired with each. */
-async function mesh(n: number, folder: string, all: AsyncDisposableStack): Promise<TestDaemon[]> {
-  const daemons: TestDaemon[] = []
-  for (const name of NAMES.slice(0, n)) {
-    const daemon = all.use(await TestDaemon.start(name, folder))
-    for (const other of daemons) await pair(other, daemon)
-    daemons.push(daemon)
-  }
-  return daemons
-}
-
-async function published(
-  owner: TestDaemon,
-  folder: string,
-  name: string,
-  committee: string,
-): Promise<string> {
-  const path = join(folder, name)
-  writeFileSync(path, `content of ${name}`)
-  const { asset } = await owner.client.packets.publish({ title: name, files: [{ path, name }], committee })
-  return asset
-}
-
-/** A committee of these, once all have signed. */
-async function committee(by: TestDaemon, seats: TestDaemon[]): Promise<string> {
-  const before = (await by.client.juries.get()).items.map(({ id }) => id)
-  await by.client.juries.create({ partners: seats.map(({ name }) => name) })
-  return eventually('a committee that all have signed', async () => {
-    const { items } = await by.client.juries.get()
-    return items.find(({ id }) => !before.includes(id))?.id
-  })
-}
-
-const inState = (daemon: TestDaemon, id: string, ...states: OrderView['state'][]): Promise<OrderView> =>
-  eventually(`${id} is ${states}`, async () => {
-    const order = await calling(daemon, client => client.handovers.get(id)).catch(() => undefined)
-    return order && states.includes(order.state) ? order : undefined
-  })
 
 const FACTS = [
   { n: 2, mode: 'none', words: /^nobody votes/, verdict: 'inconclusive', why: /nobody votes/ },

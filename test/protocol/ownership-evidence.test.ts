@@ -12,7 +12,7 @@ import {
 import { contentCommitment, isRegisteredTwice, plainDigest } from '../../protocol/registered.ts'
 import { shownLinks } from '../../protocol/title.ts'
 import { readTrust } from '../../protocol/trust.ts'
-import { suite } from '../harness.ts'
+import { suite, throwsCode } from '../harness.ts'
 import { Ownership } from './ownership-story.ts'
 import { resign } from './story.ts'
 import type { Member } from './world.ts'
@@ -96,6 +96,24 @@ test('who is not trusted, who is not certified, and what nobody says now are inc
   assert.match(said(story, { ...whole, identities: [] }), /^inconclusive: registration: UNKNOWN_VERSION/)
   const nobody = readTrust({ schema: 'waybill.trust/1', identities: [], committees: [] })
   assert.match(said(story, whole, nobody), /^inconclusive: owners/)
+})
+
+test('seats under the same control as a party, or more than f under one, make no committee to be trusted', () => {
+  const [cole, dunn, eder] = story.seats.map(({ org }) => org) as [string, string, string]
+  const under = (...control: string[][]) => readTrust({ ...trustOf(story).file, control })
+  const stranger = story.asset.toString()
+  assert.is(said(story, whole, under([cole, stranger], [dunn], [story.acme.org, story.bolt.org])), 'verified')
+  for (const party of [story.acme, story.bolt])
+    assert.match(
+      said(story, whole, under([stranger, eder, party.org])),
+      /^inconclusive: committee .* under the same control as .*, a party/,
+    )
+  assert.match(
+    said(story, whole, under([cole, dunn])),
+    /^inconclusive: committee .* 2 of its seats are under one control/,
+  )
+  assert.not.equal(under([cole, dunn]).digest, trustOf(story).digest)
+  throwsCode(() => under(['nobody']), 'TRUST_MALFORMED')
 })
 
 test('an old chain is not fresh: its seats have voted since', () => {
