@@ -82,8 +82,8 @@ export interface NodeMesh extends AsyncDisposable {
   folder: string
 }
 
-/** Nodes without witnesses, each paired with each. */
-export async function nodeMesh(names: string[]): Promise<NodeMesh> {
+/** Nodes without witnesses, each paired with each, or only with the next and the first with the last. */
+export async function nodeMesh(names: string[], shape: 'all' | 'ring' = 'all'): Promise<NodeMesh> {
   const folder = await mkdtemp(join(tmpdir(), 'waybill-bench-'))
   const open = async (name: string): Promise<NodeUnderTest> => {
     const home = join(folder, name)
@@ -94,8 +94,12 @@ export async function nodeMesh(names: string[]): Promise<NodeMesh> {
     return { child, api, id: (await api.status()).id, home }
   }
   const nodes = await Promise.all(names.map(open))
+  const earlier = (i: number) =>
+    shape === 'all'
+      ? nodes.slice(0, i)
+      : nodes.filter((_, at) => at === i - 1 || (at === 0 && i > 1 && i === nodes.length - 1))
   for (const [i, node] of nodes.entries())
-    for (const other of nodes.slice(0, i)) {
+    for (const other of earlier(i)) {
       const { ticket } = await other.api.partners.invite({ expiresMs: Date.now() + 3_600_000 })
       await node.api.partners.join(ticket)
     }

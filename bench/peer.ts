@@ -3,9 +3,11 @@ import { parseCid } from '../crypto/cid.ts'
 import { fitHeapToBulk } from '../node/heap.ts'
 import type { Event } from '../protocol/event.ts'
 import { type CertifyOrder, certify, takeAll } from './certify.ts'
+import type { Errand } from './errands.ts'
 
 fitHeapToBulk() // as `up` does
 const { initHome, Node } = await import('../node/daemon.ts')
+const { isErrand, run } = await import('./errands.ts')
 
 const [home, name] = process.argv.slice(2) as [string, string]
 await using undo = new AsyncDisposableStack()
@@ -26,8 +28,9 @@ interface Order {
   inFlight: number
 }
 
-process.on('message', async (order: Order | CertifyOrder | { do: 'take-all' }) => {
+process.on('message', async (order: Order | CertifyOrder | Errand | { do: 'take-all' }) => {
   if (!('do' in order)) process.send!(await negotiate(order))
+  else if (isErrand(order)) process.send!(await run(node, order))
   else if (order.do === 'take-all') process.send!(takeAll(node))
   else process.send!(await certify(node, order))
 })

@@ -11,9 +11,11 @@ import { type Env, ownChain } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
+import { readTail } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import type { Context, Partner } from '../protocol/machine.ts'
+import type { Restored } from '../protocol/restored.ts'
 import { slotsOver } from '../protocol/slots.ts'
 import { votesCast } from '../protocol/voting.ts'
 import { Acquaintance } from './acquaintance.ts'
@@ -237,7 +239,8 @@ export class Node {
         const sealed = store.get(KEY.secret(handle))
         return sealed && openSecret(ring.home, handle, sealed)
       }),
-      current: () => true,
+      // Until #placed has looked.
+      current: () => false,
       witnesses: () => [],
       addresses: () => [],
       sits: () => true,
@@ -280,36 +283,36 @@ export class Node {
 
   /** Before anything leaves: is this the store that ran here last, and as new as it was (RULES D1)? */
   async #placed(begun: boolean): Promise<void> {
-    const extent = () => ({
-      log: logNumber(this.env.get),
-      size: this.driver.state.ledger.tail.range.size,
-      votes: votesCast(this.env.get),
-      events: ownChain(this.env).events.length,
-    })
-    const why = this.place.doubt(extent(), begun)
-    if (why) {
-      this.log.warn({ why }, 'the store was put back or copied')
-      const keys = async (prefix: string) => (await this.store.list(prefix)).map(([key]) => key)
-      const tickets = await keys(KEY.tickets)
-      const seats = (await Promise.all([KEY.sittings, KEY.givens].map(keys))).flat()
-      const redactions = await foundBy(this, this.place.redactions())
-      await this.driver.submit({
-        type: 'restored',
-        why,
-        events: this.place.events,
-        tickets,
-        seats,
-        redactions,
-      })
-      await this.store.destroyNow()
+    // As it is on the disk: the mark must not be ahead of a store that loses what is queued to a kill.
+    const get = (key: string) => this.store.getDurable(key)
+    const extent = () => {
+      const tail = get(KEY.tail)
+      const events = ownChain({ self: this.env.self, get }).events.length
+      return { log: logNumber(get), size: tail ? readTail(tail).size : 0, votes: votesCast(get), events }
     }
+    const why = this.place.doubt(extent(), begun)
+    if (why) await this.#putBack(why)
     this.place.settle(extent())
     this.env.current = () => this.place.isCurrent
     this.driver.on('event', event => {
       if (GROWN.has(event.type)) this.place.grown(extent())
       else if (event.type === 'votes') this.place.voted(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
+      // Its machine noticed nothing; what the log has lost, the votes beside it may have lost too (RULES E3).
+      else if (event.type === 'behind') this.background(this.#putBack('older'))
     })
+  }
+
+  /** What was signed with this store and is not in it any more is unknown: seats and tickets end. */
+  async #putBack(why: Restored['why']): Promise<void> {
+    this.log.warn({ why }, 'the store was put back or copied')
+    const keys = async (prefix: string) => (await this.store.list(prefix)).map(([key]) => key)
+    const tickets = await keys(KEY.tickets)
+    const seats = (await Promise.all([KEY.sittings, KEY.givens].map(keys))).flat()
+    const redactions = await foundBy(this, this.place.redactions())
+    const { events } = this.place
+    await this.driver.submit({ type: 'restored', why, events, tickets, seats, redactions })
+    await this.store.destroyNow()
   }
 
   /** Continues the own identity, tells the partners, and goes on under the keys that stand now. */

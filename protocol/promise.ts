@@ -159,9 +159,11 @@ function noted(
   context: Context,
 ): Submission {
   if (message.t === 'promise/given' || message.status === 409) return rest
-  if (message.status === UNABLE || isOfKey(message.status, context))
-    return { ...rest, waits: sentence(message.text) }
   const known = message.status === 404 ? forgotten(rest) : rest
+  const waits = sentence(message.text)
+  // It may have forgotten the log, or speak of a committee that was followed by another since it was asked.
+  if (message.status === UNABLE || message.status === 404 || isOfKey(message.status, context))
+    return { ...known, waits }
   return { ...known, stuck: sentence(`${message.status}: ${message.text}`) }
 }
 

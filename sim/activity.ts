@@ -28,6 +28,8 @@ export interface Activity extends Rates {
   batchBytes: number
   /** All negotiations of the run come in its middle minute, and with one provider in a hundred. */
   isFlash: boolean
+  /** In the middle of the run somebody with the log key of one participant in a hundred shows half of its partners another head. */
+  isRobbed: boolean
 }
 
 const NOTHING: Omit<Activity, 'name'> = {
@@ -41,6 +43,7 @@ const NOTHING: Omit<Activity, 'name'> = {
   publishBytes: 65_536,
   batchBytes: 2_048,
   isFlash: false,
+  isRobbed: false,
 }
 
 const DEFAULT: Activity = {
@@ -62,6 +65,7 @@ export const ACTIVITIES: Record<string, Activity> = {
   churn: { ...DEFAULT, name: 'churn', restarts: 2 },
   recall: { ...DEFAULT, name: 'recall', recalls: 0.1 },
   flash: { ...DEFAULT, name: 'flash', isFlash: true },
+  theft: { ...DEFAULT, name: 'theft', isRobbed: true },
 }
 
 /** A participant has one moment a minute. */
@@ -87,8 +91,8 @@ function checkField(field: string, given: unknown): void {
   if (field !== 'name' && !Object.hasOwn(NOTHING, field)) throw invalid(`'${field}' is no field of it`)
   if (field === 'name') {
     if (typeof given !== 'string' || given === '') throw invalid('name: a text is expected')
-  } else if (field === 'isFlash') {
-    if (typeof given !== 'boolean') throw invalid('isFlash: true or false is expected')
+  } else if (field.startsWith('is')) {
+    if (typeof given !== 'boolean') throw invalid(`${field}: true or false is expected`)
   } else if (field.endsWith('Bytes')) {
     if (!Number.isSafeInteger(given) || (given as number) < 1 || (given as number) > MOST_BYTES)
       throw invalid(`${field}: a whole number from 1 to ${MOST_BYTES} is expected`)
@@ -112,7 +116,7 @@ export function wordsOf(activity: Activity): string {
     [recalls, 'recalls through five tiers'],
   ]
   const named = rates.filter(([rate]) => rate > 0).map(([rate, what]) => `${rate} ${what}`)
-  return `workload ${activity.name}, per participant and hour: ${named.join(', ') || 'nothing'}`
+  return `workload ${activity.name}, per participant and hour: ${named.join(', ') || 'nothing'}${activity.isRobbed ? '; once, the log keys of one in a hundred are stolen' : ''}`
 }
 
 const invalid = (what: string) => new SimError('WORKLOAD_INVALID', `the workload: ${what}`)

@@ -18,18 +18,22 @@ import { type Ordering, orderIn } from '../protocol/ordering.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
 import { openCommittee } from '../protocol/title.ts'
 import type { Activity } from './activity.ts'
+import { rob } from './betrayal.ts'
 import type { Cargo } from './cargo.ts'
 import type { Cluster } from './cluster.ts'
 import type { Stopwatch } from './measures.ts'
 import { meter } from './meter.ts'
 import { type SimNode, START_MS } from './node.ts'
 import { Prng } from './prng.ts'
+import type { Suspects } from './suspects.ts'
 
 const S_US = 1_000_000
 const MINUTE_US = 60 * S_US
 const HOUR_MINUTES = 60
 const YEAR_MS = 365 * 86_400_000
 const RECALL_TIERS = 5
+/** Of a flash crowd one in so many is the provider, and of thefts the victim. */
+const ONE_IN = 100
 const RESTART_US = 60 * S_US
 const PASSES = { agreements: true, duties: true, keys: true, blocks: true }
 
@@ -68,11 +72,17 @@ export interface ActsOptions {
   cargo(node: SimNode): Cargo
   partners(node: SimNode): SimNode[]
   watch: Stopwatch
+  suspects: Suspects
 }
 
 export class Acts {
   /** What came to its end since it was last set to nothing. */
   readonly done = { packets: 0, agreements: 0, handovers: 0, refused: 0 }
+  /** By organisation whose log was forked: how long after it others had the proof, us. */
+  readonly found: Map<string, number[]> = new Map()
+  readonly #robbed = new Map<string, number>()
+  /** Hand-overs that were accepted: the node tells of one again when it changes. */
+  readonly #taken = new Set<string>()
   readonly #options: ActsOptions
   readonly #prng: Prng
   readonly #desks: Desk[]
@@ -153,8 +163,19 @@ export class Acts {
       desk.shownSize = publicHead(desk.node.env.get)?.size ?? 0
       desk.seen.clear()
       this.#gossipLater(desk)
+      if (this.#options.activity.isRobbed && desk.node.index % ONE_IN === 0) this.#robLater(desk)
       this.#minute(desk, 0)
     }
+  }
+
+  /** What the thief shows is not what the owner has signed: whoever sees both can prove it. */
+  #robLater(desk: Desk): void {
+    const { cluster, minutes, suspects } = this.#options
+    cluster.timeline.after((minutes * MINUTE_US) / 2, () => {
+      this.#robbed.set(desk.node.org, this.#now)
+      this.found.set(desk.node.org, [])
+      rob(desk.node, cluster, suspects, this.#prng)
+    })
   }
 
   end(): void {
@@ -203,7 +224,7 @@ export class Acts {
   #negotiate(desk: Desk, isFlash: boolean): void {
     const { node, partners } = desk
     if (partners.length === 0) return
-    const wanted = isFlash ? partners.filter(({ index }) => index % 100 === 0) : partners
+    const wanted = isFlash ? partners.filter(({ index }) => index % ONE_IN === 0) : partners
     const { org } = this.#prng.pick(wanted.length > 0 ? wanted : partners)
     this.#watch.begin(`catalog ${node.index} ${org}`, this.#now)
     this.#request(node, { type: 'catalog', org })
@@ -306,6 +327,9 @@ export class Acts {
       case 'seen':
         desk.seen.add(event.org)
         return
+      case 'forked':
+        if (event.org !== node.org) this.found.get(event.org)?.push(this.#now - this.#robbed.get(event.org)!)
+        return
       case 'head':
         desk.cosigned.set(event.size, { count: 0, atUs: this.#now })
         return
@@ -361,8 +385,11 @@ export class Acts {
   #ordered(desk: Desk, { machine, state }: Extract<Event, { type: 'order' }>): void {
     const { node } = desk
     const o = decodeState<Ordering>(node.store.get(machine)!)
-    if (o.role === 'buyer' && state === 'OFFERED')
+    const order = `${node.index} ${machine}`
+    if (o.role === 'buyer' && state === 'OFFERED' && !this.#taken.has(order)) {
+      this.#taken.add(order)
       this.#request(node, { type: 'take-over', order: orderIn(o).id, certified: [], mode: 'byzantine' })
+    }
     if (state !== 'CERTIFIED') return
     if (o.role === 'owner' && o.version === 0) desk.asset = o.asset
     else if (this.#watch.end('hand-over', `${node.index} ${machine}`, this.#now)) {

@@ -101,9 +101,18 @@ export function figuresOf({ world, minutes, storedBefore, before, runMs }: Run) 
       stored.map((bytes, i) => (bytes - storedBefore[i]!) / hours),
       smallest,
     ),
+    forkDetectionMs: detectionOf(acts.found),
     bottleneck: bottleneckOf(world),
     work: workOf(),
   }
+}
+
+/** The medians over the logs that were forked. */
+function detectionOf(found: ReadonlyMap<string, number[]>): Answers['forkDetectionMs'] {
+  const times = [...found.values()].filter(({ length }) => length > 0)
+  const median = (of: (each: number[]) => number) => spreadOf(times.map(of))!.p50
+  if (times.length === 0) return null
+  return { first: median(each => Math.min(...each)), all: median(each => Math.max(...each)) }
 }
 
 const perSecond = (count: number, ms: number): number => (ms > 0 ? Math.round((count * 1_000) / ms) : 0)

@@ -43,7 +43,7 @@ export function betray(cluster: Cluster, plan: Plan, suspects: Suspects): () => 
 }
 
 /** Shows half of the partners a head of the size of the newest, of another tree. */
-function rob(owner: SimNode, cluster: Cluster, suspects: Suspects, prng: Prng): void {
+export function rob(owner: SimNode, cluster: Cluster, suspects: Suspects, prng: Prng): void {
   const newest = owner.up ? publicHead(owner.onDisk) : undefined
   if (!newest) return
   suspects.robbed.add(owner.org)

@@ -30,6 +30,10 @@ export interface DiscoveryOptions {
   hosts?: number
   /** Of a million nodes, those that are off and still in the tables of the others. */
   offPpm?: number
+  /** Of a million nodes, those that are hostile: they name only each other, and nobody who has anything. */
+  hostilePpm?: number
+  /** Whose tables are eclipsed: only hostile nodes stand in them. */
+  eclipsed?: readonly number[]
   /** After this a question is given up, us. */
   timeoutUs?: number
   /** A network that there is: the places of its nodes in order, and whom each knows; both drawn when left out. */
@@ -80,6 +84,9 @@ export class Discovery {
   readonly #places: Places
   readonly #scratch: Nearest
   readonly #off: Uint8Array
+  readonly #hostile: Uint8Array
+  readonly #plot: number[]
+  readonly #eclipsed: ReadonlySet<number>
   readonly #freeUs: Float64Array
   readonly #tree: Bucket
   readonly #records = new Map<string, Set<number>[]>()
@@ -87,18 +94,35 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     const { nodes, seed } = options
-    this.#options = { hosts: nodes, offPpm: 0, timeoutUs: 5_000_000, ...options }
+    this.#options = {
+      hosts: nodes,
+      offPpm: 0,
+      hostilePpm: 0,
+      eclipsed: [],
+      timeoutUs: 5_000_000,
+      ...options,
+    }
     this.#prng = new Prng(seed, 'discovery')
     this.#places = new Places(options.real?.places ?? drawKeys(nodes, new Prng(seed, 'places')))
     this.#scratch = new Nearest(this.#places, { high: 0, low: 0 })
     const off = new Prng(seed, 'off')
     this.#off = Uint8Array.from({ length: nodes }, () => (off.chance(this.#options.offPpm) ? 1 : 0))
+    const hostile = new Prng(seed, 'hostile')
+    this.#hostile = Uint8Array.from({ length: nodes }, () =>
+      hostile.chance(this.#options.hostilePpm) ? 1 : 0,
+    )
+    this.#plot = Array.from({ length: nodes }, (_, node) => node).filter(node => this.isHostile(node))
+    this.#eclipsed = new Set(this.#options.eclipsed)
     this.#freeUs = new Float64Array(this.#options.hosts)
     this.#tree = this.#bucket(0, nodes, 0)
   }
 
   isOff(node: number): boolean {
     return this.#off[node] === 1
+  }
+
+  isHostile(node: number): boolean {
+    return this.#hostile[node] === 1
   }
 
   /** The nearest to a place of all nodes that are on; what a walk should find. */
@@ -156,7 +180,7 @@ export class Discovery {
     this.#carry(from, to, () => {
       const answer: Answer = {
         nearer: this.known(to, key, from),
-        providers: this.#records.get(nameOf(key))?.[to] ?? NOBODY,
+        providers: this.isHostile(to) ? NOBODY : (this.#records.get(nameOf(key))?.[to] ?? NOBODY),
       }
       this.#carry(to, from, () => answered(answer))
     })
@@ -167,7 +191,9 @@ export class Discovery {
     const nearest = this.#scratch
     nearest.reset(key)
     const known = this.#options.real?.known[node]
-    if (!known) this.#gather(this.#tree, node, without, key, nearest)
+    if (this.isHostile(node) || this.#eclipsed.has(node)) {
+      for (const peer of this.#plot) if (peer !== node && peer !== without) nearest.add(peer)
+    } else if (!known) this.#gather(this.#tree, node, without, key, nearest)
     else for (const peer of known) if (peer !== without) nearest.add(peer)
     return nearest.nodes.slice()
   }

@@ -56,10 +56,15 @@ const atFirst = ({ first }: Cosigned): Uint8Array => encodeState({ size: 1, root
 export function liar(to: string, lie: string): Step {
   const lies = LIES[lie]!(to)
   return (state, input, now, env) => {
-    const isAsked =
-      input.type === 'message' &&
-      input.from === to &&
-      (input.message.t === 'promise/ask' || input.message.t === 'witness/add')
+    const isAsked = input.type === 'message' && input.from === to && isOfHead(input.message)
     return (isAsked ? lies : step)(state, input, now, env)
   }
 }
+
+/** Promises and cosigns for nobody. */
+export const silent: Step = (state, input, now, env) =>
+  input.type === 'message' && isOfHead(input.message)
+    ? { state, output: nothing() }
+    : step(state, input, now, env)
+
+const isOfHead = ({ t }: Message): boolean => t === 'promise/ask' || t === 'witness/add'

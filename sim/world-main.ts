@@ -31,7 +31,7 @@ async function inWorld({ activity, ...asked }: Request): Promise<Answers> {
     activity: activity!,
     progress: (phase, share) => bar.show(phase, share),
   })
-  watchWorld(world.cluster)
+  watchWorld(world.cluster, world.suspects)
   world.setUp()
   const storedBefore = storedBytes(world)
   const before = { messages: world.cluster.messages, inputs: world.cluster.inputs }
@@ -60,7 +60,6 @@ async function inWorld({ activity, ...asked }: Request): Promise<Answers> {
     setupMs: Math.round(setUpAt - began),
     wallMs: Math.round(performance.now() - began),
     peakRssBytes: process.resourceUsage().maxRSS * 1_024,
-    forkDetectionMs: null,
     lookups,
   }
 }

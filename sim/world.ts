@@ -15,12 +15,14 @@ import { Acts } from './acts.ts'
 import { Cargo } from './cargo.ts'
 import { Cluster } from './cluster.ts'
 import { byRegion, type Latency } from './latency.ts'
+import { silent } from './liars.ts'
 import { Stopwatch } from './measures.ts'
 import { meter, type Signatures } from './meter.ts'
 import type { Line } from './network.ts'
 import { type SimNode, START_MS } from './node.ts'
 import { Prng } from './prng.ts'
 import type { Profile } from './profile.ts'
+import { Suspects } from './suspects.ts'
 import type { Topology } from './topology.ts'
 
 const S_US = 1_000_000
@@ -50,6 +52,8 @@ export interface WorldOptions {
   seats?: number
   /** Messages that are lost, parts in a million. */
   lossPpm?: number
+  /** Of a million participants, those that promise and cosign for nobody once the run begins. */
+  liarsPpm?: number
   /** How far it is, from 0 to 1, in setting up and then in the run. */
   progress?: (phase: 'set up' | 'run', share: number) => void
 }
@@ -57,6 +61,7 @@ export interface WorldOptions {
 export class World {
   readonly cluster: Cluster
   readonly watch: Stopwatch = new Stopwatch()
+  readonly suspects: Suspects = new Suspects(false)
   readonly acts: Acts
   /** By participant: those that it is paired with. */
   readonly partners: SimNode[][]
@@ -128,6 +133,7 @@ export class World {
       cargo: node => cargos[node.index]!,
       partners: node => this.partners[node.index]!,
       watch: this.watch,
+      suspects: this.suspects,
     })
   }
 
@@ -246,7 +252,14 @@ export class World {
     until(() => false, 20, 0.5, 0.7)
     acts.registerAll()
     until(() => false, 30, 0.7, 1)
+    this.#silence()
     this.#share()
+  }
+
+  #silence(): void {
+    const { liarsPpm = 0, seed } = this.#options
+    const prng = new Prng(seed, 'liars')
+    for (const node of this.nodes) if (prng.chance(liarsPpm)) node.lies = silent
   }
 
   /** What many know of one partner is kept once. */

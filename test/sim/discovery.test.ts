@@ -76,6 +76,37 @@ test('who is off is asked in vain, is never among the found, and costs the time 
   for (const { walk } of all) assert.ok(walk.lost === 0 || walk.us >= 5_000_000)
 })
 
+/** Of what others provide, the share that `by` finds, and the share of hostile nodes among those that it is told of. */
+function eclipse(hostilePpm: number, eclipsed: number[], by: number): { found: number; hostile: number } {
+  const nodes = 2_000
+  const discovery = new Discovery({ ...quiet, nodes, hostilePpm, eclipsed })
+  let [found, hostile, told] = [0, 0, 0]
+  const count = 30
+  for (let i = 0; i < count; i++) {
+    const key = discovery.randomKey()
+    discovery.provide(nodes - 1 - i, key, () =>
+      discovery.find(by, key, ({ providers, nearest }) => {
+        if (providers.length > 0) found++
+        hostile += nearest.filter(node => discovery.isHostile(node)).length
+        told += nearest.length
+      }),
+    )
+    discovery.run()
+  }
+  return { found: found / count, hostile: hostile / told }
+}
+
+test('a tenth of the nodes cannot keep most of what is provided from anybody; with a whole table they keep it all', () => {
+  const victim = 7
+  const free = eclipse(100_000, [], victim)
+  assert.ok(free.found > 0.7, `${free.found} found`)
+  assert.ok(free.hostile > 0, 'hostile nodes are met')
+  const eclipsed = eclipse(100_000, [victim], victim)
+  assert.equal(eclipsed, { found: 0, hostile: 1 })
+  // Nobody else is any worse off.
+  assert.ok(eclipse(100_000, [victim], 8).found > 0.7)
+})
+
 test('a seed is a run', () => {
   const run = (seed: number) => {
     const discovery = new Discovery({

@@ -75,6 +75,7 @@ test(
       ['churn', 'random', a => a.packetsPerSecond],
       ['recall', 'steel', a => a.packetsPerSecond],
       ['flash', 'automotive', a => a.packetsPerSecond],
+      ['theft', 'random', a => a.forkDetectionMs?.first ?? 0],
       ['lookups', 'random', a => a.lookups?.found ?? 0],
     ]
     for (const [workload, topology, what] of done) {
