@@ -4,7 +4,7 @@ import { join as path } from 'node:path'
 import { u64 } from '../crypto/bytes.ts'
 import { keyFromSeed, sign, verify } from '../crypto/key.ts'
 import { openStore } from '../node/store.ts'
-import { join, percentile, type Result, Samples } from './harness.ts'
+import { cpuSeconds, join, percentile, type Result, Samples } from './harness.ts'
 import { type NodeMesh, nodeMesh } from './pair.ts'
 
 const IN_FLIGHT = 32
@@ -36,23 +36,31 @@ async function measured(
   const [owner, buyer] = nodes as [NodeMesh['nodes'][0], NodeMesh['nodes'][0]]
   await buyer.child.ask({ do: 'take-all' })
   const samples = new Samples()
+  const used = () => nodes.reduce((sum, { child }) => sum + cpuSeconds(child.process.pid!), 0)
+  // A run takes minutes: what is known is told at once.
+  const take = (name: string, unit: string, value: number) => {
+    samples.take(`n = ${n}: ${name}`, unit, value)
+    console.error(`n = ${n}: ${name}: ${value.toPrecision(4)} ${unit}`)
+  }
   const ask = (to: string | undefined, many: number, inFlight: number) =>
     owner.child.ask<{ ms: number; each: number[] }>({ do: 'certify', committee, to, count: many, inFlight })
   const ratios: number[] = []
   for (let round = 0; round <= rounds; round++) {
     const checks = checksPerSecond()
-    samples.take(`n = ${n}: signatures checked on one core`, '/s', checks)
-    samples.take(`n = ${n}: synced commits, one after the other`, '/s', await commitsPerSecond(folder))
+    take('signatures checked on one core', '/s', checks)
+    take('synced commits, one after the other', '/s', await commitsPerSecond(folder))
     for (const [name, to] of [
       ['registration', undefined],
       ['hand-over', buyer.id],
     ] as const) {
+      const before = used()
       const { ms } = await ask(to, count, IN_FLIGHT)
+      take(`${name}, processor time of all nodes`, 'ms', ((used() - before) / count) * 1_000)
       const { each } = await ask(to, count / 4, 1)
       const speed = (count / ms) * 1_000
-      samples.take(`n = ${n}: ${name}, 32 in flight`, '/s', speed)
-      samples.take(`n = ${n}: ${name}, serial p50`, 'ms', percentile(each, 0.5))
-      samples.take(`n = ${n}: ${name}, serial p99`, 'ms', percentile(each, 0.99))
+      take(`${name}, 32 in flight`, '/s', speed)
+      take(`${name}, serial p50`, 'ms', percentile(each, 0.5))
+      take(`${name}, serial p99`, 'ms', percentile(each, 0.99))
       if (round > 0 && to) ratios.push(speed / checks)
     }
   }

@@ -11,6 +11,7 @@ import { type Env, ownChain } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { newestHead } from '../protocol/heads.ts'
+import { readTail } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import type { Context, Partner } from '../protocol/machine.ts'
@@ -282,12 +283,13 @@ export class Node {
 
   /** Before anything leaves: is this the store that ran here last, and as new as it was (RULES D1)? */
   async #placed(begun: boolean): Promise<void> {
-    const extent = () => ({
-      log: logNumber(this.env.get),
-      size: this.driver.state.ledger.tail.range.size,
-      votes: votesCast(this.env.get),
-      events: ownChain(this.env).events.length,
-    })
+    // As it is on the disk: the mark must not be ahead of a store that loses what is queued to a kill.
+    const get = (key: string) => this.store.getDurable(key)
+    const extent = () => {
+      const tail = get(KEY.tail)
+      const events = ownChain({ self: this.env.self, get }).events.length
+      return { log: logNumber(get), size: tail ? readTail(tail).size : 0, votes: votesCast(get), events }
+    }
     const why = this.place.doubt(extent(), begun)
     if (why) await this.#putBack(why)
     this.place.settle(extent())

@@ -6,6 +6,7 @@
  * nothing, so a peer that is not admitted there yet loses no message. Delivery is at most once: what the stream took
  * before it broke is not sent again, the protocol above resends.
  */
+import { StreamState } from '@chainsafe/libp2p-yamux/stream'
 import type { Connection, Stream } from '@libp2p/interface'
 import { BULK_PROTOCOL, BulkRequester } from './bulk.ts'
 import { abortable, FrameReader, frame, MESSAGE, onFrames, streamClosed } from './frames.ts'
@@ -251,9 +252,32 @@ export class Link {
 /** Reads the messages of one incoming stream. */
 export function serveMessages(stream: Stream, take: (bytes: Uint8Array) => void | Promise<void>): void {
   stream.maxReadBufferLength = STREAM_WINDOW_BYTES // what may come after pause()
+  grantByHalves(stream as unknown as Windowed)
   onFrames(stream, new FrameReader({ [MESSAGE]: MAX_FRAME_BYTES }), ({ bytes }) => take(bytes))
   stream.addEventListener('remoteCloseWrite', () => void stream.close().catch(() => {}))
   stream.send(Uint8Array.of(READY))
+}
+
+/** What a yamux stream grants its sender. */
+interface Windowed {
+  readonly state: StreamState
+  readonly recvWindow: number
+  /** What is left of it. */
+  readonly recvWindowCapacity: number
+  sendWindowUpdate(): void
+}
+
+/**
+ * Grants a sender more when half of its window is used, as yamux's specification has it: libp2p's answers each piece of data
+ * with a frame of its own, which is sealed, written and read like a message.
+ */
+export function grantByHalves(stream: Windowed): void {
+  const grant = stream.sendWindowUpdate
+  stream.sendWindowUpdate = () => {
+    const isPlenty = stream.recvWindowCapacity * 2 > stream.recvWindow
+    // Before, the grant is also the answer to the stream's opening; while it is paused, there is none.
+    if (stream.state !== StreamState.Established || !isPlenty) grant.call(stream)
+  }
 }
 
 /** Resolves at the first byte of `stream`. */

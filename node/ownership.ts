@@ -15,8 +15,10 @@ import { isOver, type Ordering, orderIn } from '../protocol/ordering.ts'
 import { votersOf } from '../protocol/ownership.ts'
 import { encodeOwnership } from '../protocol/ownership-evidence.ts'
 import { usualCommittees } from '../protocol/ownership-trust.ts'
+import { chainOf, type Shown } from '../protocol/parties.ts'
 import { isStored, readRecord, type Stored } from '../protocol/record.ts'
 import { contentCommitment, plainDigest } from '../protocol/registered.ts'
+import { encodeRegistered } from '../protocol/registered-twice.ts'
 import { type Assembly, type Given, isOver as isWhole } from '../protocol/seats.ts'
 import {
   committeeKnown,
@@ -378,6 +380,21 @@ export async function evidence(node: Node, wanted: string): Promise<Uint8Array> 
   const { words } = await askSeats(node, id, seats.length)
   return encodeOwnership({ asset: id, links, identities, fresh: words, asOf: Date.now() })
 }
+
+/** What an own registration is of, as a file: its salt and the digest of the content, which anybody can compare (RULES E2). */
+export async function disclosure(node: Node, wanted: string): Promise<Uint8Array> {
+  const id = await node.views.titleId(wanted)
+  const handle = HANDLE.registered(id)
+  const sealed = node.store.get(KEY.secret(handle))
+  if (!sealed) throw new NotFound('only who registered it can open what it was registered for')
+  const { links, identities } = shownLinks(node.reading(), id, 0, 1)
+  const { owner } = orderIn(links[0]!).record.payload as Registration
+  const salt = node.openSecret(handle, sealed).slice()
+  const opened = [{ registration: links[0]!.order, salt, plain: await plainDigestOf(node, id) }]
+  return encodeRegistered({ opened, identities: identities.filter(each => isOf(each, owner)) })
+}
+
+const isOf = (shown: Shown, org: CID): boolean => chainOf(shown)?.genesis.id.equals(org) === true
 
 // While it runs.
 

@@ -32,6 +32,11 @@ export function ownershipRoutes(app: FastifyInstance, node: Node): void {
     return ownership.ownerOf(node, param(request, 'id'), fresh)
   })
   app.get('/v1/assets/:id/history', request => ownership.history(node, param(request, 'id')))
+  app.get('/v1/assets/:id/disclosure', async (request, reply) =>
+    reply
+      .type('application/octet-stream')
+      .send(Buffer.from(await ownership.disclosure(node, param(request, 'id')))),
+  )
   app.get('/v1/assets/:id/ownership', async (request, reply) =>
     reply
       .type('application/octet-stream')

@@ -246,7 +246,8 @@ function untimely(
   return atMs > asOfMs + skewMs ? `which is after ${iso(asOfMs)}` : undefined
 }
 
-function verdictOf(steps: VerifyStep[]): Verdict {
+/** One step that is false makes the whole false; one that cannot be told leaves it open. */
+export function verdictOf(steps: VerifyStep[]): Verdict {
   if (steps.some(({ status }) => status === 'failed')) return 'failed'
   return steps.some(({ status }) => status === 'inconclusive') ? 'inconclusive' : 'verified'
 }

@@ -28,12 +28,16 @@ export function isRegisteredTwice(one: Disclosed, other: Disclosed, keys: KeyRes
   return !!a && !!b && a.owner.equals(b.owner) && !a.asset.equals(b.asset) && equal(one.plain, other.plain)
 }
 
+/** Whether these are the salt and the digest that a registration commits to. */
+export const opens = ({ salt, plain }: Omit<Disclosed, 'registration'>, { content }: Registration): boolean =>
+  equal(content, contentCommitment(salt, plain))
+
 function opened(
   { registration: bytes, salt, plain }: Disclosed,
   keys: KeyResolver,
 ): Registration | undefined {
   const read = readRecord(registration, bytes)
-  if (!isStored(read) || !equal(read.payload.content, contentCommitment(salt, plain))) return undefined
+  if (!isStored(read) || !opens({ salt, plain }, read.payload)) return undefined
   const { ownerState } = read.payload
   const then: KeyResolver = (org, role, named) => keys(org, role, named, ownerState)
   return verifySignatures(registration, read as Stored<Registration>, then).ok === true

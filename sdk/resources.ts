@@ -154,6 +154,8 @@ export const assets = (http: Http) => ({
     http.get<OwnerHistory>(at('assets', id, 'history'), options),
   /** Evidence of who owns it, for anybody to verify offline. */
   evidence: (id: string, options?: CallOptions) => http.bytes(at('assets', id, 'ownership'), options),
+  /** What an own registration is of: its salt and the digest of the content, for anybody to compare with another. */
+  disclose: (id: string, options?: CallOptions) => http.bytes(at('assets', id, 'disclosure'), options),
 })
 
 /** What a hand-over would be, before it is offered. */

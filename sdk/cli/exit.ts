@@ -99,6 +99,7 @@ const CODES = {
     damaged,
     'stop this node and start the newer home; where that is lost: waybill log recover',
   ],
+  REGISTERED_ONCE: [failed, 'ask the owner to open both: waybill assets disclose ASSET -o FILE'],
   FORK_UNPROVEN: [failed, 'ask for the proof again: waybill forks -o DIRECTORY'],
   QUOTA_EXCEEDED: [conflict, 'waybill witness show'],
   CONTENT_TOO_LARGE: [usage, 'split the file'],

@@ -6,6 +6,7 @@ import type { Asset } from '../resources.ts'
 import { confirm } from './ask.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { juryWords } from './jury.ts'
+import { shellWord } from './partners.ts'
 import { usage } from './problem.ts'
 import { size, table } from './table.ts'
 import { checkFree, writeWhole } from './targets.ts'
@@ -66,7 +67,7 @@ export async function handover(
   to?: string,
 ): Promise<Answer> {
   await using waybill = await cli.connect()
-  if (asset === undefined) return list(cli, waybill)
+  if (asset === undefined) return await list(cli, waybill)
   if (to === undefined) throw usage('to whom?', 'waybill handover ASSET PARTNER')
   const content = keepContent !== true
   const passes = { agreements: endAgreements !== true, duties: true, keys: content, blocks: content }
@@ -236,6 +237,22 @@ export async function history(cli: Cli, _options: object, id: string): Promise<A
           votes.map(({ name }) => name).join(', ') || 'nobody',
         ]),
       ),
+  })
+}
+
+export async function disclose(
+  cli: Cli,
+  { output, force = false }: { output: string; force?: boolean },
+  id: string,
+): Promise<Answer> {
+  await using waybill = await cli.connect()
+  await checkFree(output, force)
+  await writeWhole(output, [await waybill.assets.disclose(id, { signal: cli.signal })], { force })
+  return answer({
+    schema: 'waybill.disclosed/1',
+    data: { asset: id, path: output },
+    text: ({ path }) => path,
+    next: `waybill verify ${shellWord(output)} ANOTHER --twice PROOF.waybill`,
   })
 }
 

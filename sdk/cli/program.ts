@@ -288,6 +288,15 @@ function ownershipCommands(program: Command, run: Run): void {
     .argument('<asset>')
     .description('every certified step, from its registration on')
     .action(run(async () => (await import('./ownership.ts')).history))
+  assets
+    .command('disclose')
+    .argument('<asset>')
+    .description(
+      'open what you registered: two of one content convict you, one shows that they are different',
+    )
+    .requiredOption('-o, --output <file>', 'the file (.waybill)')
+    .option('-f, --force', 'overwrite a file that exists')
+    .action(run(async () => (await import('./ownership.ts')).disclose))
   program
     .command('owner')
     .argument('<asset>')
@@ -486,6 +495,7 @@ function evidenceCommands(program: Command, run: Run): void {
     .option('--as-of <time>', 'the time at which the question is asked')
     .option('--require-final', 'log entries must be final')
     .option('--forks <file...>', 'fork proofs that are known, beside those of the home')
+    .option('--twice <file>', 'two disclosed registrations of one content: write the proof there')
     .action(run(async () => (await import('./verify.ts')).verify))
   program
     .command('trust')

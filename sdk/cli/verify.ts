@@ -5,18 +5,20 @@ import { MAX_EVIDENCE_BYTES } from '../../protocol/limits.ts'
 import { isWaybillError, WaybillError } from '../error.ts'
 import { homePaths } from '../home.ts'
 import { type Report as EvidenceReport, type VerifyOptions, verify as verifyEvidence } from '../verify.ts'
-import type { OwnershipReport } from '../verify-ownership.ts'
+import type { OwnershipReport, RegisteredReport } from '../verify-ownership.ts'
 import { type Answer, answer, type Cli } from './cli.ts'
 import { EXITS } from './exit.ts'
-import { EVIDENCE } from './targets.ts'
+import { usage } from './problem.ts'
+import { EVIDENCE, writeWhole } from './targets.ts'
 import { parseTime, shortId, shortOrg } from './words.ts'
 
-type Report = EvidenceReport | OwnershipReport
+type Report = EvidenceReport | OwnershipReport | RegisteredReport
 interface Options {
   trust?: string
   asOf?: string
   requireFinal?: boolean
   forks?: string[]
+  twice?: string
 }
 
 /** A trust file of ten thousand identities has 2 MB. */
@@ -27,6 +29,7 @@ export async function verify(cli: Cli, options: Options, files: string[]): Promi
   const asOf = options.asOf === undefined ? Date.now() : parseTime(options.asOf, '--as-of')
   const trustFile = await readTrustFile(cli, options.trust)
   const forks = await readForks(cli, options.forks)
+  if (options.twice !== undefined) files = [await joined(files, options.twice)]
   const reports: (Report & { file: string })[] = []
   for (const file of files) {
     if (files.length > 1) cli.progress(`verifying ${reports.length + 1} of ${files.length}: ${file}`)
@@ -43,6 +46,15 @@ export async function verify(cli: Cli, options: Options, files: string[]): Promi
   })
 }
 
+/** Two disclosed registrations of one content, as one file that convicts whoever signed both. */
+async function joined(files: string[], output: string): Promise<string> {
+  if (files.length !== 2) throw usage('--twice is of two files', 'waybill assets disclose ASSET -o FILE')
+  const [one, other] = await Promise.all(files.map(readEvidenceFile))
+  const { registeredTwice } = await import('../verify-ownership.ts')
+  await writeWhole(output, [registeredTwice(one!, other!)], { force: false })
+  return output
+}
+
 async function verifyOne(
   cli: Cli,
   file: string,
@@ -50,8 +62,11 @@ async function verifyOne(
   options: Pick<VerifyOptions, 'asOf' | 'requireFinal' | 'forks'>,
 ): Promise<Report> {
   const { evidence, isAlone } = await readEvidenceOf(file)
-  const { isOwnership, verifyOwnership } = await import('../verify-ownership.ts')
-  if (isAlone && isOwnership(evidence)) return verifyOwnership(evidence, trustFile, options.asOf)
+  const ownership = await import('../verify-ownership.ts')
+  const { asOf } = options
+  if (isAlone && ownership.isOwnership(evidence)) return ownership.verifyOwnership(evidence, trustFile, asOf)
+  if (isAlone && ownership.isRegistered(evidence))
+    return ownership.verifyRegistered(evidence, trustFile, asOf)
   const content = isAlone ? undefined : createReadStream(file, { signal: cli.signal })
   const report = await verifyEvidence(evidence, trustFile, { ...options, content })
   content?.destroy()
@@ -177,6 +192,10 @@ const trustLine = ({ trustDigest, asOfMs }: Report): string =>
 function claimText(claim: NonNullable<Report['claim']>, trustFile: unknown): string {
   const { identities } = trustFile as { identities: { id: string; name?: string }[] }
   const nameOf = (id: string) => identities.find(each => each.id === id)?.name ?? shortOrg(id)
+  if ('twice' in claim) {
+    const assets = claim.assets.map(id => shortId('s', id)).join(' and ')
+    return `${nameOf(claim.owner)} registered ${claim.twice ? `one content twice, as ${assets}` : assets}`
+  }
   if ('owner' in claim)
     return `${nameOf(claim.owner)} owns version ${claim.version} of ${shortId('s', claim.asset)}`
   const { type, packet, agreement, provider, consumer } = claim

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { StreamState, YamuxStream } from '@chainsafe/libp2p-yamux/stream'
 import * as assert from 'uvu/assert'
+import { grantByHalves } from '../../node/link.ts'
 import { rejectsCode, suite } from '../harness.ts'
 import { freePort, introduce, never, open, until } from './network-harness.ts'
 
@@ -27,6 +29,56 @@ test('1000 messages arrive in order, both ways at once', async () => {
   assert.ok(b.messages.every(({ peerId }) => peerId === a.peerId))
   assert.equal(a.network.connected(), [b.peerId])
   assert.equal(a.events, ['connected'])
+})
+
+test('a message stream grants its sender more when half of its window is used, and not for each message', async () => {
+  await using a = await open(1)
+  await using b = await open(2)
+  introduce(a, b)
+  const sent = YamuxStream.prototype.sendWindowUpdate
+  let granted = 0
+  YamuxStream.prototype.sendWindowUpdate = function () {
+    granted++
+    sent.call(this)
+  }
+  try {
+    const ask = async (count: number, bytes: number) => {
+      const before = granted
+      for (let i = 1; i <= count; i++) {
+        a.network.send(b.peerId, new Uint8Array(bytes).fill(97))
+        await until(() => b.messages.length === i, 'a message')
+      }
+      b.messages.length = 0
+      return granted - before
+    }
+    await ask(2, 10) // opens the stream
+    assert.is(await ask(50, 10), 0)
+    const large = await ask(20, 200_000) // many windows
+    assert.ok(large > 0, 'it grants nothing')
+  } finally {
+    YamuxStream.prototype.sendWindowUpdate = sent
+  }
+})
+
+test('what is no established stream is granted as before', () => {
+  let granted = 0
+  const stream = {
+    state: StreamState.SYNReceived as StreamState,
+    recvWindow: 100,
+    recvWindowCapacity: 99,
+    sendWindowUpdate: () => void granted++,
+  }
+  grantByHalves(stream)
+  const grants = () => {
+    granted = 0
+    stream.sendWindowUpdate()
+    return granted
+  }
+  assert.is(grants(), 1)
+  stream.state = StreamState.Established
+  assert.is(grants(), 0)
+  stream.recvWindowCapacity = 50
+  assert.is(grants(), 1)
 })
 
 test('messages wait for a peer that is down, and go when it starts', async () => {

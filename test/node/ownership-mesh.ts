@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { OrderView } from '../../node/schema.ts'
 import { calling, eventually, pair, TestDaemon } from './daemons.ts'
 
-const NAMES = ['Acme', 'Bolt', 'Cole', 'Dunn', 'Eder', 'Fink']
+const NAMES = ['Acme', 'Bolt', 'Cole', 'Dunn', 'Eder', 'Fink', 'Gray']
 
 /** So many organisations, each paired with each. */
 export async function mesh(n: number, folder: string, all: AsyncDisposableStack): Promise<TestDaemon[]> {

@@ -43,7 +43,7 @@ test('two, three, four and six organisations: what is said of the committee befo
     for (const seat of seats) await bolt.client.juries.certify(seat.name, true)
     const jury = await committee(acme, seats)
     const asset = await published(acme, folder.path, 'press 4', jury)
-    const registered = await acme.client.assets.register(asset, { committee: jury })
+    const registered = await acme.client.assets.register(asset, {})
     await inState(acme, registered.id, 'CERTIFIED')
     const draft = await acme.client.handovers.draft({ asset, to: 'Bolt' })
     assert.is(draft.committee.mode, mode)
@@ -95,9 +95,7 @@ test('six daemons under kill -9: no second certificate, no vote twice, every han
   })()
   for (let i = 0; i < 60 && (i < 8 || kills < 8); i++) {
     const asset = await calling(acme, () => published(acme, folder.path, `press ${i}`, jury))
-    const { id } = await calling(acme, client => client.assets.register(asset, { committee: jury })).catch(
-      () => ({ id: '' }),
-    )
+    const { id } = await calling(acme, client => client.assets.register(asset, {})).catch(() => ({ id: '' }))
     if (!id) continue
     await inState(acme, id, 'CERTIFIED')
     const offered = await calling(acme, client => client.handovers.offer({ asset, to: 'Bolt' })).catch(

@@ -9,7 +9,19 @@ import {
   type OwnershipEvidence,
   verifyOwnership,
 } from '../../protocol/ownership-evidence.ts'
-import { contentCommitment, isRegisteredTwice, plainDigest } from '../../protocol/registered.ts'
+import { chainOf, type Shown } from '../../protocol/parties.ts'
+import {
+  contentCommitment,
+  type Disclosed,
+  isRegisteredTwice,
+  plainDigest,
+} from '../../protocol/registered.ts'
+import {
+  bothRegistered,
+  encodeRegistered,
+  isRegistered,
+  verifyRegistered,
+} from '../../protocol/registered-twice.ts'
 import { shownLinks } from '../../protocol/title.ts'
 import { readTrust } from '../../protocol/trust.ts'
 import { suite, throwsCode } from '../harness.ts'
@@ -250,6 +262,41 @@ test('two registrations of one content convict their owner, once both are opened
     isRegisteredTwice(registered(0), registered(1, bought), keys),
     'however it says that it came by it',
   )
+
+  // As files: each alone, then one proof of both, which a third party checks by its trust file.
+  const { identities } = whole
+  const file = (...opened: Disclosed[]) => encodeRegistered({ opened, identities: identities.filter(isAcme) })
+  const isAcme = (each: Shown) => chainOf(each)!.genesis.id.equals(acme.env.self.id)
+  const judge = (bytes: Uint8Array, trust = trustOf(story)) =>
+    verifyRegistered(bytes, trust, story.world.wallMs)
+  const at = (bytes: Uint8Array, trust = trustOf(story)) => {
+    const { verdict, steps, claim } = judge(bytes, trust)
+    return [verdict, steps.find(({ status }) => status !== 'ok')?.id, claim?.twice]
+  }
+  assert.equal(at(file(registered(0))), ['verified', undefined, false])
+  const proof = bothRegistered(file(registered(0)), file(registered(1))) as Uint8Array
+  assert.ok(isRegistered(proof))
+  assert.not(isOwnership(proof))
+  assert.equal(at(proof), ['verified', undefined, true])
+  assert.equal(judge(proof).claim!.assets, [asset(0).toString(), asset(1).toString()])
+  const nobody = readTrust({ schema: 'waybill.trust/1', identities: [], committees: [] })
+  assert.equal(at(proof, nobody), ['inconclusive', 'owner', true])
+  assert.equal(at(file(registered(0), registered(0))), ['failed', 'twice', undefined])
+  assert.match(bothRegistered(file(registered(0)), file(registered(0))) as string, /two assets/)
+  assert.match(bothRegistered(proof, file(registered(0))) as string, /is whole/)
+  const other = plainDigest([new Uint8Array(32).fill(3)])
+  const salt = new Uint8Array(32).fill(6)
+  const elsewhere = { ...registered(1, { content: contentCommitment(salt, other) }), plain: other }
+  assert.equal(at(file(elsewhere)), ['verified', undefined, false])
+  assert.equal(at(file(registered(0), elsewhere)), ['failed', 'twice', undefined])
+  assert.equal(at(file(registered(0), { ...registered(1), salt })), ['verified', undefined, true])
+  const shut = { ...registered(1), salt: new Uint8Array(32) }
+  assert.equal(at(file(registered(0), shut)), ['failed', 'registration 2', undefined])
+  assert.equal(at(file(registered(1, {}, story.bolt))), ['failed', 'registration 1', undefined])
+  const stranger = encodeRegistered({ opened: [registered(0)], identities: [] })
+  assert.equal(at(stranger), ['inconclusive', 'registration 1', undefined])
+  for (const bytes of [file(), proof.subarray(1), proof.subarray(0, -1), encodeOwnership(whole)])
+    assert.equal(at(bytes), ['failed', 'bundle', undefined])
 })
 
 test.run()

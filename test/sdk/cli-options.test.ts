@@ -8,7 +8,7 @@ import { fourLines, run, spawning } from './run-cli.ts'
 const test = spawning('cli options')
 const PARALLEL = 4
 
-/** Words of every command that does something, with as many arguments as it needs. */
+/** Words of every command that does something, with as many arguments and the options that it needs. */
 function commands(
   parent: Command,
   words: string[] = [],
@@ -17,7 +17,8 @@ function commands(
     const named = [...words, command.name()]
     if (command.commands.length > 0) return commands(command, named)
     const { registeredArguments: taken } = command
-    const args = taken.map((_, i) => `argument${i}`)
+    const needed = command.options.filter(({ mandatory }) => mandatory).flatMap(({ long }) => [long!, 'x'])
+    const args = [...taken.map((_, i) => `argument${i}`), ...needed]
     return [{ words: named, args, takesMore: taken.some(({ variadic }) => variadic) }]
   })
 }
@@ -27,7 +28,7 @@ test('an unknown option and an argument too many are named, and nothing is done'
   const all = commands(build(new AbortController().signal, () => {}))
   assert.ok(all.length > 20)
   const cases = all.flatMap(({ words, args, takesMore }) => {
-    const good = [...words, ...args, ...needed(words)]
+    const good = [...words, ...args]
     return [
       { given: [...good, '--no-such-thing'], named: /--no-such-thing/ },
       ...(takesMore ? [] : [{ given: [...good, 'onemore'], named: /too many arguments/ }]),
@@ -40,14 +41,6 @@ test('an unknown option and an argument too many are named, and nothing is done'
   for (let i = 0; i < cases.length; i += PARALLEL) await Promise.all(cases.slice(i, i + PARALLEL).map(check))
   console.log(`${cases.length} runs of ${all.length} commands`)
 })
-
-/** Options without which the command is not looked at further. */
-const needed = (words: string[]): string[] =>
-  words[0] === 'redact'
-    ? ['--reason', 'x']
-    : ['get', 'export', 'evidence'].includes(words[0]!)
-      ? ['-o', 'x']
-      : []
 
 test('options of one command are unknown to another, before and behind it', async () => {
   using dir = temporary()

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { EXIT } from '../../sdk/cli/exit.ts'
 import { blocks, linesIn } from '../frame/readme.ts'
 import { suite, temporary } from '../harness.ts'
 
@@ -20,8 +21,13 @@ const PLACEHOLDERS: Record<string, RegExp> = {
   ASSET: /\bs-[a-z0-9]{8}\b/g,
   OFFER: /\bo-[a-z0-9]{8}\b/g,
   REQUEST: /\br-[a-z0-9]{8}\b/g,
+  COMMITTEE: /\bc-[a-z0-9]{8}\b/g,
+  ORDER: /\bh-[a-z0-9]{8}\b/g,
   AGREEMENT: /\ba-[a-z0-9]{8}\b/g,
 }
+
+/** Commands that list what a partner has begun. */
+const LIST = / (handover|committee show --assets)$/
 
 interface Line {
   code: number | null
@@ -83,7 +89,7 @@ class Shell implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#running) child.kill('SIGKILL')
-    for (const home of ['', '--home ./bolt']) await this.run(`waybill ${home} down`)
+    for (const home of ['', '--home ./bolt', '--home ./cole']) await this.run(`waybill ${home} down`)
     this.#folder[Symbol.dispose]()
   }
 }
@@ -91,6 +97,7 @@ class Shell implements AsyncDisposable {
 test('each line of the walk through does what it says, and then each program', async () => {
   await using shell = new Shell()
   writeFileSync(join(shell.path, 'energy.csv'), 'time,kWh\n2027-01-01T00:00Z,12.5\n')
+  writeFileSync(join(shell.path, 'press.csv'), 'time,bar\n2027-01-01T00:00Z,12.5\n')
   const lines = linesIn(readme)
   assert.ok(lines.length > 10)
   const waiting: Promise<[string, Line]>[] = []
@@ -99,26 +106,33 @@ test('each line of the walk through does what it says, and then each program', a
     const typed = line.replace(/ join (\w+)/, ' join --yes $1')
     if (/#.*waits for Acme/.test(line)) {
       waiting.push(shell.run(typed).then(ended => [line, ended]))
-      await untilAsked(shell)
+      await untilListed(shell, 'waybill requests')
       continue
     }
-    succeeded(line, await shell.run(typed))
+    if (LIST.test(line)) await untilListed(shell, line)
+    succeeded(line, await shell.run(typed), exitOf(line))
     if (/ approve /.test(line))
       for (const [each, ended] of await Promise.all(waiting.splice(0))) succeeded(each, ended)
   }
   assert.is(waiting.length, 0, 'what waited has come')
   await runPrograms(shell)
-}, 110_000)
+}, 200_000)
 
-function succeeded(line: string, { code, stdout, stderr }: Line): void {
-  assert.is(code, 0, `$ ${line}\n${stdout}${stderr}`)
+/** What a comment says that it ends with; here seats are taken at once, and nothing is left to sign. */
+function exitOf(line: string): number {
+  if (/#.*only where seats = "person"/.test(line)) return EXIT.notFound
+  return Number(/#.*exits with (\d)/.exec(line)?.[1] ?? EXIT.ok)
 }
 
-/** The request is there a moment after it was made. */
-async function untilAsked(shell: Shell): Promise<void> {
+function succeeded(line: string, { code, stdout, stderr }: Line, exit = 0): void {
+  assert.is(code, exit, `$ ${line}\n${stdout}${stderr}`)
+}
+
+/** What others do is listed a moment later. */
+async function untilListed(shell: Shell, line: string): Promise<void> {
   const deadline = performance.now() + LINE_MS
-  while (!(await shell.run('waybill requests')).stdout.includes('REQUESTED'))
-    assert.ok(performance.now() < deadline, 'no request came')
+  while (!/\b[a-z]-[a-z0-9]{8}\b/.test((await shell.run(line)).stdout))
+    assert.ok(performance.now() < deadline, `nothing came: ${line}`)
 }
 
 /** The TypeScript blocks, in a folder that has the package installed, with what their reader has at hand. */
