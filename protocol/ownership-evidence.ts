@@ -19,7 +19,7 @@ import {
 } from './limits.ts'
 import { advance, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
 import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
-import { keysIn, type Shown } from './parties.ts'
+import { keysIn, type Shown, shownOf } from './parties.ts'
 import type { KeyResolver } from './record.ts'
 import { blob, link, list, object, optional, text, uint } from './shape.ts'
 import { isTrusted, type Trust } from './trust.ts'
@@ -128,6 +128,8 @@ export function judgeOwnership(
   const walked = walk(read, keys, say)
   if (!walked) return { steps }
   const { owned, owners, committees } = walked
+  const stray = strayIn(read.identities, walked)
+  if (stray) say('identities', 'failed', stray)
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
   judgeOwners(owners, trust, say)
   const { certified = [], control = [] } = trust.file
@@ -186,6 +188,18 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
     return undefined
   }
   return { owned, owners: [...owners.values()], orders, keys, committees }
+}
+
+/** Why an identity has no place in the file: the walk from the claim comes to each once, or it is no part of it (RULES G1). */
+function strayIn(identities: Shown[], { owners, committees }: Walked): string | undefined {
+  const seats = committees.flatMap(([, { payload }]) => payload.seats.map(({ org }) => org))
+  const reached = new Set([...owners, ...seats].map(String))
+  for (const shown of identities) {
+    const name = shownOf(shown)?.toString()
+    if (!name) return 'an identity of nobody'
+    if (!reached.delete(name)) return `the identity of ${name} has no place in the chain, or stands twice`
+  }
+  return undefined
 }
 
 const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined): string => {

@@ -88,13 +88,18 @@ export function keysIn(
   }
 }
 
+/** The organisation that an identity is shown of, if it is an identity. */
+export function shownOf({ identity }: Shown): CID | undefined {
+  const { read } = genesisOf(identity)
+  return isStored(read) ? read.id : undefined
+}
+
 /** Identities by the organisation that they are of, each with the most events first. */
 function byOrg(shown: Shown[]): Map<string, Shown[]> {
   const all = new Map<string, Shown[]>()
   for (const each of shown.toSorted((a, b) => b.events.length - a.events.length)) {
-    const { read } = genesisOf(each.identity)
-    if (!isStored(read)) continue
-    const name = read.id.toString()
+    const name = shownOf(each)?.toString()
+    if (!name) continue
     all.set(name, [...(all.get(name) ?? []), each])
   }
   return all

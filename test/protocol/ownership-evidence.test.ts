@@ -98,6 +98,21 @@ test('who knows nobody that signed asks for all identities, keeps them, and show
   assert.equal('identities' in message && message.identities, [])
 })
 
+test('an identity that the chain does not come to is refused, as is one that stands twice (G1)', () => {
+  const other = new Ownership()
+  const met = other.world.add('Iris SA')
+  const [first] = whole.identities
+  const iris = { identity: met.knowing.self.identityBytes, events: [] }
+  const from = (identities: OwnershipEvidence['identities']) => said(story, { ...whole, identities })
+  assert.match(from([...whole.identities, iris]), /^failed: identities: the identity of .* has no place/)
+  assert.match(from([...whole.identities, first!]), /^failed: identities: the identity of .* stands twice/)
+  assert.match(
+    from([...whole.identities, { identity: new Uint8Array(9), events: [] }]),
+    /^failed: identities: an identity of nobody/,
+  )
+  assert.is(from(whole.identities.toReversed()), 'verified')
+})
+
 test('who is not trusted, who is not certified, and what nobody says now are inconclusive', () => {
   assert.match(
     said(story, whole, trustOf(story, story.seats.slice(1))),
@@ -129,8 +144,10 @@ test('seats under the same control as a party, or more than f under one, make no
 })
 
 test('an old chain is not fresh: its seats have voted since', () => {
-  const old = { ...whole, links: whole.links.slice(0, 1) }
+  const old = { ...whole, ...shownLinks(story.bolt.knowing, story.asset, 0, 1) }
+  assert.is(old.links.length, 1)
   assert.match(said(story, old), /^inconclusive: freshness/)
+  assert.match(said(story, { ...old, identities: whole.identities }), /^failed: identities: .* no place/)
 })
 
 test('words of seats say nothing of a time long after them, nor of one before them; the chain holds all the same', () => {
