@@ -56,7 +56,10 @@ export function step(state: PeerState, input: Input, now: Now, env: Env): PeerSt
   const context = contextOf(state.partners, input.seed, now, env)
   context.staple = () => makeStaple(state.ledger, context)
   const wrong = standstill(state, input, now, env.get)
-  if (wrong) return refuse(state, input, wrong)
+  if (wrong)
+    return input.type === 'connected'
+      ? { state, output: losses(input.org, context) }
+      : refuse(state, input, wrong)
   const next = route(state, input, context)
   for (const event of next.output.events)
     if (event.type === 'cosigned')
@@ -292,12 +295,17 @@ function goesOn(
     : done
 }
 
+/** The seats that a store that was put back has lost: said even where nothing is signed any more (RULES E3). */
+const losses = (org: string, context: Context): Output => ({
+  ...nothing(),
+  sends: owning.tellLost(context).map(message => ({ to: org, message })),
+})
+
 /** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
 function met(state: PeerState, org: string, context: Context): PeerStep {
   const { draft } = state.ledger
   const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
-  const losses = owning.tellLost(context).map(message => ({ to: org, message }))
-  const introduced = join(introduction.introduce(org, context), { ...nothing(), sends: losses }, asks)
+  const introduced = join(introduction.introduce(org, context), losses(org, context), asks)
   const done: PeerStep = { state, output: introduced }
   const isWitness = committees.cosigners(context).includes(org) && context.partner(org)
   const sent = isWitness

@@ -258,6 +258,17 @@ test('a store that was put back ends its seats: it says so and never votes there
   story.check()
 })
 
+test('a node that signs nothing any more still says that its seats are lost (E3)', () => {
+  const story = new Ownership().register()
+  const [cole] = story.seats as [Member]
+  const seats = [...cole.store.keys()].filter(key => /^(sitting|given)\//.test(key))
+  cole.input({ type: 'restored', why: 'restored', tickets: [], seats, redactions: [] })
+  throwsCode(() => cole.redact(story.asset, 'a mistake'), 'RESTORED_UNWITNESSED')
+  cole.input({ type: 'connected', org: story.acme.org })
+  story.world.run()
+  assert.ok(story.acme.store.has(KEY.lostSeat(story.jury, cole.org)))
+})
+
 test('a store that may be old abstains', () => {
   const story = new Ownership().register().offer()
   for (const seat of story.seats.slice(0, 2)) seat.current = false
