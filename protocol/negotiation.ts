@@ -24,7 +24,7 @@ import { askedSteps, entitled, type Heard, heard, wordsOf } from './entitled.ts'
 import type { ProtocolCode } from './error.ts'
 import type { Role } from './event.ts'
 import type { Words } from './freshness.ts'
-import { chainAt } from './identity-chain.ts'
+import { chainAt, isExpired } from './identity-chain.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM_BYTES } from './limits.ts'
@@ -306,6 +306,7 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
   if (wrong) return refuse(n, { code: 'AGREEMENT_MISMATCH', text: wrong }, context)
   const verdict = verifySignatures(agreement, half, context.keys, ['assigner'])
   if (verdict.ok !== true) return refuse(n, { code: 'SIGNATURE_INVALID', text: verdict.reason }, context)
+  if (isPastKey(n, context)) return refuse(n, PAST_KEY, context)
   if (context.now.wallMs > half.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
   const heardOf = n.heard ?? { words: [], denied: [] }
@@ -383,6 +384,14 @@ function mismatch(n: Negotiation, half: Stored<Agreement>, context: Context): st
   return same && got.from >= known.from ? undefined : 'the agreement differs from the offer and the request'
 }
 
+/** Whether the key that the other side signs with is past its date: what it signs now, evidence could not rest on (RULES C3). */
+const isPastKey = ({ org }: Negotiation, { partner, now }: Context): boolean =>
+  isExpired(partner(org)!.chain, 'operation', now.wallMs)
+const PAST_KEY = {
+  code: 'KEY_EXPIRED',
+  text: 'the operation key that signed is past its date: put a new one in its place with waybill keys rotate operation, and ask again',
+} as const
+
 // Provider finalizes.
 
 function finalize(
@@ -396,6 +405,7 @@ function finalize(
     return violation(n.org, message.t, 'AGREEMENT_MISMATCH', 'this is not the agreement that was signed here')
   const verdict = bothSigned(n, whole, context)
   if (verdict.ok !== true) return violation(n.org, message.t, 'SIGNATURE_INVALID', verdict.reason)
+  if (isPastKey(n, context)) return refuse(n, PAST_KEY, context)
   if (context.now.wallMs > whole.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the countersignature came after signBy' }, context)
   const words = wordsOf(message.fresh, whole.payload.asset, context)

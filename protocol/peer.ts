@@ -55,7 +55,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state.partners, input.seed, now, env)
   context.staple = () => makeStaple(state.ledger, context)
-  const wrong = standstill(state, input, now, env.get)
+  const wrong = standstill(state, input, now, context)
   if (wrong)
     return input.type === 'connected'
       ? { state, output: losses(input.org, context) }

@@ -3,6 +3,7 @@ import { encode } from '../crypto/cbor.ts'
 import { isBehind } from './behind.ts'
 import { ProtocolError } from './error.ts'
 import type { Input, PeerState, PeerStep } from './fold.ts'
+import { isExpired } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { CLOCK_SKEW_MS, CLOCK_STORE_MS, FRESH_MS } from './limits.ts'
 import { type Context, violation } from './machine.ts'
@@ -11,7 +12,7 @@ import { type Now, nothing, type Output } from './output.ts'
 import { isRetired } from './restored.ts'
 
 interface Standstill {
-  code: 'CLOCK_BEHIND' | 'RESTORED_BEHIND' | 'RESTORED_UNWITNESSED'
+  code: 'CLOCK_BEHIND' | 'RESTORED_BEHIND' | 'RESTORED_UNWITNESSED' | 'KEY_EXPIRED'
   text: string
 }
 
@@ -20,9 +21,11 @@ export function standstill(
   state: PeerState,
   input: Input,
   now: Now,
-  get: Context['get'],
+  { get, self }: Pick<Context, 'get' | 'self'>,
 ): Standstill | undefined {
   if (isDecision(input) && isClockOff(state, now)) return { code: 'CLOCK_BEHIND', text: CLOCK_TEXT }
+  if (SIGNS.has(input.type) && isExpired(self.chain, 'operation', now.wallMs))
+    return { code: 'KEY_EXPIRED', text: KEY_TEXT }
   if (input.type === 'identity' || isRead(input)) return undefined
   if (isBehind(get)) return { code: 'RESTORED_BEHIND', text: BEHIND_TEXT }
   return isRetired(get) ? { code: 'RESTORED_UNWITNESSED', text: RETIRED_TEXT } : undefined
@@ -51,6 +54,11 @@ const COMMANDS = new Set<Input['type']>([
   'checkpoint',
   'redact',
 ])
+
+/** What begins or makes an agreement. */
+const SIGNS = new Set<Input['type']>(['offer', 'request', 'decide'])
+const KEY_TEXT =
+  'the operation key is past its date, and nothing is agreed on with it: waybill keys rotate operation puts a new one in its place'
 
 export const CLOCK_TEXT =
   'the clock is more than five minutes off the time that was seen before or that witnesses see; set it right'

@@ -85,6 +85,13 @@ function expireOf({ acme, world }: Story): void {
   acme.delegate(['log'])
   world.run(10)
 }
+/** Three years pass while a message is on its way: the others have new keys by then, who sent it has not. */
+const outdate = (by: (story: Story) => Member) => (_: object, story: Story) => {
+  const { world, acme, bolt } = story
+  world.wallMs += DELEGATION_MS
+  for (const member of [acme, bolt]) if (member !== by(story)) member.delegate(['operation'])
+  return {}
+}
 /** A head under the log key that stands. */
 function signedAnew(note: Uint8Array, owner: Member): Uint8Array {
   const { body } = parseNote(text(note))
@@ -341,6 +348,8 @@ const CASES: Record<string, Case> = {
       each => each.request().world.run(2 * SIGN_BY_MS),
     )
   },
+  'negotiation/agree · by an operation key that has expired': () =>
+    altered(offered(), 'negotiation/agree', boltOf, outdate(acmeOf), ask),
   'negotiation/agree · for a request that nobody made': () => {
     const story = offered()
     return send(story, story.acme, story.bolt, { t: 'negotiation/agree', id: ID, agreement: ID })
@@ -372,6 +381,8 @@ const CASES: Record<string, Case> = {
       }),
       ask,
     ),
+  'negotiation/verify · by an operation key that has expired': () =>
+    altered(offered(), 'negotiation/verify', acmeOf, outdate(boltOf), ask),
   'negotiation/verify · before there is an agreement': () => {
     const story = asked()
     return send(story, story.bolt, story.acme, { t: 'negotiation/verify', id: idOf(story), agreement: ID })

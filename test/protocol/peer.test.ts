@@ -3,13 +3,13 @@ import * as assert from 'uvu/assert'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { asCid } from '../../crypto/cid.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { CLOCK_SKEW_MS, CLOCK_STORE_MS } from '../../protocol/limits.ts'
+import { CLOCK_SKEW_MS, CLOCK_STORE_MS, DELEGATION_MS } from '../../protocol/limits.ts'
 import { sentence } from '../../protocol/machine.ts'
 import { decodeMessage } from '../../protocol/message.ts'
 import { step } from '../../protocol/peer.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { checkLog, codes, DAY_MS, Story } from './story.ts'
-import type { Flight } from './world.ts'
+import { type Flight, START_MS } from './world.ts'
 
 const test = suite('protocol/peer')
 
@@ -25,6 +25,14 @@ test('a clock off the median of fresh cosignatures decides nothing, until it is 
   throwsCode(() => story.makeOffer(), 'CLOCK_BEHIND')
   world.run(11 * 60_000)
   story.makeOffer() // nobody has said lately what time it is
+})
+
+test('nothing is offered with an operation key past its date, until another stands in its place: KEY_EXPIRED', () => {
+  const story = new Story({ untilMs: START_MS + 2 * DELEGATION_MS }).pair().publish()
+  story.world.wallMs += DELEGATION_MS
+  throwsCode(() => story.makeOffer(), 'KEY_EXPIRED')
+  story.acme.delegate(['operation', 'log'])
+  story.makeOffer()
 })
 
 test('a clock more than five minutes below the highest time seen decides nothing: CLOCK_BEHIND', () => {
