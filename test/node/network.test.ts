@@ -52,7 +52,8 @@ test('a message stream grants its sender more when half of its window is used, a
       return granted - before
     }
     await ask(2, 10) // opens the stream
-    assert.is(await ask(50, 10), 0)
+    const small = await ask(50, 10)
+    assert.ok(small < 10, `${small} for 50 messages`) // other streams of the connection begin and end meanwhile
     const large = await ask(20, 200_000) // many windows
     assert.ok(large > 0, 'it grants nothing')
   } finally {
