@@ -15,7 +15,6 @@ import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation.ts'
 import { type Ordering, orderIn } from '../protocol/ordering.ts'
-import { type Policy, PROFILE } from '../protocol/policy.ts'
 import { openCommittee } from '../protocol/title.ts'
 import type { Activity } from './activity.ts'
 import { rob } from './betrayal.ts'
@@ -27,6 +26,8 @@ import { type SimNode, START_MS } from './node.ts'
 import { Prng } from './prng.ts'
 import type { Suspects } from './suspects.ts'
 
+import { POLICY } from './workload.ts'
+
 const S_US = 1_000_000
 const MINUTE_US = 60 * S_US
 const HOUR_MINUTES = 60
@@ -36,12 +37,6 @@ const RECALL_TIERS = 5
 const ONE_IN = 100
 const RESTART_US = 60 * S_US
 const PASSES = { agreements: true, duties: true, keys: true, blocks: true }
-
-const POLICY: Policy = {
-  profile: PROFILE,
-  prohibitions: [],
-  permissions: [{ action: 'analyse', constraints: [{ left: 'purpose', op: 'eq', right: 'benchmark' }] }],
-}
 
 /** A participant, and what it remembers. */
 interface Desk {

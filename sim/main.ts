@@ -1,8 +1,8 @@
 /**
- * `npm run sim -- calibrate [--profile FILE]`, `real --nodes N` and `sweep --over nodes|seats|lossPpm|liarsPpm [--values A,B]
- * [--report FILE]` are in sim/commands.ts. `npm run sim -- --nodes N …` runs a world of many: sim/request.ts has its options. Otherwise runs seeds of a small mesh
- * with faults and says how they went: `[--seed N] [--seeds COUNT] [--changes JSON] [--mixed f|f+1]`
- * `[--append FILE]`, the changes being fields of a plan. The exit code is 1 after a violation.
+ * `npm run sim -- --nodes N …` runs a world of many: sim/request.ts has its options. `calibrate [--profile FILE]`, `real
+ * --nodes N` and `sweep --over nodes|seats|lossPpm|liarsPpm [--values A,B] [--report FILE]` are in sim/commands.ts. Otherwise
+ * runs seeds of a small mesh with faults and says how they went: `[--seed N] [--seeds COUNT] [--changes JSON]
+ * [--mixed f|f+1] [--append FILE]`, the changes being fields of a plan. The exit code is 1 after a violation.
  */
 import { parseArgs } from 'node:util'
 import { calibrate, real, sweep } from './commands.ts'

@@ -24,7 +24,8 @@ const DAY_MS = 86_400_000
 const LOOK_S = [1, 10] as const
 const GOSSIP_US = GOSSIP_MS * 1_000
 
-const POLICY: Policy = {
+/** What participants share on, in every run. */
+export const POLICY: Policy = {
   profile: PROFILE,
   prohibitions: [],
   permissions: [{ action: 'analyse', constraints: [{ left: 'purpose', op: 'eq', right: 'benchmark' }] }],
