@@ -235,10 +235,10 @@ export class Node {
         const sealed = store.get(KEY.secret(handle))
         return sealed && seal(to, info, openSecret(ring.home, handle, sealed), seed)
       },
-      seatKey: seatKeys(handle => {
-        const sealed = store.get(KEY.secret(handle))
-        return sealed && openSecret(ring.home, handle, sealed)
-      }),
+      seatKey: seatKeys(
+        handle => store.get(KEY.secret(handle)),
+        (handle, sealed) => openSecret(ring.home, handle, sealed),
+      ),
       // Until #placed has looked.
       current: () => false,
       witnesses: () => [],

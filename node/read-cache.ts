@@ -1,11 +1,11 @@
 /**
- * Values of the store that were read of late: a way into level and back costs ten times a look into a map, and each input
- * reads the same few keys. Two generations: what is asked for again moves into the young one, and when that is full, what
- * stayed behind in the old one goes.
+ * Values of the store that were read or written of late: a way into level and back costs ten times a look into a map, and
+ * each input reads the same few keys, and what the one before it wrote. Two generations: what is asked for again moves into
+ * the young one, and when that is full, what stayed behind in the old one goes.
  */
 
 /** Bytes of one generation, with what an entry costs besides its value. */
-const MAX_BYTES = 2 * 2 ** 20
+const MAX_BYTES = 4 * 2 ** 20
 const ENTRY_BYTES = 256
 /** Larger values are read once and for all: pieces of the log, indexes of content. */
 const MAX_VALUE_BYTES = 16_384
@@ -30,9 +30,13 @@ export class ReadCache {
     return found
   }
 
-  /** What is read from now on; only what was read before is kept. */
+  /**
+   * What is read from now on. Records, and what else is written by the hundred as parts of one large array, are kept only
+   * where they were read before.
+   */
   changed(key: string, value: Uint8Array | undefined): void {
-    if (!this.#young.has(key) && !this.#old.has(key)) return
+    const isAlone = value !== undefined && value.length === value.buffer.byteLength
+    if (!isAlone && !this.#young.has(key) && !this.#old.has(key)) return
     this.#young.delete(key)
     this.#old.delete(key)
     this.#keep(key, value)

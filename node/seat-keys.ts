@@ -3,16 +3,22 @@ import { equal } from '../crypto/bytes.ts'
 import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import type { Env } from '../protocol/context.ts'
 
-/** Vote keys by handle: opening and deriving one costs more than a vote. One that was taken away is asked for in vain. */
-export function seatKeys(secret: (handle: string) => Uint8Array | undefined): Env['seatKey'] {
-  const known = new Map<string, { seed: Uint8Array; key: PrivateKey }>()
+/**
+ * Vote keys by handle: opening and deriving one costs more than a vote. One that was taken away is asked for in vain, and
+ * what is `stored` under its handle is looked at each time.
+ */
+export function seatKeys(
+  stored: (handle: string) => Uint8Array | undefined,
+  open: (handle: string, sealed: Uint8Array) => Uint8Array,
+): Env['seatKey'] {
+  const known = new Map<string, { sealed: Uint8Array; key: PrivateKey }>()
   return handle => {
-    const seed = secret(handle)
-    if (!seed) return undefined
+    const sealed = stored(handle)
+    if (!sealed) return undefined
     const held = known.get(handle)
-    if (held && equal(held.seed, seed)) return held.key
-    const key = keyFromSeed(seed)
-    known.set(handle, { seed, key })
+    if (held && equal(held.sealed, sealed)) return held.key
+    const key = keyFromSeed(open(handle, sealed))
+    known.set(handle, { sealed, key })
     return key
   }
 }
