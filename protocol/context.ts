@@ -63,6 +63,7 @@ export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env:
     pad: env.pad,
     random: (label, n) => expand(seed, label, n),
     staple: () => undefined, // the peer has the log
+    late: new Set(), // the peer has that too
     get current() {
       return env.current()
     },

@@ -16,6 +16,8 @@ export interface PeerState {
   ledger: Ledger
   catalogs: Map<string, Reading>
   partners: KnownPartners
+  /** Seats that did not answer in time when they were asked for a vote. */
+  late: Set<string>
   /** The highest wall time seen, and when it was last put into the store (RULES A5). */
   clock: { highMs: number; storedMs: number }
   /** By how much each witness's clock was ahead of ours when it cosigned, ms, and when that was (monotonic ms). */

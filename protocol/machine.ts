@@ -52,6 +52,8 @@ export interface Context {
   ): { enc: Uint8Array; ct: Uint8Array } | undefined
   /** The key of an own seat by its handle; `undefined` when there is none any more. */
   seatKey(handle: string): PrivateKey | undefined
+  /** Seats that were asked for a vote of late and did not answer in time: others are asked before them. Not stored. */
+  late: Set<string>
   /** The store is the one that ran here last, and as new: else it casts no votes (RULES E3). */
   current: boolean
   /** `n` bytes that no other label of this step gets. */

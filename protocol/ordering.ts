@@ -7,19 +7,20 @@
  *                <-- vote/refused {order, refusal, held?} --
  *
  *     VOTING -> CERTIFIED: told to the other side at once, to the seats with the next order or half a minute later
+ *               q seats are asked at first; the others, and the buyer, hear that it is signed where that is not enough
  *            -> FROZEN: so many seats voted for another order that this one never gets its votes
  *
  * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
  */
 import { toHex } from '../crypto/bytes.ts'
-import type { CID } from '../crypto/cid.ts'
+import { type CID, digestOf } from '../crypto/cid.ts'
 import type { AssetCommittee } from './asset-committee.ts'
 import { over } from './context.ts'
 import { saved } from './fold.ts'
 import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
-import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, SEATS_TOLD_MS } from './limits.ts'
+import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, OTHERS_ASKED_MS, SEATS_TOLD_MS } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { join, nothing, type Output } from './output.ts'
@@ -113,23 +114,22 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   const output = nothing()
   const machine = KEY.order(orderIn(o).id)
   const waits = o.state === 'VOTING' && o.role === 'buyer' && o.sent === 0
-  // Seats need a certificate for the next order, and get it with that; who buys waits for it.
-  const isFirst = o.state === 'CERTIFIED' && o.sent === 0
   const all = waits ? [] : addressees(o, context)
-  const due = isFirst ? all.filter(to => to === o.org) : all
+  const first = atFirst(o, all, context)
+  const due = o.sent === 0 ? first : isSecond(o) ? all.filter(to => !first.includes(to)) : all
   // At first as to who is likely to know the rest: whoever does not asks for the whole.
-  const isWhole = o.sent > 0
+  const isWhole = o.sent > 0 && !isSecond(o)
   // All seats that know as much are sent the same.
   const made = new Map<string, Message[]>()
   for (const to of due) {
-    const kind = to === o.org ? 'other' : knowsSteps(to, o, context) ? 'knowing' : 'seat'
+    const kind = to === o.org ? 'other' : `${knowsSteps(to, o, context)} ${hasVoted(to, o)}`
     const messages = made.get(kind) ?? dueTo(to, o, isWhole, context)
     made.set(kind, messages)
     output.sends.push(...messages.map(message => ({ to, message })))
   }
   const isDone = o.state === 'CERTIFIED' && all.length === 0
   const next = { ...o, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
-  const later = waits ? BUYER_ASKS_MS : isFirst && due.length === 0 ? SEATS_TOLD_MS : undefined
+  const later = waits ? BUYER_ASKS_MS : o.sent === 0 ? laterThan(o, due) : undefined
   const atMs = later === undefined ? resendAt(context.now, o.sent) : context.now.monoMs + later
   if (!isOver(next)) output.deadlines.push({ machine, atMs })
   return save(next, { output, records: [] }, context)
@@ -146,7 +146,7 @@ function addressees(o: Ordering, context: Context): string[] {
       return other
     case 'VOTING': {
       const parties = orderIn(o).parties.map(String)
-      const open = deciding.filter(org => !parties.includes(org) && !o.votes.some(each => each.org === org))
+      const open = deciding.filter(org => !parties.includes(org) && !hasVoted(org, o))
       return o.role === 'seller' ? [...other, ...open] : open
     }
     case 'CERTIFIED': {
@@ -158,6 +158,37 @@ function addressees(o: Ordering, context: Context): string[] {
       return []
   }
 }
+
+/** When others than the first are told or asked; nothing where only these wait for it. */
+function laterThan({ state, role }: Ordering, first: string[]): number | undefined {
+  if (state === 'CERTIFIED') return first.length === 0 ? SEATS_TOLD_MS : undefined
+  return state === 'VOTING' && role !== 'buyer' ? OTHERS_ASKED_MS : undefined
+}
+
+/** Those who were asked first may still answer: now it is the turn of the others. */
+const isSecond = ({ state, role, sent }: Ordering): boolean =>
+  state === 'VOTING' && role !== 'buyer' && sent === 1
+
+/**
+ * Of these, who is told or asked at once. Seats need a certificate for the next order, and get it with that; who buys waits
+ * for it. As many seats are asked as decide, for each version the same, which know the step before; those that did not answer
+ * of late come last.
+ */
+function atFirst(o: Ordering, all: string[], context: Context): string[] {
+  if (o.state === 'CERTIFIED') return all.filter(to => to === o.org)
+  if (o.state !== 'VOTING' || o.role === 'buyer') return all
+  const { q, seats } = committeeKnown(context.get, o.committee)!.payload
+  const { parties } = orderIn(o)
+  const may = seats
+    .filter(({ org }) => !parties.some(party => party.equals(org)))
+    .map(({ org }) => org.toString())
+  const from = digestOf(o.asset)[0]! % Math.max(1, may.length)
+  const inTurn = [...may.slice(from), ...may.slice(0, from)]
+  const [late, timely] = [true, false].map(isLate => inTurn.filter(seat => context.late.has(seat) === isLate))
+  return [...timely!, ...late!].slice(0, q).filter(seat => all.includes(seat))
+}
+
+const hasVoted = (seat: string, { votes }: Ordering): boolean => votes.some(({ org }) => org === seat)
 
 /** What this one is sent in this state; `whole`: with all that it may not know. */
 function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Message[] {
@@ -177,7 +208,13 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
         ? [{ t: 'handover/signed', order }]
         : [withSteps(voteAsk(o, read, whole, context), to, o, o.version - 1, whole, context)]
     case 'CERTIFIED':
-      return tell(o.asset, o.version, whole, context)
+      // Who has voted knows the step before.
+      return tell(
+        o.asset,
+        to === o.org || hasVoted(to, o) ? o.version : Math.max(0, o.version - 1),
+        whole,
+        context,
+      )
     default:
       return []
   }
@@ -233,6 +270,7 @@ export function cast(from: string, message: MessageOf<'vote/cast'>, context: Con
   const found = askedFor(message.vote, context)
   if (!found) return stay()
   const { o, committee } = found
+  context.late.delete(from)
   if (o.state !== 'VOTING' || o.votes.some(({ org }) => org === from)) return stay()
   const read = readVote(message.vote, committee)
   if ('reason' in read) return violation(from, message.t, 'SIGNATURE_INVALID', read.reason)
@@ -286,7 +324,19 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
     events: [{ type: 'owner', asset: owned.asset, version: owned.version }],
   }
   const told = ask({ ...o, state: 'CERTIFIED', sent: 0 }, over(context, kept))
-  return { ...told, output: join(kept, told.output) }
+  return { ...told, output: join(kept, told.output, passed(o, context)) }
+}
+
+/** The order before is told to nobody any more: its certificate came to the seats with this one. */
+function passed({ asset, version }: Ordering, { get }: Context): Output {
+  const before = version > 0 ? dealt(get, asset, version - 1) : undefined
+  const machine = before && KEY.order(before.order)
+  if (!machine || !get(KEY.open(machine))) return nothing()
+  return {
+    ...nothing(),
+    writes: [{ key: KEY.open(machine) }],
+    deadlines: [{ machine, atMs: Number.POSITIVE_INFINITY }],
+  }
 }
 
 /** A seat does not vote for it; where it voted for another order of the same owner, both are the evidence. */
@@ -302,7 +352,12 @@ export function refused(from: string, message: MessageOf<'vote/refused'>, contex
   const next: Ordering = { ...o, refused: [...others, { org: from, code, text, ...otherwise }] }
   const frozen = found ? frozenNow(found, o.asset, context) : stay()
   const isDead = isHopeless(next, committee.payload)
-  const step = save(isDead ? { ...next, state: 'FROZEN' } : next, stay(), context)
+  const step = isDead
+    ? save({ ...next, state: 'FROZEN' }, stay(), context)
+    : isSecond(next)
+      ? ask(next, context)
+      : save(next, stay(), context)
+  context.late.add(from)
   return { ...step, output: join(step.output, frozen.output) }
 }
 
@@ -386,5 +441,9 @@ export function again(machine: string, type: 'tick' | 'start', context: Context)
   // The order that followed has told it.
   if (o.state === 'CERTIFIED' && o.sent > 0 && (titleOf(context.get, o.asset)?.version ?? 0) > o.version)
     return save({ ...o, sent: MAX_TOLD + 1 }, stay(), context)
-  return ask(type === 'start' ? { ...o, sent: o.role === 'buyer' ? 1 : 0 } : o, context)
+  if (type === 'start') return ask({ ...o, sent: o.role === 'buyer' ? 1 : 0 }, context)
+  const first = isSecond(o) ? atFirst(o, addressees(o, context), context) : []
+  const step = ask(o, context)
+  for (const seat of first) context.late.add(seat)
+  return step
 }

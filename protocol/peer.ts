@@ -46,6 +46,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
     ledger: loadLedger(env.get),
     catalogs: new Map(),
     partners: new Map(),
+    late: new Set(),
     clock: { highMs, storedMs: highMs },
     offsets: new Map(),
   }
@@ -55,6 +56,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
 export function step(state: PeerState, input: Input, now: Now, env: Env): PeerStep {
   const context = contextOf(state.partners, input.seed, now, env)
   context.staple = () => makeStaple(state.ledger, context)
+  context.late = state.late
   const wrong = standstill(state, input, now, context)
   if (wrong)
     return input.type === 'connected'
@@ -303,6 +305,7 @@ const losses = (org: string, context: Context): Output => ({
 
 /** A connection: the nodes introduce themselves, and a witness gets the head that it does not hold yet. */
 function met(state: PeerState, org: string, context: Context): PeerStep {
+  state.late.delete(org)
   const { draft } = state.ledger
   const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
   const introduced = join(introduction.introduce(org, context), losses(org, context), asks)

@@ -58,7 +58,7 @@ test('whoever never owned an asset cannot freeze it by two hand-overs of its own
 test('an owner of before that signs a version again harms nobody who owns it since', () => {
   const story = new Ownership().play()
   const [cole] = story.seats as [Member]
-  const first = story.sent('handover/signed').at(-1)!.order
+  const first = story.at(story.acme)!.order
   const again = resign(first, { made: 7 }, ['from', operation(story.acme)], ['to', operation(story.bolt)])
   story.world.send(story.acme, cole.org, frozenBy(first, again, story.acme, story.bolt))
   story.world.run(1_000)
