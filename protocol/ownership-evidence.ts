@@ -17,7 +17,7 @@ import {
   MAX_SEATS,
   OWNER_FRESH_MS,
 } from './limits.ts'
-import { advance, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
+import { advance, type ChainKeys, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
 import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
 import type { KeyResolver } from './record.ts'
@@ -164,7 +164,7 @@ interface Walked {
   committees: [number, Owned['committee']][]
 }
 
-function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked | undefined {
+function walk({ links }: OwnershipEvidence, keys: ChainKeys, say: Say): Walked | undefined {
   let owned: Owned | undefined
   const owners = new Map<string, CID>()
   const committees: Walked['committees'] = []
