@@ -9,7 +9,7 @@ import type { Answer } from '../protocol/command.ts'
 import type { Event } from '../protocol/event.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { PROFILE } from '../protocol/policy.ts'
 
 export type Errand =

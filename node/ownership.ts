@@ -31,7 +31,7 @@ import {
   titleOf,
 } from '../protocol/title.ts'
 import type { Node } from './daemon.ts'
-import type * as schema from './schema.ts'
+import type * as schema from './schema-ownership.ts'
 import { NotFound } from './views.ts'
 
 /** How long seats have to say whether a version is the last. */

@@ -16,7 +16,7 @@ import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol
 import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
-import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { committeesTrusted } from '../protocol/own-trust.ts'
 import { decodePartner } from '../protocol/pairing.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'

@@ -18,10 +18,20 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
-import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
+import {
+  close,
+  closedLogs,
+  type Fork,
+  forksKnown,
+  isClosed,
+  onlyLog,
+  proveFork,
+  readFork,
+  toTell,
+} from './fork.ts'
 import { readGrant } from './grant.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
-import { identityForksKnown } from './identity-fork.ts'
+import { forkedIdentities, identityForksKnown } from './identity-fork.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
@@ -118,7 +128,21 @@ export function resigned(note: Uint8Array, context: Context): Uint8Array {
 
 /** The fork proofs known here, as everybody is told them. */
 export const tellForks = (context: Context): Message[] =>
-  [...forksKnown(context), ...identityForksKnown(context)].map(proof => ({ t: 'gossip/fork', proof }))
+  [...forksKnown(context), ...identityForksKnown(context)].map(toFork)
+
+/** What is proven of one organisation, for who still goes by its log: it may not have known it when all were told. */
+const proofsAgainst = (org: string, context: Context): Message[] =>
+  [closedLogs(context), forkedIdentities(context)]
+    .flatMap(kept => toTell(kept.filter(each => each.org === org)))
+    .map(toFork)
+
+const toFork = (proof: Uint8Array): Message => ({ t: 'gossip/fork', proof })
+
+function answer(to: string, messages: Message[], seen?: Watch): Step<Watch> {
+  const step = stay(seen)
+  step.output.sends.push(...messages.map(message => ({ to, message })))
+  return step
+}
 
 export function receive(from: string, message: Message, ledger: Ledger, context: Context): Step<Watch> {
   switch (message.t) {
@@ -149,7 +173,8 @@ function shown(from: string, message: MessageOf<'head/show'>, context: Context):
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
-  if (isClosed(from, context) || head.signer.ended !== undefined) return stay(seen)
+  if (isClosed(from, context)) return answer(from, proofsAgainst(from, context), seen)
+  if (head.signer.ended !== undefined) return stay(seen)
   if (!seen) return keep(from, head, message.note, context)
   if (head.size === seen.size && !equal(head.root, seen.root))
     return forked(from, seen, seen.note, message.note, { root: head.root, path: [] }, context)
@@ -157,9 +182,7 @@ function shown(from: string, message: MessageOf<'head/show'>, context: Context):
 }
 
 function askProof(org: string, seen: Watch, size: number): Step<Watch> {
-  const step = stay(seen)
-  step.output.sends.push({ to: org, message: { t: 'head/ask', size } })
-  return step
+  return answer(org, [{ t: 'head/ask', size }], seen)
 }
 
 function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, context: Context): Step<Watch> {
@@ -279,7 +302,9 @@ export function rumoured(
   if (org === undefined || org === from) return undefined
   const head = headOf(org, note, context)
   if ('reason' in head) return { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
-  return { org, step: against(org, head, note, context) }
+  const step = against(org, head, note, context)
+  step.output.sends.push(...answer(from, proofsAgainst(org, context)).output.sends)
+  return { org, step }
 }
 
 /** A head that a witness refused: it may still prove something. */

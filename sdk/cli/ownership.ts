@@ -1,5 +1,5 @@
 /** Commands about who owns an asset: register it, hand it over, say whose it is. */
-import type { Jury, OrderView, OwnerView } from '../../node/schema.ts'
+import type { Jury, OrderView, OwnerView } from '../../node/schema-ownership.ts'
 import type { Waybill } from '../connect.ts'
 import { WaybillError } from '../error.ts'
 import type { Asset } from '../resources.ts'

@@ -359,6 +359,21 @@ test('nothing newer of a closed log is kept', () => {
   assert.not.ok(world.wire.slice(sent).some(({ message }) => message.t === 'gossip/head'))
 })
 
+test('who still goes by a closed log is answered with the proof: it may have come when all had been told', () => {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, seenBy(bolt, acme).size) })
+  world.run()
+  for (const late of [acme, cole]) for (const key of [KEY.fork(acme.org), KEY.forks]) late.store.delete(key)
+  cole.input({ type: 'gossip', orgs: [bolt.org], about: [acme.org] })
+  world.run()
+  assert.ok(forkAt(cole, acme))
+  assert.not.ok(forkAt(acme, acme))
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run()
+  assert.ok(forkAt(acme, acme))
+})
+
 test('a head that waits for its proof is not forgotten for another', () => {
   const story = new Story().pair()
   const { acme, bolt, cole, world } = story
