@@ -70,7 +70,7 @@ export const takeOverRequest = z.strictObject({ mode: mode.optional() })
 export const certifyRequest = z.strictObject({ partner: name, certified: z.boolean().default(true) })
 export const order = z.object({
   id,
-  role: z.enum(['owner', 'seller', 'buyer']),
+  role: z.enum(['owner', 'seller', 'buyer', 'joint']),
   state: z.enum(['OFFERED', 'ACCEPTED', 'VOTING', 'CERTIFIED', 'FROZEN', 'DECLINED', 'WITHDRAWN']),
   asset: id,
   title: z.string(),

@@ -17,13 +17,14 @@ import {
 import { makeVote, type Order, readOrder } from '../protocol/handover.ts'
 import {
   advance,
+  type ChainKeys,
   checkOrder,
   isRefused,
   type Link,
   makeCertificate,
   type Owned,
 } from '../protocol/ownership.ts'
-import type { KeyResolver, Stored } from '../protocol/record.ts'
+import type { KeyRole, Stored } from '../protocol/record.ts'
 
 const digest = (name: string): CID => cidOf(sha256(new TextEncoder().encode(name)), 'raw')
 export const keyOf = (name: string): PrivateKey =>
@@ -36,8 +37,11 @@ const keysOf = (org: CID): PrivateKey[] => {
   if (!KEYS.has(name)) KEYS.set(name, [keyOf(name), keyOf(`${name} rotated`)])
   return KEYS.get(name)!
 }
-export const resolve: KeyResolver = (org, _role, named) =>
-  keysOf(org).find(key => toHex(thumbprint(key.public)) === toHex(named))?.public
+export const resolve: ChainKeys = Object.assign(
+  (org: CID, _role: KeyRole, named: Uint8Array) =>
+    keysOf(org).find(key => toHex(thumbprint(key.public)) === toHex(named))?.public,
+  { isBefore: () => false },
+)
 
 /** A record signed by these, each with its first key or with the one after a rotation. */
 function sealed(payload: Payload, roles: [role: string, org: CID][], rotated = false): Uint8Array {
