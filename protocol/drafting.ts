@@ -18,7 +18,7 @@ import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { type Context, type Step, signed } from './machine.ts'
 import { begun, held, written } from './offering.ts'
-import { dealt, type Ordering } from './ordering.ts'
+import type { Ordering } from './ordering.ts'
 import { canDecide, type Owned, unfitNext } from './ownership.ts'
 import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
 import { committeeKnown, titleOf } from './title.ts'
@@ -49,7 +49,7 @@ export function register(about: Register, context: Context): Step<Ordering> {
   const described = stored && readRecord(asset, stored)
   if (!described || !isStored(described) || !described.payload.org.equals(context.self.id))
     throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
-  if (titleOf(context.get, about.asset) || dealt(context.get, about.asset, 0))
+  if (titleOf(context.get, about.asset) || held(about.asset, 0, context.get))
     throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
   if (!described.payload.committee?.equals(about.committee))
     throw new ProtocolError(

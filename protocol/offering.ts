@@ -191,6 +191,9 @@ function goOn(o: Ordering, more: Signer[], context: Context): Step<Ordering> {
     : mayWrite || own.length > 0
       ? ask({ ...next, state: 'ACCEPTED', sent: 0 }, context)
       : save(next, stay(), context)
+  // Whoever wrote it asks for the votes: it gets the last signature at once.
+  if (isWhole && !isWriter(o) && own.length > 0)
+    step.output.sends.push({ to: o.org!, message: { t: 'handover/accept', order: bytes } })
   return dealing(order, isSigned, step, context)
 }
 
@@ -283,15 +286,15 @@ function consider(
   return step
 }
 
-/** Of each version one offer is kept: an owner makes one at a time, and what it took back makes room (RULES H4). */
+/** Of each version one offer of each owner is kept: it makes one at a time, and what it took back makes room (RULES H4). */
 function inPlace(
-  { asset: of, version }: Ordering,
+  { asset: of, version, org }: Ordering,
   id: CID,
   step: Step<Ordering>,
   context: Context,
 ): Step<Ordering> {
   const { get } = context
-  const key = KEY.offered(of, version)
+  const key = KEY.offered(of, version, org!)
   const stored = get(key)
   const earlier = stored && decodeState<{ order: CID }>(stored).order
   const before = earlier && readOrdering(get, earlier)
@@ -418,6 +421,10 @@ export function complete(
   const o = readOrdering(context.get, order.id)
   if (!o || isWriter(o) || o.org !== from)
     return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
+  // Its writer has not enough signatures yet, and this node has.
+  const isShort = order.record.signatures.length < sidesOf(order).reduce((sum, { k }) => sum + k, 0)
+  if (o.state === 'VOTING' && isShort && o.role === 'joint')
+    return say<Ordering>(undefined, from, { t: 'handover/accept', order: o.order })
   if (o.state === 'VOTING' || o.state === 'CERTIFIED' || o.state === 'FROZEN') return stay()
   const keys = keysOf(context, o.identities)
   const signers = signersOf(order, keys)

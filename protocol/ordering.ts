@@ -199,9 +199,10 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   const read = orderIn(o)
   switch (o.state) {
     case 'OFFERED': {
-      const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+      const brought = o.version === 0 ? context.get(KEY.jury(o.committee)) : next
+      const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
       const identities = whole ? show([...read.parties, ...seats], context) : []
-      const shown = whole && next ? { committee: next } : {}
+      const shown = whole && brought ? { committee: brought } : {}
       const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
       const unsigned = o.signers.length > 0 ? signedBy(read, []) : order
       const offer = {
