@@ -74,6 +74,13 @@ export class Views {
   }
 
   /** A partner by id, or by name where only one has it. */
+  /** A partner, or this home by its own name. */
+  async findOrg(wanted: string): Promise<CID> {
+    const { id, identity } = this.#env.self
+    const isOwn = wanted === id.toString() || wanted.toLowerCase() === identity.name.toLowerCase()
+    return isOwn ? id : (await this.findPartner(wanted)).id
+  }
+
   async findPartner(wanted: string): Promise<Partner> {
     const partners = await this.partners()
     const found = partners.filter(
