@@ -26,13 +26,13 @@ import {
 } from '../protocol/ownership.ts'
 import type { KeyRole, Stored } from '../protocol/record.ts'
 
-const digest = (name: string): CID => cidOf(sha256(new TextEncoder().encode(name)), 'raw')
+export const digest = (name: string): CID => cidOf(sha256(new TextEncoder().encode(name)), 'raw')
 export const keyOf = (name: string): PrivateKey =>
   keyFromSeed(expand(sha256(new TextEncoder().encode(name)), 'key'))
 
-const OWNER = digest('owner')
+export const OWNER = digest('owner')
 const KEYS = new Map<string, PrivateKey[]>()
-const keysOf = (org: CID): PrivateKey[] => {
+export const keysOf = (org: CID): PrivateKey[] => {
   const name = org.toString()
   if (!KEYS.has(name)) KEYS.set(name, [keyOf(name), keyOf(`${name} rotated`)])
   return KEYS.get(name)!
@@ -60,7 +60,8 @@ const assetOf = (committee: CID) => ({
   made: 0,
   nonce: new Uint8Array(16),
 })
-const assetBytes = (committee: CID): Uint8Array => sealed(assetOf(committee), [['publisher', OWNER]])
+export const assetId = (committee: CID): CID => recordId(assetOf(committee))
+export const assetBytes = (committee: CID): Uint8Array => sealed(assetOf(committee), [['publisher', OWNER]])
 
 export interface Committee extends Stored<AssetCommittee> {
   votes: PrivateKey[]
