@@ -107,7 +107,7 @@ const rows: [what: string, bound: string][] = [
   ],
   ['resend', `${time(L.RESEND_MS)}, doubled to ${time(L.RESEND_MAX_MS)}`],
   [
-    'promises that a member keeps beyond what it cosigned; committees of one log that it promises under',
+    'promises that a member keeps beyond what it cosigned; committees of one log that these may be under beside the one in use',
     `${L.MAX_PROMISES}; ${L.MAX_COMMITTEES}`,
   ],
   [
