@@ -79,7 +79,9 @@ function about({ minutes, seed, topology, topologyName, workload, signatures }: 
   }
 }
 
-const saidOf = ({ latency }: Omit<Request, 'activity'>): string[] => (latency ? [latency.said] : [])
+function saidOf({ latency }: Omit<Request, 'activity'>): string[] {
+  return latency ? [latency.said] : []
+}
 
 function found(
   { topology, minutes, seed, profile, latency: measured }: Omit<Request, 'activity'>,
