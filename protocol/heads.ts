@@ -47,7 +47,7 @@ import {
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
-import type { Message, MessageOf } from './message.ts'
+import type { Message, MessageOf, MessageType } from './message.ts'
 import { renewal } from './renewal.ts'
 import { everSeated, shownCommittees } from './shown-committees.ts'
 
@@ -292,16 +292,21 @@ export function rumours(about: string[], context: Context): { org: string; messa
   })
 }
 
-/** A head of a third log that the sender saw. */
+/** A head of a third log that the sender saw; no step where it is signed by no key that is known here. */
 export function rumoured(
   from: string,
-  { t, note }: MessageOf<'gossip/head'>,
+  t: MessageType,
+  note: Uint8Array,
   context: Context,
-): { org: string; step: Step<Watch> } | undefined {
+): { org: string; step?: Step<Watch> } | undefined {
   const org = orgOf(note, context)
   if (org === undefined || org === from) return undefined
-  const head = headOf(org, note, context)
-  if ('reason' in head) return { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
+  const { chain } = context.partner(org)!
+  const head = readHead(note, chain, undefined, { closed: true })
+  if ('reason' in head)
+    return head.unknown ? { org } : { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
+  // The sender may not have heard of its successor.
+  if (head.log < chain.logs.length - 1) return { org, step: stay() }
   const step = against(org, head, note, context)
   step.output.sends.push(...answer(from, proofsAgainst(org, context)).output.sends)
   return { org, step }

@@ -6,6 +6,7 @@
  *                <-- vote/cast {vote} --
  *                <-- vote/refused {order, refusal, held?} --
  *
+ *     OFFERED -> ACCEPTED: the writer has signed, and other owners have not yet; of another party: it has said yes
  *     VOTING -> CERTIFIED: told to the other side at once, to the seats with the next order or half a minute later
  *               q seats are asked at first; the others, and the buyer, hear that it is signed where that is not enough
  *            -> FROZEN: so many seats voted for another order that this one never gets its votes
@@ -24,7 +25,7 @@ import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, OTHERS_ASKED_MS, SEATS_TOLD_MS } fr
 import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { join, nothing, type Output } from './output.ts'
-import { advance, isRefused, type Link, makeCertificate } from './ownership.ts'
+import { advance, isRefused, type Link, makeCertificate, signedBy } from './ownership.ts'
 import { among, keysOf, type Shown, show } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
@@ -43,10 +44,17 @@ import {
 } from './title.ts'
 
 export interface Ordering {
-  role: 'owner' | 'seller' | 'buyer'
+  /** `joint`: an owner, before or after, that another one asks to sign. */
+  role: 'owner' | 'seller' | 'buyer' | 'joint'
   state: 'OFFERED' | 'ACCEPTED' | 'VOTING' | 'CERTIFIED' | 'FROZEN' | 'DECLINED' | 'WITHDRAWN'
-  /** The other side of a hand-over. */
+  /** The other side of a hand-over: to whom it goes, or who wrote it. */
   org?: string
+  /** Whose signatures `order` has, in their order. */
+  signers: { role: string; org: string }[]
+  /** Who has said yes: those who take it have signed, those who give it do so when its writer has. */
+  agreed: string[]
+  /** Of a registration that another one writes: the asset. */
+  described?: Uint8Array
   asset: CID
   version: number
   /** With the signatures that it has by now. */
@@ -68,8 +76,11 @@ export interface Ordering {
 
 export const isOver = ({ state, role, sent }: Ordering): boolean =>
   state === 'CERTIFIED'
-    ? sent > MAX_TOLD || role === 'buyer'
+    ? sent > MAX_TOLD || !isWriter({ role })
     : state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
+
+/** Whether this node wrote the order; others only sign it. */
+export const isWriter = ({ role }: Pick<Ordering, 'role'>): boolean => role === 'owner' || role === 'seller'
 
 export const readOrdering = (get: Context['get'], order: CID): Ordering | undefined => {
   const stored = get(KEY.order(order))
@@ -96,7 +107,7 @@ export const dealt = (get: Context['get'], asset: CID, version: number): Dealt |
 export function save(o: Ordering, step: Step<unknown>, context: Context): Step<Ordering> {
   const id = orderIn(o).id
   const key = KEY.order(id)
-  if (isOver(o) || (o.state === 'OFFERED' && o.role === 'buyer'))
+  if (isOver(o) || (o.state === 'OFFERED' && !isWriter(o)))
     step.output.deadlines.push({ machine: key, atMs: Number.POSITIVE_INFINITY })
   step.output.events.push({ type: 'order', machine: key, state: o.state })
   return saved(key, context.get(key), { ...step, state: o } as Step<Ordering>, isOver)
@@ -113,8 +124,9 @@ export function begin(o: Ordering, records: Stored[], context: Context): Step<Or
 export function ask(o: Ordering, context: Context): Step<Ordering> {
   const output = nothing()
   const machine = KEY.order(orderIn(o).id)
-  const waits = o.state === 'VOTING' && o.role === 'buyer' && o.sent === 0
+  const waits = o.state === 'VOTING' && !isWriter(o) && o.sent === 0
   const all = waits ? [] : addressees(o, context)
+  const others = othersIn(o, context)
   const first = atFirst(o, all, context)
   const due = o.sent === 0 ? first : isSecond(o) ? all.filter(to => !first.includes(to)) : all
   // At first as to who is likely to know the rest: whoever does not asks for the whole.
@@ -122,7 +134,9 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   // All seats that know as much are sent the same.
   const made = new Map<string, Message[]>()
   for (const to of due) {
-    const kind = to === o.org ? 'other' : `${knowsSteps(to, o, context)} ${hasVoted(to, o)}`
+    const kind = others.includes(to)
+      ? `other ${o.agreed.includes(to)}`
+      : `${knowsSteps(to, o, context)} ${hasVoted(to, o)}`
     const messages = made.get(kind) ?? dueTo(to, o, isWhole, context)
     made.set(kind, messages)
     output.sends.push(...messages.map(message => ({ to, message })))
@@ -135,23 +149,41 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   return save(next, { output, records: [] }, context)
 }
 
+/** The other parties of an order. */
+const othersIn = (o: Ordering, { self }: Context): string[] =>
+  orderIn(o)
+    .parties.map(String)
+    .filter(org => org !== self.org)
+
+const givingRole = (o: Ordering): string | undefined => orderIn(o).givers?.role
+
+/** Owners before it who have not signed. */
+const giversLeft = (o: Ordering): string[] => {
+  const names = orderIn(o).givers?.owners.map(({ org }) => org.toString()) ?? []
+  return names.filter(name => !o.signers.some(({ org, role }) => org === name && role === givingRole(o)))
+}
+
 /** Who is told or asked something now. */
 function addressees(o: Ordering, context: Context): string[] {
   const seats = (each: Stored<AssetCommittee> | undefined) => each?.payload.seats.map(({ org }) => org) ?? []
   const deciding = seats(committeeKnown(context.get, o.committee)).map(String)
-  const other = o.org === undefined ? [] : [o.org]
+  const others = othersIn(o, context)
   switch (o.state) {
     case 'OFFERED':
-    case 'ACCEPTED':
-      return other
+      return others.filter(org => !o.agreed.includes(org) && !o.refused.some(each => each.org === org))
+    case 'ACCEPTED': {
+      const isSigned = o.signers.some(({ org, role }) => org === context.self.org && role === givingRole(o))
+      return isSigned ? giversLeft(o).filter(org => org !== context.self.org) : [o.org!]
+    }
     case 'VOTING': {
       const parties = orderIn(o).parties.map(String)
       const open = deciding.filter(org => !parties.includes(org) && !hasVoted(org, o))
-      return o.role === 'seller' ? [...other, ...open] : open
+      if (!isWriter(o)) return o.version === 0 ? [] : open // only who registers may ask
+      return [...others, ...open]
     }
     case 'CERTIFIED': {
       const next = o.next ? seats(openCommittee(o.next)).map(String) : []
-      const all = new Set([...other, ...deciding, ...next])
+      const all = new Set([...others, ...deciding, ...next])
       return [...all].filter(org => org !== context.self.org && !o.told.includes(org))
     }
     default:
@@ -160,14 +192,13 @@ function addressees(o: Ordering, context: Context): string[] {
 }
 
 /** When others than the first are told or asked; nothing where only these wait for it. */
-function laterThan({ state, role }: Ordering, first: string[]): number | undefined {
-  if (state === 'CERTIFIED') return first.length === 0 ? SEATS_TOLD_MS : undefined
-  return state === 'VOTING' && role !== 'buyer' ? OTHERS_ASKED_MS : undefined
+function laterThan(o: Ordering, first: string[]): number | undefined {
+  if (o.state === 'CERTIFIED') return first.length === 0 ? SEATS_TOLD_MS : undefined
+  return o.state === 'VOTING' && isWriter(o) ? OTHERS_ASKED_MS : undefined
 }
 
 /** Those who were asked first may still answer: now it is the turn of the others. */
-const isSecond = ({ state, role, sent }: Ordering): boolean =>
-  state === 'VOTING' && role !== 'buyer' && sent === 1
+const isSecond = (o: Ordering): boolean => o.state === 'VOTING' && isWriter(o) && o.sent === 1
 
 /**
  * Of these, who is told or asked at once. Seats need a certificate for the next order, and get it with that; who buys waits
@@ -175,8 +206,8 @@ const isSecond = ({ state, role, sent }: Ordering): boolean =>
  * of late come last.
  */
 function atFirst(o: Ordering, all: string[], context: Context): string[] {
-  if (o.state === 'CERTIFIED') return all.filter(to => to === o.org)
-  if (o.state !== 'VOTING' || o.role === 'buyer') return all
+  if (o.state === 'CERTIFIED') return all.filter(to => othersIn(o, context).includes(to))
+  if (o.state !== 'VOTING' || !isWriter(o)) return all
   const { q, seats } = committeeKnown(context.get, o.committee)!.payload
   const { parties } = orderIn(o)
   const may = seats
@@ -196,22 +227,36 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   const read = orderIn(o)
   switch (o.state) {
     case 'OFFERED': {
-      const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+      const brought = o.version === 0 ? context.get(KEY.jury(o.committee)) : next
+      const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
       const identities = whole ? show([...read.parties, ...seats], context) : []
-      const shown = whole && next ? { committee: next } : {}
-      return [withSteps({ t: 'handover/offer', order, identities, ...shown }, to, o, 0, whole, context)]
+      const shown = whole && brought ? { committee: brought } : {}
+      const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
+      const unsigned = o.signers.length > 0 ? signedBy(read, []) : order
+      const offer = {
+        t: 'handover/offer' as const,
+        order: unsigned,
+        identities,
+        ...shown,
+        ...(asset ? { asset } : {}),
+      }
+      return [withSteps(offer, to, o, 0, whole, context)]
     }
     case 'ACCEPTED':
-      return [{ t: 'handover/accept', order }]
+      // An owner that has not said yes is still asked to; one that has signs what its writer signed.
+      if (!isWriter(o)) return [{ t: 'handover/accept', order }]
+      return o.agreed.includes(to)
+        ? [{ t: 'handover/signed', order }]
+        : dueTo(to, { ...o, state: 'OFFERED' }, whole, context)
     case 'VOTING':
-      return to === o.org
+      return othersIn(o, context).includes(to)
         ? [{ t: 'handover/signed', order }]
         : [withSteps(voteAsk(o, read, whole, context), to, o, o.version - 1, whole, context)]
     case 'CERTIFIED':
       // Who has voted knows the step before.
       return tell(
         o.asset,
-        to === o.org || hasVoted(to, o) ? o.version : Math.max(0, o.version - 1),
+        othersIn(o, context).includes(to) || hasVoted(to, o) ? o.version : Math.max(0, o.version - 1),
         whole,
         context,
       )
@@ -437,11 +482,11 @@ export function again(machine: string, type: 'tick' | 'start', context: Context)
   const stored = context.get(machine)
   const o = stored && decodeState<Ordering>(stored)
   if (!o || isOver(o)) return stay()
-  if (o.role === 'buyer' && o.state === 'OFFERED') return stay()
+  if (!isWriter(o) && o.state === 'OFFERED') return stay()
   // The order that followed has told it.
   if (o.state === 'CERTIFIED' && o.sent > 0 && (titleOf(context.get, o.asset)?.version ?? 0) > o.version)
     return save({ ...o, sent: MAX_TOLD + 1 }, stay(), context)
-  if (type === 'start') return ask({ ...o, sent: o.role === 'buyer' ? 1 : 0 }, context)
+  if (type === 'start') return ask({ ...o, sent: isWriter(o) ? 0 : 1 }, context)
   const first = isSecond(o) ? atFirst(o, addressees(o, context), context) : []
   const step = ask(o, context)
   for (const seat of first) context.late.add(seat)

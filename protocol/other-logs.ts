@@ -97,12 +97,6 @@ function held(
   return { ...output, writes: [...output.writes, write] }
 }
 
-/** A head of a third log that a partner saw. */
-export function rumoured(from: string, message: MessageOf<'gossip/head'>, context: Context): Output {
-  const about = heads.rumoured(from, message, context)
-  return about ? watched(about.org, about.step, context) : nothing()
-}
-
 /** What was seen of a partner's log, stored when it changed. */
 export function watched(org: string, step: Step<heads.Watch>, context: Context): Output {
   const value = step.state && encodeState(step.state)

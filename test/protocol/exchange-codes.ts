@@ -127,6 +127,13 @@ export const EXCHANGE_CASES: Record<string, Case> = {
     }),
 
   'identity/known · a second one of a number': () => recalls(({ acme }) => acme),
+  'identity/known · of a third, by another admin key': () => {
+    const story = paired()
+    const { acme, bolt, cole } = story
+    const about = { keys: { node: { key: acme.draw(), untilMs: 1 } } }
+    const events = [makeDelegate(acme.chain, cole.key('admin'), about, 1)]
+    return send(story, cole, bolt, { t: 'identity/known', of: acme.env.self.id, events })
+  },
   'identity/known · of another organisation': () => recalls(({ bolt }) => bolt),
 
   'catalog/request · a place that no page has': () => {

@@ -1,6 +1,8 @@
 /** What is wrong with a message about logs and who keeps them, and the code that it gets: rows of protocol/README.md, section 14. */
 import * as assert from 'uvu/assert'
+import { text, utf8 } from '../../crypto/bytes.ts'
 import { type CID, cidOf } from '../../crypto/cid.ts'
+import { formatNote, parseNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
 import { nameOf, type Seating } from '../../protocol/committee.ts'
 import { forksKnown } from '../../protocol/fork.ts'
@@ -112,12 +114,18 @@ export const LOG_CASES: Record<string, Case> = {
     return send(story, story.acme, story.bolt, { t: 'head/proof', size, root: HASH, note, path: [HASH] })
   },
 
-  'gossip/head · signed by another key': () => {
+  'gossip/head · without a signature of its log': () => {
+    const story = paired()
+    const { body } = parseNote(text(forgedHead(story.acme, 5)))
+    const note = utf8(formatNote({ body, lines: parseNote(text(forgedHead(story.cole, 5))).lines }))
+    return send(story, story.cole, story.bolt, { t: 'gossip/head', note })
+  },
+  'identity/known · of a third, with a head by none of its keys': () => {
     const story = paired()
     const { acme, cole } = story
     const env = { ...acme.env, keys: { ...acme.env.keys, log: cole.env.keys.log } }
     const note = forgedHead({ ...acme, env } as unknown as Member, 5)
-    return send(story, cole, story.bolt, { t: 'gossip/head', note })
+    return send(story, cole, story.bolt, { t: 'identity/known', of: acme.env.self.id, events: [], note })
   },
   'gossip/fork · a proof that convicts nobody': () => {
     const story = paired()
