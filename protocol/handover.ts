@@ -259,9 +259,12 @@ export function makeVote(seat: Seat, key: PrivateKey, order: Order): Uint8Array 
   return encodeSigned({ p: payload, s: [signRecord(payload, 'seat', key)] })
 }
 
+/** As it came: looked at alone, and then in the certificate. */
+const openVote = remembering(READ, stored => readRecord(vote, stored))
+
 /** What a vote says, whoever signed it. */
 export function voteIn(stored: Uint8Array): Vote | undefined {
-  const read = readRecord(vote, stored)
+  const read = openVote(stored)
   return isStored(read) ? read.payload : undefined
 }
 
@@ -270,7 +273,7 @@ export function readVote(
   stored: Uint8Array,
   committee: Stored<AssetCommittee>,
 ): { vote: Vote; seat: Seat } | { reason: string } {
-  const read = readRecord(vote, stored)
+  const read = openVote(stored)
   if (!isStored(read)) return { reason: read.reason }
   const { payload, signatures } = read
   if (!payload.committee.equals(committee.id)) return { reason: 'the vote is of another committee' }

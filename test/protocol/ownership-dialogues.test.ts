@@ -229,6 +229,51 @@ test('with a seat away an order waits, and is certified when q seats are there',
   story.check()
 })
 
+test('as many seats are asked as decide; where one of them is away so is the other, and that one last from then on', () => {
+  const story = new Ownership().register().offer()
+  const { world, acme, bolt } = story
+  const asked = (from: number) =>
+    world.wire.slice(from).flatMap(({ message, to }) => (message.t === 'vote/ask' ? [to] : []))
+  const away = asked(0)[0]!
+  assert.is(asked(0).length, 3)
+  away.up = false
+  let before = world.wire.length
+  story.accept(bolt, undefined, 400)
+  assert.is(story.state(acme), 'VOTING')
+  assert.is(new Set(asked(before)).size, 3, 'the same')
+  world.run(1_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  assert.is(new Set(asked(before)).size, 4)
+  assert.is(story.sent('handover/signed').length, 1, 'the buyer could ask for itself')
+  for (const title of ['press 5', 'press 6', 'press 7']) {
+    before = world.wire.length
+    story.asset = story.publish(title)
+    story.register(title)
+    assert.is(story.owner(acme), '0 Acme Steel')
+    assert.not.ok(asked(before).includes(away), 'the others have decided')
+  }
+  away.restart()
+  away.input({ type: 'connected', org: acme.org })
+  acme.input({ type: 'connected', org: away.org })
+  world.run()
+  before = world.wire.length
+  for (const title of ['press 8', 'press 9', 'press 10', 'press 11', 'press 12']) {
+    story.asset = story.publish(title)
+    story.register(title)
+  }
+  assert.ok(asked(before).includes(away), 'it is here again')
+  story.check()
+})
+
+test('a seat that refuses has the others asked at once', () => {
+  const story = new Ownership().register().offer()
+  const first = story.world.wire.find(({ message }) => message.t === 'vote/ask')!.to
+  first.current = false
+  story.accept(story.bolt, undefined, 100)
+  assert.is(story.owner(story.bolt), '1 Bolt GmbH')
+  story.check()
+})
+
 test('the buyer asks for the votes itself when its seller is gone', () => {
   const story = new Ownership().register().offer()
   story.world.bend = (message, from) => (from === story.acme && message.t === 'vote/ask' ? 0 : 1)
