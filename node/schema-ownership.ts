@@ -43,18 +43,23 @@ export const juryRequest = z.strictObject({
   replaces: id.optional(),
 })
 export type JuryRequest = z.infer<typeof juryRequest>
-export const reseatRequest = z.strictObject({ committee: id })
+/** Without a committee the one in force goes on, and an order of before, by older keys, follows no more. */
+export const reseatRequest = z.strictObject({ committee: id.optional() })
+/** Others who own it too, and how many owners sign what becomes of it: all of them unless said. */
+const joint = z.strictObject({ others: z.array(name).min(1).max(15), needs: count.optional() })
 export const registerRequest = z.strictObject({
   /** The one that the asset names. */
   committee: id.optional(),
   ref: z.string().min(1).max(512).optional(),
   /** The hand-over by which it was bought, where it was. */
   bought: id.optional(),
+  joint: joint.optional(),
 })
 export type RegisterRequest = z.input<typeof registerRequest>
 export const handoverRequest = z.strictObject({
   asset: id,
   to: name,
+  joint: joint.optional(),
   /** The committee that follows; needed where the buyer has a seat in the one in force. */
   committee: id.optional(),
   /** What passes with it. */
@@ -70,7 +75,7 @@ export const takeOverRequest = z.strictObject({ mode: mode.optional() })
 export const certifyRequest = z.strictObject({ partner: name, certified: z.boolean().default(true) })
 export const order = z.object({
   id,
-  role: z.enum(['owner', 'seller', 'buyer']),
+  role: z.enum(['owner', 'seller', 'buyer', 'joint']),
   state: z.enum(['OFFERED', 'ACCEPTED', 'VOTING', 'CERTIFIED', 'FROZEN', 'DECLINED', 'WITHDRAWN']),
   asset: id,
   title: z.string(),
@@ -84,6 +89,8 @@ export const order = z.object({
     .optional(),
   /** Why the rule of this node would not take the committee, and the mode by which a person may all the same. */
   weaker: z.object({ mode, text: z.string() }).optional(),
+  /** Who has signed it, and who has said that it will; empty where nobody else has to. */
+  parties: z.array(org.extend({ signed: z.boolean(), agreed: z.boolean() })),
   votes: z.array(org),
   refused: z.array(org.extend({ code: z.string(), text: z.string() })),
   madeMs: count,
@@ -96,6 +103,9 @@ export const owner = z.object({
   title: z.string(),
   version: count,
   owner: org,
+  /** All who own it, and how many of them sign what becomes of it. */
+  owners: z.array(org),
+  needs: count,
   order: id,
   committee: jury,
   /** By the chain alone, which may be an old one. */
@@ -119,8 +129,12 @@ export const ownerHistory = z.object({
       version: count,
       order: id,
       owner: org,
+      /** All who sign for it, where they are several. */
+      owners: z.array(org),
       madeMs: count,
       ref: z.string().optional(),
+      /** The hand-over by which it was bought, by the word of who registered it alone. */
+      bought: id.optional(),
       votes: z.array(org),
       committee: jury,
     }),

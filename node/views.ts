@@ -73,6 +73,13 @@ export class Views {
     return (await this.#store.list(KEY.partners)).map(([, stored]) => decodePartner(stored))
   }
 
+  /** A partner, or this home by its own name. */
+  async findOrg(wanted: string): Promise<CID> {
+    const { id, identity } = this.#env.self
+    const isOwn = wanted === id.toString() || wanted.toLowerCase() === identity.name.toLowerCase()
+    return isOwn ? id : (await this.findPartner(wanted)).id
+  }
+
   /** A partner by id, or by name where only one has it. */
   async findPartner(wanted: string): Promise<Partner> {
     const partners = await this.partners()

@@ -37,6 +37,8 @@ export const MAX_PATH = 107
 export const MAX_ADDRESSES = 16
 export const MAX_WITNESSES = 32
 /** Seats of an asset's committee; 31 of them tolerate ten liars, and more only cost time. */
+/** Owners of one asset. */
+export const MAX_OWNERS = 16
 export const MAX_SEATS = 32
 /** Registrations that a seat takes of one owner: 1 KiB each. */
 export const MAX_REGISTRATIONS = 10_000

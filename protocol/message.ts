@@ -183,10 +183,11 @@ export const MESSAGES = {
   'seat/done': object({ t: tag, id, committee: record, identities }),
   'seat/kept': object({ t: tag, id }),
   'seat/lost': object({ t: tag, lost: record }),
-  // A hand-over: the buyer signs first, so that the owner signs what it asks votes for at once.
+  // An order that others sign too: a buyer signs before the owner, so that the owner asks for votes at once.
   'handover/offer': object({
     t: tag,
     order: record,
+    asset: optional(record),
     committee: optional(record),
     identities,
     links: optional(links),

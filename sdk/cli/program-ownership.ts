@@ -14,13 +14,17 @@ export function ownershipCommands(program: Command, run: Run): void {
     .argument('<asset>')
     .description('have it certified that you own it, by a committee that votes once on each version')
     .option('--ref <name>', 'what you call it; each name is registered once')
-    .option('--bought <order>', 'the hand-over by which you bought it')
+    .option('--bought <order>', 'the hand-over by which you bought it, as you say')
+    .option('--with <partners...>', 'who owns it too: each of them has to sign')
+    .option('--needs <n>', 'how many of its owners sign what becomes of it, more than half (all)')
     .action(run(async () => (await import('./ownership.ts')).register))
   assets
     .command('reseat')
     .argument('<asset>')
-    .description('let another committee vote on it from here on, by the votes of the one in force')
-    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
+    .description(
+      'let another committee vote on it from here on; or, when a key was stolen, end what older keys sign',
+    )
+    .option('--committee <id>', 'of those that waybill committee show --assets lists (the one in force)')
     .action(run(async () => (await import('./ownership.ts')).reseat))
   assets
     .command('show')
@@ -57,6 +61,8 @@ export function ownershipCommands(program: Command, run: Run): void {
     .helpGroup(group)
     .description('hand an asset over to a partner, or list hand-overs')
     .option('--committee <id>', 'who votes from then on; needed where the partner has a seat')
+    .option('--with <partners...>', 'who is to own it together with the partner')
+    .option('--needs <n>', 'how many of them sign what becomes of it then, more than half (all)')
     .option('--wait <duration>', 'how long to wait for the partner', '0')
     .option('--keep-content', 'the content does not pass with it')
     .option('--end-agreements', 'your running agreements about it end with it')
@@ -64,7 +70,7 @@ export function ownershipCommands(program: Command, run: Run): void {
   handover
     .command('accept')
     .argument('<order>')
-    .description('take over what a partner hands you')
+    .description('take over what a partner hands you, or agree to what another owner wrote')
     .option('--mode <mode>', 'take a committee that is weaker than your rule, by its name')
     .action(run(async () => (await import('./ownership.ts')).accept))
   handover

@@ -423,6 +423,7 @@ function evidenceCommands(program: Command, run: Run): void {
 function planningCommands(program: Command, run: Run): void {
   program
     .command('sim')
+    .argument('[gear]', 'scale: extrapolate to a mesh that is too large to be simulated')
     .helpGroup('Planning:')
     .description('simulate a mesh of many participants; needs no home')
     .option('--nodes <n>', 'participants; left out only with a topology from a file')
@@ -431,6 +432,9 @@ function planningCommands(program: Command, run: Run): void {
     .option('--workload <name>', 'a name or a file (default); a wrong name lists them')
     .option('--seed <s>', 'the same seed, the same run; drawn and printed when left out')
     .option('--profile <file>', 'what work costs on a machine')
+    .option('--latency <file>', 'a matrix of measured delays, in place of those between regions')
+    .option('--unit <unit>', 'of that matrix: one-way-ms, rtt-ms or rtt-s (one-way-ms)')
+    .option('--sizes <a,b,c>', 'of scale: the meshes that are simulated (50,100,200,400,800)')
     .option('--signatures <how>', 'charged or real (charged)')
     .option('--report <file>', 'write an HTML report')
     .action(run(async () => (await import('./sim.ts')).sim))
