@@ -18,7 +18,7 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
-import { close, type Fork, forksKnown, isClosed, onlyLog, proveFork, readFork } from './fork.ts'
+import { close, type Fork, forksKnown, isClosed, proveFork, readFork } from './fork.ts'
 import { readGrant } from './grant.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
 import { identityForksKnown } from './identity-fork.ts'
@@ -36,7 +36,7 @@ import {
 } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
-import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
+import { type Context, decodeState, type Step, say, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { renewal } from './renewal.ts'
 import { everSeated, shownCommittees } from './shown-committees.ts'
@@ -103,6 +103,25 @@ export function show(context: Context): Message[] {
   return head ? [{ t: 'head/show', note: resigned(head.note, context) }] : []
 }
 
+/** A head as it is told to who holds the one of size `before`, or none. */
+export function tell(
+  head: { size: number; note: Uint8Array },
+  before: number,
+  ledger: Ledger,
+  context: Context,
+): Message {
+  const note = resigned(head.note, context)
+  if (before === 0) return { t: 'head/show', note }
+  const root = rootAt(ledger, context.get, before)
+  return {
+    t: 'head/proof',
+    size: before,
+    root,
+    note,
+    path: proveExtension(ledger, context.get, before, head.size),
+  }
+}
+
 /**
  * A head of the own log under the log key that stands: one whose key has ended is signed again. The cosignatures are of the
  * text and stay.
@@ -148,11 +167,21 @@ function headOf(from: string, note: Uint8Array, context: Context): Head | { reas
 function shown(from: string, message: MessageOf<'head/show'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const seen = readWatch(context.get(KEY.watch(from)))
+  return offered(from, head, message.note, readWatch(context.get(KEY.watch(from))), context)
+}
+
+/** A head without a proof from the one that was seen. */
+function offered(
+  from: string,
+  head: Head,
+  note: Uint8Array,
+  seen: Watch | undefined,
+  context: Context,
+): Step<Watch> {
   if (isClosed(from, context) || head.signer.ended !== undefined) return stay(seen)
-  if (!seen) return keep(from, head, message.note, context)
+  if (!seen) return keep(from, head, note, context)
   if (head.size === seen.size && !equal(head.root, seen.root))
-    return forked(from, seen, seen.note, message.note, { root: head.root, path: [] }, context)
+    return forked(from, seen, seen.note, note, { root: head.root, path: [] }, context)
   return head.size <= seen.size ? stay(seen) : askProof(from, seen, seen.size)
 }
 
@@ -166,19 +195,7 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
   const head = publicHead(context.get)
   if (!head || message.size > head.size || message.size === 0)
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
-  const step = stay<Watch>()
-  const path = proveExtension(ledger, context.get, message.size, head.size)
-  step.output.sends.push({
-    to: from,
-    message: {
-      t: 'head/proof',
-      size: message.size,
-      root: rootAt(ledger, context.get, message.size),
-      note: resigned(head.note, context),
-      path,
-    },
-  })
-  return step
+  return say<Watch>(undefined, from, tell(head, message.size, ledger, context))
 }
 
 function proven(from: string, message: MessageOf<'head/proof'>, context: Context): Step<Watch> {
@@ -186,7 +203,9 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   const [held] = [seen, seen?.rumour].filter(each => each?.size === message.size)
-  if (!seen || !held || head.size < held.size || isClosed(from, context)) return stay(seen)
+  // Told unasked, from a head that this side does not hold, or not any more.
+  if (!seen || !held) return offered(from, head, message.note, seen, context)
+  if (head.size < held.size || isClosed(from, context)) return stay(seen)
   if (head.signer.ended !== undefined) return stay(seen)
   if (!extendsRoot(held, head, message.path)) return unproven(from, seen, held.note, message, head, context)
   if (held === seen)
@@ -257,17 +276,6 @@ function forked(
 }
 
 // Gossip: heads of a log that others were shown.
-
-/** The newest heads of partners' logs, for those who may have seen others; never to the log's owner. */
-export function rumours(about: string[], context: Context): { org: string; message: Message }[] {
-  return about.flatMap(org => {
-    const seen = readWatch(context.get(KEY.watch(org)))
-    const partner = context.partner(org)
-    if (!seen || !partner || isClosed(org, context)) return []
-    const note = onlyLog(seen.note, originOf(partner.chain))
-    return [{ org, message: { t: 'gossip/head', note } as const }]
-  })
-}
 
 /** A head of a third log that the sender saw. */
 export function rumoured(

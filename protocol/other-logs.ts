@@ -5,6 +5,7 @@
 import { equal } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import type * as committees from './committee.ts'
+import { type Gossip, knows } from './gossip.ts'
 import * as heads from './heads.ts'
 import { KEY } from './layout.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
@@ -98,9 +99,17 @@ function held(
 }
 
 /** A head of a third log that a partner saw. */
-export function rumoured(from: string, message: MessageOf<'gossip/head'>, context: Context): Output {
+export function rumoured(
+  from: string,
+  message: MessageOf<'gossip/head'>,
+  gossip: Gossip,
+  context: Context,
+): Output {
   const about = heads.rumoured(from, message, context)
-  return about ? watched(about.org, about.step, context) : nothing()
+  if (!about) return nothing()
+  // It knows the log; that this node does too it may not know yet.
+  if (knows(gossip, from, about.org)) gossip.grown.add(about.org)
+  return watched(about.org, about.step, context)
 }
 
 /** What was seen of a partner's log, stored when it changed. */

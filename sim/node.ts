@@ -336,8 +336,15 @@ export class SimNode {
   }
 
   #admit(org: string): void {
+    this.submit({ type: 'gossip', orgs: [...this.admitted], about: [org] })
     this.admitted.add(org)
     this.submit({ type: 'connected', org })
+  }
+
+  /** There is a connection, as in node/partners.ts. */
+  connected(org: string): void {
+    this.submit({ type: 'connected', org })
+    this.submit({ type: 'gossip', orgs: [org], about: [...this.admitted].filter(each => each !== org) })
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */

@@ -145,7 +145,11 @@ test('gossip carries no cosignature, and never goes to the owner of the log', ()
   acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
   world.run()
   const sent = world.wire.length
-  bolt.input({ type: 'gossip', orgs: [acme.org, cole.org], about: [acme.org, cole.org, 'nobody'] })
+  for (const member of [bolt, cole]) {
+    const others = [acme.org, bolt.org, cole.org, 'nobody'].filter(each => each !== member.org)
+    member.input({ type: 'gossip', orgs: [acme.org, bolt.org, cole.org], about: others })
+    world.run()
+  }
   const rumours = world.wire.slice(sent).filter(({ message }) => message.t === 'gossip/head')
   for (const { to, message } of rumours) {
     const { body, lines } = parseNote(new TextDecoder().decode((message as { note: Uint8Array }).note))
