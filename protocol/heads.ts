@@ -11,7 +11,6 @@
  *                -- proof/reply {note, entries} -->
  */
 import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
-import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
@@ -157,7 +156,7 @@ export function receive(from: string, message: Message, ledger: Ledger, context:
 }
 
 export const readWatch = (stored: Uint8Array | undefined): Watch | undefined =>
-  stored && (decode(stored, stored.length) as unknown as Watch)
+  stored && decodeState<Watch>(stored)
 
 function headOf(from: string, note: Uint8Array, context: Context): Head | { reason: string } {
   const partner = context.partner(from)!

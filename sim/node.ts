@@ -108,6 +108,8 @@ export class SimNode {
   state!: PeerState
   #store!: VirtualStore
   #bootUs = 0
+  /** Of the active own log. */
+  #logNumber = 0
   #seq = 0
   readonly #around: Surroundings
   readonly #prng: Prng
@@ -125,7 +127,10 @@ export class SimNode {
       self,
       keys,
       drawn: [],
-      get: key => this.#store.get(inStore(key, this.#number())),
+      get: key =>
+        this.#store.get(
+          this.#logNumber === 0 && !key.startsWith('log-') ? key : inStore(key, this.#logNumber),
+        ),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
@@ -194,6 +199,7 @@ export class SimNode {
     this.life++
     this.#bootUs = this.#around.timeline.nowUs
     this.#store = this.#openStore()
+    this.#findNumber()
     this.state = open(this.env)
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
@@ -299,6 +305,7 @@ export class SimNode {
     })
     if (!queued) return false
     this.#seq++
+    if (writes.some(({ key }) => key === KEY.logNumber)) this.#findNumber()
     this.#around.watch.queued(this, seq, writes)
     return true
   }
@@ -332,7 +339,7 @@ export class SimNode {
   }
 
   #number(): number {
-    return logNumber(key => this.#store.get(key))
+    return this.#logNumber
   }
 
   #admit(org: string): void {
@@ -345,6 +352,10 @@ export class SimNode {
   connected(org: string): void {
     this.submit({ type: 'connected', org })
     this.submit({ type: 'gossip', orgs: [org], about: [...this.admitted].filter(each => each !== org) })
+  }
+
+  #findNumber(): void {
+    this.#logNumber = logNumber(key => this.#store.get(key))
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */
