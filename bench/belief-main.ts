@@ -4,8 +4,8 @@
  * to a file; `compare SAMPLES PROFILE` says what the simulator predicts beside it, as a table, and writes the profile by which it does.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { type Belief, belief, calibrate, errorsOf, measure, QUIET, type Sample, SIZES } from './belief.ts'
-import { KINDS, LOAD, real } from './real.ts'
+import { type Belief, belief, calibrate, errorsOf, measure, type Sample, SIZES } from './belief.ts'
+import { CONTENT_BYTES, KINDS, real } from './real.ts'
 
 const ROUNDS = 3
 const FIGURES = { perSecond: 'per second', p50Ms: 'p50, ms', p95Ms: 'p95, ms' } as const
@@ -35,7 +35,7 @@ else {
 async function told(count: number): Promise<void> {
   const works = await real(count)
   console.log(
-    `${count} daemons, each ${LOAD.count} publishes of ${LOAD.bytes} bytes, ${LOAD.count} negotiations, ${LOAD.transfers} transfers`,
+    `${count} daemons, one after the other each: publishes of ${CONTENT_BYTES} bytes, negotiations, transfers`,
   )
   for (const kind of KINDS) {
     const { perSecond, p50Ms, p95Ms, cpuMs } = works[kind]
@@ -47,7 +47,7 @@ async function told(count: number): Promise<void> {
 
 function compared({ cells, rounds, profile }: Belief): void {
   console.log(
-    `${profile.machine}, Node ${profile.node}, ${profile.date}; ${rounds} rounds: medians of those in which others took at most ${QUIET * 100} % of the machine, or the quietest\n`,
+    `${profile.machine}, Node ${profile.node}, ${profile.date}; ${rounds} rounds, each predicted from its own primitives and its own two daemons; medians\n`,
   )
   console.log(
     '| daemons | what | figure | real | predicted | error | others had |\n| --- | --- | --- | --- | --- | --- | --- |',

@@ -9,64 +9,89 @@ import type { Burst, BurstOptions } from '../sim/burst.ts'
 import { type Cost, PROFILE_SCHEMA, type Profile } from '../sim/profile.ts'
 import { median } from './harness.ts'
 import { type Primitives, primitives } from './primitives.ts'
-import { KINDS, type Kind, LOAD, real, type Work } from './real.ts'
+import { CONTENT_BYTES, KINDS, type Kind, real, type Span, type Works } from './real.ts'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const SEED = 1
+const STOCK = 400
 
-type Works = Record<Kind, Work>
-
-/** What the simulator says of so many daemons, by these profiles. */
-function predicted(asked: { nodes: number; profile: Profile }[]): Burst[] {
-  const options = asked.map((each): BurstOptions => ({ ...each, ...LOAD, seed: SEED }))
-  const args = ['--import', here('../sim/charge.ts'), here('../sim/burst-main.ts'), JSON.stringify(options)]
-  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 2 ** 24 }))
+/** Less than daemons are given: in the simulator nothing has to warm up. Proofs of deliveries are gathered in rounds. */
+const LOAD: Record<Kind, Span> = {
+  publish: { warm: 10, ms: 3_000 },
+  negotiation: { warm: 10, ms: 3_000 },
+  transfer: { warm: 20, ms: 10_000 },
 }
+
+/** What the simulator says of so many daemons, by this profile. */
+function predicted(nodes: number, profile: Profile, last?: Kind): Burst {
+  const asked: BurstOptions = {
+    nodes,
+    profile,
+    load: LOAD,
+    stock: STOCK,
+    bytes: CONTENT_BYTES,
+    seed: SEED,
+    ...(last ? { last } : {}),
+  }
+  const args = ['--import', here('../sim/charge.ts'), here('../sim/burst-main.ts'), JSON.stringify([asked])]
+  const [said] = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 2 ** 24 }))
+  return said
+}
+
+type Fitted = 'step' | 'file' | 'stream' | 'proof'
+const GUESSED: Record<Fitted, number> = { step: 500, file: 100, stream: 3_000, proof: 8_000 }
+const JUDGEMENTS = 2
 
 /**
  * The profile with which the simulator does what two daemons did: a step costs what is left of the CPU of a negotiation when
- * the primitives are taken off, a file what is left of a publish, a stream what is left of a transfer; what time is left then
- * is that of messages on their way, of syncs, and of the largest of many turns.
+ * the primitives are taken off, a turn of work on files what is left of a publish, a judgement what is left of gathering
+ * proofs, a stream what is left of a transfer; what time is left then is that of messages on their way, of syncs, and of
+ * the largest of many turns.
  */
 export function calibrated(base: Primitives, two: Works): Profile {
-  const none: Cost = { eachUs: 0, byteUs: 0 }
+  const flat = (eachUs: number, byteUs = 0): Cost => ({ eachUs, byteUs })
   let profile: Profile = {
     ...base,
     schema: PROFILE_SCHEMA,
     work: {
       ...base.work,
-      step: none,
-      stream: { eachUs: 0, byteUs: base.work.send.byteUs },
-      dial: { eachUs: 7_000, byteUs: 0 },
-      request: { eachUs: 300, byteUs: 0.005 },
-      file: { eachUs: 0, byteUs: 0.001 },
+      step: flat(GUESSED.step),
+      stream: flat(GUESSED.stream, base.work.send.byteUs),
+      dial: flat(7_000),
+      request: flat(300, 0.005),
+      file: flat(GUESSED.file, 0.001),
+      proof: flat(GUESSED.proof),
     },
     spread: [1],
   }
-  const { publish, negotiation, transfer } = two
-  const cost = (name: 'step' | 'file' | 'stream', wanted: number, of: (burst: Burst) => number) => {
-    const with_ = (eachUs: number): Profile => ({
-      ...profile,
-      work: { ...profile.work, [name]: { ...profile.work[name], eachUs } },
-    })
-    profile = fit(wanted, 200_000, with_, of)
+  const add = (name: Fitted, ms: number, turns: number) => {
+    const { eachUs, byteUs } = profile.work[name]
+    const more = flat(Math.max(0, Math.round(eachUs + (ms * 1_000) / turns)), byteUs)
+    profile = { ...profile, work: { ...profile.work, [name]: more } }
   }
-  for (let round = 0; round < 2; round++) {
-    cost('step', negotiation.cpuMs, burst => burst.negotiation.cpuMs)
-    cost('file', publish.cpuMs, burst => burst.publish.cpuMs)
-    cost('stream', transfer.cpuMs, burst => burst.transfer.cpuMs)
+  const { publish, negotiation, proofMs } = two
+  for (let round = 0; round < FITS; round++) {
+    const said = predicted(2, profile)
+    const short = (kind: Kind) => two[kind].cpuMs - said[kind].cpuMs
+    const step = profile.work.step.eachUs
+    add('step', short('negotiation'), said.negotiation.turns.step!)
+    const moreMs = (profile.work.step.eachUs - step) / 1_000
+    add('file', short('publish') - moreMs * said.publish.turns.step!, said.publish.turns.file!)
+    if (proofMs) add('proof', proofMs - said.proofMs, JUDGEMENTS)
+    add('stream', short('transfer'), said.transfer.turns.stream!)
   }
   const late = (delayUs: number): Profile => ({ ...profile, loopback: { ...profile.loopback, delayUs } })
-  profile = fit(negotiation.p50Ms, 20_000, late, burst => burst.negotiation.p50Ms)
+  profile = fit(negotiation.p50Ms, 20_000, late, 'negotiation', 'p50Ms')
   const slow = (us: number): Profile => ({
     ...profile,
-    disk: { ...profile.disk, bytesPerMs: Math.round(LOAD.bytes / Math.max(0.001, us / 1_000)) },
+    disk: { ...profile.disk, bytesPerMs: Math.round(CONTENT_BYTES / Math.max(0.001, us / 1_000)) },
   })
-  profile = fit(publish.p50Ms, 100_000, slow, burst => burst.publish.p50Ms)
+  profile = fit(publish.p50Ms, 100_000, slow, 'publish', 'p50Ms')
   const uneven = (worst: number): Profile => ({ ...profile, spread: unevenBy(worst) })
-  const ratio = ({ p50Ms, p95Ms }: Pick<Work, 'p50Ms' | 'p95Ms'>) => p95Ms / p50Ms
-  return fit(ratio(negotiation), UNEVEN, uneven, burst => ratio(burst.negotiation))
+  profile = fit(negotiation.p95Ms, UNEVEN, uneven, 'negotiation', 'p95Ms')
+  return profile
 }
+const FITS = 3
 
 /** Of fifty turns one takes so much longer than the others; on average they take what the costs say. */
 const TURNS = 50
@@ -76,52 +101,31 @@ function unevenBy(worst: number): number[] {
   return [...new Array<number>(TURNS - 1).fill(others), Math.max(1, worst)]
 }
 
-/** Profiles that are tried at a time, and how often: each time between the two that the wanted figure lies between. */
-const TRIED = 9
-const TIMES = 4
+const HALVINGS = 8
 
 /** The profile whose figure, which grows with what is given, comes nearest to the wanted one. */
 function fit(
   wanted: number,
   most: number,
   with_: (given: number) => Profile,
-  of: (burst: Burst) => number,
+  kind: Kind,
+  figure: 'p50Ms' | 'p95Ms',
 ): Profile {
   let [low, high] = [0, most]
-  let best = with_(0)
-  for (let time = 0; time < TIMES; time++) {
-    const given = Array.from({ length: TRIED }, (_, i) => low + ((high - low) * i) / (TRIED - 1))
-    const profiles = given.map(with_)
-    const figures = predicted(profiles.map(profile => ({ nodes: 2, profile }))).map(of)
-    const above = figures.findIndex(figure => figure >= wanted)
-    const at = above < 0 ? TRIED - 1 : above
-    const near = at > 0 && wanted - figures[at - 1]! < figures[at]! - wanted ? at - 1 : at
-    best = profiles[near]!
-    if (at === 0) break // even nothing is too much
-    ;[low, high] = [given[at - 1]!, given[at]!]
+  for (let i = 0; i < HALVINGS; i++) {
+    // A small one of many is as likely as a large one.
+    const middle = low + (high - low) / (i < HALVINGS / 2 ? 4 : 2)
+    if (predicted(2, with_(middle), kind)[kind][figure] < wanted) low = middle
+    else high = middle
   }
-  return best
-}
-
-/** A run during which others took more than this of the machine says nothing of the daemons. */
-export const QUIET = 0.08
-
-/** Of several runs the median of each figure, of those in which the machine was quiet, or else the quietest. */
-export function typical(runs: Works[]): Works {
-  const of = (kind: Kind): Work => {
-    const all = runs.map(run => run[kind]).sort((a, b) => a.others - b.others)
-    const quiet = all.filter(({ others }) => others <= QUIET)
-    const told = quiet.length > 0 ? quiet : all.slice(0, 1)
-    return middle(told)
-  }
-  return Object.fromEntries(KINDS.map(kind => [kind, of(kind)])) as Works
+  return with_(low)
 }
 
 /** The profile of this machine: primitives and two daemons, in turns. */
 export async function calibrate(rounds: number): Promise<Profile> {
   const samples: Sample[] = []
   for (let round = 0; round < rounds; round++) await measure(sample => samples.push(sample), [2])
-  return belief(samples).profile
+  return profileOf(samples)
 }
 
 export interface Belief {
@@ -153,25 +157,61 @@ export async function measure(tell: (sample: Sample) => void, sizes: number[] = 
   for (const daemons of sizes) tell({ daemons, works: await real(daemons) })
 }
 
-/** What the simulator says of what was measured, knowing the primitives and two daemons. */
-export function belief(samples: Sample[]): Belief {
+/** The profile by the median of everything. */
+function profileOf(samples: Sample[]): Profile {
   const bases = samples.flatMap(sample => ('base' in sample ? [sample.base] : []))
-  const runs = samples.flatMap(sample => ('works' in sample ? [sample] : []))
-  const sizes = SIZES.filter(size => runs.some(({ daemons }) => daemons === size))
-  const of = (size: number) =>
-    typical(runs.filter(({ daemons }) => daemons === size).map(({ works }) => works))
-  const profile = calibrated(middle(bases), of(2))
-  const said = predicted(sizes.map(nodes => ({ nodes, profile })))
-  const cells = sizes.flatMap((daemons, i) =>
-    KINDS.flatMap(kind =>
-      (['perSecond', 'p50Ms', 'p95Ms'] as const).map((figure): Cell => {
-        const [was, says] = [of(daemons)[kind][figure], said[i]![kind][figure]]
-        const { others } = of(daemons)[kind]
+  const twos = samples.flatMap(sample => ('works' in sample && sample.daemons === 2 ? [sample.works] : []))
+  return calibrated(middle(bases), middle(twos))
+}
+
+/**
+ * What the simulator says of what was measured. A machine that others use too is now faster and now slower: so in each
+ * round the costs come from its own primitives and its own run of two daemons, and a cell is the median over the rounds.
+ */
+export function belief(samples: Sample[]): Belief {
+  const rounds: Sample[][] = []
+  for (const sample of samples) {
+    if ('base' in sample) rounds.push([])
+    rounds.at(-1)!.push(sample)
+  }
+  const all = rounds.flatMap(cellsOf)
+  const cells = all.filter(cell => cell === all.find(each => isSame(each, cell)))
+  const told = cells.map((cell): Cell => {
+    const same = all.filter(each => isSame(each, cell))
+    const of = (what: 'real' | 'predicted' | 'error' | 'others') => median(same.map(each => each[what]))
+    return {
+      ...cell,
+      real: of('real'),
+      predicted: of('predicted'),
+      error: of('error'),
+      others: of('others'),
+    }
+  })
+  told.sort((a, b) => a.daemons - b.daemons)
+  return { profile: profileOf(samples), rounds: rounds.length, cells: told }
+}
+
+const isSame = (a: Cell, b: Cell): boolean =>
+  a.daemons === b.daemons && a.kind === b.kind && a.figure === b.figure
+
+const FIGURES = ['perSecond', 'p50Ms', 'p95Ms'] as const
+
+function cellsOf(round: Sample[]): Cell[] {
+  const runs = round.flatMap(sample => ('works' in sample ? [sample] : []))
+  const two = runs.find(({ daemons }) => daemons === 2)
+  const [first] = round
+  if (!two || !first || !('base' in first)) return []
+  const profile = calibrated(first.base, two.works)
+  return runs.flatMap(({ daemons, works }) => {
+    const said = predicted(daemons, profile)
+    return KINDS.flatMap(kind =>
+      FIGURES.map((figure): Cell => {
+        const [was, says] = [works[kind][figure], said[kind][figure]]
+        const { others } = works[kind]
         return { daemons, kind, figure, real: was, predicted: says, error: says / was - 1, others }
       }),
-    ),
-  )
-  return { profile, rounds: bases.length, cells }
+    )
+  })
 }
 
 /** Of several measurements the median of each number. */

@@ -2,6 +2,7 @@
  * What each daemon of a ring does at the same time as all others, inside of its process: publish, put on offer, read the
  * neighbour's catalog, negotiate for each offer and fetch what was agreed on, one after the other.
  */
+import { setTimeout } from 'node:timers/promises'
 import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import type { Node } from '../node/daemon.ts'
 import { publish } from '../node/share.ts'
@@ -9,66 +10,96 @@ import type { Answer } from '../protocol/command.ts'
 import type { Event } from '../protocol/event.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { PROFILE } from '../protocol/policy.ts'
 
 export type Errand =
-  | { do: 'publish'; paths: string[] }
+  | { do: 'publish'; path: string; warm: number }
   | { do: 'offer' }
   | { do: 'catalog'; org: string; offers: number }
-  | { do: 'negotiate'; org: string; from: number; to: number }
-  | { do: 'transfer'; org: string; from: number; to: number }
-export const isErrand = (order: { do: string }): order is Errand =>
-  ['publish', 'offer', 'catalog', 'negotiate', 'transfer'].includes(order.do)
+  | { do: 'negotiate'; org: string; warm: number }
+  | { do: 'transfer'; org: string; warm: number }
+  | { do: 'window'; ms: number }
+  | { do: 'rest'; ms: number }
+export const isErrand = (order: { do: string }): order is Errand => Object.hasOwn(DO, order.do)
 
-/** When each began and ended, ms of the clock that all processes share, and the CPU that this process took meanwhile. */
+/** What was done in a window of time. */
 export interface Done {
-  each: [beganMs: number, endedMs: number][]
+  /** How long each took that ended within it, ms. */
+  each: number[]
+  /** The CPU that this process took. */
   cpuMs: number
+  /** Deliveries whose proofs were gathered. */
+  proven: number
+  /** How many there are by now of what was asked for. */
+  count: number
 }
+const NOTHING: Done = { each: [], cpuMs: 0, proven: 0, count: 0 }
 
 const HOUR_MS = 3_600_000
 const assets: CID[] = []
 const offers: CID[] = []
-const agreements: CID[] = []
+const agreements = new Map<string, CID>()
 
-export async function run(node: Node, errand: Errand): Promise<Done> {
-  const before = process.cpuUsage()
-  const each = await DO[errand.do](node, errand as never)
-  const { user, system } = process.cpuUsage(before)
-  return { each, cpuMs: (user + system) / 1_000 }
+export function run(node: Node, errand: Errand): Promise<Done> {
+  return DO[errand.do](node, errand as never)
 }
 
-const clockMs = (): number => performance.timeOrigin + performance.now()
+/** What goes on, one after the other, until a window has ended. */
+interface Loop {
+  each: number[]
+  isOver: boolean
+  ended: Promise<void>
+}
+let loop: Loop | undefined
 
-async function inTurn<T>(all: T[], work: (one: T) => Promise<void>): Promise<Done['each']> {
-  const each: Done['each'] = []
-  for (const one of all) {
-    const beganMs = clockMs()
-    await work(one)
-    each.push([beganMs, clockMs()])
+/** Begins with the work; answers when it was done so often, and goes on. */
+async function begin(warm: number, work: (turn: number) => Promise<void>): Promise<Done> {
+  const { promise: isWarm, resolve, reject } = Promise.withResolvers<void>()
+  const begun: Loop = { each: [], isOver: false, ended: Promise.resolve() }
+  const goOn = async () => {
+    for (let turn = 0; !begun.isOver; turn++) {
+      if (turn === warm) resolve()
+      const beganMs = performance.now()
+      await work(turn)
+      begun.each.push(performance.now() - beganMs)
+    }
   }
-  return each
+  begun.ended = goOn()
+  begun.ended.catch(reject)
+  loop = begun
+  await isWarm
+  return NOTHING
+}
+
+async function cpuDuring(work: () => Promise<void>): Promise<number> {
+  const before = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1_000
 }
 
 type Of<Name extends Errand['do']> = Extract<Errand, { do: Name }>
-const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Done['each']> } = {
-  publish: (node, { paths }) =>
-    inTurn(paths, async path => {
+const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Done> } = {
+  /** The same content each time; its key is another. */
+  publish: (node, { path, warm }) =>
+    begin(warm, async turn => {
       const files = [{ path, name: 'content' }]
-      const { asset } = await publish(node, { files, title: path, domain: 'production', level: 'general' })
+      const title = `content ${turn}`
+      const { asset } = await publish(node, { files, title, domain: 'production', level: 'general' })
       assets.push(parseCid(asset))
     }),
-  offer: (node, _errand) =>
-    inTurn(assets, async asset => {
-      const untilMs = Date.now() + HOUR_MS
-      const policy = {
-        profile: PROFILE,
-        prohibitions: [],
-        permissions: [{ action: 'analyse', constraints: [] }],
-      }
+  offer: async (node, _errand) => {
+    const untilMs = Date.now() + HOUR_MS
+    const policy = {
+      profile: PROFILE,
+      prohibitions: [],
+      permissions: [{ action: 'analyse', constraints: [] }],
+    }
+    for (const asset of assets)
       await node.driver.submit({ type: 'offer', asset, audience: [], policy, approval: 'policy', untilMs })
-    }),
+    return { ...NOTHING, count: assets.length }
+  },
   /** Pages until there are as many as there should be: a page that comes early is short. */
   catalog: async (node, { org, offers: wanted }) => {
     for (let tries = 0; offers.length < wanted; tries++) {
@@ -80,18 +111,40 @@ const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Do
       )
       offers.splice(0, offers.length, ...(await seen(node, org)))
     }
-    return []
+    return NOTHING
   },
-  negotiate: (node, { org, from, to }) =>
-    inTurn(offers.slice(from, to), async offer => {
+  /** Once for each offer, then again from the first; the first agreement on each counts. */
+  negotiate: (node, { org, warm }) =>
+    begin(warm, async turn => {
+      const offer = offers[turn % offers.length]!
       const request = { type: 'request', org, offer, action: 'analyse', purpose: 'benchmark' } as const
       const machine = await machineOf(node, request, 'negotiation', 'FINALIZED')
-      agreements.push(decodeState<Negotiation>(node.store.get(machine)!).agreementId!)
+      const { agreementId } = decodeState<Negotiation>(node.store.get(machine)!)
+      if (!agreements.has(offer.toString())) agreements.set(offer.toString(), agreementId!)
     }),
-  transfer: (node, { org, from, to }) =>
-    inTurn(agreements.slice(from, to), async agreement => {
+  transfer: (node, { org, warm }) => {
+    const left = agreements.values()
+    return begin(warm, async turn => {
+      const { value: agreement, done } = left.next()
+      if (done) throw new Error(`${turn} transfers are all that there is to fetch`)
       await machineOf(node, { type: 'transfer', org, agreement }, 'transfer', 'COMPLETED')
-    }),
+    })
+  },
+  window: async (_node, { ms }) => {
+    const { each } = loop!
+    each.length = 0
+    const cpuMs = await cpuDuring(() => setTimeout(ms))
+    const done = { ...NOTHING, each: [...each], cpuMs }
+    loop!.isOver = true
+    await loop!.ended
+    return done
+  },
+  rest: async (node, { ms }) => {
+    const unproven = async () => (await node.store.list(KEY.allUnproven)).length
+    const before = await unproven()
+    const cpuMs = await cpuDuring(() => setTimeout(ms))
+    return { ...NOTHING, cpuMs, proven: before - (await unproven()) }
+  },
 }
 
 async function seen(node: Node, org: string): Promise<CID[]> {

@@ -8,18 +8,25 @@ import type { Done, Errand } from './errands.ts'
 import { percentile } from './harness.ts'
 import { nodeMesh } from './pair.ts'
 
-/** Of each daemon: so many that are measured, and before them so many that are not; a transfer takes ten times as long. */
-export interface Load {
-  count: number
+/**
+ * Every daemon does one after the other. When each has done so many, a window of time begins for all, in which it counts:
+ * so all are as warm, and as busy, from its beginning to its end.
+ */
+export interface Span {
   warm: number
-  transfers: number
-  warmTransfers: number
-  bytes: number
+  ms: number
 }
-export const LOAD: Load = { count: 30, warm: 25, transfers: 10, warmTransfers: 5, bytes: 65_536 }
-
 export const KINDS = ['publish', 'negotiation', 'transfer'] as const
 export type Kind = (typeof KINDS)[number]
+export const LOAD: Record<Kind, Span> = {
+  publish: { warm: 100, ms: 5_000 },
+  negotiation: { warm: 150, ms: 5_000 },
+  transfer: { warm: 40, ms: 12_000 },
+}
+/** Size of each content. */
+export const CONTENT_BYTES = 65_536
+/** Afterwards two daemons gather the proofs of what was delivered, and do nothing else. */
+const REST_MS = 12_000
 
 /** What the daemons did of one kind. */
 export interface Work {
@@ -33,45 +40,41 @@ export interface Work {
   others: number
 }
 
-export async function real(count: number, load: Load = LOAD): Promise<Record<Kind, Work>> {
+export interface Works extends Record<Kind, Work> {
+  /** CPU of both sides for the proofs of a delivery that one side gathers; measured with two daemons only. */
+  proofMs?: number
+}
+
+export async function real(count: number): Promise<Works> {
   const names = Array.from({ length: count }, (_, i) => `daemon ${i}`)
   await using mesh = await nodeMesh(names, 'ring')
   const { nodes, folder } = mesh
   const all = (order: (i: number) => Errand): Promise<Done[]> =>
     Promise.all(nodes.map(({ child }, i) => child.ask<Done>(order(i))))
-  const timed = async (order: (i: number) => Errand): Promise<Work> => {
+  const timed = async (kind: Kind, order: (i: number) => Errand): Promise<Work> => {
+    const { ms } = LOAD[kind]
+    await all(order)
     const [before, own] = [busyMs(), process.cpuUsage()]
-    const done = await all(order)
+    const done = await all(() => ({ do: 'window', ms }))
     const { user, system } = process.cpuUsage(own)
-    return workOf(done, busyMs() - before - (user + system) / 1_000)
+    return workOf(done, ms, busyMs() - before - (user + system) / 1_000)
   }
   const next = (i: number) => nodes[(i + 1) % nodes.length]!.id
-  const total = load.warm + load.count
-  const paths = await Promise.all(
-    nodes.map((_, i) =>
-      Promise.all(
-        Array.from({ length: total }, async (_, k) => {
-          const path = join(folder, `content ${i} ${k}`)
-          await writeFile(path, randomBytes(load.bytes))
-          return path
-        }),
-      ),
-    ),
-  )
-  await all(i => ({ do: 'publish', paths: paths[i]!.slice(0, load.warm) }))
-  const publish = await timed(i => ({ do: 'publish', paths: paths[i]!.slice(load.warm) }))
-  await all(() => ({ do: 'offer' }))
-  await all(i => ({ do: 'catalog', org: next(i), offers: total }))
-  const [cold, warm] = [
-    { from: 0, to: load.warm },
-    { from: load.warm, to: total },
-  ]
-  await all(i => ({ do: 'negotiate', org: next(i), ...cold }))
-  const negotiation = await timed(i => ({ do: 'negotiate', org: next(i), ...warm }))
-  const { transfers, warmTransfers: from } = load
-  await all(i => ({ do: 'transfer', org: next(i), from: 0, to: from }))
-  const transfer = await timed(i => ({ do: 'transfer', org: next(i), from, to: from + transfers }))
-  return { publish, negotiation, transfer }
+  const path = join(folder, 'content')
+  await writeFile(path, randomBytes(CONTENT_BYTES))
+  const publish = await timed('publish', () => ({ do: 'publish', path, warm: LOAD.publish.warm }))
+  const made = (await all(() => ({ do: 'offer' }))).map(each => each.count)
+  await all(i => ({ do: 'catalog', org: next(i), offers: made[(i + 1) % count]! }))
+  const { warm } = LOAD.negotiation
+  const negotiation = await timed('negotiation', i => ({ do: 'negotiate', org: next(i), warm }))
+  const transfer = await timed('transfer', i => ({
+    do: 'transfer',
+    org: next(i),
+    warm: LOAD.transfer.warm,
+  }))
+  if (count > 2) return { publish, negotiation, transfer }
+  const rest = await all(() => ({ do: 'rest', ms: REST_MS }))
+  return { publish, negotiation, transfer, proofMs: total(rest, 'cpuMs') / total(rest, 'proven') }
 }
 
 const TICK_MS = 10
@@ -82,16 +85,17 @@ function busyMs(): number {
   return (user! + nice! + system! + irq! + soft!) * TICK_MS
 }
 
-function workOf(done: Done[], machineMs: number): Work {
-  const each = done.flatMap(one => one.each)
-  const times = each.map(([began, ended]) => ended - began)
-  const took = Math.max(...each.map(([, ended]) => ended)) - Math.min(...each.map(([began]) => began))
-  const cpuMs = done.reduce((sum, one) => sum + one.cpuMs, 0)
+const total = (done: Done[], what: 'cpuMs' | 'proven'): number =>
+  done.reduce((sum, each) => sum + each[what], 0)
+
+function workOf(done: Done[], ms: number, machineMs: number): Work {
+  const times = done.flatMap(one => one.each)
+  const cpuMs = total(done, 'cpuMs')
   return {
-    perSecond: (each.length / took) * 1_000,
+    perSecond: (times.length / ms) * 1_000,
     p50Ms: percentile(times, 0.5),
     p95Ms: percentile(times, 0.95),
-    cpuMs: cpuMs / each.length,
-    others: Math.max(0, machineMs - cpuMs) / (took * cpus().length),
+    cpuMs: cpuMs / times.length,
+    others: Math.max(0, machineMs - cpuMs) / (ms * cpus().length),
   }
 }

@@ -5,6 +5,7 @@ import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
 import { decodeRoot } from '../protocol/content.ts'
+import type { Shared } from '../protocol/drafting.ts'
 import type { Event } from '../protocol/event.ts'
 import { freshBy } from '../protocol/freshness.ts'
 import type { Handover, Registration } from '../protocol/handover.ts'
@@ -31,7 +32,7 @@ import {
   titleOf,
 } from '../protocol/title.ts'
 import type { Node } from './daemon.ts'
-import type * as schema from './schema.ts'
+import type * as schema from './schema-ownership.ts'
 import { NotFound } from './views.ts'
 
 /** How long seats have to say whether a version is the last. */
@@ -120,7 +121,7 @@ export async function sitFor(node: Node, partner: string): Promise<schema.Juries
 export async function register(
   node: Node,
   wanted: string,
-  { committee, ref, bought }: schema.RegisterRequest,
+  { committee, ref, bought, joint }: schema.RegisterRequest,
 ): Promise<schema.OrderView> {
   const id = await node.views.assetId(wanted)
   const salt = new Uint8Array(randomBytes(32))
@@ -134,11 +135,29 @@ export async function register(
       ref: ref ?? described?.payload.title ?? '',
       content,
       title: bought === undefined ? 'made' : 'bought',
-      ...(bought === undefined ? {} : { bought: parseCid(bought) }),
+      ...(bought === undefined ? {} : { bought: await boughtBy(node, bought) }),
+      ...(await shared(node, joint)),
     },
     [{ handle: HANDLE.registered(id), bytes: salt }],
   )
   return orderOf(node, answer)
+}
+
+/** An own purchase, as it is certified here. */
+async function boughtBy(node: Node, wanted: string): Promise<CID> {
+  const id = await node.views.orderId(wanted)
+  const o = decodeState<Ordering>(node.store.get(KEY.order(id))!)
+  const isTaker = orderIn(o).takers?.owners.some(({ org }) => org.equals(node.env.self.id))
+  if (o.state !== 'CERTIFIED' || o.version === 0 || !isTaker)
+    throw new NotFound('that is no hand-over to this home that is certified')
+  return id
+}
+
+/** Others who own it too, by their names; one of them may be this home. */
+async function shared(node: Node, joint: schema.HandoverRequest['joint']): Promise<{ joint?: Shared }> {
+  if (!joint) return {}
+  const others = await Promise.all(joint.others.map(each => node.views.findOrg(each)))
+  return { joint: { others, k: joint.needs ?? others.length + 1 } }
 }
 
 function named(described: Stored<Asset> | undefined): CID {
@@ -165,21 +184,25 @@ async function plainDigestOf(node: Node, id: CID): Promise<Uint8Array> {
   return plainDigest(digests)
 }
 
-/** Lets another committee vote on an own asset from here on. */
-export async function reseat(node: Node, wanted: string, committee: string): Promise<schema.OrderView> {
+/** Lets another committee vote on an own asset from here on; or the same, so that no key of before signs what follows. */
+export async function reseat(
+  node: Node,
+  wanted: string,
+  committee: string | undefined,
+): Promise<schema.OrderView> {
   const asset = await node.views.titleId(wanted)
-  const next = await node.views.juryId(committee)
-  return orderOf(node, await node.driver.submit({ type: 'reseat', asset, next }))
+  const next = committee === undefined ? {} : { next: await node.views.juryId(committee) }
+  return orderOf(node, await node.driver.submit({ type: 'reseat', asset, ...next }))
 }
 
 // Hand-overs.
 
 export async function handOver(
   node: Node,
-  { asset: wanted, to, committee, passes, dryRun }: schema.HandoverRequest,
+  { asset: wanted, to, joint, committee, passes, dryRun }: schema.HandoverRequest,
 ): Promise<schema.OrderView | { dryRun: true; committee: schema.Jury; owner: schema.OwnerView }> {
   const id = await node.views.titleId(wanted)
-  const { id: buyer } = await node.views.findPartner(to)
+  const buyer = await node.views.findOrg(to)
   const next = committee === undefined ? undefined : await node.views.juryId(committee)
   if (dryRun) {
     const owned = titleOf(get(node), id)!
@@ -190,6 +213,7 @@ export async function handOver(
     type: 'hand-over',
     asset: id,
     to: buyer,
+    ...(await shared(node, joint)),
     passes: passes ?? { agreements: true, duties: true, keys: true, blocks: true },
     ...(next ? { next } : {}),
   })
@@ -247,13 +271,18 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
     role: o.role,
     state: o.state,
     asset: o.asset.toString(),
-    title: titleText(node, o.asset),
+    title: titleText(node, o.asset, o.described),
     version: o.version,
     ...(o.org === undefined ? {} : { partner: named(o.org) }),
     committee: juryView(node, committeeKnown(get(node), o.committee)!),
     ...(o.next ? { next: juryView(node, openCommittee(o.next)) } : {}),
     ...(passes ? { passes } : {}),
     ...(weaker ? { weaker } : {}),
+    parties: orderIn(o).parties.map(id => ({
+      ...node.views.nameOf(id),
+      signed: o.signers.some(({ org }) => org === id.toString()),
+      agreed: o.agreed.includes(id.toString()),
+    })),
     votes: o.votes.map(({ org }) => named(org)),
     refused: o.refused.map(({ org, code, text }) => ({ ...named(org), code, text })),
     madeMs: o.madeMs,
@@ -262,9 +291,9 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
 }
 
 /** The title of an asset, as its record says; the record comes with the first of its steps. */
-function titleText(node: Node, id: CID): string {
+function titleText(node: Node, id: CID, described?: Uint8Array): string {
   const [first] = linksOf(get(node), id, 0, 1)
-  const bytes = first?.asset
+  const bytes = first?.asset ?? described
   const read = bytes ? readRecord(asset, bytes) : node.views.record(asset, id)
   return read && isStored(read) ? read.payload.title : ''
 }
@@ -288,6 +317,8 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
     title: titleText(node, id),
     version: owned.version,
     owner: node.views.nameOf(owned.owner),
+    owners: owned.joint.owners.map(({ org }) => node.views.nameOf(org)),
+    needs: owned.joint.k,
     order: owned.order.toString(),
     committee: juryView(node, owned.committee),
     sinceMs: orderIn({ order: link!.order }).record.payload.made,
@@ -357,14 +388,17 @@ export async function history(node: Node, wanted: string): Promise<schema.OwnerH
   const links = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
   return {
     items: links.map(link => {
-      const { id: order, version, to, committee, record } = orderIn(link)
-      const { ref, made } = record.payload as Registration
+      const { id: order, version, to, takers, givers, committee, record } = orderIn(link)
+      const { ref, made, bought } = record.payload as Registration
+      const { owners } = (takers ?? givers)!
       return {
         version,
         order: order.toString(),
         owner: node.views.nameOf(to),
+        owners: owners.map(({ org }) => node.views.nameOf(org)),
         madeMs: made,
         ...(version === 0 ? { ref } : {}),
+        ...(bought ? { bought: bought.toString() } : {}),
         votes: votersOf(link.certificate).map(org => node.views.nameOf(org)),
         committee: juryView(node, committeeKnown(get(node), committee)!),
       }

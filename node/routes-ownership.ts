@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Node } from './daemon.ts'
 import * as ownership from './ownership.ts'
 import * as schema from './schema.ts'
+import * as owners from './schema-ownership.ts'
 import { until } from './until.ts'
 
 const param = (request: FastifyRequest, name: string): string =>
@@ -10,25 +11,25 @@ const param = (request: FastifyRequest, name: string): string =>
 
 export function ownershipRoutes(app: FastifyInstance, node: Node): void {
   app.get('/v1/committees', () => ownership.juries(node))
-  app.post('/v1/committees', request => ownership.createJury(node, schema.juryRequest.parse(request.body)))
+  app.post('/v1/committees', request => ownership.createJury(node, owners.juryRequest.parse(request.body)))
   app.post('/v1/committees/seats', request =>
     ownership.sitFor(node, schema.witnessRequest.parse(request.body).partner),
   )
   app.post('/v1/certified', async request => {
-    const { partner, certified } = schema.certifyRequest.parse(request.body)
+    const { partner, certified } = owners.certifyRequest.parse(request.body)
     const { org } = await node.views.findPartner(partner)
     await node.settings.certify(org, certified)
     return node.views.trust(node.settings.certified)
   })
 
   app.post('/v1/assets/:id/register', request =>
-    ownership.register(node, param(request, 'id'), schema.registerRequest.parse(request.body)),
+    ownership.register(node, param(request, 'id'), owners.registerRequest.parse(request.body)),
   )
   app.post('/v1/assets/:id/committee', request =>
-    ownership.reseat(node, param(request, 'id'), schema.reseatRequest.parse(request.body).committee),
+    ownership.reseat(node, param(request, 'id'), owners.reseatRequest.parse(request.body).committee),
   )
   app.get('/v1/assets/:id/owner', request => {
-    const { fresh } = schema.ownerQuery.parse(request.query)
+    const { fresh } = owners.ownerQuery.parse(request.query)
     return ownership.ownerOf(node, param(request, 'id'), fresh)
   })
   app.get('/v1/assets/:id/history', request => ownership.history(node, param(request, 'id')))
@@ -43,10 +44,10 @@ export function ownershipRoutes(app: FastifyInstance, node: Node): void {
       .send(Buffer.from(await ownership.evidence(node, param(request, 'id')))),
   )
 
-  app.post('/v1/handovers', request => ownership.handOver(node, schema.handoverRequest.parse(request.body)))
+  app.post('/v1/handovers', request => ownership.handOver(node, owners.handoverRequest.parse(request.body)))
   app.get('/v1/handovers', async () => ({ items: await ownership.orders(node) }))
   app.get('/v1/handovers/:id', async request => {
-    const { waitMs } = schema.orderQuery.parse(request.query)
+    const { waitMs } = owners.orderQuery.parse(request.query)
     const order = await node.views.orderId(param(request, 'id'))
     const view = () => ownership.orderView(node, order)
     const before = view().state
@@ -56,7 +57,7 @@ export function ownershipRoutes(app: FastifyInstance, node: Node): void {
     return view()
   })
   app.post('/v1/handovers/:id/accept', request =>
-    ownership.takeOver(node, param(request, 'id'), schema.takeOverRequest.parse(request.body ?? {}).mode),
+    ownership.takeOver(node, param(request, 'id'), owners.takeOverRequest.parse(request.body ?? {}).mode),
   )
   app.post('/v1/handovers/:id/decline', request =>
     ownership.leave(

@@ -16,7 +16,7 @@ import { isOfRecord, type KeptEntry, keptRecord, readEntries } from '../protocol
 import { KEY } from '../protocol/layout.ts'
 import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
-import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { committeesTrusted } from '../protocol/own-trust.ts'
 import { decodePartner } from '../protocol/pairing.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
@@ -71,6 +71,13 @@ export class Views {
 
   async partners(): Promise<Partner[]> {
     return (await this.#store.list(KEY.partners)).map(([, stored]) => decodePartner(stored))
+  }
+
+  /** A partner, or this home by its own name. */
+  async findOrg(wanted: string): Promise<CID> {
+    const { id, identity } = this.#env.self
+    const isOwn = wanted === id.toString() || wanted.toLowerCase() === identity.name.toLowerCase()
+    return isOwn ? id : (await this.findPartner(wanted)).id
   }
 
   /** A partner by id, or by name where only one has it. */

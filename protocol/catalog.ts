@@ -14,7 +14,7 @@ import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
 import { type Context, type Step, stay, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
-import { sees } from './negotiation.ts'
+import { sees } from './offered.ts'
 import { isStored, readRecord, verifySignatures } from './record.ts'
 
 /** A request for the catalog of a partner that is under way, at either side. Nothing of it survives a restart. */

@@ -26,6 +26,7 @@ import { ZERO_HASH } from './log.ts'
 import {
   type Context,
   decodeState,
+  encodeState,
   type Partner,
   resendAt,
   type Step,
@@ -35,7 +36,7 @@ import {
   violation,
 } from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
-import { nothing } from './output.ts'
+import { nothing, type Write } from './output.ts'
 import { isLost, LOST_TEXT } from './put-back.ts'
 import { isStored, readRecord, type Stored, verifySignatures } from './record.ts'
 import { committeeOf } from './trust.ts'
@@ -68,8 +69,8 @@ export interface Proposal {
 export interface Seat {
   committees: Signable[]
   pinned?: { number: number; id: CID }
-  /** Those that it promised under before that one. */
-  under?: CID[]
+  /** Those before that one under which it gave a promise that it still holds, each with the size of the last of these. */
+  under?: { id: CID; size: number }[]
   /** Asked for and not signed: a person decides here. */
   waiting?: Signable
 }
@@ -84,8 +85,6 @@ interface SeatIdentity {
 }
 /** Committees that a seat keeps beside the one that it has promised under: the next is one of those asked for last. */
 const KEPT = 4
-/** And so many of those that it has promised under. */
-const KEPT_USED = 8
 
 type Get = (key: string) => Uint8Array | undefined
 
@@ -377,19 +376,30 @@ function sign(state: Seat | undefined, to: string, signable: Signable, context: 
   return say(next, to, { t: 'committee/signed', committee: bytes })
 }
 
-/** What was promised under stays, however many are asked for after it and never come into force. */
+/** What a promise was given under stays while that is held, however many are asked for after it and never come into force. */
 function keep(committees: Signable[], { pinned, under = [] }: Pick<Seat, 'pinned' | 'under'>): Signable[] {
   if (!pinned) return committees.slice(-KEPT)
   const numbered = committees.map(each => ({ each, ...nameOf(each.record) }))
-  const inUse = numbered.filter(({ id }) => [...under, pinned.id].some(used => used.equals(id)))
+  const inUse = numbered.filter(({ id }) => [...under, pinned].some(used => used.id.equals(id)))
   const later = numbered.filter(({ number }) => number > pinned.number).slice(-KEPT)
-  return [...inUse.slice(-KEPT_USED), ...later].map(({ each }) => each)
+  return [...inUse, ...later].map(({ each }) => each)
 }
 
-/** The seat promises under another committee from here on. */
-export function pin(seat: Seat, pinned: { number: number; id: CID }): Seat {
-  if (!seat.pinned) return { ...seat, pinned }
-  return { ...seat, pinned, under: [...(seat.under ?? []), seat.pinned.id] }
+/** The seat promises under another committee from here on; `promised` is the size of the last promise that it holds. */
+export function pin(seat: Seat, pinned: { number: number; id: CID }, promised: number | undefined): Seat {
+  const { pinned: before, under = [], ...rest } = seat
+  if (!before || promised === undefined) return { ...rest, pinned }
+  return { ...rest, pinned, under: [...under, { id: before.id, size: promised }] }
+}
+
+/** A head of `size` was cosigned, so no promise up to there is held: committees of these alone are asked no more. */
+export function unpinned(org: string, size: number, get: Get): Write[] {
+  const stored = get(KEY.seat(org))
+  const { under, ...seat } = stored ? decodeState<Seat>(stored) : { committees: [] }
+  if (!stored || !under) return []
+  const held = under.filter(each => each.size > size)
+  const value = encodeState(held.length > 0 ? { ...seat, under: held } : seat)
+  return [{ key: KEY.seat(org), value, if: { equals: stored } }]
 }
 
 /** Why this node does not take the seat. */
@@ -442,13 +452,14 @@ export const readSeat = (get: Get, org: string): Seat | undefined => {
 }
 
 /**
- * Whether a head of a partner's log has q cosignatures of each committee that this node has promised under. One that was
- * only signed, or named and never in force, says nothing: its owner chooses who sits there.
+ * Whether a head of a partner's log has q cosignatures of each committee under which this node gave a promise that it holds,
+ * and of the one that it promises under now. One that was only signed says nothing: its owner chooses who sits there. What
+ * it cosigned needs no committee to stand by: it cosigns nothing else but what extends that.
  */
 export function isFinal(org: string, note: Note, context: Context): boolean {
   const { pinned, under = [], committees } = readSeat(context.get, org) ?? { committees: [] }
   if (!pinned) return false
-  return [...under, pinned.id].every(id => {
+  return [...under, pinned].every(({ id }) => {
     const used = committees.find(({ record }) => nameOf(record).id.equals(id))
     return used !== undefined && hasQuorum(used, note, context)
   })

@@ -7,6 +7,7 @@ import { KEY } from './layout.ts'
 import { type Context, decodeState, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import * as negotiation from './negotiation.ts'
+import { isOver, type Negotiation } from './negotiation-state.ts'
 import { join, nothing } from './output.ts'
 import * as transfer from './transfer.ts'
 
@@ -15,9 +16,9 @@ type DialogueInput = negotiation.NegotiationInput | transfer.TransferInput | era
 export function runMachine(state: PeerState, key: string, input: DialogueInput, context: Context): PeerStep {
   const stored = context.get(key)
   if (key.startsWith('negotiation/')) {
-    const before = stored && decodeState<negotiation.Negotiation>(stored)
+    const before = stored && decodeState<Negotiation>(stored)
     const step = negotiation.step(before, input as negotiation.NegotiationInput, context)
-    return logged(state, saved(key, stored, step, negotiation.isOver), context)
+    return logged(state, saved(key, stored, step, isOver), context)
   }
   if (key.startsWith(KEY.redactions)) {
     const before = stored && decodeState<erasure.Asking>(stored)

@@ -81,13 +81,13 @@ const freshOf = (owned: Owned, words: Uint8Array[], { now }: Context): boolean =
 }
 
 function asking(
-  { asset, version, owner, committee }: Owned,
+  { asset, version, joint, committee }: Owned,
   { denied }: Heard,
   id: Uint8Array,
   context: Context,
 ): Entitled {
   const { seats, q } = committee.payload
-  const others = seats.map(({ org }) => org).filter(org => !org.equals(owner))
+  const others = seats.map(({ org }) => org).filter(each => !joint.owners.some(({ org }) => org.equals(each)))
   const reached = others.filter(org => org.equals(context.self.id) || context.partner(org.toString()))
   const willing = reached.filter(org => !denied.includes(org.toString()))
   if (willing.length < q) {

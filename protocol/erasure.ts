@@ -44,7 +44,7 @@ import {
   violation,
 } from './machine.ts'
 import type { MessageOf } from './message.ts'
-import type { Negotiation } from './negotiation.ts'
+import type { Negotiation } from './negotiation-state.ts'
 import { nothing, type Output, type Write } from './output.ts'
 import { opened, received, rejected, release } from './receipt.ts'
 import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'

@@ -58,6 +58,7 @@ export type ProtocolCode =
   | 'NOT_OWNER'
   | 'OWNER_UNPROVEN'
   | 'PARTY_SEATED'
+  | 'KEY_STATE_PASSED'
   | 'SEAT_LOST'
   | 'SEAT_UNKNOWN'
   | 'STORE_UNPROVEN'

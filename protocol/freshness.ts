@@ -57,18 +57,18 @@ export function readFresh(stored: Uint8Array, committee: Stored<AssetCommittee>)
 }
 
 /**
- * Which seats say that this version is the last, and since when: by the earliest of the q newest words. Seats of the owner
+ * Which seats say that this version is the last, and since when: by the earliest of the q newest words. Seats of owners
  * do not count, as they do not for certificates.
  */
 export function freshBy(
   words: Uint8Array[],
-  { asset, version, owner, committee }: Owned,
+  { asset, version, joint, committee }: Owned,
 ): { orgs: CID[]; atMs: number } | undefined {
   const newest = new Map<string, Fresh>()
   for (const each of words) {
     const word = readFresh(each, committee)
     if ('reason' in word || !word.asset.equals(asset) || word.version !== version) continue
-    if (word.org.equals(owner)) continue
+    if (joint.owners.some(({ org }) => org.equals(word.org))) continue
     const name = word.org.toString()
     if ((newest.get(name)?.at ?? -1) < word.at) newest.set(name, word)
   }

@@ -10,7 +10,6 @@
  */
 import { fromHex, text, toHex } from '../crypto/bytes.ts'
 import type { Command } from './command.ts'
-import { isClosed, onlyLog } from './fork.ts'
 import * as heads from './heads.ts'
 import { KEY } from './layout.ts'
 import type { Ledger } from './ledger.ts'
@@ -63,7 +62,7 @@ export function toldLogs(
     if (org === from) continue
     knows(gossip, from, org)
     if (output.sends.length < MAX_RUMOURS)
-      output.sends.push(...rumour(org, context).map(message => ({ to: from, message })))
+      output.sends.push(...heads.rumours([org], context).map(({ message }) => ({ to: from, message })))
   }
   return output
 }
@@ -147,18 +146,10 @@ function rumours({ grown, common }: Gossip, orgs: string[], context: Context): S
     if (told === MAX_RUMOURS) break
     grown.delete(org)
     const to = [...(common.get(org) ?? [])].filter(each => here.has(each))
-    const [message] = to.length > 0 ? rumour(org, context) : []
-    if (!message) continue
+    const [rumour] = to.length > 0 ? heads.rumours([org], context) : []
+    if (!rumour) continue
     told++
-    sends.push(...to.map(each => ({ to: each, message })))
+    sends.push(...to.map(each => ({ to: each, message: rumour.message })))
   }
   return sends
-}
-
-/** The newest head that was seen of a partner's log, for who may have seen another; never for the log's owner. */
-function rumour(org: string, context: Context): Message[] {
-  const seen = heads.readWatch(context.get(KEY.watch(org)))
-  const partner = context.partner(org)
-  if (!seen || !partner || isClosed(org, context)) return []
-  return [{ t: 'gossip/head', note: onlyLog(seen.note, originOf(partner.chain)) }]
 }

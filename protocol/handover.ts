@@ -7,13 +7,35 @@ import type { CID } from '../crypto/cid.ts'
 import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, payloadPart, signRecord, verifySignature } from '../crypto/statement.ts'
 import { type AssetCommittee, type Seat, seatOf } from './asset-committee.ts'
-import { MAX_NAME_LENGTH } from './limits.ts'
+import { MAX_NAME_LENGTH, MAX_OWNERS } from './limits.ts'
 import { isStored, type RecordType, readRecord, recordType, type Stored, type Verdict } from './record.ts'
 import { remembering } from './remember.ts'
-import { bytes, flag, type Infer, link, object, oneOf, optional, text, uint } from './shape.ts'
+import { bytes, flag, type Infer, link, list, object, oneOf, optional, text, uint } from './shape.ts'
 
 /** Orders that are looked at at once; one takes 1 KiB. */
 const READ = { most: 512, maxBytes: 4_096 }
+
+/** An owner, and the event of its identity chain by which its signature is judged, now and later. */
+const ownerShape = object({ org: link, state: link })
+export type Owner = Infer<typeof ownerShape>
+
+/** Several owners in the order of their ids, so many of whom sign what follows. */
+const jointShape = object({ k: uint, owners: list(ownerShape, MAX_OWNERS) })
+export type Joint = Infer<typeof jointShape>
+
+/**
+ * Why these do not own together. More than half sign, so that two orders of one version convict whoever signed both; `lead`
+ * is the one of them that the order names by itself.
+ */
+function whyNotJoint({ k, owners }: Joint, lead: Owner): string | undefined {
+  const names = owners.map(({ org }) => org.toString())
+  if (names.some((name, i) => i > 0 && names[i - 1]! >= name)) return 'the owners are not in order, each once'
+  if (names.length < 2) return 'one owner is not several'
+  if (k > names.length || 2 * k <= names.length)
+    return `${k} of ${names.length} owners are not more than half of them`
+  const own = owners.find(({ org }) => org.equals(lead.org))
+  return own?.state.equals(lead.state) ? undefined : `${lead.org} is none of the owners, at its state`
+}
 
 const registrationShape = object({
   t: text(32),
@@ -21,6 +43,7 @@ const registrationShape = object({
   owner: link,
   /** Last event of the owner's identity chain: the signature is judged by that state, now and later. */
   ownerState: link,
+  joint: optional(jointShape),
   committee: link,
   /** What the owner calls it: one registration for each name, so that a thing is not registered twice by mistake. */
   ref: text(MAX_NAME_LENGTH),
@@ -40,7 +63,9 @@ export const registration: RecordType<Registration> = recordType({
   t: 'registration/1',
   shape: registrationShape,
   signers: { owner: { org: 'owner', key: 'operation' } },
-  rule({ title, bought, warranty }) {
+  rule({ title, bought, warranty, owner, ownerState, joint }) {
+    const wrong = joint && whyNotJoint(joint, { org: owner, state: ownerState })
+    if (wrong) return wrong
     if ((title === 'bought') !== (bought !== undefined)) return 'a purchase, and only it, names its hand-over'
     return warranty ? undefined : 'the owner does not warrant that the content is registered once'
   },
@@ -55,8 +80,10 @@ const handoverShape = object({
   prev: link,
   from: link,
   fromState: link,
+  fromJoint: optional(jointShape),
   to: link,
   toState: link,
+  toJoint: optional(jointShape),
   /** The committee that votes on it. */
   committee: link,
   /** The committee from the new version on, where it is to be another. */
@@ -70,11 +97,29 @@ export const handover: RecordType<Handover> = recordType({
   t: 'handover/1',
   shape: handoverShape,
   signers: { from: { org: 'from', key: 'operation' }, to: { org: 'to', key: 'operation' } },
-  rule: ({ version, from, to }) => {
+  rule({ version, from, fromState, fromJoint, to, toState, toJoint }) {
     if (version === 0) return 'version 0 is made by a registration'
-    return from.equals(to) ? 'nobody hands over to itself' : undefined
+    const givers = ownersIn({ org: from, state: fromState }, fromJoint)
+    const takers = ownersIn({ org: to, state: toState }, toJoint)
+    const wrong =
+      (fromJoint && whyNotJoint(fromJoint, { org: from, state: fromState })) ??
+      (toJoint && whyNotJoint(toJoint, { org: to, state: toState }))
+    if (wrong) return wrong
+    if (takers.some(one => givers.some(other => one.org.equals(other.org) && !one.state.equals(other.state))))
+      return 'one owner stands on both sides at two states'
+    return isSame({ k: fromJoint?.k ?? 1, owners: givers }, { k: toJoint?.k ?? 1, owners: takers })
+      ? 'nobody hands over to itself'
+      : undefined
   },
 })
+
+const ownersIn = (lead: Owner, joint: Joint | undefined): Owner[] => joint?.owners ?? [lead]
+
+/** Whether these are the same owners, at whichever states, of whom as many sign. */
+export const isSame = (a: Joint, b: Joint): boolean =>
+  a.k === b.k &&
+  a.owners.length === b.owners.length &&
+  a.owners.every(({ org }, i) => org.equals(b.owners[i]!.org))
 
 const changeShape = object({
   t: text(32),
@@ -84,7 +129,8 @@ const changeShape = object({
   prev: link,
   owner: link,
   ownerState: link,
-  /** The committee that votes on it, and the one that follows. */
+  joint: optional(jointShape),
+  /** The committee that votes on it, and the one that follows: the same one where its owner only names newer keys. */
   committee: link,
   next: link,
   made: uint,
@@ -94,9 +140,9 @@ export const committeeChange: RecordType<CommitteeChange> = recordType({
   t: 'committee-change/1',
   shape: changeShape,
   signers: { owner: { org: 'owner', key: 'operation' } },
-  rule: ({ version, committee, next }) => {
+  rule({ version, owner, ownerState, joint }) {
     if (version === 0) return 'version 0 is made by a registration'
-    return committee.equals(next) ? 'the committee follows itself' : undefined
+    return joint && whyNotJoint(joint, { org: owner, state: ownerState })
   },
 })
 
@@ -114,17 +160,30 @@ export type Vote = Infer<typeof voteShape>
 /** Its signature is checked by `readVote`: the key stands in the committee. */
 const vote: RecordType<Vote> = recordType({ t: 'vote/1', shape: voteShape, signers: {} })
 
+/** Owners who sign an order in one role: of those who give it away `k` are enough. */
+export interface Side extends Joint {
+  role: 'owner' | 'from' | 'to'
+}
+
 /** What is voted on, whichever record says so. */
 export interface Order {
   id: CID
   asset: CID
   version: number
   committee: CID
+  /** Who must have owned the asset before; of a registration nobody. */
+  givers?: Side
+  /** Who own it by it, of whom each signs; a change of the committee leaves it to those who do. */
+  takers?: Side
+  /** So many of the new owners sign what follows. */
+  k?: number
   /** Organisations that gain or lose by it: their seats count as faulty (RULES E4). */
   parties: CID[]
   /** The event of each one's identity by which its signature is judged. */
-  states: { org: CID; state: CID }[]
-  /** Who owns the asset by it, and who must have owned it before. */
+  states: Owner[]
+  /** The one who wrote it: an owner before, or who registers. */
+  lead: CID
+  /** Who shares the asset from then on. */
   to: CID
   from?: CID
   prev?: CID
@@ -133,35 +192,45 @@ export interface Order {
 }
 export type OrderRecord = Registration | Handover | CommitteeChange
 
+/** Of those who become owners each signs; `k` says how many sign what follows. */
+const taking = (role: Side['role'], lead: Owner, joint: Joint | undefined): Pick<Order, 'takers' | 'k'> => {
+  const owners = ownersIn(lead, joint)
+  return { takers: { role, k: owners.length, owners }, k: joint?.k ?? 1 }
+}
+const giving = (role: Side['role'], lead: Owner, joint: Joint | undefined): Pick<Order, 'givers'> => ({
+  givers: { role, k: joint?.k ?? 1, owners: ownersIn(lead, joint) },
+})
+
 export function orderOf(record: Stored<Registration> | Stored<Handover> | Stored<CommitteeChange>): Order {
   const { id, payload } = record
   const { asset, committee } = payload
+  const about = { id, asset, committee }
   if (payload.t === registration.t) {
-    const { owner, ownerState } = payload as Registration
-    return {
-      id,
-      asset,
-      version: 0,
-      committee,
-      parties: [owner],
-      states: [{ org: owner, state: ownerState }],
-      to: owner,
-      record: record as Stored<Registration>,
-    }
+    const { owner: org, ownerState: state, joint } = payload as Registration
+    const sides = taking('owner', { org, state }, joint)
+    const same = { ...about, version: 0, lead: org, to: org, record: record as Stored<Registration> }
+    return { ...same, ...sides, ...partiesOf(sides) }
   }
   if (payload.t === committeeChange.t) {
-    const { owner, ownerState, version, prev, next } = payload as CommitteeChange
-    const states = [{ org: owner, state: ownerState }]
-    const same = { parties: [owner], states, from: owner, to: owner }
-    return { id, asset, version, committee, ...same, prev, next, record: record as Stored<CommitteeChange> }
+    const { owner: org, ownerState: state, joint, version, prev, next } = payload as CommitteeChange
+    const sides = giving('owner', { org, state }, joint)
+    const same = { ...about, version, prev, next, lead: org, from: org, to: org }
+    return { ...same, ...sides, ...partiesOf(sides), record: record as Stored<CommitteeChange> }
   }
-  const { version, prev, from, fromState, to, toState, next } = payload as Handover
-  const states = [
-    { org: from, state: fromState },
-    { org: to, state: toState },
-  ]
-  const common = { id, asset, version, committee, parties: [from, to], states, from, to, prev }
-  return { ...common, ...(next ? { next } : {}), record: record as Stored<Handover> }
+  const { version, prev, from, fromState, fromJoint, to, toState, toJoint, next } = payload as Handover
+  const sides = {
+    ...giving('from', { org: from, state: fromState }, fromJoint),
+    ...taking('to', { org: to, state: toState }, toJoint),
+  }
+  const same = { ...about, version, lead: from, from, to, prev, ...(next ? { next } : {}) }
+  return { ...same, ...sides, ...partiesOf(sides), record: record as Stored<Handover> }
+}
+
+/** Everybody on either side, once. */
+function partiesOf({ givers, takers }: Pick<Order, 'givers' | 'takers'>): Pick<Order, 'parties' | 'states'> {
+  const all = [...(givers?.owners ?? []), ...(takers?.owners ?? [])]
+  const states = [...new Map(all.map(each => [each.org.toString(), each])).values()]
+  return { parties: states.map(({ org }) => org), states }
 }
 
 /** An order as it came; its signatures are not checked yet. */

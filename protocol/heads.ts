@@ -17,10 +17,20 @@ import { formatNote, parseNote, signNote } from '../crypto/note.ts'
 import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
 import type { ProofReply } from './event.ts'
-import { close, type Fork, forksKnown, isClosed, proveFork, readFork } from './fork.ts'
+import {
+  close,
+  closedLogs,
+  type Fork,
+  forksKnown,
+  isClosed,
+  onlyLog,
+  proveFork,
+  readFork,
+  toTell,
+} from './fork.ts'
 import { readGrant } from './grant.ts'
 import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
-import { identityForksKnown } from './identity-fork.ts'
+import { forkedIdentities, identityForksKnown } from './identity-fork.ts'
 import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import {
@@ -36,7 +46,7 @@ import {
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, say, stay, violation } from './machine.ts'
-import type { Message, MessageOf } from './message.ts'
+import type { Message, MessageOf, MessageType } from './message.ts'
 import { renewal } from './renewal.ts'
 import { everSeated, shownCommittees } from './shown-committees.ts'
 
@@ -136,7 +146,21 @@ export function resigned(note: Uint8Array, context: Context): Uint8Array {
 
 /** The fork proofs known here, as everybody is told them. */
 export const tellForks = (context: Context): Message[] =>
-  [...forksKnown(context), ...identityForksKnown(context)].map(proof => ({ t: 'gossip/fork', proof }))
+  [...forksKnown(context), ...identityForksKnown(context)].map(toFork)
+
+/** What is proven of one organisation, for who still goes by its log: it may not have known it when all were told. */
+const proofsAgainst = (org: string, context: Context): Message[] =>
+  [closedLogs(context), forkedIdentities(context)]
+    .flatMap(kept => toTell(kept.filter(each => each.org === org)))
+    .map(toFork)
+
+const toFork = (proof: Uint8Array): Message => ({ t: 'gossip/fork', proof })
+
+function answer(to: string, messages: Message[], seen?: Watch): Step<Watch> {
+  const step = stay(seen)
+  step.output.sends.push(...messages.map(message => ({ to, message })))
+  return step
+}
 
 export function receive(from: string, message: Message, ledger: Ledger, context: Context): Step<Watch> {
   switch (message.t) {
@@ -177,7 +201,8 @@ function offered(
   seen: Watch | undefined,
   context: Context,
 ): Step<Watch> {
-  if (isClosed(from, context) || head.signer.ended !== undefined) return stay(seen)
+  if (isClosed(from, context)) return answer(from, proofsAgainst(from, context), seen)
+  if (head.signer.ended !== undefined) return stay(seen)
   if (!seen) return keep(from, head, note, context)
   if (head.size === seen.size && !equal(head.root, seen.root))
     return forked(from, seen, seen.note, note, { root: head.root, path: [] }, context)
@@ -185,9 +210,7 @@ function offered(
 }
 
 function askProof(org: string, seen: Watch, size: number): Step<Watch> {
-  const step = stay(seen)
-  step.output.sends.push({ to: org, message: { t: 'head/ask', size } })
-  return step
+  return answer(org, [{ t: 'head/ask', size }], seen)
 }
 
 function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, context: Context): Step<Watch> {
@@ -203,8 +226,8 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   const seen = readWatch(context.get(KEY.watch(from)))
   const [held] = [seen, seen?.rumour].filter(each => each?.size === message.size)
   // Told unasked, from a head that this side does not hold, or not any more.
-  if (!seen || !held) return offered(from, head, message.note, seen, context)
-  if (head.size < held.size || isClosed(from, context)) return stay(seen)
+  if (!seen || !held || isClosed(from, context)) return offered(from, head, message.note, seen, context)
+  if (head.size < held.size) return stay(seen)
   if (head.signer.ended !== undefined) return stay(seen)
   if (!extendsRoot(held, head, message.path)) return unproven(from, seen, held.note, message, head, context)
   if (held === seen)
@@ -276,17 +299,35 @@ function forked(
 
 // Gossip: heads of a log that others were shown.
 
-/** A head of a third log that the sender saw. */
+/** The newest heads of partners' logs, for those who may have seen others; never to the log's owner. */
+export function rumours(about: string[], context: Context): { org: string; message: Message }[] {
+  return about.flatMap(org => {
+    const seen = readWatch(context.get(KEY.watch(org)))
+    const partner = context.partner(org)
+    if (!seen || !partner || isClosed(org, context)) return []
+    const note = onlyLog(seen.note, originOf(partner.chain))
+    return [{ org, message: { t: 'gossip/head', note } as const }]
+  })
+}
+
+/** A head of a third log that the sender saw; no step where it is signed by no key that is known here. */
 export function rumoured(
   from: string,
-  { t, note }: MessageOf<'gossip/head'>,
+  t: MessageType,
+  note: Uint8Array,
   context: Context,
-): { org: string; step: Step<Watch> } | undefined {
+): { org: string; step?: Step<Watch> } | undefined {
   const org = orgOf(note, context)
   if (org === undefined || org === from) return undefined
-  const head = headOf(org, note, context)
-  if ('reason' in head) return { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
-  return { org, step: against(org, head, note, context) }
+  const { chain } = context.partner(org)!
+  const head = readHead(note, chain, undefined, { closed: true })
+  if ('reason' in head)
+    return head.unknown ? { org } : { org, step: violation(from, t, 'HEAD_INVALID', head.reason) }
+  // The sender may not have heard of its successor.
+  if (head.log < chain.logs.length - 1) return { org, step: stay() }
+  const step = against(org, head, note, context)
+  step.output.sends.push(...answer(from, proofsAgainst(org, context)).output.sends)
+  return { org, step }
 }
 
 /** A head that a witness refused: it may still prove something. */

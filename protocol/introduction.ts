@@ -114,7 +114,8 @@ export function told(from: string, { t, events }: MessageOf<'identity/events'>, 
   return changed(partner, { chain }, context)
 }
 
-function changed(partner: Partner, change: Partial<Partner>, context: Context): Output {
+/** A partner of whom more is known now, or something else. */
+export function changed(partner: Partner, change: Partial<Partner>, context: Context): Output {
   const value = pairing.encodePartner({ ...partner, ...change })
   return equal(value, pairing.encodePartner(partner))
     ? nothing()

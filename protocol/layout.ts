@@ -152,8 +152,9 @@ export const KEY = {
   /** An order on its way, and the one that this node signed for a version as its owner. */
   order: (order: CID): string => `order/${hex(order)}`,
   orders: 'order/',
-  /** The newest offer of a version that was made to this node. */
-  offered: (asset: CID, version: number): string => `offered/${hex(asset)}/${padded(version)}`,
+  /** The newest offer of a version that this owner made to this node. */
+  offered: (asset: CID, version: number, org: string): string =>
+    `offered/${hex(asset)}/${padded(version)}/${org}`,
   signedOrder: (asset: CID, version: number): string => `signed-order/${hex(asset)}/${padded(version)}`,
   /** How many votes this node has cast, and how many its log says. */
   votes: 'votes',

@@ -37,6 +37,8 @@ export const MAX_PATH = 107
 export const MAX_ADDRESSES = 16
 export const MAX_WITNESSES = 32
 /** Seats of an asset's committee; 31 of them tolerate ten liars, and more only cost time. */
+/** Owners of one asset. */
+export const MAX_OWNERS = 16
 export const MAX_SEATS = 32
 /** Registrations that a seat takes of one owner: 1 KiB each. */
 export const MAX_REGISTRATIONS = 10_000
@@ -98,8 +100,8 @@ export const PAD_ENTRIES = 64
 export const GOSSIP_MS = 10_000
 /** Promises that a member keeps beyond what it cosigned: of each it cosigns the head when that is signed. */
 export const MAX_PROMISES = 8
-/** Committees of one log that a seat promises under: it keeps their names, for none of them may be forgotten. */
-export const MAX_COMMITTEES = 256
+/** Committees of one log under which a seat gave promises that it holds, beside the one in use: none of them may be forgotten. */
+export const MAX_COMMITTEES = 8
 /** Entries read back for one head: 4 MiB at the usual size. */
 export const MAX_LEAVES = 16_384
 

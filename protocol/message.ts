@@ -107,9 +107,9 @@ export const MESSAGES = {
   }),
   // The sender's identity events, all of them.
   'identity/events': object({ t: tag, events }),
-  // The receiver's, as they are known here: asked for by who does not know one of its own.
-  'identity/ask': object({ t: tag, last: link }),
-  'identity/known': object({ t: tag, events }),
+  // The receiver's, as they are known here: asked for by who does not know one of its own. Or those of a third organisation.
+  'identity/ask': object({ t: tag, last: link, of: optional(link) }),
+  'identity/known': object({ t: tag, events, of: optional(link), note: optional(note) }),
   // A rule was broken; never answered.
   error: object({ t: tag, re: tag, code: word, text: sentence }),
   // Catalog: the consumer asks page by page.
@@ -185,10 +185,11 @@ export const MESSAGES = {
   'seat/done': object({ t: tag, id, committee: record, identities }),
   'seat/kept': object({ t: tag, id }),
   'seat/lost': object({ t: tag, lost: record }),
-  // A hand-over: the buyer signs first, so that the owner signs what it asks votes for at once.
+  // An order that others sign too: a buyer signs before the owner, so that the owner asks for votes at once.
   'handover/offer': object({
     t: tag,
     order: record,
+    asset: optional(record),
     committee: optional(record),
     identities,
     links: optional(links),

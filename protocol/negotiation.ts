@@ -13,62 +13,35 @@
  * Every message may be repeated: the answer is the stored one. The agreement binds once it carries both signatures,
  * whichever side holds it; a lost `finalize` changes nothing but the consumer's word for the state.
  */
-import { equal, utf8 } from '../crypto/bytes.ts'
+import { equal } from '../crypto/bytes.ts'
 import { encode, type Value } from '../crypto/cbor.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { decodeSigned, payloadPart } from '../crypto/statement.ts'
-import { type Agreement, agreement, draft, type Offer, offer, withdraw } from './agreement.ts'
-import { type Asset, asset } from './asset.ts'
+import { type Agreement, agreement, draft, withdraw } from './agreement.ts'
 import { decideOffer } from './decision.ts'
-import { askedSteps, entitled, type Heard, heard, wordsOf } from './entitled.ts'
+import { askedSteps, wordsOf } from './entitled.ts'
 import type { ProtocolCode } from './error.ts'
-import type { Role } from './event.ts'
-import type { Words } from './freshness.ts'
 import { chainAt, isExpired } from './identity-chain.ts'
-import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { CLOCK_SKEW_MS, MAX_RECORD_BYTES, REQUEST_MS, SIGN_BY_MS, SIGNATURE_ROOM_BYTES } from './limits.ts'
-import { type Context, resendAt, type Step, say, sentence, signed, stay, tidy, violation } from './machine.ts'
+import { type Context, sentence, signed, stay, tidy, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
-import { nothing } from './output.ts'
+import {
+  at,
+  decideBy,
+  move,
+  type Negotiation,
+  type NegotiationStep,
+  news,
+  repeat,
+  signByOf,
+  transmit,
+} from './negotiation-state.ts'
+import { level, ownOffer, seenOffer, sees } from './offered.ts'
+import { hear, hold, ownerOf } from './owner-question.ts'
 import { isStored, readRecord, type Stored, type Verdict, verifySignatures } from './record.ts'
 import { isStapleOf, type Staple } from './staple.ts'
 import { handedOver } from './title.ts'
-
-export type NegotiationState = 'REQUESTED' | 'AGREED' | 'VERIFIED' | 'FINALIZED' | 'TERMINATED'
-
-export interface Negotiation {
-  role: Role
-  state: NegotiationState
-  /** 16 bytes that the consumer drew; they are also its nonce in the agreement. */
-  id: Uint8Array
-  org: string
-  offer: CID
-  action: string
-  purpose: string
-  /** Wall time of the request as this side saw it, ms since 1970. */
-  askedMs: number
-  /** The last event of the consumer's identity chain, as it says. */
-  consumerState: CID
-  /** The newest form of the agreement, encoded with its signatures, and its id. */
-  agreement?: Uint8Array
-  agreementId?: CID
-  /** The provider said that a person is asked. */
-  pending?: boolean
-  /** The key states of the two sides, as each handed its own over when it signed. */
-  staples?: { own?: Staple; theirs?: Staple }
-  /** What waits to be signed until seats have said who owns the asset, and what they have said. */
-  held?: MessageOf<'negotiation/agree'>
-  heard?: Heard
-  /** Their words, once it is signed. */
-  fresh?: Words
-  refusal?: Refusal
-  withdraw?: Uint8Array
-  /** How often the last message was sent. */
-  sent: number
-  /** Each change of state with its wall time: what a consent receipt shows as history. */
-  history: { state: string; at: number }[]
-}
 
 export type NegotiationInput =
   | { type: 'message'; from: string; message: Message }
@@ -79,8 +52,6 @@ export type NegotiationInput =
   | { type: 'withdraw'; reason: string }
   | { type: 'tick' }
   | { type: 'start' }
-
-type NegotiationStep = Step<Negotiation>
 
 export function step(
   state: Negotiation | undefined,
@@ -99,7 +70,7 @@ function run(state: Negotiation | undefined, input: NegotiationInput, context: C
     case 'message':
       return receive(state, input.from, input.message, context)
     case 'fresh':
-      return state ? hear(state, input, context) : stay()
+      return state ? answered(state, input, context) : stay()
     case 'decide':
       return state ? decide(state, input, context) : stay()
     case 'withdraw':
@@ -194,12 +165,6 @@ function request(input: Extract<NegotiationInput, { type: 'request' }>, context:
   step.output.sends.unshift(...sends)
   step.output.writes.push(...writes)
   return step
-}
-
-function seenOffer(n: Negotiation, context: Context): Offer | undefined {
-  const seen = context.get(KEY.seenOffer(n.org, n.offer))
-  const known = seen && readRecord(offer, seen)
-  return known && isStored(known) ? known.payload : undefined
 }
 
 // Provider decides.
@@ -309,11 +274,9 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
   if (isPastKey(n, context)) return refuse(n, PAST_KEY, context)
   if (context.now.wallMs > half.payload.signBy)
     return refuse(n, { code: 'SIGNED_TOO_LATE', text: 'the time to countersign has passed' }, context)
-  const heardOf = n.heard ?? { words: [], denied: [] }
-  const isNamed = described(half.payload.asset, context)?.committee !== undefined
-  const owner = entitled({ ...half.payload, isNamed }, heardOf, n.id, n.org, context)
+  const owner = ownerOf(n, half.payload, context)
   if (owner.is === 'refused') return refuse(n, owner.refusal, context)
-  if (owner.is === 'asked') return hold({ ...n, held: message, heard: heardOf }, owner, context)
+  if (owner.is === 'asked') return hold(n, message, owner, context)
   const whole = signed(half.payload, [
     ...half.signatures,
     context.sign(half.payload, 'assignee', 'operation'),
@@ -327,36 +290,16 @@ function verify(n: Negotiation, message: MessageOf<'negotiation/agree'>, context
   return complete(next, n.org, whole)
 }
 
-/** Asks who owns the asset, and keeps what is to be signed for when it is known. */
-function hold(
-  n: Negotiation,
-  { sends, writes }: Extract<ReturnType<typeof entitled>, { is: 'asked' }>,
-  context: Context,
-): NegotiationStep {
-  const machine = KEY.negotiation(n.org, n.id)
-  const step = stay<Negotiation>({ ...n, sent: n.sent + 1 })
-  step.output.sends.push(...sends)
-  step.output.writes.push(...writes, { key: KEY.freshFor(n.id), value: utf8(machine) })
-  step.output.deadlines.push({ machine, atMs: resendAt(context.now, n.sent) })
-  return step
-}
-
-/** A seat said that the version of the asset is the last, or that it does not say so. */
-function hear(
+/** A seat answered who owns the asset. What one of them said asks nobody else again. */
+function answered(
   n: Negotiation,
   { from, fresh }: Extract<NegotiationInput, { type: 'fresh' }>,
   context: Context,
 ): NegotiationStep {
-  const asset = n.held && seenOffer(n, context)?.asset
-  if (!n.held || !asset || n.state !== 'REQUESTED') return stay(n)
-  const next = heard(n.heard!, from, fresh, asset, context)
-  return enough({ ...n, heard: next }, n.held, context)
-}
-
-/** What one seat said asks nobody else again. */
-function enough(n: Negotiation, held: MessageOf<'negotiation/agree'>, context: Context): NegotiationStep {
-  const next = verify(n, held, context)
-  return next.state?.held ? stay(n) : next
+  const told = hear(n, from, fresh, context)
+  if (!told) return stay(n)
+  const next = verify(told, told.held, context)
+  return next.state?.held ? stay(told) : next
 }
 
 /** What in the agreement is not what was offered and asked. */
@@ -436,6 +379,13 @@ function bothSigned(n: Negotiation, whole: Stored<Agreement>, context: Context):
     : verifySignatures(agreement, whole, context.keys)
 }
 
+/** An agreement with both signatures: stored, logged, and opens the way to the data. */
+function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>): NegotiationStep {
+  next.records.push(whole as unknown as Stored)
+  next.output.writes.push({ key: KEY.grant(org, whole.id), value: whole.bytes })
+  return next
+}
+
 // Either side ends it.
 
 function refuse(n: Negotiation, refusal: Refusal, context: Context): NegotiationStep {
@@ -503,114 +453,3 @@ function again(n: Negotiation, start: boolean, context: Context): NegotiationSte
   const waits = n.state === 'REQUESTED' || n.state === 'AGREED' || n.state === 'VERIFIED'
   return waits ? transmit(start ? { ...n, sent: 0 } : n, context) : stay(n)
 }
-
-// Helpers.
-
-/** Sends the message of the state, and arms the timer while an answer is due. */
-function transmit(n: Negotiation, context: Context, waitsFor?: 'person'): NegotiationStep {
-  const asks = n.state === 'REQUESTED' && n.role === 'provider'
-  const waits = n.state === 'AGREED' || n.state === 'VERIFIED' || n.state === 'REQUESTED'
-  const output = news(n, waitsFor)
-  output.sends.push({ to: n.org, message: last(n) })
-  const machine = KEY.negotiation(n.org, n.id)
-  const atMs = asks ? decideBy(n, context) : resendAt(context.now, n.sent)
-  output.deadlines.push({ machine, atMs: waits ? atMs : Number.POSITIVE_INFINITY })
-  return { state: { ...n, sent: n.sent + 1 }, output, records: [] }
-}
-
-const repeat = (n: Negotiation): NegotiationStep => say(n, n.org, last(n))
-
-/** Monotonic time at which a request that waits for a person ends. */
-const decideBy = (n: Negotiation, { now }: Context): number =>
-  now.monoMs + Math.max(0, n.askedMs + REQUEST_MS - now.wallMs) + 1
-
-/** Wall time until which the second signature of the agreement counts. */
-const signByOf = (n: Negotiation): number =>
-  (readRecord(agreement, n.agreement!) as Stored<Agreement>).payload.signBy
-
-const stapled = ({ staples }: Negotiation) => (staples?.own ? { staple: staples.own } : {})
-
-/** The message that each state last sent. */
-function last(n: Negotiation): Message {
-  const { id } = n
-  if (n.state === 'TERMINATED')
-    return {
-      t: 'negotiation/terminate',
-      id,
-      refusal: n.refusal!,
-      ...(n.withdraw ? { withdraw: n.withdraw } : {}),
-    }
-  if (n.role === 'consumer')
-    return n.state === 'REQUESTED'
-      ? {
-          t: 'negotiation/request',
-          id,
-          offer: n.offer,
-          action: n.action,
-          purpose: n.purpose,
-          state: n.consumerState,
-        }
-      : {
-          t: 'negotiation/verify',
-          id,
-          agreement: n.agreement!,
-          ...stapled(n),
-          ...(n.fresh ? { fresh: n.fresh } : {}),
-        }
-  if (n.state === 'REQUESTED') return { t: 'negotiation/pending', id }
-  return n.state === 'AGREED'
-    ? { t: 'negotiation/agree', id, agreement: n.agreement!, ...stapled(n) }
-    : { t: 'negotiation/finalize', id }
-}
-
-const at = ({ held: _, heard: __, ...n }: Negotiation, state: NegotiationState, context: Context) => ({
-  ...n,
-  state,
-  sent: 0,
-  history: [...n.history, { state, at: context.now.wallMs }],
-})
-
-function move(n: Negotiation, state: NegotiationState, context: Context): NegotiationStep {
-  const next = at(n, state, context)
-  const output = news(next)
-  output.deadlines.push({ machine: KEY.negotiation(n.org, n.id), atMs: Number.POSITIVE_INFINITY })
-  return { state: next, output, records: [] }
-}
-
-function news(n: Negotiation, waitsFor?: 'person') {
-  const output = nothing()
-  const machine = KEY.negotiation(n.org, n.id)
-  const event = { type: 'negotiation', machine, org: n.org, role: n.role, state: n.state } as const
-  output.events.push(waitsFor ? { ...event, waitsFor } : event)
-  return output
-}
-
-/** An agreement with both signatures: stored, logged, and opens the way to the data. */
-function complete(next: NegotiationStep, org: string, whole: Stored<Agreement>): NegotiationStep {
-  next.records.push(whole as unknown as Stored)
-  next.output.writes.push({ key: KEY.grant(org, whole.id), value: whole.bytes })
-  return next
-}
-
-function ownOffer(id: CID, context: Context): Offer | undefined {
-  const found = keptRecord(context, id)
-  const read = found && readRecord(offer, found)
-  const own = read && isStored(read) && read.id.equals(id) && read.payload.org.equals(context.self.id)
-  return own ? read.payload : undefined
-}
-
-const level = (offered: Offer, context: Context): string =>
-  described(offered.asset, context)?.classification.level ?? 'core'
-
-function described(id: CID, context: Context): Asset | undefined {
-  const found = keptRecord(context, id)
-  const read = found && readRecord(asset, found)
-  return read && isStored(read) ? read.payload : undefined
-}
-
-/** Whether an offer is shown to an organisation. */
-export const sees = (offered: Offer, org: string): boolean =>
-  offered.audience.length === 0 || offered.audience.some(each => each.toString() === org)
-
-/** States in which nothing more is due. */
-export const isOver = (n: Negotiation): boolean => n.state === 'FINALIZED' || n.state === 'TERMINATED'

@@ -2,43 +2,26 @@
  * How orders begin: an owner registers its asset, or offers to hand it over. The buyer signs first, because a buyer's word
  * binds nobody before the owner's: until then the owner may take its offer back, and afterwards nobody (RULES E5).
  *
- *     owner                                            buyer
- *                -- handover/offer {order, committee?, identities} -->   a person decides
- *                <-- handover/accept {order: signed by `to`} --
+ *     owner                                            buyer, or another owner
+ *                -- handover/offer {order, asset?, committee?, identities} -->   a person decides
+ *                <-- handover/accept {order: signed by who takes it} --   who gives it says yes, and waits with its signature
  *                <-- handover/decline {order, refusal} --
  *                -- handover/withdraw {order} -->         while the owner has not signed
- *                -- handover/signed {order: signed by both} -->   durable, like every vote that follows from it
+ *                -- handover/signed {order} -->   durable, like every vote that follows from it
+ *                <-- handover/accept {order} --   signed by another owner as well
+ *
+ * Of several owners one writes an order. It signs when enough of the others have said yes, and each of them holds to one
+ * order of a version: so no two of one version get half of the owners each, and none ever enough.
  */
-import type { CID } from '../crypto/cid.ts'
-import { encodeSigned, type Payload } from '../crypto/statement.ts'
-import { asset } from './asset.ts'
+import { type CID, parseCid } from '../crypto/cid.ts'
+import type { Payload } from '../crypto/statement.ts'
 import type { Mode } from './asset-committee.ts'
 import { modeOf } from './asset-committee.ts'
 import { over } from './context.ts'
 import { ProtocolError } from './error.ts'
-import {
-  type CommitteeChange,
-  committeeChange,
-  type Handover,
-  handover,
-  type Order,
-  orderOf,
-  type Registration,
-  registration,
-} from './handover.ts'
-import { keptRecord } from './kept.ts'
+import { isOrder, type Order, type Owner, readOrder, type Side } from './handover.ts'
 import { KEY } from './layout.ts'
-import {
-  type Context,
-  decodeState,
-  encodeState,
-  type Step,
-  say,
-  signed,
-  stay,
-  tidy,
-  violation,
-} from './machine.ts'
+import { type Context, decodeState, encodeState, type Step, say, stay, tidy, violation } from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
 import {
   ask,
@@ -46,6 +29,7 @@ import {
   type Dealt,
   dealt,
   isOver,
+  isWriter,
   type Ordering,
   orderIn,
   readOrdering,
@@ -55,15 +39,19 @@ import { join } from './output.ts'
 import {
   canDecide,
   checkCommittee,
+  count,
   isRefused,
-  keysThen,
   misplaced,
-  type Owned,
+  notTheirs,
+  type Signer,
+  sidesOf,
+  signedBy,
+  signersOf,
   unfitNext,
 } from './ownership.ts'
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
 import { among, keysOf } from './parties.ts'
-import { checkPayload, isStored, readRecord, type Stored, verifySignatures } from './record.ts'
+import type { Stored } from './record.ts'
 import {
   askSteps,
   askWhole,
@@ -75,64 +63,12 @@ import {
   titleOf,
 } from './title.ts'
 
-type Got<P> = Stored<P>
-
-/** What an owner says of an asset that it registers. */
-export interface Register {
-  asset: CID
-  committee: CID
-  ref: string
-  content: Uint8Array
-  title: Registration['title']
-  bought?: CID
-}
-
-/** Registers an own asset: version 0. Throws ProtocolError when it cannot be. */
-export function register(about: Register, context: Context): Step<Ordering> {
-  const stored = keptRecord(context, about.asset)
-  const described = stored && readRecord(asset, stored)
-  if (!described || !isStored(described) || !described.payload.org.equals(context.self.id))
-    throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
-  if (titleOf(context.get, about.asset) || dealt(context.get, about.asset, 0))
-    throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
-  if (!described.payload.committee?.equals(about.committee))
-    throw new ProtocolError(
-      'COMMITTEE_INVALID',
-      'the asset does not name this committee: publish one that does',
-    )
-  const committee = known(about.committee, context)
-  const payload: Registration = {
-    t: 'registration/1',
-    asset: about.asset,
-    owner: context.self.id,
-    ownerState: context.self.chain.last,
-    committee: about.committee,
-    ref: about.ref,
-    content: about.content,
-    title: about.title,
-    ...(about.bought ? { bought: about.bought } : {}),
-    warranty: true,
-    made: context.now.wallMs,
-    nonce: context.random('registration', 16),
-  }
-  const verdict = checkPayload(registration, payload)
-  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
-  const record = signed(payload, [context.sign(payload, 'owner', 'operation')]) as Got<Registration>
-  const order = orderOf(record)
-  const unfit = canDecide(committee, order)
-  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
-  const o = begun('owner', order, record.bytes, context)
-  return dealing(order, true, begin(o, [record as unknown as Stored], context), context)
-}
-
-function known(id: CID, { get }: Context) {
-  const committee = committeeKnown(get, id)
-  if (!committee)
-    throw new ProtocolError('NOT_FOUND', `there is no committee ${id} here that all have signed`)
-  return committee
-}
-
-const begun = (role: Ordering['role'], order: Order, bytes: Uint8Array, context: Context): Ordering => ({
+export const begun = (
+  role: Ordering['role'],
+  order: Order,
+  bytes: Uint8Array,
+  context: Context,
+): Ordering => ({
   role,
   state: 'OFFERED',
   asset: order.asset,
@@ -140,6 +76,8 @@ const begun = (role: Ordering['role'], order: Order, bytes: Uint8Array, context:
   order: bytes,
   committee: order.committee,
   identities: [],
+  signers: [],
+  agreed: [],
   votes: [],
   refused: [],
   told: [],
@@ -156,155 +94,151 @@ function dealing<S>(order: Order, isSigned: boolean, step: Step<S>, { get }: Con
   return step
 }
 
-// Owner.
-
-export interface HandOver {
-  asset: CID
-  to: CID
-  /** The committee that follows, where it is to be another. */
-  next?: CID
-  passes: Handover['passes']
-}
-
-/** What this home owns, with nothing of its next version signed or offered. Throws ProtocolError when it is not so. */
-function free(id: CID, { self, get }: Context): Owned {
-  const owned = titleOf(get, id)
-  if (!owned) throw new ProtocolError('NOT_FOUND', `the ownership of ${id} is not registered`)
-  if (!owned.owner.equals(self.id))
-    throw new ProtocolError('NOT_OWNER', `${owned.owner} owns it since version ${owned.since}`)
-  const before = dealt(get, id, owned.version + 1)
+/** The order of this version that this node holds to: it has signed it, or said that it would. */
+export function held(asset: CID, version: number, get: Context['get']): Dealt | undefined {
+  const before = dealt(get, asset, version)
   const state = before && readOrdering(get, before.order)?.state
-  if (before?.signed || state === 'OFFERED')
-    throw new ProtocolError(
-      'OUT_OF_ORDER',
-      `version ${owned.version + 1} is ${state === 'OFFERED' ? 'offered already; withdraw that first' : 'signed: a second order would freeze the asset'}`,
-    )
-  return owned
+  return before && (before.signed || state === 'OFFERED' || state === 'ACCEPTED') ? before : undefined
 }
 
-/** What would be offered: checked, and not signed by anybody. Throws ProtocolError when it cannot be. */
-function draft({ asset: id, to, next, passes }: HandOver, context: Context): Order {
-  const { self, now } = context
-  const owned = free(id, context)
-  const partner = context.partner(to.toString())
-  if (!partner) throw new ProtocolError('NOT_FOUND', `${to} is not a partner of this home`)
-  const payload: Handover = {
-    t: 'handover/1',
-    asset: id,
-    version: owned.version + 1,
-    prev: owned.order,
-    from: self.id,
-    fromState: self.chain.last,
-    to,
-    toState: partner.chain.last,
-    committee: owned.committee.id,
-    ...(next ? { next } : {}),
-    passes,
-    made: now.wallMs,
-  }
-  const verdict = checkPayload(handover, payload)
-  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
-  const order = orderOf(signed(payload, []) as Got<Handover>)
-  const after = next ? known(next, context) : owned.committee
-  const unfit = canDecide(owned.committee, order) ?? unfitNext(after, order)
-  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
-  return order
+/** An order that this owner wrote: it asks the others, and signs at once where there are none. */
+export function written(o: Ordering, context: Context): Step<Ordering> {
+  const order = orderIn(o)
+  return isAgreed(o, order, context) ? goOn(o, [], context) : dealing(order, false, ask(o, context), context)
 }
 
-/** Lets another committee vote from here on, by the votes of the one in force. Throws ProtocolError when it cannot be. */
-export function reseat({ asset: id, next }: { asset: CID; next: CID }, context: Context): Step<Ordering> {
-  const { self, now, get } = context
-  const owned = free(id, context)
-  const payload: CommitteeChange = {
-    t: 'committee-change/1',
-    asset: id,
-    version: owned.version + 1,
-    prev: owned.order,
-    owner: self.id,
-    ownerState: self.chain.last,
-    committee: owned.committee.id,
-    next,
-    made: now.wallMs,
-  }
-  const verdict = checkPayload(committeeChange, payload)
-  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
-  const record = signed(payload, [context.sign(payload, 'owner', 'operation')]) as Got<CommitteeChange>
-  const order = orderOf(record)
-  const unfit = canDecide(owned.committee, order) ?? unfitNext(known(next, context), order)
-  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
-  const o = { ...begun('owner', order, record.bytes, context), next: get(KEY.jury(next))! }
-  return dealing(order, true, begin(o, [record as unknown as Stored], context), context)
-}
-
-/** Offers an asset to a partner. */
-export function offer(about: HandOver, context: Context): Step<Ordering> {
-  const order = draft(about, context)
-  const next = about.next && context.get(KEY.jury(about.next))
-  const o: Ordering = {
-    ...begun('seller', order, order.record.bytes, context),
-    org: about.to.toString(),
-    ...(next ? { next } : {}),
-  }
-  return dealing(order, false, ask(o, context), context)
+/** Whether everybody has said yes whose yes the writer needs before it signs: those who take it have signed. */
+function isAgreed({ agreed }: Ordering, { givers, takers }: Order, { self }: Context): boolean {
+  const yes = (owners: Owner[]) =>
+    owners.filter(({ org }) => org.equals(self.id) || agreed.includes(org.toString())).length
+  return (
+    (!takers || yes(takers.owners) === takers.owners.length) && (!givers || yes(givers.owners) >= givers.k)
+  )
 }
 
 /** Takes an offer back that this owner has not signed. */
 export function withdraw(id: CID, context: Context): Step<Ordering> {
   const o = readOrdering(context.get, id)
-  if (o?.role !== 'seller') throw new ProtocolError('NOT_FOUND', 'there is no such offer of this home')
+  if (!o || !isWriter(o)) throw new ProtocolError('NOT_FOUND', 'there is no such offer of this home')
   if (o.state !== 'OFFERED')
     throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}: nobody can take it back any more`)
-  return takenBack(o, context)
+  return takenBack(o, 'WITHDRAWN', context)
 }
 
-function takenBack(o: Ordering, context: Context): Step<Ordering> {
-  const step = say<unknown>(undefined, o.org!, { t: 'handover/withdraw', order: orderIn(o).id })
-  return save({ ...o, state: 'WITHDRAWN' }, step, context)
+/** It ends unsigned: whoever was asked hears of it. */
+function takenBack(o: Ordering, state: 'WITHDRAWN' | 'DECLINED', context: Context): Step<Ordering> {
+  const { id, parties } = orderIn(o)
+  const step = stay<unknown>()
+  for (const org of parties.map(String))
+    if (org !== context.self.org && !o.refused.some(each => each.org === org))
+      step.output.sends.push({ to: org, message: { t: 'handover/withdraw', order: id } })
+  return save({ ...o, state }, step, context)
 }
 
-/** The buyer has signed: so does the owner, once for each version, and asks for votes. */
+/** Another party has signed, or said yes: its signatures come with it. */
 export function accepted(
   from: string,
   message: MessageOf<'handover/accept'>,
   context: Context,
 ): Step<Ordering> {
-  const read = readRecord(handover, message.order)
-  if (!isStored(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
-  const o = readOrdering(context.get, read.id)
-  if (o?.role !== 'seller' || o.org !== from)
+  const order = readOrder(message.order)
+  if (!isOrder(order)) return violation(from, message.t, 'RECORD_INVALID', order.reason)
+  const o = readOrdering(context.get, order.id)
+  const isParty = o && order.parties.some(org => org.toString() === from)
+  if (!isParty || (!isWriter(o) && !hasGiven(o, context.self.org)))
     return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
-  if (o.state === 'WITHDRAWN')
-    return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: read.id })
-  if (o.state === 'VOTING') return say<Ordering>(undefined, from, { t: 'handover/signed', order: o.order })
-  if (o.state !== 'OFFERED') return stay()
-  const keys = keysThen(orderOf(read), keysOf(context, []))
-  const verdict = verifySignatures(handover, read, keys, ['to'])
-  if (verdict.ok !== true) return violation(from, message.t, 'SIGNATURE_INVALID', verdict.reason)
-  const { payload } = read
-  const [to] = read.signatures
-  const record = signed(payload, [context.sign(payload, 'from', 'operation'), to!])
-  const order = orderOf(record as Got<Handover>)
-  const passed = misplaced(titleOf(context.get, order.asset), order)
-  if (passed) return stay()
-  // Signed by a key that is newer than the offer it would hold for nobody, and no other could follow it.
-  if (verifySignatures(handover, record as Got<Handover>, keys).ok !== true)
-    return takenBack(
-      { ...o, refusal: { code: 'OUT_OF_ORDER', text: 'the own keys have changed since' } },
-      context,
-    )
-  const voting = begin({ ...o, order: record.bytes }, [record as unknown as Stored], context)
-  return dealing(order, true, voting, context)
+  if (o.state === 'WITHDRAWN' || (o.state === 'DECLINED' && isWriter(o)))
+    return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
+  if (o.state === 'VOTING')
+    return o.version === 0 ? stay() : say<Ordering>(undefined, from, { t: 'handover/signed', order: o.order })
+  if (o.state !== 'OFFERED' && o.state !== 'ACCEPTED') return stay()
+  const signers = signersOf(order, keysOf(context, o.identities))
+  if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)
+  const takes = order.takers?.owners.some(({ org }) => org.toString() === from)
+  const has = signers.some(({ role, org }) => role === order.takers?.role && org.toString() === from)
+  if (takes && !has) return violation(from, message.t, 'SIGNATURE_INVALID', `${from} has not signed`)
+  const agreed = o.agreed.includes(from) ? o.agreed : [...o.agreed, from]
+  const refused = o.refused.filter(({ org }) => org !== from)
+  if (misplaced(titleOf(context.get, order.asset), order, keysOf(context, o.identities))) return stay()
+  return goOn({ ...o, agreed, refused }, signers, context)
 }
 
-/** The buyer does not want it. */
+const hasGiven = (o: Ordering, org: string): boolean =>
+  o.signers.some(each => each.org === org && each.role === orderIn(o).givers?.role)
+
+/** With these signatures: the writer signs once it may, other owners once it has, and with enough the seats are asked. */
+function goOn(o: Ordering, more: Signer[], context: Context): Step<Ordering> {
+  const order = orderIn(o)
+  const known = [...signersIn(o), ...more]
+  const mayWrite = isWriter(o) && o.state === 'OFFERED' && isAgreed(o, order, context)
+  const mayGive =
+    !isWriter(o) && known.some(({ role, org }) => role === order.givers?.role && org.equals(order.lead))
+  const own = mayWrite || mayGive ? ownSigners(order, known, context) : []
+  const bytes = signedBy(order, [...known, ...own])
+  const record = readOrder(bytes) as Order
+  const signers = signersOf(record, keysOf(context, o.identities))
+  // Signed by a key that is newer than the offer it would hold for nobody, and no other could follow it.
+  if (isRefused(signers)) {
+    const refusal = { code: 'OUT_OF_ORDER', text: 'the own keys have changed since' }
+    return isWriter(o) ? takenBack({ ...o, refusal }, 'WITHDRAWN', context) : stay()
+  }
+  const names = signers.map(({ role, org }) => ({ role, org: org.toString() }))
+  const next: Ordering = { ...o, order: bytes, signers: names }
+  const isSigned = mayWrite || hasGiven(next, context.self.org)
+  const isWhole = sidesOf(order).every(side => count(signers, side) >= side.k)
+  const step = isWhole
+    ? begin(next, [record.record as unknown as Stored], context)
+    : mayWrite || own.length > 0
+      ? ask({ ...next, state: 'ACCEPTED', sent: 0 }, context)
+      : save(next, stay(), context)
+  // Whoever wrote it asks for the votes: it gets the last signature at once.
+  if (isWhole && !isWriter(o) && own.length > 0)
+    step.output.sends.push({ to: o.org!, message: { t: 'handover/accept', order: bytes } })
+  return dealing(order, isSigned, step, context)
+}
+
+/** The signatures that an order has by now, and whose each is. */
+const signersIn = (o: Ordering): Signer[] =>
+  orderIn(o).record.signatures.map((signature, i) => {
+    const { role, org } = o.signers[i]!
+    return { role, org: parseCid(org), signature }
+  })
+
+/** The signatures of this node that an order has not yet: as one who gives it, as one who takes it, or both. */
+function ownSigners(order: Order, known: Signer[], { self, sign }: Context): Signer[] {
+  const { payload } = order.record
+  return sidesOf(order).flatMap(({ role, owners }) => {
+    const isDue = owners.some(({ org }) => org.equals(self.id))
+    const has = known.some(each => each.role === role && each.org.equals(self.id))
+    if (!isDue || has) return []
+    return [{ role, org: self.id, signature: sign(payload as unknown as Payload, role, 'operation') }]
+  })
+}
+
+/** The other side does not want it, or too few owners do. */
 export function declined(
   from: string,
-  { order, refusal }: MessageOf<'handover/decline'>,
+  { order: id, refusal }: MessageOf<'handover/decline'>,
   context: Context,
 ): Step<Ordering> {
-  const o = readOrdering(context.get, order)
-  if (o?.role !== 'seller' || o.org !== from || o.state !== 'OFFERED') return stay()
-  return save({ ...o, state: 'DECLINED', refusal }, stay(), context)
+  const o = readOrdering(context.get, id)
+  const order = o && orderIn(o)
+  if (!order?.parties.some(org => org.toString() === from) || !isWriter(o!)) return stay()
+  if (o!.state !== 'OFFERED' && o!.state !== 'ACCEPTED') return stay()
+  const others = o!.refused.filter(({ org }) => org !== from)
+  const next: Ordering = {
+    ...o!,
+    agreed: o!.agreed.filter(org => org !== from),
+    refused: [...others, { org: from, ...refusal }],
+  }
+  const no = (owners: Owner[]) =>
+    owners.filter(({ org }) => next.refused.some(each => each.org === org.toString())).length
+  const { givers, takers } = order
+  const isOff =
+    (takers && no(takers.owners) > 0) || (givers && givers.owners.length - no(givers.owners) < givers.k)
+  return isOff && o!.state === 'OFFERED'
+    ? takenBack({ ...next, refusal }, 'DECLINED', context)
+    : save(next, stay(), context)
 }
 
 // Buyer.
@@ -312,56 +246,60 @@ export function declined(
 const decline = (to: string, order: CID, refusal: Refusal): Step<Ordering> =>
   say<Ordering>(undefined, to, { t: 'handover/decline', order, refusal: tidy(refusal) })
 
-/** An owner offers an asset: a person decides, once its steps are known here and the offer is the next of them. */
+/** An owner offers an asset, or asks another one to sign: a person decides, once its steps are known here and the order is the next of them. */
 export function offered(from: string, message: MessageOf<'handover/offer'>, context: Context): Step<unknown> {
-  const read = readRecord(handover, message.order)
-  if (!isStored(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
-  const { payload, id } = read
-  if (payload.from.toString() !== from || !payload.to.equals(context.self.id) || read.signatures.length > 0)
+  const order = readOrder(message.order)
+  if (!isOrder(order)) return violation(from, message.t, 'RECORD_INVALID', order.reason)
+  const isOurs = order.lead.toString() === from && order.parties.some(org => org.equals(context.self.id))
+  if (!isOurs || order.record.signatures.length > 0)
     return violation(from, message.t, 'RECORD_INVALID', 'it is no offer of this partner to this node')
-  const before = readOrdering(context.get, id)
-  if (before) return repeat(before, from, id, context)
-  return learned(from, message, context, then => consider(from, read, message, then))
+  const before = readOrdering(context.get, order.id)
+  if (before) return repeat(before, from, order.id, context)
+  return learned(from, message, context, then => consider(from, order, message, then))
 }
 
 function consider(
   from: string,
-  read: Got<Handover>,
+  order: Order,
   message: MessageOf<'handover/offer'>,
   context: Context,
 ): Step<unknown> {
-  const { payload, id } = read
-  const owned = titleOf(context.get, payload.asset)
-  if (!owned || owned.version < payload.version - 1) return askSteps(from, payload.asset, context)
-  const order = orderOf(read)
-  if (lacks(order, message, context)) return askWhole(from, payload.asset, owned.version)
+  const { id, asset, version } = order
+  const owned = titleOf(context.get, asset)
+  if (version > 0 && (!owned || owned.version < version - 1)) return askSteps(from, asset, context)
+  if (lacks(order, message, context)) return askWhole(from, asset, owned?.version)
   const found = whyNot(order, message, context)
   if (found) return decline(from, id, found)
-  const next = order.next && (context.get(KEY.jury(order.next)) ?? message.committee)
+  const named = order.next ?? (version === 0 ? order.committee : undefined)
+  const next = named && (context.get(KEY.jury(named)) ?? message.committee)
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+  const isJoint = version === 0 || order.givers!.owners.some(({ org }) => org.equals(context.self.id))
   const o: Ordering = {
-    ...begun('buyer', order, message.order, context),
+    ...begun(isJoint ? 'joint' : 'buyer', order, message.order, context),
     org: from,
     identities: among([...order.parties, ...seats], message.identities, context),
     ...(next ? { next } : {}),
+    ...(message.asset ? { described: message.asset } : {}),
   }
   const step = inPlace(o, id, save(o, stay(), context), context)
   step.output.events.push({ type: 'order', machine: KEY.order(id), state: o.state, waitsFor: 'person' })
   return step
 }
 
-/** Of each version one offer is kept: an owner makes one at a time, and what it took back makes room (RULES H4). */
+/** Of each version one offer of each owner is kept: it makes one at a time, and what it took back makes room (RULES H4). */
 function inPlace(
-  { asset: of, version }: Ordering,
+  { asset: of, version, org }: Ordering,
   id: CID,
   step: Step<Ordering>,
-  { get }: Context,
+  context: Context,
 ): Step<Ordering> {
-  const key = KEY.offered(of, version)
+  const { get } = context
+  const key = KEY.offered(of, version, org!)
   const stored = get(key)
   const earlier = stored && decodeState<{ order: CID }>(stored).order
   const before = earlier && readOrdering(get, earlier)
-  if (earlier && before && (before.state === 'OFFERED' || isOver(before)))
+  const isKept = before && hasGiven(before, context.self.org)
+  if (earlier && before && !isKept && (before.state === 'OFFERED' || isOver(before)))
     step.output.writes.push({ key: KEY.order(earlier) })
   step.output.writes.push({ key, value: encodeState({ order: id }) })
   return step
@@ -370,16 +308,18 @@ function inPlace(
 /** Why a buyer need not look at this offer. */
 function whyNot(order: Order, message: MessageOf<'handover/offer'>, context: Context): Refusal | undefined {
   const owned = titleOf(context.get, order.asset)
-  const wrong = misplaced(owned, order)
-  if (wrong) return wrong
   const keys = keysOf(context, message.identities)
-  const after = order.next
-    ? (committeeKnown(context.get, order.next) ?? checkCommittee(message.committee, keys))
-    : owned!.committee
+  const wrong = misplaced(owned, order, keys) ?? (owned ? undefined : notTheirs(order, message.asset, keys))
+  if (wrong) return wrong
+  const named = order.next ?? order.committee
+  const after =
+    owned && !order.next
+      ? owned.committee
+      : (committeeKnown(context.get, named) ?? checkCommittee(message.committee, keys))
   if (isRefused(after)) return after
-  if (!after.id.equals(order.next ?? order.committee))
+  if (!after.id.equals(named))
     return { code: 'COMMITTEE_INVALID', text: 'the committee shown is not the one named' }
-  return canDecide(owned!.committee, order) ?? unfitNext(after, order)
+  return canDecide(owned?.committee ?? after, order) ?? unfitNext(after, order)
 }
 
 function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unknown> {
@@ -421,29 +361,38 @@ export function accept(
   context: Context,
 ): Step<Ordering> {
   const o = readOrdering(context.get, id)
-  if (o?.role !== 'buyer') throw new ProtocolError('NOT_FOUND', 'nobody offers this')
-  if (o.state !== 'OFFERED') throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
-  const weak = weakness(o, rule, context.get)
+  if (!o || isWriter(o)) throw new ProtocolError('NOT_FOUND', 'nobody offers this')
+  // An owner may change its mind: whoever wrote it may have signed it meanwhile, and can sign no other.
+  const isOpen = o.state === 'OFFERED' || (o.state === 'DECLINED' && o.role === 'joint')
+  if (!isOpen) throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
+  const order = orderIn(o)
+  // Who only gives it up is not harmed by who votes on it then.
+  const weak = order.takers && isIn(order.takers, context) ? weakness(o, rule, context.get) : undefined
   if (weak && weak.mode !== mode)
     throw new ProtocolError('MODE_WEAKER', `the committee is not trusted: ${weak.text}`)
-  const order = orderIn(o)
-  const wrong = misplaced(titleOf(context.get, o.asset), order)
+  const wrong = misplaced(titleOf(context.get, o.asset), order, keysOf(context, o.identities))
   if (wrong) throw new ProtocolError(wrong.code, wrong.text)
-  if (!(order.record.payload as Handover).toState.equals(context.self.chain.last))
+  const state = order.states.find(({ org }) => org.equals(context.self.id))!
+  if (!state.state.equals(context.self.chain.last))
     throw new ProtocolError('OUT_OF_ORDER', 'the own keys have changed since; let it be offered again')
-  const { payload } = order.record
-  const bytes = encodeSigned({
-    p: payload as unknown as Payload,
-    s: [context.sign(payload as unknown as Payload, 'to', 'operation')],
-  })
-  return dealing(order, true, ask({ ...o, order: bytes, state: 'ACCEPTED', sent: 0 }, context), context)
+  const gives = order.givers !== undefined && isIn(order.givers, context)
+  const other = gives ? held(o.asset, o.version, context.get) : undefined
+  if (other && !other.order.equals(id))
+    throw new ProtocolError('OUT_OF_ORDER', `this owner holds to another order of version ${o.version}`)
+  const own = ownSigners(order, [], context).filter(({ role }) => role === order.takers?.role)
+  const signers = own.map(({ role, org }) => ({ role, org: org.toString() }))
+  const taken: Ordering = { ...o, order: signedBy(order, own), signers, state: 'ACCEPTED', sent: 0 }
+  return dealing(order, !gives, ask(taken, context), context)
 }
 
-/** A person does not. */
+const isIn = ({ owners }: Side, { self }: Context): boolean => owners.some(({ org }) => org.equals(self.id))
+
+/** A person does not. An owner that said yes may still say no, while it has not signed. */
 export function refuse(id: CID, reason: string, context: Context): Step<Ordering> {
   const o = readOrdering(context.get, id)
-  if (o?.role !== 'buyer') throw new ProtocolError('NOT_FOUND', 'nobody offers this')
-  if (o.state !== 'OFFERED') throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
+  if (!o || isWriter(o)) throw new ProtocolError('NOT_FOUND', 'nobody offers this')
+  const isOpen = o.state === 'OFFERED' || (o.state === 'ACCEPTED' && o.signers.length === 0)
+  if (!isOpen) throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
   const refusal = { code: 'DENIED_BY_PERSON', text: reason }
   const step = save({ ...o, state: 'DECLINED', refusal }, stay(), context)
   return { ...step, output: join(step.output, decline(o.org!, id, refusal).output) }
@@ -456,24 +405,40 @@ export function withdrawn(
   context: Context,
 ): Step<Ordering> {
   const o = readOrdering(context.get, order)
-  if (o?.role !== 'buyer' || o.org !== from) return stay()
+  if (!o || isWriter(o) || o.org !== from || hasGiven(o, context.self.org)) return stay()
   if (o.state !== 'OFFERED' && o.state !== 'ACCEPTED') return stay()
   return save({ ...o, state: 'WITHDRAWN' }, stay(), context)
 }
 
-/** Both have signed. */
+/** Whoever wrote it has signed, and perhaps others: an owner that has said yes signs as well. */
 export function complete(
   from: string,
   message: MessageOf<'handover/signed'>,
   context: Context,
 ): Step<Ordering> {
-  const read = readRecord(handover, message.order)
-  if (!isStored(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
-  const o = readOrdering(context.get, read.id)
-  if (o?.role !== 'buyer' || o.org !== from)
+  const order = readOrder(message.order)
+  if (!isOrder(order)) return violation(from, message.t, 'RECORD_INVALID', order.reason)
+  const o = readOrdering(context.get, order.id)
+  if (!o || isWriter(o) || o.org !== from)
     return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
+  // Its writer has not enough signatures yet, and this node has.
+  const isShort = order.record.signatures.length < sidesOf(order).reduce((sum, { k }) => sum + k, 0)
+  if (o.state === 'VOTING' && isShort && o.role === 'joint')
+    return say<Ordering>(undefined, from, { t: 'handover/accept', order: o.order })
   if (o.state === 'VOTING' || o.state === 'CERTIFIED' || o.state === 'FROZEN') return stay()
-  const verdict = verifySignatures(handover, read, keysThen(orderOf(read), keysOf(context, o.identities)))
-  if (verdict.ok !== true) return violation(from, message.t, 'SIGNATURE_INVALID', verdict.reason)
-  return begin({ ...o, order: message.order }, [read as unknown as Stored], over(context, stay().output))
+  const keys = keysOf(context, o.identities)
+  const signers = signersOf(order, keys)
+  if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)
+  const gives = order.givers && isIn(order.givers, context)
+  const due = sidesOf(order).find(
+    ({ role, k }) => count(signers, { role }) < (gives && role === order.givers!.role ? 1 : k),
+  )
+  if (due)
+    return violation(from, message.t, 'SIGNATURE_INVALID', `signed as ${due.role} by too few of its owners`)
+  if (gives && o.state === 'ACCEPTED') return goOn(o, signers, context)
+  const names = signers.map(({ role, org }) => ({ role, org: org.toString() }))
+  const whole = sidesOf(order).every(side => count(signers, side) >= side.k)
+  if (!whole) return stay()
+  const next = { ...o, order: message.order, signers: names }
+  return begin(next, [order.record as unknown as Stored], over(context, stay().output))
 }

@@ -6,6 +6,7 @@
  *                <-- vote/cast {vote} --
  *                <-- vote/refused {order, refusal, held?} --
  *
+ *     OFFERED -> ACCEPTED: the writer has signed, and other owners have not yet; of another party: it has said yes
  *     VOTING -> CERTIFIED: told to the other side at once, to the seats with the next order or half a minute later
  *            -> FROZEN: so many seats voted for another order that this one never gets its votes
  *
@@ -23,7 +24,7 @@ import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, SEATS_TOLD_MS } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { join, nothing, type Output } from './output.ts'
-import { advance, isRefused, type Link, makeCertificate } from './ownership.ts'
+import { advance, isRefused, type Link, makeCertificate, signedBy } from './ownership.ts'
 import { among, keysOf, type Shown, show } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
@@ -42,10 +43,17 @@ import {
 } from './title.ts'
 
 export interface Ordering {
-  role: 'owner' | 'seller' | 'buyer'
+  /** `joint`: an owner, before or after, that another one asks to sign. */
+  role: 'owner' | 'seller' | 'buyer' | 'joint'
   state: 'OFFERED' | 'ACCEPTED' | 'VOTING' | 'CERTIFIED' | 'FROZEN' | 'DECLINED' | 'WITHDRAWN'
-  /** The other side of a hand-over. */
+  /** The other side of a hand-over: to whom it goes, or who wrote it. */
   org?: string
+  /** Whose signatures `order` has, in their order. */
+  signers: { role: string; org: string }[]
+  /** Who has said yes: those who take it have signed, those who give it do so when its writer has. */
+  agreed: string[]
+  /** Of a registration that another one writes: the asset. */
+  described?: Uint8Array
   asset: CID
   version: number
   /** With the signatures that it has by now. */
@@ -67,8 +75,11 @@ export interface Ordering {
 
 export const isOver = ({ state, role, sent }: Ordering): boolean =>
   state === 'CERTIFIED'
-    ? sent > MAX_TOLD || role === 'buyer'
+    ? sent > MAX_TOLD || !isWriter({ role })
     : state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
+
+/** Whether this node wrote the order; others only sign it. */
+export const isWriter = ({ role }: Pick<Ordering, 'role'>): boolean => role === 'owner' || role === 'seller'
 
 export const readOrdering = (get: Context['get'], order: CID): Ordering | undefined => {
   const stored = get(KEY.order(order))
@@ -95,7 +106,7 @@ export const dealt = (get: Context['get'], asset: CID, version: number): Dealt |
 export function save(o: Ordering, step: Step<unknown>, context: Context): Step<Ordering> {
   const id = orderIn(o).id
   const key = KEY.order(id)
-  if (isOver(o) || (o.state === 'OFFERED' && o.role === 'buyer'))
+  if (isOver(o) || (o.state === 'OFFERED' && !isWriter(o)))
     step.output.deadlines.push({ machine: key, atMs: Number.POSITIVE_INFINITY })
   step.output.events.push({ type: 'order', machine: key, state: o.state })
   return saved(key, context.get(key), { ...step, state: o } as Step<Ordering>, isOver)
@@ -112,17 +123,22 @@ export function begin(o: Ordering, records: Stored[], context: Context): Step<Or
 export function ask(o: Ordering, context: Context): Step<Ordering> {
   const output = nothing()
   const machine = KEY.order(orderIn(o).id)
-  const waits = o.state === 'VOTING' && o.role === 'buyer' && o.sent === 0
+  const waits = o.state === 'VOTING' && !isWriter(o) && o.sent === 0
   // Seats need a certificate for the next order, and get it with that; who buys waits for it.
   const isFirst = o.state === 'CERTIFIED' && o.sent === 0
   const all = waits ? [] : addressees(o, context)
-  const due = isFirst ? all.filter(to => to === o.org) : all
+  const others = othersIn(o, context)
+  const due = isFirst ? all.filter(to => others.includes(to)) : all
   // At first as to who is likely to know the rest: whoever does not asks for the whole.
   const isWhole = o.sent > 0
   // All seats that know as much are sent the same.
   const made = new Map<string, Message[]>()
   for (const to of due) {
-    const kind = to === o.org ? 'other' : knowsSteps(to, o, context) ? 'knowing' : 'seat'
+    const kind = others.includes(to)
+      ? `other ${o.agreed.includes(to)}`
+      : knowsSteps(to, o, context)
+        ? 'knowing'
+        : 'seat'
     const messages = made.get(kind) ?? dueTo(to, o, isWhole, context)
     made.set(kind, messages)
     output.sends.push(...messages.map(message => ({ to, message })))
@@ -135,23 +151,41 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   return save(next, { output, records: [] }, context)
 }
 
+/** The other parties of an order. */
+const othersIn = (o: Ordering, { self }: Context): string[] =>
+  orderIn(o)
+    .parties.map(String)
+    .filter(org => org !== self.org)
+
+const givingRole = (o: Ordering): string | undefined => orderIn(o).givers?.role
+
+/** Owners before it who have not signed. */
+const giversLeft = (o: Ordering): string[] => {
+  const names = orderIn(o).givers?.owners.map(({ org }) => org.toString()) ?? []
+  return names.filter(name => !o.signers.some(({ org, role }) => org === name && role === givingRole(o)))
+}
+
 /** Who is told or asked something now. */
 function addressees(o: Ordering, context: Context): string[] {
   const seats = (each: Stored<AssetCommittee> | undefined) => each?.payload.seats.map(({ org }) => org) ?? []
   const deciding = seats(committeeKnown(context.get, o.committee)).map(String)
-  const other = o.org === undefined ? [] : [o.org]
+  const others = othersIn(o, context)
   switch (o.state) {
     case 'OFFERED':
-    case 'ACCEPTED':
-      return other
+      return others.filter(org => !o.agreed.includes(org) && !o.refused.some(each => each.org === org))
+    case 'ACCEPTED': {
+      const isSigned = o.signers.some(({ org, role }) => org === context.self.org && role === givingRole(o))
+      return isSigned ? giversLeft(o).filter(org => org !== context.self.org) : [o.org!]
+    }
     case 'VOTING': {
       const parties = orderIn(o).parties.map(String)
       const open = deciding.filter(org => !parties.includes(org) && !o.votes.some(each => each.org === org))
-      return o.role === 'seller' ? [...other, ...open] : open
+      if (!isWriter(o)) return o.version === 0 ? [] : open // only who registers may ask
+      return [...others, ...open]
     }
     case 'CERTIFIED': {
       const next = o.next ? seats(openCommittee(o.next)).map(String) : []
-      const all = new Set([...other, ...deciding, ...next])
+      const all = new Set([...others, ...deciding, ...next])
       return [...all].filter(org => org !== context.self.org && !o.told.includes(org))
     }
     default:
@@ -165,15 +199,29 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   const read = orderIn(o)
   switch (o.state) {
     case 'OFFERED': {
-      const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+      const brought = o.version === 0 ? context.get(KEY.jury(o.committee)) : next
+      const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
       const identities = whole ? show([...read.parties, ...seats], context) : []
-      const shown = whole && next ? { committee: next } : {}
-      return [withSteps({ t: 'handover/offer', order, identities, ...shown }, to, o, 0, whole, context)]
+      const shown = whole && brought ? { committee: brought } : {}
+      const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
+      const unsigned = o.signers.length > 0 ? signedBy(read, []) : order
+      const offer = {
+        t: 'handover/offer' as const,
+        order: unsigned,
+        identities,
+        ...shown,
+        ...(asset ? { asset } : {}),
+      }
+      return [withSteps(offer, to, o, 0, whole, context)]
     }
     case 'ACCEPTED':
-      return [{ t: 'handover/accept', order }]
+      // An owner that has not said yes is still asked to; one that has signs what its writer signed.
+      if (!isWriter(o)) return [{ t: 'handover/accept', order }]
+      return o.agreed.includes(to)
+        ? [{ t: 'handover/signed', order }]
+        : dueTo(to, { ...o, state: 'OFFERED' }, whole, context)
     case 'VOTING':
-      return to === o.org
+      return othersIn(o, context).includes(to)
         ? [{ t: 'handover/signed', order }]
         : [withSteps(voteAsk(o, read, whole, context), to, o, o.version - 1, whole, context)]
     case 'CERTIFIED':
@@ -382,9 +430,9 @@ export function again(machine: string, type: 'tick' | 'start', context: Context)
   const stored = context.get(machine)
   const o = stored && decodeState<Ordering>(stored)
   if (!o || isOver(o)) return stay()
-  if (o.role === 'buyer' && o.state === 'OFFERED') return stay()
+  if (!isWriter(o) && o.state === 'OFFERED') return stay()
   // The order that followed has told it.
   if (o.state === 'CERTIFIED' && o.sent > 0 && (titleOf(context.get, o.asset)?.version ?? 0) > o.version)
     return save({ ...o, sent: MAX_TOLD + 1 }, stay(), context)
-  return ask(type === 'start' ? { ...o, sent: o.role === 'buyer' ? 1 : 0 } : o, context)
+  return ask(type === 'start' ? { ...o, sent: isWriter(o) ? 0 : 1 } : o, context)
 }

@@ -5,7 +5,6 @@
 import { equal } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import type * as committees from './committee.ts'
-import { type Gossip, knows } from './gossip.ts'
 import * as heads from './heads.ts'
 import { KEY } from './layout.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
@@ -96,20 +95,6 @@ function held(
   if (!value || (stored && equal(stored, value))) return output
   const write = { key: KEY.cosigned(org), value, if: stored ? { equals: stored } : ('absent' as const) }
   return { ...output, writes: [...output.writes, write] }
-}
-
-/** A head of a third log that a partner saw. */
-export function rumoured(
-  from: string,
-  message: MessageOf<'gossip/head'>,
-  gossip: Gossip,
-  context: Context,
-): Output {
-  const about = heads.rumoured(from, message, context)
-  if (!about) return nothing()
-  // It knows the log; that this node does too it may not know yet.
-  if (knows(gossip, from, about.org)) gossip.grown.add(about.org)
-  return watched(about.org, about.step, context)
 }
 
 /** What was seen of a partner's log, stored when it changed. */

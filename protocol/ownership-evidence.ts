@@ -7,7 +7,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { modeOf } from './asset-committee.ts'
 import { freshBy } from './freshness.ts'
-import { committeeChange, isOrder, type Order, readOrder } from './handover.ts'
+import { committeeChange, isOrder, type Joint, type Order, type Registration, readOrder } from './handover.ts'
 import {
   MAX_CERTIFICATE_BYTES,
   MAX_EVENT_BYTES,
@@ -17,7 +17,7 @@ import {
   MAX_SEATS,
   OWNER_FRESH_MS,
 } from './limits.ts'
-import { advance, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
+import { advance, type ChainKeys, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
 import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
 import type { KeyResolver } from './record.ts'
@@ -82,7 +82,16 @@ export interface OwnershipReport {
   verdict: Verdict
   steps: VerifyStep[]
   /** What the file says, as far as it holds. */
-  claim?: { type: 'ownership'; asset: string; version: number; owner: string; order: string }
+  claim?: {
+    type: 'ownership'
+    asset: string
+    version: number
+    owner: string
+    /** All who own it, and how many of them sign what becomes of it. */
+    owners: string[]
+    needs: number
+    order: string
+  }
   trustDigest: string
   asOfMs: number
 }
@@ -90,12 +99,14 @@ export interface OwnershipReport {
 /** The chain, step by step; who may vote on it by the trust file; and whether its seats know of a later one. */
 export function verifyOwnership(file: Uint8Array, trust: Trust, asOfMs: number): OwnershipReport {
   const { steps, walked } = judgeOwnership(file, trust, asOfMs)
-  const { asset, version, owner, order } = walked?.owned ?? {}
+  const { asset, version, owner, joint, order } = walked?.owned ?? {}
   const claim = walked && {
     type: 'ownership' as const,
     asset: asset!.toString(),
     version: version!,
     owner: owner!.toString(),
+    owners: joint!.owners.map(({ org }) => org.toString()),
+    needs: joint!.k,
     order: order!.toString(),
   }
   return {
@@ -131,8 +142,8 @@ export function judgeOwnership(
   const stray = strayIn(read.identities, walked)
   if (stray) say('identities', 'failed', stray)
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
-  judgeOwners(owners, trust, say)
   const { certified = [], control = [] } = trust.file
+  judgeOwners(walked, trust, say)
   const rule = usualCommittees(
     certified.map(parseCid),
     control.map(group => group.map(parseCid)),
@@ -155,6 +166,8 @@ type Say = (id: string, status: VerifyStep['status'], detail: string) => void
 interface Walked {
   owned: Owned
   owners: CID[]
+  /** Who owned it together, step by step. */
+  joints: Joint[]
   /** The order that made each version. */
   orders: CID[]
   keys: KeyResolver
@@ -164,11 +177,12 @@ interface Walked {
   committees: [number, Owned['committee']][]
 }
 
-function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked | undefined {
+function walk({ links }: OwnershipEvidence, keys: ChainKeys, say: Say): Walked | undefined {
   let owned: Owned | undefined
   const owners = new Map<string, CID>()
   const committees: Walked['committees'] = []
   const orders: CID[] = []
+  const joints: Joint[] = []
   for (const link of links) {
     const order = readOrder(link.order)
     const next = advance(owned, link, keys)
@@ -177,7 +191,8 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
       say(name, isUnknown(next) ? 'inconclusive' : 'failed', `${next.code}: ${next.text}`)
       return undefined
     }
-    say(name, 'ok', `to ${next.owner}`)
+    say(name, 'ok', toWords(next, order as Order))
+    joints.push(next.joint)
     if (!owned?.committee.id.equals(next.committee.id)) committees.push([next.version, next.committee])
     for (const party of (order as Order).parties) owners.set(party.toString(), party)
     orders.push(next.order)
@@ -187,7 +202,7 @@ function walk({ links }: OwnershipEvidence, keys: KeyResolver, say: Say): Walked
     say('registration', 'failed', 'a chain begins with the registration')
     return undefined
   }
-  return { owned, owners: [...owners.values()], orders, keys, committees }
+  return { owned, owners: [...owners.values()], joints, orders, keys, committees }
 }
 
 /** Why an identity has no place in the file: the walk from the claim comes to each once, or it is no part of it (RULES G1). */
@@ -208,12 +223,36 @@ const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined)
   return version === 0 ? 'registration' : `${isChange ? 'committee change' : 'hand-over'} ${version}`
 }
 
+/** Owners of one asset whom one hand controls: it signs for all of them. */
+function oneHand({ owners }: Joint, trust: Trust): string[] {
+  for (const group of trust.file.control ?? []) {
+    const held = owners.map(({ org }) => org.toString()).filter(org => group.includes(org))
+    if (held.length > 1) return held
+  }
+  return []
+}
+
+/** Whose it is by a step; that it was bought before is the word of who registered it. */
+function toWords({ owner, joint: { k, owners } }: Owned, { record }: Order): string {
+  const { payload } = record
+  const bought = payload.t === 'registration/1' ? (payload as Registration).bought : undefined
+  const others = owners.length > 1 ? `, one of ${owners.length} owners of whom ${k} sign` : ''
+  return `to ${owner}${others}${bought ? `; on its word bought by ${bought}, which is not shown` : ''}`
+}
+
 /** Neither true nor false: another version, or keys that the evidence does not have. */
 const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'
 
-function judgeOwners(owners: CID[], trust: Trust, say: Say): void {
+function judgeOwners({ owners, joints }: Walked, trust: Trust, say: Say): void {
   const stranger = owners.find(owner => !isTrusted(trust, owner))
+  const twins = joints.flatMap(joint => oneHand(joint, trust))
   if (stranger) say('owners', 'inconclusive', `${stranger} is not in the trust file`)
+  else if (twins.length > 0)
+    say(
+      'owners',
+      'inconclusive',
+      `${twins.slice(0, 2).join(' and ')} own it together, and are under the same control`,
+    )
   else say('owners', 'ok', 'each is in the trust file')
 }
 

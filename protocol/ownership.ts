@@ -8,32 +8,30 @@ import { equal } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
+import { thumbprint } from '../crypto/key.ts'
+import {
+  encodeSigned,
+  type Payload,
+  payloadPart,
+  type Signature,
+  verifySignature,
+} from '../crypto/statement.ts'
 import { asset } from './asset.ts'
 import { type AssetCommittee, readAssetCommittee, seatOf } from './asset-committee.ts'
 import type { ProtocolCode } from './error.ts'
 import {
-  type CommitteeChange,
-  committeeChange,
-  type Handover,
-  handover,
   isOrder,
+  isSame,
+  type Joint,
   type Order,
-  type OrderRecord,
-  type Registration,
+  type Owner,
   readOrder,
   readVote,
-  registration,
+  type Side,
   voteIn,
 } from './handover.ts'
 import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
-import {
-  isStored,
-  type KeyResolver,
-  readRecord,
-  type Stored,
-  type Verdict,
-  verifySignatures,
-} from './record.ts'
+import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
 import { blob, type Infer, list, object, text } from './shape.ts'
 
 const certificateShape = object({ t: text(32), votes: list(blob(MAX_RECORD_BYTES), MAX_SEATS) })
@@ -44,9 +42,12 @@ const CERTIFICATE = 'certificate/1'
 export interface Owned {
   asset: CID
   version: number
+  /** The one that shares it: alone, or the first named of several. */
   owner: CID
   /** The version from which it owns it. */
   since: number
+  /** All who own it, at the states that were named last, and how many of them sign what follows. */
+  joint: Joint
   /** The order that made this version. */
   order: CID
   /** The committee that votes on the next one. */
@@ -72,6 +73,7 @@ export interface Refused {
     | 'CERTIFICATE_INVALID'
     | 'NOT_OWNER'
     | 'PARTY_SEATED'
+    | 'KEY_STATE_PASSED'
     | 'VERSION_PASSED'
     | 'OUT_OF_ORDER'
     | 'QUOTA_EXCEEDED'
@@ -96,22 +98,63 @@ export function checkOrder(
   const read = readOrder(stored)
   if (!isOrder(read))
     return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'RECORD_INVALID', read.reason)
-  const { record } = read
-  const then = keysThen(read, keys)
-  const verdict = verifyOrder(record, then)
-  if (verdict.ok === true) return read.version > 0 ? read : (notTheirs(read, assetBytes, then) ?? read)
-  return refused(verdict.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'SIGNATURE_INVALID', verdict.reason)
+  const signers = signersOf(read, keys)
+  if (isRefused(signers)) return signers
+  const short = sidesOf(read).find(side => count(signers, side) < side.k)
+  if (short)
+    return refused(
+      'SIGNATURE_INVALID',
+      `signed as ${short.role} by ${count(signers, short)} of the ${short.k} owners that must`,
+    )
+  return read.version > 0 ? read : (notTheirs(read, assetBytes, keysThen(read, keys)) ?? read)
 }
 
-function verifyOrder(record: Stored<OrderRecord>, keys: KeyResolver): Verdict {
-  switch (record.payload.t) {
-    case handover.t:
-      return verifySignatures(handover, record as Stored<Handover>, keys)
-    case committeeChange.t:
-      return verifySignatures(committeeChange, record as Stored<CommitteeChange>, keys)
-    default:
-      return verifySignatures(registration, record as Stored<Registration>, keys)
+/** One signature of an order, and whose it is. */
+export interface Signer {
+  role: string
+  org: CID
+  signature: Signature
+}
+export const sidesOf = ({ givers, takers }: Pick<Order, 'givers' | 'takers'>): Side[] =>
+  [givers, takers].filter(side => side !== undefined)
+export const count = (signers: Signer[], { role }: Pick<Side, 'role'>): number =>
+  signers.filter(each => each.role === role).length
+
+/**
+ * Who signed an order: each signature is of another owner of its side, in their order, those who give before those who take.
+ * Whether they are enough is for who asks.
+ */
+export function signersOf(order: Order, keys: KeyResolver): Signer[] | Refused {
+  const due = sidesOf(order).flatMap(({ role, owners }) => owners.map(({ org }) => ({ role, org })))
+  const then = keysThen(order, keys)
+  const payload = payloadPart(order.record.bytes)
+  const signers: Signer[] = []
+  for (const signature of order.record.signatures) {
+    if (signature.a !== 1)
+      return refused('UNKNOWN_VERSION', `algorithm ${signature.a} is not known to this version`)
+    const at = due.findIndex(each => each.role === signature.r && isKeyOf(each.org, signature, then, due))
+    const found = due[at]
+    const blind = due.find(({ role, org }) => role === signature.r && !then(org, 'operation', signature.k))
+    if (!found && blind) return refused('UNKNOWN_VERSION', `the operation key of ${blind.org} is not known`)
+    if (!found)
+      return refused(
+        'SIGNATURE_INVALID',
+        `signed as ${signature.r} by who is no owner there, or out of order`,
+      )
+    const key = then(found.org, 'operation', signature.k)
+    if (!key) return refused('UNKNOWN_VERSION', `the operation key of ${found.org} is not known`)
+    if (!verifySignature(order.record.payload.t, payload, signature, key))
+      return refused('SIGNATURE_INVALID', `the signature of ${signature.r} does not verify`)
+    signers.push({ ...found, signature })
+    due.splice(0, at + 1)
   }
+  return signers
+}
+
+/** Whether a signature names the key of this owner; where one alone can have made it, it is judged by that one's key. */
+function isKeyOf(org: CID, { r, k }: Signature, keys: KeyResolver, due: { role: string }[]): boolean {
+  const key = keys(org, 'operation', k)
+  return due.filter(({ role }) => role === r).length === 1 || (key !== undefined && equal(thumbprint(key), k))
 }
 
 /** The keys of the parties as they were at the events that the order names: now and later, for everybody (RULES E5). */
@@ -119,7 +162,12 @@ export function keysThen({ states }: Pick<Order, 'states'>, keys: KeyResolver): 
   return (org, role, named) => keys(org, role, named, states.find(each => each.org.equals(org))?.state)
 }
 
-function notTheirs(order: Order, assetBytes: Uint8Array | undefined, keys: KeyResolver): Refused | undefined {
+/** Why an asset is not for these to register. */
+export function notTheirs(
+  order: Order,
+  assetBytes: Uint8Array | undefined,
+  keys: KeyResolver,
+): Refused | undefined {
   const read = assetBytes && readRecord(asset, assetBytes)
   if (!read) return refused('RECORD_INVALID', 'the asset is not shown')
   if (!isStored(read)) return refused('RECORD_INVALID', read.reason)
@@ -167,11 +215,14 @@ export function canDecide({ payload }: Stored<AssetCommittee>, { parties }: Orde
  * place it takes takes no other's (RULES E4).
  */
 export function unfitNext({ payload }: Stored<AssetCommittee>, order: Order): Refused | undefined {
-  if (order.next && payload.prev && !payload.prev.equals(order.committee))
+  const isOther = order.next && !order.next.equals(order.committee)
+  if (isOther && payload.prev && !payload.prev.equals(order.committee))
     return refused('COMMITTEE_INVALID', 'the committee that follows takes the place of another one')
-  return seatOf(payload, order.to)
-    ? refused('PARTY_SEATED', `${order.to} has a seat in the committee that is to vote on what it owns`)
-    : undefined
+  const seated = (order.takers ?? order.givers)?.owners.find(({ org }) => seatOf(payload, org))
+  return (
+    seated &&
+    refused('PARTY_SEATED', `${seated.org} has a seat in the committee that is to vote on what it owns`)
+  )
 }
 
 /** Why votes are no certificate of an order; `undefined` when q seats that are no parties voted for it. */
@@ -199,6 +250,16 @@ export function checkCertificate(
     : refused('CERTIFICATE_INVALID', `${voted.size} votes of others than the parties, of ${q}`)
 }
 
+/** An order with these signatures in their order, as far as one is there for each owner. */
+export function signedBy(order: Order, signers: Signer[]): Uint8Array {
+  const s = sidesOf(order).flatMap(({ role, owners }) =>
+    owners.flatMap(
+      ({ org }) => signers.find(each => each.role === role && each.org.equals(org))?.signature ?? [],
+    ),
+  )
+  return encodeSigned({ p: order.record.payload as unknown as Payload, s })
+}
+
 /** Whose votes a certificate has, as they say. */
 export function votersOf(stored: Uint8Array): CID[] {
   const read = readCertificate(stored)
@@ -218,8 +279,13 @@ function readCertificate(stored: Uint8Array): Certificate | string {
   }
 }
 
+/** Keys of organisations, and which of two events of one identity is the earlier; `undefined` when one is not known. */
+export interface ChainKeys extends KeyResolver {
+  isBefore(org: CID, one: CID, other: CID): boolean | undefined
+}
+
 /** Why an order is not the next step after `owned`; of a registration, after nothing. */
-export function misplaced(owned: Owned | undefined, order: Order): Refused | undefined {
+export function misplaced(owned: Owned | undefined, order: Order, keys: ChainKeys): Refused | undefined {
   if (!owned)
     return order.version === 0 ? undefined : refused('OUT_OF_ORDER', 'a chain begins with the registration')
   if (!order.asset.equals(owned.asset)) return refused('OUT_OF_ORDER', 'the order is of another asset')
@@ -227,23 +293,40 @@ export function misplaced(owned: Owned | undefined, order: Order): Refused | und
     return refused('VERSION_PASSED', `version ${owned.version} is certified already`)
   if (order.version > owned.version + 1 || !order.prev?.equals(owned.order))
     return refused('OUT_OF_ORDER', `the order does not follow version ${owned.version}`)
-  if (!order.from?.equals(owned.owner))
-    return refused('NOT_OWNER', `${order.from} does not own version ${owned.version}`)
-  return order.committee.equals(owned.committee.id)
-    ? undefined
-    : refused('COMMITTEE_INVALID', 'the order names another committee than the one in force')
+  if (!order.givers || !isSame(order.givers, owned.joint))
+    return refused('NOT_OWNER', `they are not the owners of version ${owned.version}`)
+  if (!order.committee.equals(owned.committee.id))
+    return refused('COMMITTEE_INVALID', 'the order names another committee than the one in force')
+  return passed(order.givers.owners, owned.joint.owners, keys)
+}
+
+/**
+ * What an owner signs names no state of its identity from before the one that its last certified step names: a key that was
+ * revoked before that step sells nothing any more, by whichever old state. Everybody finds the same, by the chain alone.
+ */
+function passed(now: Owner[], then: Owner[], keys: ChainKeys): Refused | undefined {
+  for (const [i, { org, state }] of now.entries()) {
+    const last = then[i]!.state
+    if (state.equals(last)) continue
+    const isBefore = keys.isBefore(org, state, last)
+    if (isBefore === undefined)
+      return refused('UNKNOWN_VERSION', `which of two states of ${org} is the earlier is not known`)
+    if (isBefore)
+      return refused('KEY_STATE_PASSED', `it names a state of ${org} from before its last certified step`)
+  }
+  return undefined
 }
 
 /** One more certified step, or why it is none; `known` are committees that were checked before. */
 export function advance(
   owned: Owned | undefined,
   link: Link,
-  keys: KeyResolver,
+  keys: ChainKeys,
   known: (id: CID) => Stored<AssetCommittee> | undefined = () => undefined,
 ): Owned | Refused {
   const order = checkOrder(link, keys)
   if (isRefused(order)) return order
-  const wrong = misplaced(owned, order)
+  const wrong = misplaced(owned, order, keys)
   if (wrong) return wrong
   const changes = !owned || order.next !== undefined
   const named = order.next ?? order.committee
@@ -258,13 +341,15 @@ export function advance(
     (order.version > 0 ? unfitNext(shown, order) : undefined) ??
     checkCertificate(link.certificate, order, deciding)
   if (uncertified) return uncertified
-  const { version, to, id } = order
-  const since = owned?.owner.equals(to) ? owned.since : version
-  return { asset: order.asset, version, owner: to, since, order: id, committee: shown }
+  const { version, to, id, takers, givers, k } = order
+  const owner = takers ? to : owned!.owner
+  const since = owned?.owner.equals(owner) ? owned.since : version
+  const joint = takers ? { k: k!, owners: takers.owners } : { k: givers!.k, owners: givers!.owners }
+  return { asset: order.asset, version, owner, since, joint, order: id, committee: shown }
 }
 
 /** The chain of an asset from its registration on. */
-export function readOwnership(links: Link[], keys: KeyResolver): Owned | Refused {
+export function readOwnership(links: Link[], keys: ChainKeys): Owned | Refused {
   let owned: Owned | undefined
   for (const link of links) {
     const next = advance(owned, link, keys)
@@ -279,8 +364,7 @@ export function readOwnership(links: Link[], keys: KeyResolver): Owned | Refused
  * has frozen its own asset, and nobody else's (RULES E5).
  */
 export function isEquivocation(a: Order, b: Order): boolean {
-  const signer = (order: Order) => order.from ?? order.to
-  return (
-    !a.id.equals(b.id) && a.asset.equals(b.asset) && a.version === b.version && signer(a).equals(signer(b))
-  )
+  const isOne =
+    a.givers && b.givers ? isSame(a.givers, b.givers) : !a.givers && !b.givers && a.lead.equals(b.lead)
+  return !a.id.equals(b.id) && a.asset.equals(b.asset) && a.version === b.version && isOne
 }

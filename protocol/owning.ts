@@ -3,6 +3,7 @@ import { fromHex, toHex } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import type { Mode } from './asset-committee.ts'
 import { over } from './context.ts'
+import * as drafting from './drafting.ts'
 import { ProtocolError } from './error.ts'
 import { KEY } from './layout.ts'
 import { type Context, type Step, stay } from './machine.ts'
@@ -20,10 +21,10 @@ export type OwnershipCommand =
   | { type: 'assemble'; seats: CID[]; rule?: { f: number; q: number }; prev?: CID }
   /** Takes the seat that a partner asks for, where a person decides. */
   | { type: 'sit'; org: string; id: string }
-  | ({ type: 'register' } & offering.Register)
-  | ({ type: 'hand-over' } & offering.HandOver)
-  /** Lets another committee vote on an own asset from here on. */
-  | { type: 'reseat'; asset: CID; next: CID }
+  | ({ type: 'register' } & drafting.Register)
+  | ({ type: 'hand-over' } & drafting.HandOver)
+  /** Lets another committee vote on an own asset from here on; without one, names the newest own keys under the same. */
+  | { type: 'reseat'; asset: CID; next?: CID }
   | { type: 'take-back'; order: CID }
   /** `mode` where the committee is weaker than the rule; `certified` are the organisations that this home takes for certified. */
   | { type: 'take-over'; order: CID; mode?: Mode; certified: CID[] }
@@ -64,11 +65,11 @@ export function command(
     case 'sit':
       return { step: seats.give(input.org, fromHex(input.id) ?? new Uint8Array(0), context) }
     case 'register':
-      return ordered(offering.register(input, context))
+      return ordered(drafting.register(input, context))
     case 'hand-over':
-      return ordered(offering.offer(input, context))
+      return ordered(drafting.offer(input, context))
     case 'reseat':
-      return ordered(offering.reseat(input, context))
+      return ordered(drafting.reseat(input, context))
     case 'take-back':
       return ordered(offering.withdraw(input.order, context))
     case 'take-over': {

@@ -8,7 +8,8 @@ import { type Chain, chainAt, eventsOf, isRefused, readChain, resolver } from '.
 import { KEY } from './layout.ts'
 import { type Context, decodeState, encodeState } from './machine.ts'
 import type { Write } from './output.ts'
-import { isStored, type KeyResolver, readRecord } from './record.ts'
+import type { ChainKeys } from './ownership.ts'
+import { isStored, type KeyRole, readRecord } from './record.ts'
 import { remembering } from './remember.ts'
 
 /** An identity as it travels: its genesis, and the events in their order. */
@@ -47,7 +48,7 @@ function keptOf(org: CID, { get }: Knowing): Shown | undefined {
 }
 
 /** Keys of the organisations that a node knows, and of those that it is shown; each identity is read when it is asked for. */
-export const keysOf = (context: Knowing, shown: Shown[]): KeyResolver =>
+export const keysOf = (context: Knowing, shown: Shown[]): ChainKeys =>
   keysIn(shown, org => chainKnown(org, context))
 
 /** Whether what these organisations signed at these events can be judged by what is known here. */
@@ -69,10 +70,7 @@ export const keep = (orgs: CID[], shown: Shown[], context: Knowing): Write[] =>
       })
 
 /** Keys of the identities that are shown, and of those that `known` has. */
-export function keysIn(
-  shown: Shown[],
-  known: (org: CID) => Chain | undefined = () => undefined,
-): KeyResolver {
+export function keysIn(shown: Shown[], known: (org: CID) => Chain | undefined = () => undefined): ChainKeys {
   const read = new Map<string, Chain | undefined>()
   let all: Map<string, Shown[]> | undefined
   const told = (org: CID): Chain | undefined => {
@@ -81,11 +79,21 @@ export function keysIn(
     if (!read.has(name)) read.set(name, longest(all.get(name))?.chain)
     return read.get(name)
   }
-  return (org, role, named, state) => {
+  const keys = (org: CID, role: KeyRole, named: Uint8Array, state?: CID) => {
     const at = (chain: Chain | undefined) =>
       state && chain && !chain.last.equals(state) ? chainAt(chain, digestOf(state)) : chain
     return resolver(() => at(known(org)) ?? at(told(org)))(org, role, named)
   }
+  const isBefore = (org: CID, one: CID, other: CID) =>
+    orderIn(known(org), one, other) ?? orderIn(told(org), one, other)
+  return Object.assign(keys, { isBefore })
+}
+
+/** Whether one event of a chain is before another, if it has both. */
+function orderIn(chain: Chain | undefined, one: CID, other: CID): boolean | undefined {
+  const states = chain ? [chain.genesis.id, ...chain.events.map(({ id }) => id)] : []
+  const [a, b] = [one, other].map(state => states.findIndex(id => id.equals(state))) as [number, number]
+  return a < 0 || b < 0 ? undefined : a < b
 }
 
 /** The organisation that an identity is shown of, if it is an identity. */

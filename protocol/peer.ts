@@ -18,6 +18,7 @@ import { told } from './fork.ts'
 import * as rounds from './gossip.ts'
 import { noGossip } from './gossip.ts'
 import * as heads from './heads.ts'
+import * as hearsay from './hearsay.ts'
 import { contradicted, identityForkTold } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
 import { KEY } from './layout.ts'
@@ -203,7 +204,8 @@ function dialogue(state: PeerState, from: string, message: Message, context: Con
     case 'log': {
       const it = message as MessageOf<'log/register' | 'log/registered' | 'log/refused'>
       if (it.t !== 'log/register') return own.registered(state, from, it, context)
-      const done = goesOn(state, from, { t: 'identity/events', events: it.events }, context)
+      const known = introduction.told(from, { t: 'identity/events', events: it.events }, context)
+      const done = goesOn(state, from, known, context)
       return then(done, context, (next, seen) => ({ state: next, output: others.register(from, it, seen) }))
     }
     case 'promise': {
@@ -263,7 +265,7 @@ function rumoured(
   if (message.t === 'gossip/logs') return rounds.toldLogs(gossip, from, message, context)
   return message.t === 'gossip/fork'
     ? toldFork(from, message, context)
-    : others.rumoured(from, message, gossip, context)
+    : hearsay.rumoured(from, message, gossip, context)
 }
 
 /** Of a log, or of an identity: what is no proof of one kind is nothing there. */
@@ -288,25 +290,31 @@ function identityOf(
   message: MessageOf<'identity/events' | 'identity/ask' | 'identity/known'>,
   context: Context,
 ): PeerStep {
-  if (message.t === 'identity/events') return goesOn(state, from, message, context)
-  const output =
-    message.t === 'identity/ask'
-      ? introduction.recall(from, context)
-      : introduction.recalled(from, message, context)
-  return { state, output }
+  if (message.t === 'identity/events')
+    return goesOn(state, from, introduction.told(from, message, context), context)
+  const { of } = message
+  if (message.t === 'identity/ask')
+    return {
+      state,
+      output: of ? hearsay.tell(from, { ...message, of }, context) : introduction.recall(from, context),
+    }
+  if (!of) return { state, output: introduction.recalled(from, message, context) }
+  const { output, chain } = hearsay.learned(from, { ...message, of }, context)
+  const done = goesOn(state, of.toString(), output, context)
+  return chain
+    ? then(done, context, (next, seen) => ({
+        state: next,
+        output: hearsay.shown(from, { ...message, of }, chain, seen),
+      }))
+    : done
 }
 
 /** A partner's identity goes on; a witness with another key is asked to cosign with it. */
-function goesOn(
-  state: PeerState,
-  from: string,
-  message: MessageOf<'identity/events'>,
-  context: Context,
-): PeerStep {
-  const done: PeerStep = { state, output: introduction.told(from, message, context) }
-  const isWitness = done.output.writes.length > 0 && committees.cosigners(context).includes(from)
+function goesOn(state: PeerState, org: string, output: Output, context: Context): PeerStep {
+  const done: PeerStep = { state, output }
+  const isWitness = output.writes.length > 0 && committees.cosigners(context).includes(org)
   return isWitness
-    ? then(done, context, (next, seen) => own.submission(next, from, { type: 'again' }, seen))
+    ? then(done, context, (next, seen) => own.submission(next, org, { type: 'again' }, seen))
     : done
 }
 

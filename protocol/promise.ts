@@ -189,7 +189,7 @@ export function promise(
   if (seat.pinned && !isPinned && signed.number <= seat.pinned.number)
     return refuse(state, from, 404, `committee ${seat.pinned.number} is in use here`)
   if (!isPinned && (seat.under?.length ?? 0) >= MAX_COMMITTEES)
-    return refuse(state, from, 404, `this seat has promised under ${MAX_COMMITTEES} committees of one log`)
+    return refuse(state, from, 404, `this seat holds promises under ${MAX_COMMITTEES} committees of one log`)
   if (isLost(partner, context)) return refuse(state, from, UNABLE, LOST_TEXT)
   if (isExpired(context.self.chain, 'witness', wallMs)) return refuse(state, from, UNABLE, EXPIRED_TEXT)
   const last = held(state)
@@ -199,7 +199,7 @@ export function promise(
   const output = nothing()
   output.sends.push({ to: from, message: { t: 'promise/given', size, root } })
   if (!isPinned) {
-    const value = encodeState(pin(seat, signed))
+    const value = encodeState(pin(seat, signed, state.promised?.at(-1)?.size))
     const stored = context.get(KEY.seat(from))!
     output.writes.push({ key: KEY.seat(from), value, if: { equals: stored } })
   }

@@ -12,7 +12,7 @@ import { equal, readU64, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
 import { over as overOutput } from './context.ts'
-import { handover, isOrder, type Order, readOrder } from './handover.ts'
+import { handover, isOrder, isSame, type Joint, type Order, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
 import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, say, stay, violation } from './machine.ts'
@@ -345,16 +345,19 @@ export function convicts({ orders, asset, identities }: Frozen, context: Context
     Order,
   ]
   if (isRefused(a) || isRefused(b) || !isEquivocation(a, b)) return undefined
-  return a.version === 0 || a.from?.equals(ownerAt(a.asset, a.version - 1, context.get) ?? a.asset)
-    ? a
-    : undefined
+  const before = a.version > 0 ? ownersAt(a.asset, a.version - 1, context.get) : undefined
+  return a.version === 0 || (before && isSame(a.givers!, before)) ? a : undefined
 }
 
-/** Who owned a version, as its certified step says. */
-function ownerAt(asset: CID, version: number, get: Get): CID | undefined {
-  const [link] = linksOf(get, asset, version, 1)
-  const read = link && readOrder(link.order)
-  return read && isOrder(read) && read.asset.equals(asset) ? read.to : undefined
+/** Who owned a version: the takers of the last certified step that had any. */
+function ownersAt(asset: CID, version: number, get: Get): Joint | undefined {
+  for (let at = version; at >= 0; at--) {
+    const [link] = linksOf(get, asset, at, 1)
+    const read = link && readOrder(link.order)
+    if (!read || !isOrder(read) || !read.asset.equals(asset)) return undefined
+    if (read.takers) return { k: read.k!, owners: read.takers.owners }
+  }
+  return undefined
 }
 
 const freeze = (frozen: Frozen, asset: CID, get: Get): Write[] => {

@@ -20,6 +20,7 @@ import { MAX_REGISTRATIONS } from './limits.ts'
 import { originHash } from './log.ts'
 import type { Write } from './output.ts'
 import {
+  type ChainKeys,
   canDecide,
   checkCommittee,
   checkOrder,
@@ -31,7 +32,7 @@ import {
   unfitNext,
 } from './ownership.ts'
 import type { Shown } from './parties.ts'
-import type { KeyResolver, Stored } from './record.ts'
+import type { Stored } from './record.ts'
 
 export interface Ask {
   order: Uint8Array
@@ -53,7 +54,7 @@ export interface Seated {
   committee(id: CID): Stored<AssetCommittee> | undefined
   /** The private key of the own seat in a committee; none where the seat was lost. */
   voteKey(committee: CID): PrivateKey | undefined
-  keys: KeyResolver
+  keys: ChainKeys
 }
 
 export interface Ballot {
@@ -88,7 +89,7 @@ export function ask(asked: Ask, seated: Seated): Ballot {
       ? { writes: [], reply: { t: 'vote', vote: held.vote } }
       : otherwise(held)
   const { before } = asked
-  const wrong = misplaced(before, order)
+  const wrong = misplaced(before, order, seated.keys)
   if (wrong) return decline(wrong)
   const after = inForceAfter(order, asked, seated)
   if (isRefused(after)) return decline(after)

@@ -15,7 +15,7 @@ import { type Checkpoint, cosign, verifyCosignature } from '../crypto/checkpoint
 import { EMPTY_ROOT, verifyConsistency } from '../crypto/merkle.ts'
 import { formatLine, formatNote, parseLines, parseNote } from '../crypto/note.ts'
 import { claim, isOurs } from './behind.ts'
-import { isFinal, isMember } from './committee.ts'
+import { isFinal, isMember, unpinned } from './committee.ts'
 import { isClosed } from './fork.ts'
 import { newestHead, resigned } from './heads.ts'
 import { cosignerOf, isExpired, isPast, standingOf } from './identity-chain.ts'
@@ -300,6 +300,7 @@ export function witness(
     to: from,
     message: { t: 'witness/cosigned', size: head.size, line: utf8(formatLine(line)) },
   })
+  output.writes.push(...unpinned(from, head.size, context.get))
   const promised = state.promised?.filter(each => each.size > head.size) ?? []
   const { size, root } = head
   const next = { size, root, first: state.first, ...(promised.length > 0 ? { promised } : {}) }

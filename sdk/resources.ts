@@ -9,28 +9,20 @@ import type {
   DelegateRequest,
   Delivery,
   decision,
-  HandoverRequest,
   invite,
   inviteRequest,
-  Juries,
-  Jury,
-  JuryRequest,
   joined,
   Keys,
   LogHeads,
   Mirroring,
   Offer,
   OfferRequest,
-  OrderView,
-  OwnerHistory,
-  OwnerView,
   offers,
   Partner,
   Proofs,
   Published,
   PublishRequest,
   RecordView,
-  RegisterRequest,
   Request,
   RevokeRequest,
   RotateRequest,
@@ -38,6 +30,16 @@ import type {
   usageRequest,
   Witnessing,
 } from '../node/schema.ts'
+import type {
+  HandoverRequest,
+  Juries,
+  Jury,
+  JuryRequest,
+  OrderView,
+  OwnerHistory,
+  OwnerView,
+  RegisterRequest,
+} from '../node/schema-ownership.ts'
 import { follow, POLL_MS } from './follow.ts'
 import type { CallOptions, Http } from './http.ts'
 
@@ -144,9 +146,9 @@ export const assets = (http: Http) => ({
   /** Has who owns it certified, from version 0 on, by a committee of assets. */
   register: (id: string, about: RegisterRequest, options?: CallOptions) =>
     http.post<OrderView>(at('assets', id, 'register'), about, options),
-  /** Lets another committee vote on it from here on, by the votes of the one in force. */
-  reseat: (id: string, committee: string, options?: CallOptions) =>
-    http.post<OrderView>(at('assets', id, 'committee'), { committee }, options),
+  /** Lets another committee vote on it from here on, by the votes of the one in force; without one, no older key signs what follows. */
+  reseat: (id: string, committee?: string, options?: CallOptions) =>
+    http.post<OrderView>(at('assets', id, 'committee'), committee ? { committee } : {}, options),
   /** Who owns it by the chain that is here; with `fresh` the seats are asked whether that is the last. */
   owner: (id: string, { fresh, ...options }: CallOptions & { fresh?: boolean } = {}) =>
     http.get<OwnerView>(at('assets', id, 'owner'), { ...options, query: { fresh } }),

@@ -7,7 +7,7 @@ import { cidFromDigest } from '../crypto/cid.ts'
 import type { Event } from '../protocol/event.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { PROFILE } from '../protocol/policy.ts'
 import { readActivity } from './activity.ts'
 import type { Cargo } from './cargo.ts'
@@ -15,19 +15,33 @@ import type { Cluster } from './cluster.ts'
 import { spreadOf } from './measures.ts'
 import { meter } from './meter.ts'
 import type { SimNode } from './node.ts'
-import type { Profile } from './profile.ts'
+import { type Profile, WORK, type Work as WorkName } from './profile.ts'
 import { World } from './world.ts'
 
 const S_US = 1_000_000
 const HOUR_MS = 3_600_000
 /** A phase that takes longer does not end. */
 const MOST_US = 3_600 * S_US
+/** How exactly the beginning of a window is known. */
+const STEP_US = 1_000
+/** Afterwards nothing is done but to gather proofs. */
+const REST_S = 60
+
+/** As in bench/real.ts: when each hand has done so many, a window of time begins in which it counts. */
+export interface Span {
+  warm: number
+  ms: number
+}
+export const KINDS = ['publish', 'negotiation', 'transfer'] as const
+export type Kind = (typeof KINDS)[number]
 
 export interface BurstOptions {
   nodes: number
-  /** Of each node and kind. */
-  count: number
-  transfers: number
+  load: Record<Kind, Span>
+  /** What there is to fetch while the window is open, for all together. */
+  stock: number
+  /** Nothing is done after this kind. */
+  last?: Kind
   bytes: number
   seed: number
   profile: Profile
@@ -39,20 +53,28 @@ export interface Predicted {
   p50Ms: number
   p95Ms: number
   cpuMs: number
+  /** For each that was done, how often there was work of a kind. */
+  turns: Partial<Record<WorkName, number>>
 }
-export type Burst = Record<'publish' | 'negotiation' | 'transfer', Predicted>
+export interface Burst extends Record<Kind, Predicted> {
+  /** CPU of both sides for the proofs of a delivery that one side gathers. */
+  proofMs: number
+}
 
 interface Hand {
   node: SimNode
   next: SimNode
   cargo: Cargo
   assets: CID[]
+  /** Of the next one, as they were seen. */
+  offers: CID[]
+  turn: number
   agreements: CID[]
   /** Is told of each event of the node. */
   on: (event: Event) => void
 }
 
-export function burst({ nodes, count, transfers, bytes, seed, profile }: BurstOptions): Burst {
+export function burst({ nodes, load, stock, last, bytes, seed, profile }: BurstOptions): Burst {
   const participants = Array.from({ length: nodes }, (_, i) => ({
     name: `daemon ${i}`,
     region: 'Frankfurt' as const,
@@ -75,69 +97,117 @@ export function burst({ nodes, count, transfers, bytes, seed, profile }: BurstOp
   const { cluster } = world
   const hands = world.nodes.map((node, i): Hand => {
     const next = world.nodes[(i + 1) % nodes]!
-    return { node, next, cargo: cluster.bulk(node) as Cargo, assets: [], agreements: [], on: () => {} }
+    return {
+      node,
+      next,
+      cargo: cluster.bulk(node) as Cargo,
+      assets: [],
+      offers: [],
+      turn: 0,
+      agreements: [],
+      on: () => {},
+    }
   })
   cluster.checkers.push({ event: (node, event) => hands[node.index]!.on(event) })
   settle(cluster, 60)
-  const all = <T>(turns: (hand: Hand) => T[], work: (hand: Hand, turn: T, done: () => void) => void) =>
-    phase(cluster, hands, turns, work)
-  meter.reset()
-  meter.charging = true
-  const contents = () => new Array<number>(count).fill(bytes)
-  const publish = all(contents, publishOne)
-  meter.charging = false
+  const none: Predicted = { perSecond: 0, p50Ms: 0, p95Ms: 0, cpuMs: 0, turns: {} }
+  const found: Burst = { publish: none, negotiation: none, transfer: none, proofMs: 0 }
+  const timed = (kind: Kind, work: Turn) => {
+    meter.charging = true
+    found[kind] = phase(cluster, hands, load[kind], work)
+    meter.charging = false
+    return kind === last
+  }
+  if (timed('publish', hand => done => publishOne(hand, bytes, done))) return found
+  settle(cluster, 20)
+  const most = load.transfer.warm + Math.ceil(stock / nodes)
+  const untimed = (work: Turn, count: (hand: Hand) => number) =>
+    phase(cluster, hands, { warm: 0, ms: 0 }, hand => (count(hand) < most ? work(hand) : undefined))
+  untimed(
+    hand => done => publishOne(hand, bytes, done),
+    hand => hand.assets.length,
+  )
   for (const hand of hands) offer(hand)
   settle(cluster, 20)
-  readCatalogs(cluster, hands, count)
+  readCatalogs(cluster, hands)
+  if (timed('negotiation', negotiating)) return found
+  settle(cluster, 20)
+  for (const hand of hands) hand.agreements.length = 0
+  untimed(negotiating, hand => hand.agreements.length)
+  timed('transfer', hand => {
+    const agreement = hand.agreements.shift()
+    return agreement && (done => fetch(hand, agreement, done))
+  })
+  const left = () => hands.reduce((sum, { cargo }) => sum + cargo.unproven, 0)
   meter.charging = true
-  const negotiation = all(hand => offersSeen(hand), negotiate)
-  const transfer = all(hand => hand.agreements.slice(0, transfers), fetch)
+  const [before, spentUs] = [left(), cluster.hosts[0]!.spentUs]
+  settle(cluster, REST_S)
   meter.charging = false
-  return { publish, negotiation, transfer }
+  found.proofMs = (cluster.hosts[0]!.spentUs - spentUs) / 1_000 / Math.max(1, before - left())
+  return found
 }
 
 const settle = (cluster: Cluster, seconds: number): void =>
   cluster.run(cluster.timeline.nowUs + seconds * S_US)
 
-/** Every hand takes its turns one after the other, all hands at the same time. */
-function phase<T>(
-  cluster: Cluster,
-  hands: Hand[],
-  turns: (hand: Hand) => T[],
-  work: (hand: Hand, turn: T, done: () => void) => void,
-): Predicted {
+/** The next thing that a hand does, if there is any left. */
+type Turn = (hand: Hand) => ((done: () => void) => void) | undefined
+
+/** Every hand does one thing after the other, all hands at the same time; what ends in the window counts, which is over early where one has nothing left to do. */
+function phase(cluster: Cluster, hands: Hand[], { warm, ms }: Span, next: Turn): Predicted {
   const { timeline } = cluster
-  const times: number[] = []
   const now = () => timeline.nowUs + meter.us
-  const [startUs, spentUs] = [timeline.nowUs, cluster.hosts[0]!.spentUs]
-  let [left, endUs] = [hands.length, startUs]
-  for (const hand of hands) {
-    const waiting = [...turns(hand)]
-    const next = () => {
-      const turn = waiting.shift()
-      if (turn === undefined) {
-        left--
-        return
-      }
-      const began = now()
-      work(hand, turn, () => {
-        endUs = Math.max(endUs, now())
-        times.push(now() - began)
-        timeline.at(now(), next)
-      })
+  const times: number[] = []
+  const done = hands.map(() => 0)
+  const busy = new Set<Hand>()
+  let [isOpen, isOver] = [false, false]
+  const begin = (hand: Hand) => {
+    const work = isOver ? undefined : next(hand)
+    if (!work) {
+      busy.delete(hand)
+      return
     }
-    timeline.after(0, next)
+    const began = now()
+    work(() => {
+      done[hand.node.index]!++
+      if (isOpen) times.push(now() - began)
+      timeline.at(now(), () => begin(hand))
+    })
   }
-  while (left > 0 && timeline.nowUs < startUs + MOST_US && !cluster.violation)
-    cluster.run(timeline.nowUs + S_US)
-  if (cluster.violation) throw new Error(cluster.violation)
-  if (left > 0) throw new Error(`${left} of ${hands.length} did not end`)
-  const { p50, p95 } = spreadOf(times)!
+  const until = (isIt: () => boolean, stepUs: number) => {
+    const endUs = timeline.nowUs + MOST_US
+    while (!isIt()) {
+      if (cluster.violation) throw new Error(cluster.violation)
+      if (timeline.nowUs > endUs) throw new Error('it does not end')
+      cluster.run(timeline.nowUs + stepUs)
+    }
+  }
+  for (const hand of hands) {
+    busy.add(hand)
+    timeline.after(0, () => begin(hand))
+  }
+  if (ms > 0) {
+    until(() => done.every(count => count >= warm), STEP_US)
+    meter.reset()
+    isOpen = true
+  }
+  const spentUs = cluster.hosts[0]!.spentUs
+  const openUs = timeline.nowUs
+  const isShort = () => busy.size < hands.length
+  if (ms > 0) until(() => isShort() || timeline.nowUs >= openUs + ms * 1_000, STEP_US)
+  const tookUs = timeline.nowUs - openUs
+  const cpuMs = (cluster.hosts[0]!.spentUs - spentUs) / 1_000
+  isOpen = false
+  const turns = Object.fromEntries(WORK.map((work, i) => [work, meter.times[i]! / times.length]))
+  isOver = ms > 0
+  until(() => busy.size === 0, S_US)
+  const spread = spreadOf(times)
   return {
-    perSecond: (times.length * S_US) / (endUs - startUs),
-    p50Ms: p50,
-    p95Ms: p95,
-    cpuMs: (cluster.hosts[0]!.spentUs - spentUs) / 1_000 / times.length,
+    perSecond: ms > 0 ? (times.length * S_US) / tookUs : 0,
+    p50Ms: spread?.p50 ?? 0,
+    p95Ms: spread?.p95 ?? 0,
+    cpuMs: cpuMs / times.length,
+    turns,
   }
 }
 
@@ -160,14 +230,23 @@ const offersSeen = ({ node, next }: Hand): CID[] =>
     .list(`${KEY.seenOffers}${next.org}/`)
     .map(([key]) => cidFromDigest(Uint8Array.from(Buffer.from(key.split('/')[3]!, 'hex')), 'dag-cbor'))
 
-function readCatalogs(cluster: Cluster, hands: Hand[], count: number): void {
+function readCatalogs(cluster: Cluster, hands: Hand[]): void {
   for (let tries = 0; tries < 100; tries++) {
-    const behind = hands.filter(hand => offersSeen(hand).length < count)
+    const behind = hands.filter((hand, i) => {
+      hand.offers = offersSeen(hand)
+      return hand.offers.length < hands[(i + 1) % hands.length]!.assets.length
+    })
     if (behind.length === 0) return
     for (const { node, next } of behind) node.submit({ type: 'catalog', org: next.org })
     settle(cluster, 10)
   }
   throw new Error('the offers are not seen')
+}
+
+/** Once for each offer, then again from the first. */
+const negotiating: Turn = hand => {
+  const offer = hand.offers[hand.turn++ % hand.offers.length]!
+  return done => negotiate(hand, offer, done)
 }
 
 function negotiate(hand: Hand, id: CID, done: () => void): void {

@@ -7,7 +7,9 @@ import { agreement } from '../protocol/agreement.ts'
 import { packet } from '../protocol/asset.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Event } from '../protocol/event.ts'
+import { UNNAMED_KEY } from '../protocol/hearsay.ts'
 import { keyOf } from '../protocol/identity.ts'
+import { type Chain, everStood } from '../protocol/identity-chain.ts'
 import { keptRecord, readEntries } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { closedLog, logNumber } from '../protocol/log-number.ts'
@@ -71,13 +73,28 @@ export class CourtesyChecker implements Checker {
     const isStopped =
       (code === 'RESTORED_BEHIND' || said.includes(' with RESTORED_BEHIND: ')) &&
       [org, node.org].some(each => suspects.mayStop(each, this.#cluster))
-    // A head may overtake the event that names its key or its log, told by its owner or by somebody else.
-    const isOfHead = [code, said].some(each => each.includes('HEAD_INVALID')) || code === 'HEAD_BEHIND'
-    const isEarly = isOfHead && this.#cluster.nodes.some(({ chain }) => chain.events.length > 0)
-    if (isEarly || isClock || isLie || isStopped || suspects.has(org) || suspects.has(node.org)) return
+    // What is answered so is judged where it was found.
+    const isEcho = code === 'OUT_OF_ORDER' && / with HEAD_(INVALID|BEHIND): /.test(said)
+    const isOutrun = isEcho || this.#isOutrun(node, org, code, said)
+    if (isOutrun || isClock || isLie || isStopped || suspects.has(org) || suspects.has(node.org)) return
     this.#cluster.report('the protocol', node.name, `found ${org} in breach of it: ${code}, ${said}`)
   }
+
+  /** A head that overtook the event which names its key, or came after the one that ends its key or its log; none of somebody else. */
+  #isOutrun(node: SimNode, org: string, code: string, said: string): boolean {
+    const chainsOf = (each: string) => this.#cluster.copies(each).map(({ chain }) => chain)
+    if (code === 'HEAD_BEHIND') return [org, node.org].some(each => chainsOf(each).some(hasEvents))
+    if (code !== 'HEAD_INVALID' || said === UNNAMED_KEY) return false
+    const { chain: known } = decodePartner(node.onDisk(KEY.partner(org))!)
+    return (
+      chainsOf(org).some(({ events }) => events.length > known.events.length) ||
+      (known.logs.length > 1 && said.endsWith('of a log that was closed')) ||
+      everStood(known, 'log').some(({ revoked }) => revoked !== undefined)
+    )
+  }
 }
+
+const hasEvents = ({ events }: Chain): boolean => events.length > 0
 
 /** A mirror holds, on its disk, exactly the entries that its owner's disk has. */
 class MirrorChecker implements Checker {

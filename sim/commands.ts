@@ -1,4 +1,4 @@
-/** What `npm run sim -- calibrate | real | sweep` do. What has to be measured is a program of bench/, run as a child. */
+/** What `npm run sim -- calibrate | real | sweep | scale` do. What has to be measured is a program of bench/, run as a child. */
 import { spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -6,8 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { SimError } from './error.ts'
 import { readProfile } from './profile.ts'
 import { ProgressBar } from './progress-bar.ts'
-import { reportHtml } from './report.ts'
-import { pointsOf, type Reading, readingOf, reportOf, type Typed } from './sweep.ts'
+import { type Report, reportHtml } from './report.ts'
+import { profileFrom } from './request.ts'
+import { extrapolate, lookupsAt, type Typed as ScaleTyped, scaleReport, scalingOf } from './scale.ts'
+import { type Point, pointsOf, type Reading, readingOf, reportOf, type Typed } from './sweep.ts'
 
 const MEASURED = fileURLToPath(new URL('../bench/belief-main.ts', import.meta.url))
 const MOST_DAEMONS = 64
@@ -33,23 +35,62 @@ export async function real(nodes: string | undefined): Promise<number> {
   return text === undefined ? 1 : 0
 }
 
+type Outputs = { report?: string; json?: boolean }
+
 /** One thing changed, everything else the same. */
-export async function sweep(typed: Typed & { report?: string; json?: boolean }): Promise<number> {
+export async function sweep(typed: Typed & Outputs): Promise<number> {
   checkFolder('report', typed.report)
   const { over, points } = pointsOf(typed)
+  const readings = await readAll(points, 'sweep')
+  tell(reportOf({ over, points, readings }), typed)
+  if (typed.json) console.log(JSON.stringify({ schema: 'waybill.sim-sweep/1', over, points, readings }))
+  return readings.some(({ violation }) => violation !== null) ? 1 : 0
+}
+
+/** A mesh that is too large to be simulated. */
+export async function scale(typed: ScaleTyped & Outputs): Promise<number> {
+  checkFolder('report', typed.report)
+  const asked = scalingOf(typed)
+  const profile = profileFrom(undefined)
+  const readings = await readAll(asked.points, 'scale')
+  const found = extrapolate(asked, readings)
+  const lookups = lookupsAt(asked, profile)
+  tell(scaleReport(asked, found, lookups), typed)
+  if (typed.json) {
+    const { nodes, points } = asked
+    console.log(
+      JSON.stringify({
+        schema: 'waybill.sim-scale/1',
+        nodes,
+        points,
+        readings,
+        extrapolated: found,
+        lookups,
+      }),
+    )
+  }
+  return readings.some(({ violation }) => violation !== null) ? 1 : 0
+}
+
+/** Each a process of its own, one after the other. */
+async function readAll(points: Point[], what: string): Promise<Reading[]> {
   const readings: Reading[] = []
   const bar = new ProgressBar(process.stderr)
   for (const [i, point] of points.entries()) {
-    bar.show('sweep', i / points.length)
+    bar.show(what, i / points.length)
     readings.push(await readingOf(point))
   }
   bar.end()
-  const report = reportOf({ over, points, readings })
-  if (typed.report) writeFileSync(typed.report, reportHtml(report))
-  for (const { head, rows } of report.tables)
+  return readings
+}
+
+function tell(report: Report, { report: file }: Outputs): void {
+  if (file) writeFileSync(file, reportHtml(report))
+  for (const text of [report.title, ...report.said]) console.log(text)
+  for (const { head, rows } of report.tables) {
+    console.log()
     for (const row of [head, head.map(() => '---'), ...rows]) console.log(`| ${row.join(' | ')} |`)
-  if (typed.json) console.log(JSON.stringify({ schema: 'waybill.sim-sweep/1', over, points, readings }))
-  return readings.some(({ violation }) => violation !== null) ? 1 : 0
+  }
 }
 
 function checkFolder(option: string, file: string | undefined): void {

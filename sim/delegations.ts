@@ -11,11 +11,21 @@ import { isHead } from './history.ts'
 import type { SimNode } from './node.ts'
 import type { Suspects } from './suspects.ts'
 
+/** By organisation: when its log key ends, ms since 1970. */
+type Untils = ReadonlyMap<string, number | undefined>
+
+const untilOf = ([key, stored]: [string, Uint8Array]): [string, number | undefined] => [
+  key.slice(KEY.partners.length),
+  standingOf(decodePartner(stored).chain, 'log')?.until,
+]
+
 export class DelegationChecker implements Checker {
   readonly #cluster: Cluster
   readonly #suspects: Suspects
-  /** By what clock each output was made that is not released yet. */
-  readonly #madeMs = new Map<SimNode, Map<number, number>>()
+  /** When each output was made that is not released yet, and when the log keys ended that were known then. */
+  readonly #made = new Map<SimNode, Map<number, { wallMs: number; untils: Untils }>>()
+  /** Of each node, under queued writes. */
+  readonly #untils = new Map<SimNode, Untils>()
 
   constructor(cluster: Cluster, suspects: Suspects) {
     this.#cluster = cluster
@@ -23,10 +33,10 @@ export class DelegationChecker implements Checker {
   }
 
   queued(node: SimNode, seq: number, writes: Write[]): void {
-    const made = this.#madeMs.get(node) ?? new Map<number, number>()
-    this.#madeMs.set(node, made)
+    const made = this.#made.get(node) ?? new Map()
+    this.#made.set(node, made)
     const { wallMs } = node.now()
-    made.set(seq, wallMs)
+    made.set(seq, { wallMs, untils: this.#learn(node, writes) })
     const signs = writes.some(({ key, value, if: once }) => value && once === 'absent' && isHead(key))
     const until = signs ? standingOf(node.chain, 'log')?.until : undefined
     if (until !== undefined && until <= wallMs)
@@ -34,21 +44,33 @@ export class DelegationChecker implements Checker {
   }
 
   released(node: SimNode, seq: number, { sends }: Output): void {
-    const wallMs = this.#madeMs.get(node)?.get(seq)
-    this.#madeMs.get(node)?.delete(seq)
-    if (wallMs === undefined) return
-    for (const { to, message } of sends)
-      if (message.t === 'promise/given' || message.t === 'witness/cosigned') this.#given(node, to, wallMs)
+    const made = this.#made.get(node)?.get(seq)
+    this.#made.get(node)?.delete(seq)
+    if (!made) return
+    for (const { to, message } of sends) {
+      const isTaken = message.t === 'promise/given' || message.t === 'witness/cosigned'
+      if (isTaken) this.#given(node, to, made.wallMs, made.untils.get(to))
+    }
   }
 
   crashed(node: SimNode): void {
-    this.#madeMs.delete(node)
+    this.#made.delete(node)
+    this.#untils.delete(node)
+  }
+
+  /** A later event may be on the disk by the time an answer leaves: it says nothing of a key that stood when it was made. */
+  #learn(node: SimNode, writes: Write[]): Untils {
+    const known = this.#untils.get(node) ?? new Map(node.disk.list(KEY.partners).map(untilOf))
+    const news = writes.flatMap(({ key, value }) =>
+      value && key.startsWith(KEY.partners) ? [untilOf([key, value])] : [],
+    )
+    const untils = news.length > 0 ? new Map([...known, ...news]) : known
+    this.#untils.set(node, untils)
+    return untils
   }
 
   /** By what the member itself knows of the log's key. */
-  #given(member: SimNode, log: string, wallMs: number): void {
-    const stored = member.onDisk(KEY.partner(log))
-    const until = stored && standingOf(decodePartner(stored).chain, 'log')?.until
+  #given(member: SimNode, log: string, wallMs: number, until: number | undefined): void {
     if (until === undefined || until > wallMs || !this.#suspects.isSound(member.org, log)) return
     this.#cluster.report('a delegation', member.name, `a head of ${log} is taken whose key has expired`)
   }

@@ -1,11 +1,11 @@
 /**
  * `npm run sim -- --nodes N …` runs a world of many: sim/request.ts has its options. `calibrate [--profile FILE]`, `real
- * --nodes N` and `sweep --over nodes|seats|lossPpm|liarsPpm [--values A,B] [--report FILE]` are in sim/commands.ts. Otherwise
- * runs seeds of a small mesh with faults and says how they went: `[--seed N] [--seeds COUNT] [--changes JSON]
+ * --nodes N`, `sweep --over nodes|seats|lossPpm|liarsPpm [--values A,B] [--report FILE]` and `scale --nodes N [--sizes A,B,C]
+ * [--report FILE]` are in sim/commands.ts. Otherwise runs seeds of a small mesh with faults and says how they went: `[--seed N] [--seeds COUNT] [--changes JSON]
  * [--mixed f|f+1] [--append FILE]`, the changes being fields of a plan. The exit code is 1 after a violation.
  */
 import { parseArgs } from 'node:util'
-import { calibrate, real, sweep } from './commands.ts'
+import { calibrate, real, scale, sweep } from './commands.ts'
 import { SimError } from './error.ts'
 import { launch } from './launch.ts'
 import { OPTIONS } from './request.ts'
@@ -18,7 +18,11 @@ const OF_SEEDS = {
   mixed: { type: 'string' },
   append: { type: 'string' },
 } as const
-const OF_SWEEPS = { over: { type: 'string' }, values: { type: 'string' } } as const
+const OF_SWEEPS = {
+  over: { type: 'string' },
+  values: { type: 'string' },
+  sizes: { type: 'string' },
+} as const
 type Typed = { [K in keyof typeof OF_SEEDS]?: string }
 
 process.exitCode = await main(process.argv.slice(2))
@@ -35,8 +39,9 @@ async function main(args: string[]): Promise<number> {
     if (command === 'calibrate') return await calibrate(values.profile)
     if (command === 'real') return await real(values.nodes)
     if (command === 'sweep') return await sweep(values)
+    if (command === 'scale') return await scale(values)
     if (command !== undefined)
-      throw new SimError('REQUEST_INVALID', `${command}: calibrate, real or sweep is expected`)
+      throw new SimError('REQUEST_INVALID', `${command}: calibrate, real, sweep or scale is expected`)
     const { seeds, changes, mixed, append, ...typed } = values
     const isWorld = Object.keys(typed).some(name => name !== 'seed')
     if (!isWorld) return seedsOf(whole('seed', typed.seed), whole('seeds', seeds), values)

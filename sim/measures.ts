@@ -18,6 +18,7 @@ export function spreadOf(timesUs: number[]): Spread | null {
 }
 
 export interface Load {
+  mean: number
   median: number
   p99: number
   /** Of the participant with the fewest partners. */
@@ -29,6 +30,7 @@ export function loadOf(values: ArrayLike<number>, smallest: number): Load {
   const at = (ppm: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * ppm) / 1_000_000))]!
   return {
+    mean: sorted.length > 0 ? sorted.reduce((sum, each) => sum + each, 0) / sorted.length : 0,
     median: Math.round(at(500_000)),
     p99: Math.round(at(990_000)),
     smallest: Math.round(values[smallest]!),

@@ -10,7 +10,7 @@ import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { seal } from '../crypto/seal.ts'
 import { isRead } from '../protocol/beat.ts'
 import type { Answer } from '../protocol/command.ts'
-import { type Env, ownChain, privateKey } from '../protocol/context.ts'
+import { contextOf, type Env, ownChain, privateKey } from '../protocol/context.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import type { Event } from '../protocol/event.ts'
 import { DELEGATED, type IdentitySeeds, makeIdentity } from '../protocol/identity.ts'
@@ -19,6 +19,7 @@ import { readEntries } from '../protocol/kept.ts'
 import { KEY, slotOf } from '../protocol/layout.ts'
 import { DELEGATION_MS, PAD_ENTRIES } from '../protocol/limits.ts'
 import { fromStore, inStore, logNumber, writesInStore } from '../protocol/log-number.ts'
+import type { Context } from '../protocol/machine.ts'
 import type { Message } from '../protocol/message.ts'
 import { type Deadline, type Now, nothing, type Output, type Secret, type Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
@@ -32,6 +33,8 @@ import type { Timeline } from './timeline.ts'
 
 /** Wall time at which every run begins. */
 export const START_MS: number = Date.UTC(2026, 0, 1)
+
+const NO_SEED = new Uint8Array(32)
 
 type Loose<T> = T extends unknown ? Omit<T, 'seed'> : never
 export type NodeInput = Loose<Input>
@@ -191,6 +194,16 @@ export class SimNode {
     const { nowUs } = this.#around.timeline
     const wallMs = START_MS + Math.floor(nowUs / 1_000) + this.skewMs
     return { wallMs, monoMs: ((nowUs - this.#bootUs) / 1_000) * (1 + this.driftPpm / 1_000_000) }
+  }
+
+  /** What a driver looks at between steps. */
+  reading(): Context {
+    return contextOf(this.state.partners, NO_SEED, this.now(), this.env)
+  }
+
+  /** Writes what is a driver's to write, beside the dialogues. */
+  keep(write: Write): void {
+    if (this.up) this.#commit([write], { ...nothing(), writes: [write] }, () => {})
   }
 
   /** Opens the store and takes up every machine that had not ended. */

@@ -13,6 +13,7 @@ import { makeVote, type Order } from '../protocol/handover.ts'
 import type { Write } from '../protocol/output.ts'
 import { advance, checkCertificate, isRefused, type Link, makeCertificate } from '../protocol/ownership.ts'
 import { ask, type Ballot } from '../protocol/voter.ts'
+import { checkShared } from './joint-check.ts'
 import { committee, KINDS, keyOf, resolve, type Story, story, voteOf } from './ownership-story.ts'
 
 /** What holds in the shipped code, each of which a check switches off to see that it finds something. */
@@ -39,6 +40,16 @@ export interface Rules {
   distinctSeats: boolean
   /** An asset names the one committee that registers it. */
   oneCommittee: boolean
+  /** An order of several owners has the signatures of k of them. */
+  threshold: boolean
+  /** Fewer than 2k − m owners lie. */
+  ownersBound: boolean
+  /** An owner signs once. */
+  ownersDistinct: boolean
+  /** Only owners sign. */
+  ownersSigned: boolean
+  /** The owners of an order are those of the step before it. */
+  ownersKept: boolean
 }
 export const SHIPPED: Rules = {
   bound: true,
@@ -52,6 +63,11 @@ export const SHIPPED: Rules = {
   votesSigned: true,
   distinctSeats: true,
   oneCommittee: true,
+  threshold: true,
+  ownersBound: true,
+  ownersDistinct: true,
+  ownersSigned: true,
+  ownersKept: true,
 }
 
 export interface Tally {
@@ -60,6 +76,8 @@ export interface Tally {
 }
 
 const MAX_QUEUE = 3
+/** Owners of one asset in a world. */
+const MAX_OWNERS = 5
 // One seat: its states, walked from the first with the shipped code.
 
 /** Bit 0 and 1: a vote for the first and for the second order has left this seat. */
@@ -307,7 +325,7 @@ function* committees(n: number): Generator<{ f: number; q: number }> {
 
 /** Every story with every committee of up to `most` seats, and every number of liars that the rules allow. */
 export function check(rules: Rules, most: number): Tally {
-  const tally: Tally = { worlds: 0, violations: 0 }
+  const tally = checkShared(rules, MAX_OWNERS)
   for (let n = 1; n <= most; n++)
     for (const { f, q } of committees(n))
       for (const kind of KINDS) {

@@ -17,27 +17,31 @@ import {
 import { makeVote, type Order, readOrder } from '../protocol/handover.ts'
 import {
   advance,
+  type ChainKeys,
   checkOrder,
   isRefused,
   type Link,
   makeCertificate,
   type Owned,
 } from '../protocol/ownership.ts'
-import type { KeyResolver, Stored } from '../protocol/record.ts'
+import type { KeyRole, Stored } from '../protocol/record.ts'
 
-const digest = (name: string): CID => cidOf(sha256(new TextEncoder().encode(name)), 'raw')
+export const digest = (name: string): CID => cidOf(sha256(new TextEncoder().encode(name)), 'raw')
 export const keyOf = (name: string): PrivateKey =>
   keyFromSeed(expand(sha256(new TextEncoder().encode(name)), 'key'))
 
-const OWNER = digest('owner')
+export const OWNER = digest('owner')
 const KEYS = new Map<string, PrivateKey[]>()
-const keysOf = (org: CID): PrivateKey[] => {
+export const keysOf = (org: CID): PrivateKey[] => {
   const name = org.toString()
   if (!KEYS.has(name)) KEYS.set(name, [keyOf(name), keyOf(`${name} rotated`)])
   return KEYS.get(name)!
 }
-export const resolve: KeyResolver = (org, _role, named) =>
-  keysOf(org).find(key => toHex(thumbprint(key.public)) === toHex(named))?.public
+export const resolve: ChainKeys = Object.assign(
+  (org: CID, _role: KeyRole, named: Uint8Array) =>
+    keysOf(org).find(key => toHex(thumbprint(key.public)) === toHex(named))?.public,
+  { isBefore: () => false },
+)
 
 /** A record signed by these, each with its first key or with the one after a rotation. */
 function sealed(payload: Payload, roles: [role: string, org: CID][], rotated = false): Uint8Array {
@@ -56,7 +60,8 @@ const assetOf = (committee: CID) => ({
   made: 0,
   nonce: new Uint8Array(16),
 })
-const assetBytes = (committee: CID): Uint8Array => sealed(assetOf(committee), [['publisher', OWNER]])
+export const assetId = (committee: CID): CID => recordId(assetOf(committee))
+export const assetBytes = (committee: CID): Uint8Array => sealed(assetOf(committee), [['publisher', OWNER]])
 
 export interface Committee extends Stored<AssetCommittee> {
   votes: PrivateKey[]

@@ -39,8 +39,10 @@ export const WORK = [
   'dial',
   /** A request to the local API, answered. */
   'request',
-  /** Content written to a file or read from one. */
+  /** One of the turns in which a file is opened, written, read, named or closed; and each byte of it. */
   'file',
+  /** What the other side proves of a delivery, judged. */
+  'proof',
 ] as const
 export type Work = (typeof WORK)[number]
 

@@ -26,7 +26,7 @@ import {
 } from '../protocol/log.ts'
 import { closedLog } from '../protocol/log-number.ts'
 import { decodeState } from '../protocol/machine.ts'
-import type { Negotiation } from '../protocol/negotiation.ts'
+import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { decodePartner } from '../protocol/pairing.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
 import { isRetired } from '../protocol/restored.ts'

@@ -2,10 +2,11 @@
 import { randomInt } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { freemem, totalmem } from 'node:os'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ACTIVITIES, type Activity, readActivity } from './activity.ts'
 import { SimError } from './error.ts'
+import { byMatrix, type Latency } from './latency.ts'
 import { LOOKUPS_AN_HOUR } from './lookups.ts'
 import type { Signatures } from './meter.ts'
 import { type Profile, readProfile } from './profile.ts'
@@ -26,6 +27,8 @@ export const OPTIONS = {
   workload: { type: 'string' },
   seed: { type: 'string' },
   profile: { type: 'string' },
+  latency: { type: 'string' },
+  unit: { type: 'string' },
   signatures: { type: 'string' },
   json: { type: 'boolean' },
   report: { type: 'string' },
@@ -46,12 +49,17 @@ export interface Request {
   activity: Activity | undefined
   workload: string
   profile: Profile
+  /** Measured ones, and in words which; by the regions of the participants where there are none. */
+  latency: { of: Latency; said: string } | undefined
   signatures: Signatures
   json: boolean
   report: string | undefined
   /** What it will take, bytes. */
   memory: number
 }
+
+/** What the numbers of a latency matrix are, by what one way takes where a 1 stands, ms. */
+const UNITS: Record<string, number> = { 'one-way-ms': 1, 'rtt-ms': 0.5, 'rtt-s': 500 }
 
 const MINUTES = 10
 const MOST_MINUTES = 7 * 24 * 60
@@ -88,6 +96,7 @@ export function readRequest(typed: Typed): Request {
   if (report !== undefined && !existsSync(dirname(report)))
     throw invalid(`--report ${report}: there is no folder ${dirname(report)}`)
   const profile = profileFrom(typed.profile)
+  const latency = latencyFrom(typed)
   const memory = memoryFor(topology.participants.length, minutes, activity)
   checkMemory(memory, topology.participants.length, minutes)
   return {
@@ -98,6 +107,7 @@ export function readRequest(typed: Typed): Request {
     activity,
     workload,
     profile,
+    latency,
     signatures,
     json,
     report,
@@ -121,9 +131,18 @@ function topologyFrom(path: string, count: number | undefined, most: number): To
   return topology
 }
 
-function profileFrom(path: string | undefined): Profile {
+/** The profile that was named, or the one of the repo. Throws the codes of SimError. */
+export function profileFrom(path: string | undefined): Profile {
   const file = path ?? fileURLToPath(new URL('./profile.json', import.meta.url))
   return readProfile(fileAt(file, '--profile', 'no file'))
+}
+
+function latencyFrom({ latency, unit = 'one-way-ms' }: Typed): Request['latency'] {
+  const oneWayMs = Object.hasOwn(UNITS, unit) ? UNITS[unit]! : undefined
+  if (oneWayMs === undefined) throw invalid(`--unit ${unit}: one of ${Object.keys(UNITS).join(', ')}`)
+  if (latency === undefined) return undefined
+  const of = byMatrix(fileAt(latency, '--latency', 'no file'), oneWayMs)
+  return { of, said: `latencies of ${basename(latency)}, which are ${unit}; those of a region are not used` }
 }
 
 function fileAt(path: string, option: string, otherwise: string): string {

@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { ACTIVITIES } from './activity.ts'
 import { SimError } from './error.ts'
 import type { Plot, Report } from './report.ts'
 import { SHAPES, type Shape } from './topology.ts'
@@ -33,10 +34,14 @@ export interface Reading {
   headFinalP50Ms: number | null
   headFinalP95Ms: number | null
   headsFinal: number
+  messagesMean: number
   messagesMedian: number
   messagesP99: number
+  bytesMean: number
   bytesMedian: number
   bytesP99: number
+  /** An hour. */
+  storageMedian: number
   late: number
   bottleneck: { name: string; share: number }
   wallMs: number
@@ -78,6 +83,8 @@ export function pointsOf(typed: Typed): { over: Over; points: Point[] } {
   if (!Object.hasOwn(OVER, over)) throw invalid(`--over ${over}: one of ${Object.keys(OVER).join(', ')}`)
   if (!Object.hasOwn(SHAPES, topology))
     throw invalid(`--topology ${topology}: one of ${Object.keys(SHAPES).join(', ')}`)
+  if (!Object.hasOwn(ACTIVITIES, workload))
+    throw invalid(`--workload ${workload}: one of ${Object.keys(ACTIVITIES).join(', ')}`)
   const values = typed.values
     ? typed.values.split(',').map(each => whole('values', each))
     : [...OVER[over as Over]]

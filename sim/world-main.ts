@@ -29,6 +29,7 @@ async function inWorld({ activity, ...asked }: Request): Promise<Answers> {
     profile,
     signatures,
     activity: activity!,
+    ...(asked.latency ? { latency: asked.latency.of } : {}),
     progress: (phase, share) => bar.show(phase, share),
   })
   watchWorld(world.cluster, world.suspects)
@@ -53,7 +54,7 @@ async function inWorld({ activity, ...asked }: Request): Promise<Answers> {
   const { violation } = world.cluster
   return {
     ...about(asked),
-    said: world.said(),
+    said: [...world.said(), ...saidOf(asked)],
     traceHash: world.cluster.traceHash(),
     violations: violation ? [violation] : [],
     ...figures,
@@ -78,11 +79,15 @@ function about({ minutes, seed, topology, topologyName, workload, signatures }: 
   }
 }
 
+function saidOf({ latency }: Omit<Request, 'activity'>): string[] {
+  return latency ? [latency.said] : []
+}
+
 function found(
-  { topology, minutes, seed, profile }: Omit<Request, 'activity'>,
+  { topology, minutes, seed, profile, latency: measured }: Omit<Request, 'activity'>,
   count: number,
 ): LookupFigures {
-  const latency = byRegion(topology.participants.map(({ region }) => region))
+  const latency = measured?.of ?? byRegion(topology.participants.map(({ region }) => region))
   const nodes = topology.participants.length
   return lookUp({
     nodes,
@@ -99,12 +104,13 @@ function lookupsOnly(asked: Request): Answers {
   const count = Math.ceil((asked.topology.participants.length * asked.minutes * LOOKUPS_AN_HOUR) / 60)
   const { traceHash, ...lookups } = found(asked, count)
   const { profile } = asked
-  const none = { median: 0, p99: 0, smallest: 0 }
+  const none = { mean: 0, median: 0, p99: 0, smallest: 0 }
   return {
     ...about(asked),
     said: [
       `workload lookups, per participant and hour: ${LOOKUPS_AN_HOUR} records left and ${LOOKUPS_AN_HOUR} looked for, in the model of @libp2p/kad-dht`,
       `costs of ${profile.machine}, Node ${profile.node}, ${profile.date}`,
+      ...saidOf(asked),
     ],
     traceHash,
     violations: [],

@@ -106,7 +106,15 @@ export class World {
         },
       },
       bulk: node => {
-        const cargo = new Cargo(node, this.cluster.network, org => this.cluster.node(org))
+        const cargo = new Cargo(
+          node,
+          this.cluster.network,
+          org => {
+            const peer = this.cluster.node(org)
+            return peer && cargos[peer.index]
+          },
+          hosts !== undefined,
+        )
         cargos[node.index] = cargo
         return cargo
       },

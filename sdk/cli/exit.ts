@@ -155,6 +155,7 @@ const CODES = {
   OWNER_UNPROVEN: [denied, 'pair with the seats of the committee, or ask again later'],
   EQUIVOCATION_UNPROVEN: [failed, 'waybill owner ASSET'],
   ASSET_FROZEN: [failed, 'waybill owner ASSET'],
+  KEY_STATE_PASSED: [denied, 'waybill keys, and let it be written again with the keys of now'],
   MODE_WEAKER: [denied, 'waybill handover accept ORDER --mode MODE, if that is good enough'],
   STORE_UNPROVEN: [denied, 'waybill status, on the node of the seat'],
   PARTY_SEATED: [denied, 'name a committee without seats of the parties'],

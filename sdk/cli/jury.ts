@@ -1,5 +1,5 @@
 /** Committees of assets as people read them: who votes, what that is worth, and what it costs when they disappear. */
-import type { Juries, Jury } from '../../node/schema.ts'
+import type { Juries, Jury } from '../../node/schema-ownership.ts'
 import { type Answer, answer } from './cli.ts'
 import { shortId } from './words.ts'
 

@@ -1,5 +1,5 @@
 /** Commands about who owns an asset: register it, hand it over, say whose it is. */
-import type { Jury, OrderView, OwnerView } from '../../node/schema.ts'
+import type { Jury, OrderView, OwnerView } from '../../node/schema-ownership.ts'
 import type { Waybill } from '../connect.ts'
 import { WaybillError } from '../error.ts'
 import type { Asset } from '../resources.ts'
@@ -36,24 +36,41 @@ export async function assets(cli: Cli): Promise<Answer> {
   })
 }
 
+interface Others {
+  with?: string[]
+  needs?: string
+}
+
+/** Who owns together with whom, and how many of all sign. */
+function jointOf({ with: others, needs }: Others): { joint?: { others: string[]; needs?: number } } {
+  if (!others) {
+    if (needs === undefined) return {}
+    throw usage('--needs of how many?', 'name the other owners: --with PARTNER')
+  }
+  const many = needs === undefined ? undefined : Number(needs)
+  if (many !== undefined && !Number.isSafeInteger(many))
+    throw usage(`--needs ${needs} is no number`, '--needs 2')
+  return { joint: { others, ...(many === undefined ? {} : { needs: many }) } }
+}
+
 export async function register(
   cli: Cli,
-  { ref, bought }: { ref?: string; bought?: string },
+  { ref, bought, ...others }: { ref?: string; bought?: string } & Others,
   id: string,
 ): Promise<Answer> {
   await using waybill = await cli.connect()
-  const about = { ...(ref ? { ref } : {}), ...(bought ? { bought } : {}) }
+  const about = { ...(ref ? { ref } : {}), ...(bought ? { bought } : {}), ...jointOf(others) }
   const begun = await waybill.assets.register(id, about, { signal: cli.signal })
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
 }
 
-export async function reseat(cli: Cli, { committee }: { committee: string }, id: string): Promise<Answer> {
+export async function reseat(cli: Cli, { committee }: { committee?: string }, id: string): Promise<Answer> {
   await using waybill = await cli.connect()
   const begun = await waybill.assets.reseat(id, committee, { signal: cli.signal })
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
 }
 
-interface HandoverOptions {
+interface HandoverOptions extends Others {
   committee?: string
   wait: string
   keepContent?: true
@@ -62,7 +79,7 @@ interface HandoverOptions {
 
 export async function handover(
   cli: Cli,
-  { committee, wait, keepContent, endAgreements }: HandoverOptions,
+  { committee, wait, keepContent, endAgreements, ...others }: HandoverOptions,
   asset?: string,
   to?: string,
 ): Promise<Answer> {
@@ -71,10 +88,12 @@ export async function handover(
   if (to === undefined) throw usage('to whom?', 'waybill handover ASSET PARTNER')
   const content = keepContent !== true
   const passes = { agreements: endAgreements !== true, duties: true, keys: content, blocks: content }
-  const what = { asset, to, passes, ...(committee ? { committee } : {}) }
+  const what = { asset, to, passes, ...(committee ? { committee } : {}), ...jointOf(others) }
   const draft = await waybill.handovers.draft(what, { signal: cli.signal })
   const { owner } = draft
-  cli.note(`${owner.title}, version ${owner.version} of ${owner.owner.name}, passes to ${to}`)
+  const all = [to, ...(others.with ?? [])].join(' and ')
+  cli.note(`${owner.title}, version ${owner.version} of ${ownersWords(owner)}, passes to ${all}`)
+  if (owner.owners.length > 1) cli.note(`${owner.needs} of its ${owner.owners.length} owners must sign it`)
   cli.note(`votes from then on: ${juryWords(draft.committee)}`)
   cli.note(`votes on this: ${juryWords(owner.committee)}`)
   cli.note(passesWords(passes))
@@ -96,7 +115,9 @@ const passesWords = ({ agreements, keys }: NonNullable<OrderView['passes']>, for
 async function list(cli: Cli, waybill: Waybill): Promise<Answer> {
   const items: OrderView[] = []
   for await (const order of waybill.handovers.list({ signal: cli.signal })) items.push(order)
-  const waiting = items.find(({ role, state }) => role === 'buyer' && state === 'OFFERED')
+  const waiting = items.find(
+    ({ role, state }) => (role === 'buyer' || role === 'joint') && state === 'OFFERED',
+  )
   return answer({
     schema: 'waybill.handovers/1',
     data: { items },
@@ -150,8 +171,8 @@ async function settled(cli: Cli, waybill: Waybill, order: OrderView, ms: number)
 }
 
 const STATES: Record<OrderView['state'], string> = {
-  OFFERED: 'offered; the other side has not answered',
-  ACCEPTED: 'accepted; the owner has not signed',
+  OFFERED: 'offered; not all have answered',
+  ACCEPTED: 'accepted; not all owners have signed',
   VOTING: 'signed; votes are missing',
   CERTIFIED: 'certified',
   FROZEN: 'never certified: too many seats voted for another order',
@@ -159,14 +180,26 @@ const STATES: Record<OrderView['state'], string> = {
   WITHDRAWN: 'taken back',
 }
 
+const partyWords = ({ name, signed, agreed }: OrderView['parties'][number]): string =>
+  `${name}${signed ? ' (signed)' : agreed ? ' (says yes)' : ''}`
+
+/** Who owns it, and how many of them sign. */
+const ownersWords = ({ owner, owners, needs }: Pick<OwnerView, 'owner' | 'owners' | 'needs'>): string =>
+  owners.length > 1
+    ? `${owners.map(({ name }) => name).join(', ')} (${needs} of ${owners.length} sign; ${owner.name} shares it)`
+    : owner.name
+
 function orderShown(order: OrderView): Answer {
   return answer({
     schema: 'waybill.handover/1',
     data: order,
-    text: ({ id, title, version, partner, role, state, votes, refused, committee, next, refusal }) =>
+    text: ({ id, title, version, partner, role, state, parties, votes, refused, committee, next, refusal }) =>
       [
-        `${title}  version ${version}${partner ? `, ${role === 'buyer' ? 'from' : 'to'} ${partner.name}` : ''}  ${shortId('h', id)}`,
+        `${title}  version ${version}${partner ? `, ${role === 'seller' ? 'to' : 'from'} ${partner.name}` : ''}  ${shortId('h', id)}`,
         `state     ${STATES[state]}${refusal ? `: ${refusal.text}` : ''}`,
+        ...(parties.length > 2 || role === 'joint'
+          ? [`owners    ${parties.map(partyWords).join(', ')}`]
+          : []),
         `votes     ${votes.map(({ name }) => name).join(', ') || 'none'}; ${committee.q} make a certificate`,
         ...refused.map(({ name, code, text }) => `refused   ${name}: ${text} (${code})`),
         `committee ${juryWords(next ?? committee)}`,
@@ -197,10 +230,10 @@ export async function owner(
 
 /** What the chain says and what seats say now are two lines: the chain may be an old one. */
 function ownerText(view: OwnerView): string {
-  const { title, asset, owner: of, version, sinceMs, committee, fresh, frozen } = view
+  const { title, asset, owners, version, sinceMs, committee, fresh, frozen } = view
   return [
     `${title}  ${shortId('s', asset)}`,
-    `chain     ${of.name} owns version ${version}, since ${when(sinceMs)}, as far as this node knows`,
+    `chain     ${ownersWords(view)} own${owners.length > 1 ? '' : 's'} version ${version}, since ${when(sinceMs)}, as far as this node knows`,
     `now       ${fresh ? freshText(view) : 'nobody was asked'}`,
     ...(fresh?.silent ?? []).map(({ name, text }) => `          ${name}: ${text}`),
     `committee ${juryWords(committee)}`,
@@ -230,9 +263,10 @@ export async function history(cli: Cli, _options: object, id: string): Promise<A
     text: ({ items }) =>
       table(
         ['VERSION', 'OWNER', 'SINCE', 'VOTES OF'],
-        items.map(({ version, owner: of, madeMs, votes }) => [
+        items.map(({ version, owners, madeMs, votes, bought }) => [
           String(version),
-          of.name,
+          owners.map(({ name }) => name).join(', ') +
+            (bought ? ` (bought by ${shortId('h', bought)}, on its word)` : ''),
           when(madeMs),
           votes.map(({ name }) => name).join(', ') || 'nobody',
         ]),

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { resolveHome } from '../home.ts'
 import { type Answer, Cli, type GlobalOptions } from './cli.ts'
+import { ownershipCommands } from './program-ownership.ts'
 
 /** What a command does with its options and arguments; commander has checked their number and choices. */
 // biome-ignore lint/suspicious/noExplicitAny: each action names the options that its command declares below.
@@ -45,7 +46,7 @@ export function build(signal: AbortSignal, started: (cli: Cli) => void): Command
   return program
 }
 
-type Run = (load: Load) => (...given: unknown[]) => Promise<void>
+export type Run = (load: Load) => (...given: unknown[]) => Promise<void>
 
 function nodeCommands(program: Command, run: Run): void {
   const group = 'Node:'
@@ -258,91 +259,6 @@ function committeeCommands(program: Command, run: Run): void {
     .action(run(async () => (await import('./committee.ts')).show))
 }
 
-function ownershipCommands(program: Command, run: Run): void {
-  const group = 'Own:'
-  const assets = program
-    .command('assets')
-    .helpGroup(group)
-    .description('list your assets, register them, and show who owned them')
-    .action(run(async () => (await import('./ownership.ts')).assets))
-  assets
-    .command('register')
-    .argument('<asset>')
-    .description('have it certified that you own it, by a committee that votes once on each version')
-    .option('--ref <name>', 'what you call it; each name is registered once')
-    .option('--bought <order>', 'the hand-over by which you bought it')
-    .action(run(async () => (await import('./ownership.ts')).register))
-  assets
-    .command('reseat')
-    .argument('<asset>')
-    .description('let another committee vote on it from here on, by the votes of the one in force')
-    .requiredOption('--committee <id>', 'of those that waybill committee show --assets lists')
-    .action(run(async () => (await import('./ownership.ts')).reseat))
-  assets
-    .command('show')
-    .argument('<asset>')
-    .description('who owns it')
-    .action(run(async () => (await import('./ownership.ts')).owner))
-  assets
-    .command('history')
-    .argument('<asset>')
-    .description('every certified step, from its registration on')
-    .action(run(async () => (await import('./ownership.ts')).history))
-  assets
-    .command('disclose')
-    .argument('<asset>')
-    .description(
-      'open what you registered: two of one content convict you, one shows that they are different',
-    )
-    .requiredOption('-o, --output <file>', 'the file (.waybill)')
-    .option('-f, --force', 'overwrite a file that exists')
-    .action(run(async () => (await import('./ownership.ts')).disclose))
-  program
-    .command('owner')
-    .argument('<asset>')
-    .helpGroup(group)
-    .description('say who owns an asset: by the chain that is here, and by what its seats say now')
-    .option('--offline', 'ask nobody')
-    .option('-o, --output <file>', 'write the evidence there')
-    .option('-f, --force', 'overwrite a file that exists')
-    .action(run(async () => (await import('./ownership.ts')).owner))
-  const handover = program
-    .command('handover')
-    .argument('[asset]')
-    .argument('[partner]', 'id or name')
-    .helpGroup(group)
-    .description('hand an asset over to a partner, or list hand-overs')
-    .option('--committee <id>', 'who votes from then on; needed where the partner has a seat')
-    .option('--wait <duration>', 'how long to wait for the partner', '0')
-    .option('--keep-content', 'the content does not pass with it')
-    .option('--end-agreements', 'your running agreements about it end with it')
-    .action(run(async () => (await import('./ownership.ts')).handover))
-  handover
-    .command('accept')
-    .argument('<order>')
-    .description('take over what a partner hands you')
-    .option('--mode <mode>', 'take a committee that is weaker than your rule, by its name')
-    .action(run(async () => (await import('./ownership.ts')).accept))
-  handover
-    .command('decline')
-    .argument('<order>')
-    .description('do not take it')
-    .option('--reason <text>', 'what the partner is told', 'declined')
-    .action(run(async () => (await import('./ownership.ts')).decline))
-  handover
-    .command('withdraw')
-    .argument('<order>')
-    .description('take an offer back that the partner has not answered')
-    .action(run(async () => (await import('./ownership.ts')).withdraw))
-  program
-    .command('certify')
-    .argument('<partner>', 'id or name')
-    .helpGroup(group)
-    .description('take a partner for certified: only such organisations are trusted to vote on assets')
-    .option('--off', 'no longer')
-    .action(run(async () => (await import('./ownership.ts')).certify))
-}
-
 function shareCommands(program: Command, run: Run): void {
   const group = 'Share:'
   program
@@ -507,6 +423,7 @@ function evidenceCommands(program: Command, run: Run): void {
 function planningCommands(program: Command, run: Run): void {
   program
     .command('sim')
+    .argument('[gear]', 'scale: extrapolate to a mesh that is too large to be simulated')
     .helpGroup('Planning:')
     .description('simulate a mesh of many participants; needs no home')
     .option('--nodes <n>', 'participants; left out only with a topology from a file')
@@ -515,6 +432,9 @@ function planningCommands(program: Command, run: Run): void {
     .option('--workload <name>', 'a name or a file (default); a wrong name lists them')
     .option('--seed <s>', 'the same seed, the same run; drawn and printed when left out')
     .option('--profile <file>', 'what work costs on a machine')
+    .option('--latency <file>', 'a matrix of measured delays, in place of those between regions')
+    .option('--unit <unit>', 'of that matrix: one-way-ms, rtt-ms or rtt-s (one-way-ms)')
+    .option('--sizes <a,b,c>', 'of scale: the meshes that are simulated (50,100,200,400,800)')
     .option('--signatures <how>', 'charged or real (charged)')
     .option('--report <file>', 'write an HTML report')
     .action(run(async () => (await import('./sim.ts')).sim))

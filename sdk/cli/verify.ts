@@ -197,7 +197,7 @@ function claimText(claim: NonNullable<Report['claim']>, trustFile: unknown): str
     return `${nameOf(claim.owner)} registered ${claim.twice ? `one content twice, as ${assets}` : assets}`
   }
   if ('owner' in claim)
-    return `${nameOf(claim.owner)} owns version ${claim.version} of ${shortId('s', claim.asset)}`
+    return `${claim.owners.length > 1 ? `${claim.owners.map(nameOf).join(', ')} (${claim.needs} of them sign) own` : `${nameOf(claim.owner)} owns`} version ${claim.version} of ${shortId('s', claim.asset)}`
   const { type, packet, agreement, provider, consumer } = claim
   const what = packet
     ? `${type} of ${shortId('p', packet)} under ${shortId('a', agreement)}`

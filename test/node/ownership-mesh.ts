@@ -1,7 +1,7 @@
 /** Daemons that own assets and vote on them, for tests. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { OrderView } from '../../node/schema.ts'
+import type { OrderView } from '../../node/schema-ownership.ts'
 import { calling, eventually, pair, TestDaemon } from './daemons.ts'
 
 const NAMES = ['Acme', 'Bolt', 'Cole', 'Dunn', 'Eder', 'Fink', 'Gray']

@@ -1,6 +1,6 @@
 /** Ownership between real daemons: what is said of a committee before a hand-over and afterwards, and kills in between. */
 import * as assert from 'uvu/assert'
-import type { OrderView } from '../../node/schema.ts'
+import type { OrderView } from '../../node/schema-ownership.ts'
 import { isWaybillError } from '../../sdk/error.ts'
 import { verifyOwnership } from '../../sdk/verify-ownership.ts'
 import { suite, temporary } from '../harness.ts'

@@ -6,7 +6,7 @@ import type { Answer } from '../../protocol/command.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
-import type { Negotiation } from '../../protocol/negotiation.ts'
+import type { Negotiation } from '../../protocol/negotiation-state.ts'
 import {
   encodeOwnership,
   type OwnershipEvidence,

@@ -166,6 +166,71 @@ test('gossip carries no cosignature, and never goes to the owner of the log', ()
   assert.ok(rumours.length > 0)
 })
 
+test('heads of a log go to those alone who know it, and each of the two needs to say so only once', () => {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  const dunn = world.add('Dunn')
+  world.pair(bolt, dunn)
+  world.run()
+  const told = (to: Member, act: () => void) => {
+    const before = world.wire.length
+    act()
+    world.run()
+    const wire = world.wire.slice(before)
+    return wire.filter(each => each.to === to && each.message.t === 'gossip/head').length
+  }
+  const grows = (title: string) => {
+    grow(story, 1, title)
+    acme.input({ type: 'gossip', orgs: [bolt.org, cole.org] })
+    world.run()
+  }
+  grows('x')
+  const round = () => bolt.input({ type: 'gossip', orgs: [acme.org, cole.org, dunn.org] })
+  assert.is(told(cole, round), 0, 'nobody has said that he knows it')
+  assert.is(
+    told(bolt, () => bolt.input({ type: 'gossip', orgs: [cole.org, dunn.org], about: [acme.org] })),
+    1,
+  )
+  for (const title of ['y', 'z']) {
+    grows(title)
+    assert.is(told(cole, round), 1)
+    assert.is(told(cole, round), 0, 'told already')
+  }
+  grows('v')
+  assert.is(told(dunn, round), 0)
+})
+
+test('a head comes with its proof from the one that was told last, and who does not hold that one asks', () => {
+  const story = new Story().pair()
+  const { acme, bolt, world } = story
+  const types = (act: () => void) => {
+    const before = world.wire.length
+    act()
+    acme.input({ type: 'gossip', orgs: [bolt.org] })
+    world.run()
+    const wire = world.wire.slice(before).map(({ message }) => message.t)
+    return wire.filter(t => t.startsWith('head/'))
+  }
+  types(() => grow(story, 1, 'x'))
+  assert.equal(
+    types(() => grow(story, 1, 'y')),
+    ['head/proof'],
+  )
+  assert.equal(
+    types(() => {}),
+    [],
+    'told already',
+  )
+  const early = bolt.store.get(KEY.watch(acme.org))!
+  types(() => grow(story, 1, 'z'))
+  bolt.store.set(KEY.watch(acme.org), early)
+  assert.equal(
+    types(() => grow(story, 1, 'v')),
+    ['head/proof', 'head/ask', 'head/proof'],
+  )
+  assert.is(seenBy(bolt, acme).size, newest(acme).size)
+})
+
 test('what proves nothing convicts nobody', () => {
   const story = forkedStory(1, 3)
   const { acme, bolt, cole } = story
@@ -226,6 +291,93 @@ test('who has a log key that was replaced closes no log with it', () => {
   world.run(10_000)
   assert.not.ok(isClosed(owner.org, bolt.env))
   assert.ok(seenBy(bolt, owner).size > size)
+})
+
+/**
+ * Acme changes its log key and tells only Cole, who sees the log grow under the new key; Bolt sees it grow under the old one.
+ * `branches` of them: with one, Bolt sees nothing.
+ */
+function hidden(branches: 1 | 2) {
+  const { world, owner: acme, seats } = mesh(2)
+  const [bolt, cole] = seats as [Member, Member]
+  world.pair(bolt, cole)
+  publish(acme, 'one')
+  world.run(10_000)
+  const shows = (to: Member) => {
+    acme.input({ type: 'gossip', orgs: [to.org], about: [] })
+    world.run(10_000)
+  }
+  for (const each of seats) shows(each)
+  const before = new Map(acme.store)
+  if (branches === 2) {
+    publish(acme, 'for Bolt')
+    publish(acme, 'and more')
+    world.run(10_000)
+    shows(bolt)
+    acme.store.clear()
+    for (const [key, value] of before) acme.store.set(key, value)
+    acme.restart()
+  }
+  world.bend = ({ t }, from, to) => (from === acme && to === bolt && !t.startsWith('head/') ? 0 : 1)
+  acme.delegate(['log'])
+  world.run(10_000)
+  publish(acme, 'for Cole')
+  publish(acme, 'and another')
+  world.run(10_000)
+  shows(cole)
+  const gossip = () => {
+    cole.input({ type: 'gossip', orgs: [bolt.org], about: [acme.org] })
+    bolt.input({ type: 'gossip', orgs: [cole.org], about: [acme.org] })
+    world.run(60_000)
+  }
+  return { world, acme, bolt, cole, gossip }
+}
+const violationsAt = ({ events }: Member) =>
+  events.flatMap(each => (each.type === 'violation' ? [`${each.code} ${each.text}`] : []))
+
+test('a head by a key that its owner told to others only is no breach of who shows it: it brings the key', () => {
+  const { world, acme, bolt, cole, gossip } = hidden(1)
+  assert.is(bolt.knowing.partner(acme.org)!.chain.events.length, 0)
+  gossip()
+  assert.equal([...violationsAt(bolt), ...violationsAt(cole)], [])
+  assert.is(bolt.knowing.partner(acme.org)!.chain.events.length, 1)
+  assert.is(seenBy(bolt, acme).size, seenBy(cole, acme).size, 'and its owner proved it')
+  assert.is(world.wire.filter(({ message }) => message.t === 'identity/ask').length, 1)
+})
+
+test('a second history under a key that only half of the partners were told of is found by the others', () => {
+  const { acme, bolt, gossip } = hidden(2)
+  assert.not.ok(isClosed(acme.org, bolt.env))
+  gossip()
+  assert.ok(isClosed(acme.org, bolt.env))
+})
+
+test('what a partner knows of a third closes nothing and tells nothing where it is not so', () => {
+  const { world, acme, bolt, cole } = hidden(1)
+  const of = acme.env.self.id
+  const [stranger, forger] = [world.add('Nobody'), world.add('Forger')]
+  world.pair(bolt, stranger)
+  const asks = (from: Member, about: object) => {
+    const before = world.wire.length
+    world.send(from, cole.org, { t: 'identity/ask', of, last: of, ...about } as never)
+    world.run(10)
+    return world.wire.slice(before).filter(({ message }) => message.t === 'identity/known').length
+  }
+  assert.is(asks(bolt, {}), 1)
+  assert.is(
+    asks(bolt, { last: forger.env.self.id }),
+    0,
+    'who does not know the identity learns nothing of it',
+  )
+  assert.is(asks(bolt, { of: forger.env.self.id, last: forger.env.self.id }), 0)
+  assert.is(asks(acme, {}), 0, 'of itself it asks without a name')
+  // Heads by no key, again and again: one question each, and no answer goes round.
+  const env = { ...acme.env, keys: { ...acme.env.keys, log: forger.env.keys.log } }
+  const note = forgedHead({ ...acme, env } as unknown as Member, 5)
+  const before = world.wire.length
+  for (let i = 0; i < 3; i++) world.send(stranger, bolt.org, { t: 'gossip/head', note })
+  world.run(60_000)
+  assert.is(world.wire.length - before, 6)
 })
 
 test('a proof about a log that was closed does not close its successor, whoever has it', () => {
@@ -361,6 +513,25 @@ test('nothing newer of a closed log is kept', () => {
   const sent = world.wire.length
   bolt.input({ type: 'gossip', orgs: [story.cole.org], about: [acme.org] })
   assert.not.ok(world.wire.slice(sent).some(({ message }) => message.t === 'gossip/head'))
+})
+
+test('who still goes by a closed log is answered with the proof: it may have come when all had been told', () => {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, seenBy(bolt, acme).size) })
+  world.run()
+  for (const late of [acme, cole]) for (const key of [KEY.fork(acme.org), KEY.forks]) late.store.delete(key)
+  for (const [one, other] of [
+    [cole, bolt],
+    [bolt, cole],
+  ] as const)
+    one.input({ type: 'gossip', orgs: [other.org], about: [acme.org] })
+  world.run()
+  assert.ok(forkAt(cole, acme))
+  assert.not.ok(forkAt(acme, acme))
+  acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+  world.run()
+  assert.ok(forkAt(acme, acme))
 })
 
 test('a head that waits for its proof is not forgotten for another', () => {

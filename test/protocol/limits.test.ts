@@ -43,6 +43,7 @@ const rows: [what: string, bound: string][] = [
   ['signatures of a record', '64'],
   ['names and titles; code words', `${L.MAX_NAME_LENGTH}; ${L.MAX_WORD_LENGTH} UTF-16 units`],
   ['permissions, prohibitions, constraints of a rule', `${L.MAX_CLAUSES} each`],
+  ['owners of an asset', `${L.MAX_OWNERS}`],
   [
     "seats of an asset's committee; registrations of one owner with it",
     `${L.MAX_SEATS}; ${n(L.MAX_REGISTRATIONS)}`,
@@ -107,7 +108,7 @@ const rows: [what: string, bound: string][] = [
   ],
   ['resend', `${time(L.RESEND_MS)}, doubled to ${time(L.RESEND_MAX_MS)}`],
   [
-    'promises that a member keeps beyond what it cosigned; committees of one log that it promises under',
+    'promises that a member keeps beyond what it cosigned; committees of one log that these may be under beside the one in use',
     `${L.MAX_PROMISES}; ${L.MAX_COMMITTEES}`,
   ],
   [

@@ -1,6 +1,7 @@
 /** What somebody tries who wants an asset twice, another's asset stopped, or a node filled: none of it may work. */
 import * as assert from 'uvu/assert'
-import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
+import { decodeSigned, encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
+import { eventsOf } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
 import type { Message } from '../../protocol/message.ts'
 import { weakness } from '../../protocol/offering.ts'
@@ -9,12 +10,16 @@ import { usualCommittees } from '../../protocol/ownership-trust.ts'
 import { keysIn } from '../../protocol/parties.ts'
 import { frozenOf, isStopped, titleOf } from '../../protocol/title.ts'
 import { suite, throwsCode } from '../harness.ts'
-import { juries, Ownership } from './ownership-story.ts'
+import { juries, Ownership, ordered } from './ownership-story.ts'
 import { resign } from './story.ts'
 import type { Member } from './world.ts'
 
 const test = suite('protocol/ownership attacks')
 const operation = (member: Member) => member.env.keys.operation
+const events = (member: Member) => ({
+  identity: member.env.self.identityBytes,
+  events: eventsOf(member.chain),
+})
 const shown = (member: Member) => ({ identity: member.env.self.identityBytes, events: [] })
 
 /** A hand-over of the story's asset as these two sign it, whoever they are. */
@@ -81,6 +86,36 @@ test('an owner that changes its keys between its offer and its signature does no
   story.accept()
   if (story.state(story.acme) !== 'CERTIFIED') story.offer().accept()
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
+})
+
+test('a stolen key that was revoked sells nothing after the next certified step, whichever old state it names', () => {
+  const story = new Ownership().register()
+  const { acme, bolt, world } = story
+  const [key, fromState] = [operation(acme), acme.chain.last]
+  acme.delegate(['operation'])
+  world.run()
+  story.order = ordered(acme.input({ type: 'reseat', asset: story.asset }))
+  world.run()
+  assert.is(story.state(acme), 'CERTIFIED')
+  assert.is(story.owner(story.seats[0]!), '1 Acme Steel')
+  const payload = decodeSigned(forged(story, acme, bolt, { fromState })).p
+  const s = [signRecord(payload, 'from', key), signRecord(payload, 'to', operation(bolt))]
+  const order = encodeSigned({ p: payload, s })
+  const before = world.wire.length
+  for (const seat of story.seats)
+    world.send(bolt, seat.org, { t: 'vote/ask', order, identities: [story.acme, bolt].map(events) })
+  world.run(1_000)
+  const said = world.wire
+    .slice(before)
+    .flatMap(({ message }) => (message.t === 'vote/refused' ? [message.refusal.code] : []))
+  assert.equal(
+    said,
+    story.seats.map(() => 'KEY_STATE_PASSED'),
+  )
+  // Nor does any certificate make it a step, at whoever is shown one.
+  story.offer().accept()
+  assert.is(story.owner(bolt), '2 Bolt GmbH', 'its owner sells as before')
+  story.check()
 })
 
 test('the mode that a person accepts is the weakest of the chain', () => {

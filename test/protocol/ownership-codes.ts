@@ -2,14 +2,17 @@
 import { u64 } from '../../crypto/bytes.ts'
 import { decode, encode } from '../../crypto/cbor.ts'
 import type { CID } from '../../crypto/cid.ts'
+import type { PrivateKey } from '../../crypto/key.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
+import type { Handover } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_SITTINGS } from '../../protocol/limits.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message, MessageOf, MessageType } from '../../protocol/message.ts'
 import type { Sitting } from '../../protocol/seats.ts'
-import { Ownership } from './ownership-story.ts'
+import { Joint } from './joint-story.ts'
+import { Ownership, ordered } from './ownership-story.ts'
 import { POLICY, resign } from './story.ts'
 import type { Member } from './world.ts'
 
@@ -105,6 +108,29 @@ function agreed(story: Ownership, late?: () => () => string | undefined): string
   seat.input({ type: 'request', org: acme.org, offer, action: 'use', purpose: 'x' })
   world.run(1_000)
   return then ? then() : answered(story, seat, before)
+}
+
+/** A hand-over by three owners, two of whom must sign, as it is asked of Cole: changed, and signed by these and by Bolt. */
+function jointly() {
+  const story = new Joint().joint()
+  story.world.bend = ({ t }) => (t === 'vote/ask' ? 0 : 1)
+  story.sell(story.jost).yes(story.jost, story.bolt).yes(story.jost, story.acme, 1_000)
+  story.world.bend = () => 1
+  const asked = last(story, 'vote/ask')
+  const { fromJoint: joint } = decodeSigned(asked.order).p as unknown as Required<Handover>
+  const inOrder = joint.owners.map(({ org }) => story.all.find(({ env }) => env.self.id.equals(org))!)
+  const ask = (change: object, by: Member[]) => {
+    const from = by.map(each => ['from', operation(each)] as [string, PrivateKey])
+    const { p } = decodeSigned(asked.order)
+    const payload = Object.fromEntries(
+      Object.entries({ ...p, made: 7, ...change }).filter(([, value]) => value !== undefined),
+    ) as Payload
+    const s = [...from, ['to', operation(story.bolt)] as const].map(([role, key]) =>
+      signRecord(payload, role, key),
+    )
+    return send(story, story.jost, cole(story), { ...asked, order: encodeSigned({ p: payload, s }) })
+  }
+  return { story, ask, joint, inOrder }
 }
 
 export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
@@ -254,6 +280,72 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'vote/ask · signed by another': () => {
     const story = registered()
     return register(story, { nonce: ID }, story.bolt, story.acme)
+  },
+  'vote/ask · signed by too few owners': () => {
+    const { story, ask } = jointly()
+    return ask({}, [story.jost])
+  },
+  'vote/ask · signed by one owner twice': () => {
+    const { story, ask } = jointly()
+    return ask({}, [story.jost, story.jost])
+  },
+  'vote/ask · signed by who is no owner': () => {
+    const { story, ask } = jointly()
+    return ask({}, [story.jost, cole(story)])
+  },
+  'vote/ask · signed by its owners out of order': () => {
+    const { ask, inOrder } = jointly()
+    return ask({}, inOrder.slice(0, 2).reverse())
+  },
+  'vote/ask · owners out of order': () => {
+    const { ask, inOrder, joint } = jointly()
+    return ask({ fromJoint: { ...joint, owners: [...joint.owners].reverse() } }, inOrder)
+  },
+  'vote/ask · one owner twice among them': () => {
+    const { ask, inOrder, joint } = jointly()
+    return ask({ fromJoint: { k: 3, owners: [joint.owners[0]!, ...joint.owners] } }, inOrder)
+  },
+  'vote/ask · a threshold of no owner': () => {
+    const { ask, inOrder, joint } = jointly()
+    return ask({ fromJoint: { ...joint, k: 0 } }, inOrder)
+  },
+  'vote/ask · a threshold that two orders could meet': () => {
+    const { ask, inOrder, joint } = jointly()
+    return ask({ fromJoint: { ...joint, k: 1 } }, inOrder)
+  },
+  'vote/ask · a threshold of more owners than there are': () => {
+    const { ask, inOrder, joint } = jointly()
+    return ask({ fromJoint: { ...joint, k: 4 } }, inOrder)
+  },
+  'vote/ask · by some of its owners as if they were all': () => {
+    const { story, ask, joint, inOrder } = jointly()
+    const owners = joint.owners.filter(({ org }) => !org.equals(story.kern.env.self.id))
+    return ask(
+      { fromJoint: { k: 2, owners } },
+      inOrder.filter(each => each !== story.kern),
+    )
+  },
+  'vote/ask · by one owner of several': () => {
+    const { story, ask } = jointly()
+    return ask({ fromJoint: undefined }, [story.jost])
+  },
+  'vote/ask · with another threshold than they have': () => {
+    const { ask, inOrder, joint } = jointly()
+    return ask({ fromJoint: { ...joint, k: 3 } }, inOrder)
+  },
+  'vote/ask · by a state from before the last step': () => {
+    const story = registered()
+    const { acme } = story
+    const old = { state: acme.chain.last, key: operation(acme) }
+    acme.delegate(['operation'])
+    story.world.run()
+    story.order = ordered(acme.input({ type: 'reseat', asset: story.asset }))
+    story.world.run()
+    signed(story.offer())
+    const change = { fromState: old.state, made: 7 }
+    const { order, ...rest } = last(story, 'vote/ask')
+    const sold = resign(order, change, ['from', old.key], ['to', operation(story.bolt)])
+    return send(story, acme, cole(story), { ...rest, order: sold })
   },
   'vote/ask · a registration by another than its owner': () => {
     const story = registered()

@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert'
 import type { CID } from '../../crypto/cid.ts'
 import { cidOf } from '../../crypto/cid.ts'
 import { expand, sha256 } from '../../crypto/hash.ts'
-import { keyFromSeed, type PrivateKey, thumbprint } from '../../crypto/key.ts'
+import { keyFromSeed, type PrivateKey } from '../../crypto/key.ts'
 import { encodeSigned, type Payload, recordId, signRecord } from '../../crypto/statement.ts'
 import {
   type AssetCommittee,
@@ -17,6 +17,7 @@ import { makeVote, type Order } from '../../protocol/handover.ts'
 import { MAX_REGISTRATIONS } from '../../protocol/limits.ts'
 import {
   advance,
+  type ChainKeys,
   checkOrder,
   isEquivocation,
   isRefused,
@@ -25,7 +26,7 @@ import {
   type Owned,
   readOwnership,
 } from '../../protocol/ownership.ts'
-import { isStored, type KeyResolver, type Stored } from '../../protocol/record.ts'
+import { isStored, type KeyRole, type Stored } from '../../protocol/record.ts'
 import { type Ask, ask, type Ballot } from '../../protocol/voter.ts'
 import { suite } from '../harness.ts'
 
@@ -36,10 +37,22 @@ const utf8 = (text: string) => new TextEncoder().encode(text)
 const org = (name: string): CID => cidOf(sha256(utf8(name)), 'raw')
 const keyOf = (name: string): PrivateKey => keyFromSeed(expand(sha256(utf8(name)), 'key'))
 const NAMES = ['Acme', 'Bolt', 'Cole', 'Dorn', 'Esse', 'Falk', 'Gard', 'Holt', 'Ines']
-const keys: KeyResolver = (id, _role, named) => {
-  const key = NAMES.filter(name => org(name).equals(id)).map(keyOf)[0]
-  return key && thumbprint(key.public).every((byte, i) => byte === named[i]) ? key.public : key?.public
-}
+/** Acme's identity has had two more events; of nobody else's anything but the first is known. */
+const LATER = ['Acme later', 'Acme much later']
+const keys: ChainKeys = Object.assign(
+  (id: CID, _role: KeyRole, _named: Uint8Array) =>
+    NAMES.filter(name => org(name).equals(id)).map(keyOf)[0]?.public,
+  {
+    isBefore(id: CID, one: CID, other: CID) {
+      const states = id.equals(org('Acme')) ? [org('Acme'), ...LATER.map(org)] : [id]
+      const [a, b] = [one, other].map(state => states.findIndex(each => each.equals(state))) as [
+        number,
+        number,
+      ]
+      return a < 0 || b < 0 ? undefined : a < b
+    },
+  },
+)
 const sealed = (payload: Payload, roles: [role: string, name: string][]): Uint8Array =>
   encodeSigned({ p: payload, s: roles.map(([role, name]) => signRecord(payload, role, keyOf(name))) })
 

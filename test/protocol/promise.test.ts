@@ -9,7 +9,8 @@ import type { Committee } from '../../protocol/committee-record.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { cosignerOf } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { proveExtension } from '../../protocol/ledger.ts'
+import { proveExtension, rootAt } from '../../protocol/ledger.ts'
+import { MAX_COMMITTEES } from '../../protocol/limits.ts'
 import { decodeState, encodeState } from '../../protocol/machine.ts'
 import type { Cosigned } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
@@ -19,35 +20,45 @@ const test = suite('protocol/promise')
 
 /**
  * A log with a committee of four, one of whom has promised another branch that never got its quorum, and knows nothing of
- * the head that the three others have made final since.
+ * the head that the three others have made final since. With `changes`, so many committees came before, each with another
+ * three beside the one that strayed, and of the first ones nobody else is there any more.
  */
-function strayed() {
+function strayed(changes = 0) {
   const world = new World()
   const owner = world.add('Acme Steel')
-  const members = ['Bolt', 'Cole', 'Dunn', 'Eder'].map(name => world.add(name))
+  const stray = world.add('Bolt')
+  const others = Array.from({ length: 3 + changes }, (_, i) => world.add(`Cole ${i}`))
   const strangers = ['Fink', 'Gray'].map(name => world.add(name))
-  for (const other of [...members, ...strangers]) world.pair(owner, other)
-  owner.witnesses = members.map(({ env }) => env.self.id)
-  owner.input({ type: 'start', machine: 'log' })
-  world.run()
-  const [stray] = members as [Member]
+  for (const other of [stray, ...others, ...strangers]) world.pair(owner, other)
+  for (let i = 0; i <= changes; i++) {
+    const seats = [stray, ...others.slice(i, i + 3)].map(({ env }) => env.self.id)
+    owner.input({ type: 'committee', seats })
+    world.run(600_000)
+    assert.is(inForce(owner.env.get)?.payload.number, i)
+  }
+  for (const gone of others.slice(0, changes)) gone.up = false
+  const members = [stray, ...others.slice(changes)]
   world.bend = (_, from, to) => (from === stray || to === stray ? 0 : 1)
-  owner.input({ type: 'publish', title: 'more', domain: 'x', level: 'general', packets: [] })
-  world.run()
+  const sizes = ['more', 'still more'].map(title => {
+    owner.input({ type: 'publish', title, domain: 'x', level: 'general', packets: [] })
+    world.run()
+    return newestHead(owner.env.get)!.size
+  })
   world.bend = () => 1
   const head = newestHead(owner.env.get)!
   const held = decodeState<Cosigned>(stray.store.get(KEY.cosigned(owner.org))!)
   const promised = [{ size: head.size, root: new Uint8Array(32).fill(7) }]
   stray.store.set(KEY.cosigned(owner.org), encodeState({ ...held, promised }))
-  const path = proveExtension(owner.state.ledger, owner.env.get, held.size, head.size)
   /** Whether the one that strayed cosigns a head. */
-  const follows = (note: Uint8Array): boolean => {
+  const follows = (note: Uint8Array, { size }: { size: number } = head): boolean => {
+    const old = decodeState<Cosigned>(stray.store.get(KEY.cosigned(owner.org))!).size
+    const path = proveExtension(owner.state.ledger, owner.env.get, old, size)
     world.wire.length = 0
-    world.send(owner, stray.org, { t: 'witness/add', old: held.size, note, path })
+    world.send(owner, stray.org, { t: 'witness/add', old, note, path })
     world.run(0)
     return world.wire.some(({ message }) => message.t === 'witness/cosigned')
   }
-  return { world, owner, members, strangers, stray, head, follows }
+  return { world, owner, members, strangers, stray, head, between: sizes[0]!, follows }
 }
 
 /** The head with the cosignatures of these alone. */
@@ -68,7 +79,13 @@ test('a promise yields to a head that q members of the committee in force have c
   assert.ok(follows(cosignedBy(head.note, members.slice(1))))
 })
 
-/** A committee of two strangers and the one that strayed, which its owner has it sign, and may have it promise under. */
+test('after ten changes of the committee, with nobody left of the first ones, a promise yields to a head that the last one made final', () => {
+  const { members, head, follows } = strayed(10)
+  assert.not(follows(cosignedBy(head.note, members.slice(1, 3))))
+  assert.ok(follows(cosignedBy(head.note, members.slice(1))))
+})
+
+/** A committee of two strangers and the one that strayed, which its owner has it sign, and may have it promise under; what asks for that. */
 function besides({ world, owner, strangers, stray, head }: ReturnType<typeof strayed>, isPromised: boolean) {
   const current = inForce(owner.env.get)!
   const sorted = [...strangers, stray].sort((a, b) => (a.org < b.org ? -1 : 1))
@@ -85,13 +102,17 @@ function besides({ world, owner, strangers, stray, head }: ReturnType<typeof str
   const record = encodeSigned({ p: payload, s: [] })
   world.send(owner, stray.org, { t: 'committee/ask', committee: record, identities })
   world.run(0)
-  if (!isPromised) return
   const root = new Uint8Array(32).fill(7)
   const { size } = head
   const committee = recordId(payload)
-  world.send(owner, stray.org, { t: 'promise/ask', committee, old: size, size, root, path: [] })
-  world.run(0)
+  const ask = (): void => {
+    world.send(owner, stray.org, { t: 'promise/ask', committee, old: size, size, root, path: [] })
+    world.run(0)
+  }
+  if (!isPromised) return ask
+  ask()
   assert.is(readSeat(stray.env.get, owner.org)!.pinned!.number, 1)
+  return ask
 }
 
 test('a committee that was signed and never came into force makes no promise yield', () => {
@@ -102,6 +123,41 @@ test('a committee that was signed and never came into force makes no promise yie
     assert.is(readSeat(stray.env.get, owner.org)!.committees.length, 2, 'it has signed')
     assert.not(follows(cosignedBy(head.note, strangers)))
   }
+})
+
+test('a promise is held until a head as large is cosigned, and for so long the committee that it was given under is asked', () => {
+  const told = strayed()
+  const { members, strangers, stray, owner, head, between, follows } = told
+  const held = decodeState<Cosigned>(stray.store.get(KEY.cosigned(owner.org))!)
+  const smaller = { size: between, root: rootAt(owner.state.ledger, owner.env.get, between) }
+  const promised = [smaller, ...held.promised!]
+  stray.store.set(KEY.cosigned(owner.org), encodeState({ ...held, promised }))
+  besides(told, true)
+  assert.ok(follows(owner.env.get(KEY.head(between))!, smaller))
+  assert.is(readSeat(stray.env.get, owner.org)!.under?.length, 1)
+  assert.not(follows(cosignedBy(head.note, strangers)))
+  assert.not(follows(cosignedBy(head.note, members.slice(1))))
+  assert.ok(follows(cosignedBy(head.note, [...members.slice(1), ...strangers])))
+  assert.is(readSeat(stray.env.get, owner.org)!.under, undefined)
+})
+
+test('a seat that holds promises under as many committees as it keeps gives none under another, until it has cosigned', () => {
+  const told = strayed()
+  const { stray, owner, world, head, members, follows } = told
+  const ask = besides(told, false)
+  const seat = readSeat(stray.env.get, owner.org)!
+  const under = Array.from({ length: MAX_COMMITTEES }, () => ({ id: seat.pinned!.id, size: head.size }))
+  stray.store.set(KEY.seat(owner.org), encodeState({ ...seat, under }))
+  const status = () => {
+    world.wire.length = 0
+    ask()
+    return world.wire.flatMap(({ message }) => (message.t === 'promise/refused' ? [message.status] : []))
+  }
+  assert.equal(status(), [404])
+  assert.is(readSeat(stray.env.get, owner.org)!.pinned!.number, 0)
+  assert.ok(follows(cosignedBy(head.note, members.slice(1))))
+  assert.is(readSeat(stray.env.get, owner.org)!.under, undefined)
+  assert.equal(status(), [422], 'the other branch is no more to be promised')
 })
 
 test.run()

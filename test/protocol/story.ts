@@ -31,7 +31,7 @@ import {
 } from '../../protocol/log.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import { encodeMessage, type Message, type MessageOf, type MessageType } from '../../protocol/message.ts'
-import * as negotiation from '../../protocol/negotiation.ts'
+import * as negotiation from '../../protocol/negotiation-state.ts'
 import { type Policy, PROFILE } from '../../protocol/policy.ts'
 import { readState } from '../../protocol/state.ts'
 import * as transfer from '../../protocol/transfer.ts'

@@ -5,6 +5,7 @@ import { leafHash, treeRoot } from '../../crypto/merkle.ts'
 import { formatLine, formatNote, parseNote, signNote } from '../../crypto/note.ts'
 import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
+import { makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { CLOCK_SKEW_MS, RESEND_MAX_MS } from '../../protocol/limits.ts'
 import { originOf } from '../../protocol/log.ts'
@@ -14,7 +15,7 @@ import { type Input, type PeerStep, step } from '../../protocol/peer.ts'
 import type { Cosigned, Submission } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { alter, codes, DAY_MS, Story } from './story.ts'
-import { type Member, START_MS, World } from './world.ts'
+import { type Member, mesh, START_MS, World } from './world.ts'
 
 const test = suite('protocol/witness')
 const HASH = new Uint8Array(32).fill(7)
@@ -309,6 +310,91 @@ test('a log key that is past its date signs no head, and entries wait for the ne
   const { size, note } = newest()
   assert.is(size, owner.state.ledger.tail.range.size)
   assert.is(parseNote(text(note)).lines.length, 2, 'signed and cosigned')
+})
+
+test('a head that was drafted when the log key ran out is made anew under the next one, though nobody witnesses the log', () => {
+  const world = new World()
+  const owner = world.add('Acme', START_MS + DAY_MS)
+  world.run(60_000)
+  owner.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  owner.input({ type: 'tick', machine: 'log' })
+  world.wallMs = START_MS + 2 * DAY_MS // while the leaves are read
+  world.run(0)
+  const { ledger } = owner.state
+  assert.ok(
+    ledger.draft && ledger.draft.tail.range.size > ledger.signed.range.size,
+    'it waits for its signature',
+  )
+  owner.delegate(['log'])
+  world.run()
+  assert.is(newestHead(owner.env.get)!.size, owner.state.ledger.tail.range.size)
+})
+
+/** A log of one witness, with a seat or without one, that has not been told yet of the key that follows the first. */
+function behind(hasSeat: boolean) {
+  const world = new World()
+  const [owner, witness] = [world.add('Acme', START_MS + DAY_MS), world.add('Cole')]
+  witness.sits = hasSeat
+  world.pair(owner, witness)
+  owner.witnesses = [witness.env.self.id]
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  const key = { key: owner.draw(), untilMs: START_MS + 100 * DAY_MS }
+  const event = makeDelegate(owner.chain, owner.key('admin'), { keys: { log: key } }, world.wallMs)
+  owner.goOn(event, [])
+  world.wallMs = START_MS + 2 * DAY_MS
+  owner.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  world.run()
+  const tell = () => {
+    world.send(owner, witness.org, { t: 'identity/events', events: [event] })
+    world.run(2 * RESEND_MAX_MS)
+  }
+  return { world, owner, witness, tell }
+}
+const refusals = (world: World) =>
+  world.wire.flatMap(({ message: m }) =>
+    m.t === 'witness/refused' || m.t === 'promise/refused' ? [`${m.t} ${m.status}`] : [],
+  )
+
+test('a witness that refuses a key which it was not told of is asked again: 403', () => {
+  for (const hasSeat of [false, true]) {
+    const { world, owner, witness, tell } = behind(hasSeat)
+    assert.is(refusals(world).at(-1), hasSeat ? 'promise/refused 403' : 'witness/refused 403')
+    const { stuck, waits } = decodeState<Submission>(owner.store.get(KEY.witness(witness.org))!)
+    assert.is(stuck, undefined)
+    assert.ok(waits)
+    tell()
+    const { size, note } = newest(owner)
+    assert.is(size, owner.state.ledger.tail.range.size)
+    assert.is(parseNote(text(note)).lines.length, 2, 'signed and cosigned')
+  }
+})
+
+test('a member whose refusal was of a committee that another followed cosigns what it promises: a late 404', () => {
+  const { world, owner, seats } = mesh(2)
+  const [late, last] = seats as [Member, Member]
+  owner.input({ type: 'committee', seats: seats.map(({ env }) => env.self.id) })
+  world.run()
+  const before = newest(owner).size
+  // It promised, and what it had refused before comes now; then the other one promises, and the head is signed.
+  world.bend = ({ t }, from) => (from === last && t === 'promise/given' ? 0 : 1)
+  owner.input({ type: 'publish', title: 'x', domain: 'x', level: 'general', packets: [] })
+  world.run(5_000)
+  assert.ok(owner.state.ledger.draft!.given.includes(late.org))
+  const { size, root } = decodeState<Cosigned>(late.store.get(KEY.cosigned(owner.org))!).promised!.at(-1)!
+  world.send(late, owner.org, {
+    t: 'promise/refused',
+    size,
+    root,
+    status: 404,
+    text: 'committee 1 is in use here',
+  })
+  world.run(0)
+  world.bend = () => 1
+  world.run(2 * RESEND_MAX_MS)
+  const head = newest(owner)
+  assert.ok(head.size > before)
+  assert.is(parseNote(text(head.note)).lines.length, 3, 'cosigned by both')
 })
 
 test.run()

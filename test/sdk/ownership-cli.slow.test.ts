@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import type { Juries, OrderView } from '../../node/schema.ts'
+import type { Juries, OrderView } from '../../node/schema-ownership.ts'
 import { suite, temporary } from '../harness.ts'
 import { eventually, type TestDaemon } from '../node/daemons.ts'
 import { mesh } from '../node/ownership-mesh.ts'

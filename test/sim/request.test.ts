@@ -16,6 +16,23 @@ test('what is left out has a default, and a drawn seed is told', () => {
   assert.is(readRequest({ nodes: '10', workload: 'lookups' }).activity, undefined)
 })
 
+test('measured latencies stand in the place of regions, in the unit that was named', () => {
+  using place = temporary()
+  const latency = join(place.path, 'matrix')
+  writeFileSync(latency, '0 10\n30 0\n')
+  assert.is(readRequest({ nodes: '2' }).latency, undefined)
+  const delays = ['one-way-ms', 'rtt-ms', 'rtt-s'].map(unit => {
+    const { of, said } = readRequest({ nodes: '2', latency, unit }).latency!
+    assert.match(said, new RegExp(`^latencies of matrix, which are ${unit};`))
+    return [of(0, 1), of(1, 0)]
+  })
+  assert.equal(delays, [
+    [10_000, 30_000],
+    [5_000, 15_000],
+    [5_000_000, 15_000_000],
+  ])
+})
+
 test('what cannot be run is refused before the run, and why', () => {
   using place = temporary()
   const folder = place.path
@@ -32,6 +49,9 @@ test('what cannot be run is refused before the run, and why', () => {
     [{ nodes: '5', minutes: '0' }, 'REQUEST_INVALID', /^--minutes 0: a whole number from 1 to 10080/],
     [{ nodes: '5', seed: '-1' }, 'REQUEST_INVALID', /^--seed -1: /],
     [{ nodes: '5', signatures: 'none' }, 'REQUEST_INVALID', /^--signatures none: charged or real/],
+    [{ nodes: '5', unit: 'ms' }, 'REQUEST_INVALID', /^--unit ms: one of one-way-ms, rtt-ms, rtt-s$/],
+    [{ nodes: '5', latency: join(folder, 'no') }, 'REQUEST_INVALID', /^--latency .*: no file$/],
+    [{ nodes: '5', latency: file('l', '0 1\n1') }, 'LATENCY_INVALID', /row 2 has 1 numbers, not 2$/],
     [
       { nodes: '5', report: join(folder, 'no/r.html') },
       'REQUEST_INVALID',

@@ -1,0 +1,214 @@
+/** What an owner writes, alone or for several: a registration, a hand-over, a change of the committee; offering.ts has it signed. */
+import type { CID } from '../crypto/cid.ts'
+import { asset } from './asset.ts'
+import { ProtocolError } from './error.ts'
+import {
+  type CommitteeChange,
+  committeeChange,
+  type Handover,
+  handover,
+  type Joint,
+  type Order,
+  type Owner,
+  orderOf,
+  type Registration,
+  registration,
+} from './handover.ts'
+import { keptRecord } from './kept.ts'
+import { KEY } from './layout.ts'
+import { type Context, type Step, signed } from './machine.ts'
+import { begun, held, written } from './offering.ts'
+import type { Ordering } from './ordering.ts'
+import { canDecide, type Owned, unfitNext } from './ownership.ts'
+import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
+import { committeeKnown, titleOf } from './title.ts'
+
+type Got<P> = Stored<P>
+
+/** What an owner says of an asset that it registers. */
+export interface Register {
+  asset: CID
+  committee: CID
+  ref: string
+  content: Uint8Array
+  title: Registration['title']
+  bought?: CID
+  /** Others who own it too, and of how many owners the next step needs the signatures. */
+  joint?: Shared
+}
+
+/** Several owners: those beside the one who is named by itself, and how many of all sign what follows. */
+export interface Shared {
+  others: CID[]
+  k: number
+}
+
+/** Registers an own asset: version 0. Throws ProtocolError when it cannot be. */
+export function register(about: Register, context: Context): Step<Ordering> {
+  const stored = keptRecord(context, about.asset)
+  const described = stored && readRecord(asset, stored)
+  if (!described || !isStored(described) || !described.payload.org.equals(context.self.id))
+    throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
+  if (titleOf(context.get, about.asset) || held(about.asset, 0, context.get))
+    throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
+  if (!described.payload.committee?.equals(about.committee))
+    throw new ProtocolError(
+      'COMMITTEE_INVALID',
+      'the asset does not name this committee: publish one that does',
+    )
+  const committee = known(about.committee, context)
+  const payload: Registration = {
+    t: 'registration/1',
+    asset: about.asset,
+    owner: context.self.id,
+    ownerState: context.self.chain.last,
+    ...withJoint('joint', jointOf(context.self.id, about.joint, context)),
+    committee: about.committee,
+    ref: about.ref,
+    content: about.content,
+    title: about.title,
+    ...(about.bought ? { bought: about.bought } : {}),
+    warranty: true,
+    made: context.now.wallMs,
+    nonce: context.random('registration', 16),
+  }
+  const verdict = checkPayload(registration, payload)
+  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
+  const order = orderOf(signed(payload, []) as Got<Registration>)
+  const unfit = canDecide(committee, order) ?? unfitNext(committee, order)
+  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
+  return written(begun('owner', order, order.record.bytes, context), context)
+}
+
+/** All owners at the states that are known of them; one alone is not several. */
+function jointOf(lead: CID, shared: Shared | undefined, context: Context): Joint | undefined {
+  if (!shared) return undefined
+  const owners = [lead, ...shared.others].map(org => ({ org, state: stateOf(org, context) }))
+  return { k: shared.k, owners: owners.toSorted((a, b) => (a.org.toString() < b.org.toString() ? -1 : 1)) }
+}
+
+function stateOf(org: CID, { self, partner }: Context): CID {
+  const chain = org.equals(self.id) ? self.chain : partner(org.toString())?.chain
+  if (!chain) throw new ProtocolError('NOT_FOUND', `${org} is not a partner of this home`)
+  return chain.last
+}
+
+const withJoint = <K extends string>(name: K, joint: Joint | undefined) =>
+  (joint ? { [name]: joint } : {}) as { [P in K]?: Joint }
+
+/** The owners of a version as they are to sign the next one, at the states that are known of them. */
+function owning({ joint }: Owned, context: Context): Joint | undefined {
+  if (joint.owners.length === 1) return undefined
+  const now = ({ org, state }: Owner): Owner => {
+    const isKnown = org.equals(context.self.id) || context.partner(org.toString())
+    return { org, state: isKnown ? stateOf(org, context) : state }
+  }
+  return { k: joint.k, owners: joint.owners.map(now) }
+}
+
+function known(id: CID, { get }: Context) {
+  const committee = committeeKnown(get, id)
+  if (!committee)
+    throw new ProtocolError('NOT_FOUND', `there is no committee ${id} here that all have signed`)
+  return committee
+}
+
+/** What an owner hands over, and to whom. */
+export interface HandOver {
+  asset: CID
+  to: CID
+  joint?: Shared
+  /** The committee that follows, where it is to be another. */
+  next?: CID
+  passes: Handover['passes']
+}
+
+/** What this home owns, alone or with others, with nothing of its next version signed or offered. Throws ProtocolError when it is not so. */
+function free(id: CID, { self, get }: Context): Owned {
+  const owned = titleOf(get, id)
+  if (!owned) throw new ProtocolError('NOT_FOUND', `the ownership of ${id} is not registered`)
+  if (!owned.joint.owners.some(({ org }) => org.equals(self.id)))
+    throw new ProtocolError('NOT_OWNER', `${owned.owner} owns it since version ${owned.since}`)
+  const before = held(id, owned.version + 1, get)
+  if (before)
+    throw new ProtocolError(
+      'OUT_OF_ORDER',
+      `version ${owned.version + 1} is ${before.signed ? 'signed: a second order would freeze the asset' : 'offered already; withdraw that first'}`,
+    )
+  return owned
+}
+
+/** What would be offered: checked, and not signed by anybody. Throws ProtocolError when it cannot be. */
+function draft({ asset: id, to, joint, next, passes }: HandOver, context: Context): Order {
+  const { self, now } = context
+  const owned = free(id, context)
+  const payload: Handover = {
+    t: 'handover/1',
+    asset: id,
+    version: owned.version + 1,
+    prev: owned.order,
+    from: self.id,
+    fromState: self.chain.last,
+    ...withJoint('fromJoint', owning(owned, context)),
+    to,
+    toState: stateOf(to, context),
+    ...withJoint('toJoint', jointOf(to, joint, context)),
+    committee: owned.committee.id,
+    ...(next ? { next } : {}),
+    passes,
+    made: now.wallMs,
+  }
+  const verdict = checkPayload(handover, payload)
+  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
+  const order = orderOf(signed(payload, []) as Got<Handover>)
+  const after = next ? known(next, context) : owned.committee
+  const unfit = canDecide(owned.committee, order) ?? unfitNext(after, order)
+  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
+  return order
+}
+
+/**
+ * Lets another committee vote from here on, by the votes of the one in force; or names the newest own keys under the same
+ * one, so that none from before can sign what follows. Throws ProtocolError when it cannot be.
+ */
+export function reseat(
+  { asset: id, next: wanted }: { asset: CID; next?: CID },
+  context: Context,
+): Step<Ordering> {
+  const { self, now, get } = context
+  const owned = free(id, context)
+  const next = wanted ?? owned.committee.id
+  const payload: CommitteeChange = {
+    t: 'committee-change/1',
+    asset: id,
+    version: owned.version + 1,
+    prev: owned.order,
+    owner: self.id,
+    ownerState: self.chain.last,
+    ...withJoint('joint', owning(owned, context)),
+    committee: owned.committee.id,
+    next,
+    made: now.wallMs,
+  }
+  const verdict = checkPayload(committeeChange, payload)
+  if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
+  const order = orderOf(signed(payload, []) as Got<CommitteeChange>)
+  const unfit = canDecide(owned.committee, order) ?? unfitNext(known(next, context), order)
+  if (unfit) throw new ProtocolError(unfit.code, unfit.text)
+  return written(
+    { ...begun('owner', order, order.record.bytes, context), next: get(KEY.jury(next))! },
+    context,
+  )
+}
+
+/** Offers an asset to a partner. */
+export function offer(about: HandOver, context: Context): Step<Ordering> {
+  const order = draft(about, context)
+  const next = about.next && context.get(KEY.jury(about.next))
+  const o: Ordering = {
+    ...begun('seller', order, order.record.bytes, context),
+    org: about.to.toString(),
+    ...(next ? { next } : {}),
+  }
+  return written(o, context)
+}

@@ -1,0 +1,199 @@
+/** Several owners of one asset: so many of them sign what becomes of it, and none of them alone (RULES E2 to E5). */
+import * as assert from 'uvu/assert'
+import type { CID } from '../../crypto/cid.ts'
+import { frozenOf, isStopped, titleOf } from '../../protocol/title.ts'
+import { suite, throwsCode } from '../harness.ts'
+import { Joint } from './joint-story.ts'
+import { ordered } from './ownership-story.ts'
+import type { Member } from './world.ts'
+
+const test = suite('protocol/joint owners')
+
+test('three register together, each signs, and two of them hand it over while the third is away', () => {
+  const story = new Joint().ask(2)
+  assert.is(story.stateAt(story.acme), 'OFFERED')
+  assert.is(story.votes(), 0, 'nobody votes on what not all have signed')
+  story.yes(story.acme, story.jost)
+  assert.is(story.votes(), 0)
+  story.yes(story.acme, story.kern)
+  for (const owner of story.all) assert.is(story.stateAt(owner), 'CERTIFIED', owner.env.self.identity.name)
+  const owned = titleOf(story.seats[0]!.env.get, story.asset)!
+  assert.equal([owned.joint.k, owned.joint.owners.length], [2, 3])
+  story.kern.up = false
+  story.sell(story.jost).yes(story.jost, story.bolt)
+  assert.is(story.stateAt(story.jost, story.jost), 'OFFERED', 'one of two that must')
+  assert.not.ok(story.sent('handover/signed').length > 3, 'nobody has signed for the owners')
+  story.yes(story.jost, story.acme)
+  assert.is(story.owner(story.bolt), '1 Bolt GmbH')
+  assert.is(story.stateAt(story.acme, story.jost), 'CERTIFIED')
+  assert.equal(story.verdict(story.bolt), [
+    'bundle ok',
+    'registration ok',
+    'hand-over 1 ok',
+    'owners ok',
+    'committee from version 0 ok',
+  ])
+  story.kern.restart()
+  story.world.run(600_000)
+  story.check()
+})
+
+test('one owner of several sells nothing: not alone, nor with the signature of the buyer', () => {
+  const story = new Joint().joint()
+  story.sell(story.acme).yes(story.acme, story.bolt)
+  story.world.run(600_000)
+  assert.is(story.stateAt(story.acme), 'OFFERED')
+  assert.is(story.owner(story.seats[0]!), '0 Acme Steel')
+  story.acme.input({ type: 'take-back', order: story.wrote.get(story.acme)! })
+  story.world.run()
+  assert.is(story.stateAt(story.jost), 'WITHDRAWN')
+  story.sell(story.jost).yes(story.jost, story.bolt).yes(story.jost, story.kern)
+  assert.is(story.owner(story.bolt), '1 Bolt GmbH', 'the others may')
+  story.check()
+})
+
+test('an owner holds to one order of a version, so that two that are written at once freeze nothing', () => {
+  const story = new Joint().joint()
+  const { acme, jost, kern, bolt } = story
+  const certified = story.seats.map(({ env }) => env.self.id)
+  story.sell(acme).sell(jost)
+  throwsCode(() => story.yes(jost, acme), 'OUT_OF_ORDER')
+  story.yes(acme, kern)
+  throwsCode(
+    () => kern.input({ type: 'take-over', order: story.wrote.get(jost)!, certified }),
+    'OUT_OF_ORDER',
+  )
+  story.yes(jost, bolt).yes(acme, bolt)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  assert.is(story.stateAt(acme), 'CERTIFIED')
+  assert.is(frozenOf(bolt.env.get, story.asset), undefined)
+  story.check()
+})
+
+test('who changes its mind before it signed may, and an order that too few want ends and binds nobody', () => {
+  const story = new Joint().joint()
+  const { acme, jost, kern, bolt } = story
+  story.sell(acme).yes(acme, jost).no(acme, jost)
+  assert.is(story.stateAt(acme), 'OFFERED', 'Kern may still say yes')
+  story.no(acme, kern)
+  assert.is(story.stateAt(acme), 'DECLINED')
+  story.sell(jost).yes(jost, kern).yes(jost, bolt)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  story.check()
+})
+
+test('an owner that said no may say yes once the writer has signed', () => {
+  const story = new Joint().joint()
+  const { acme, jost, kern, bolt, world } = story
+  story.sell(acme).yes(acme, bolt)
+  // The writer signs on the word of Jost, which goes back on it before it is asked to sign.
+  world.bend = ({ t }) => (t === 'handover/signed' ? 0 : 1)
+  story.yes(acme, jost, 2_000)
+  assert.is(story.stateAt(acme), 'ACCEPTED')
+  story.no(acme, jost)
+  world.bend = () => 1
+  assert.is(story.stateAt(acme), 'ACCEPTED', 'what it signed nobody takes back')
+  throwsCode(() => acme.input({ type: 'take-back', order: story.wrote.get(acme)! }), 'OUT_OF_ORDER')
+  story.yes(acme, kern)
+  world.run(600_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  story.check()
+})
+
+test('what enough owners have signed is certified without the one who wrote it', () => {
+  const story = new Joint().joint()
+  const { acme, jost, bolt, world } = story
+  story.sell(acme).yes(acme, bolt)
+  story.yes(acme, jost, 50)
+  world.run(200)
+  acme.up = false
+  world.run(600_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+})
+
+test('one owner hands over to several, one of them itself, and all of these must sign', () => {
+  const story = new Joint().register()
+  const { acme, jost } = story
+  const own = acme.env.self.id
+  story.sell(acme, jost, { others: [own], k: 2 })
+  story.yes(acme, jost)
+  assert.is(story.owner(jost), '1 Jost AG')
+  const owned = titleOf(jost.env.get, story.asset)!
+  assert.equal([owned.joint.k, owned.joint.owners.length], [2, 2])
+  throwsCode(() => story.sell(story.seats[0]!), 'NOT_OWNER')
+  // Both give it to one of them.
+  story.sell(acme, acme).yes(acme, jost)
+  assert.is(story.owner(jost), '2 Acme Steel')
+  story.check()
+})
+
+test('who owns together with others is named once, in order, by more than half, and by nobody unasked', () => {
+  const story = new Joint().begin()
+  const { acme, jost, kern, seats } = story
+  const id = ({ env }: Member) => env.self.id
+  const what = {
+    asset: story.asset,
+    committee: story.jury,
+    ref: 'x',
+    content: new Uint8Array(32),
+    title: 'made',
+  } as const
+  const wrong = (others: CID[], k: number) => () =>
+    acme.input({ type: 'register', ...what, joint: { others, k } })
+  throwsCode(wrong([id(jost)], 0), 'RECORD_INVALID')
+  throwsCode(wrong([id(jost)], 1), 'RECORD_INVALID')
+  throwsCode(wrong([id(jost)], 3), 'RECORD_INVALID')
+  throwsCode(wrong([id(jost), id(kern)], 1), 'RECORD_INVALID')
+  throwsCode(wrong([], 1), 'RECORD_INVALID')
+  throwsCode(wrong([id(jost), id(jost)], 2), 'RECORD_INVALID')
+  throwsCode(wrong([id(acme)], 2), 'RECORD_INVALID')
+  throwsCode(wrong([id(jost), id(seats[0]!)], 2), 'PARTY_SEATED')
+  throwsCode(wrong([story.jury], 2), 'NOT_FOUND')
+  story.ask(2).no(acme, jost)
+  assert.is(story.stateAt(acme), 'DECLINED')
+  assert.is(titleOf(acme.env.get, story.asset), undefined)
+  story.ask(2, [kern]).yes(acme, kern)
+  assert.is(story.owner(kern), '0 Acme Steel')
+})
+
+test('owners who sign two orders of one version freeze their asset, and everybody sees which', () => {
+  const story = new Joint().joint()
+  const { acme, jost, bolt, kern, world, seats } = story
+  const before = [acme, jost].map(({ store }) => new Map(store))
+  const half = seats.slice(0, 2)
+  world.bend = (message, _from, to) => {
+    if (to === kern) return 0 // it would have the votes that are missing asked for
+    return message.t === 'vote/ask' && !half.includes(to) ? 0 : 1
+  }
+  story.sell(acme).yes(acme, bolt).yes(acme, jost)
+  bolt.up = false
+  for (const [i, owner] of [acme, jost].entries()) {
+    owner.store.clear()
+    for (const [key, value] of before[i]!) owner.store.set(key, value)
+    owner.restart()
+  }
+  world.bend = (message, _from, to) => (message.t === 'vote/ask' && half.includes(to) ? 0 : 1)
+  story.sell(jost, kern).yes(jost, kern, 1_000)
+  world.bend = () => 1
+  bolt.restart()
+  world.run(600_000)
+  const frozen = frozenOf(kern.env.get, story.asset)
+  assert.ok(frozen, 'the proof is there')
+  assert.ok(isStopped(frozen!, kern.env.get))
+  assert.is(story.owner(bolt), '0 Acme Steel')
+})
+
+test('the committee of several owners is changed by as many of them, and words of seats of owners do not count', () => {
+  const story = new Joint().joint()
+  const { acme, jost } = story
+  story.wrote.set(jost, ordered(jost.input({ type: 'reseat', asset: story.asset })))
+  story.world.run()
+  assert.is(story.stateAt(jost, jost), 'OFFERED')
+  story.yes(jost, acme)
+  assert.is(story.owner(acme), '1 Acme Steel')
+  const owned = titleOf(acme.env.get, story.asset)!
+  assert.equal([owned.since, owned.joint.owners.length, owned.joint.k], [0, 3, 2])
+  story.check()
+})
+
+test.run()
