@@ -74,9 +74,11 @@ export function newestHead(
 export function publicHead(
   get: (key: string) => Uint8Array | undefined,
 ): { size: number; note: Uint8Array } | undefined {
-  const size = get(KEY.publicHead)
-  const note = size && get(KEY.head(readU64(size)!))
-  return note ? { size: readU64(size)!, note } : newestHead(get)
+  const stored = get(KEY.publicHead)
+  if (!stored) return newestHead(get)
+  const size = readU64(stored)!
+  const note = get(KEY.head(size))
+  return note && { size, note }
 }
 
 /**

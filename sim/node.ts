@@ -182,7 +182,13 @@ export class SimNode {
   succeed(): void {
     const admin = privateKey(this.chain, 'admin', this.env)
     const event = makeDelegate(this.chain, admin, { succeeds: true }, this.now().wallMs)
-    this.submit({ type: 'identity', event, orgs: [...this.admitted] })
+    this.submit({ type: 'identity', event, orgs: [...this.admitted] }, [], () => this.#takeUp())
+  }
+
+  /** Every machine that had not ended. */
+  #takeUp(): void {
+    const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
+    for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
   }
 
   /** A secret by its handle, under queued writes. */
@@ -219,8 +225,7 @@ export class SimNode {
     this.#around.watch.opened(this)
     this.#forget(this.#store.list(KEY.forgets).map(([key]) => key))
     if (!this.env.get(KEY.tail)) this.submit({ type: 'init' })
-    const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
-    for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
+    this.#takeUp()
     for (const org of this.admitted) this.submit({ type: 'connected', org })
   }
 
