@@ -119,7 +119,9 @@ export async function recoverLog(node: Node): Promise<api.Recovered> {
   }, MIRROR_MS)
   try {
     await node.driver.submit({ type: 'recover' })
-    return await promise
+    const done = await promise
+    await node.driver.takeUp()
+    return done
   } finally {
     clearInterval(timer)
     node.driver.off('event', listener)
