@@ -9,7 +9,7 @@ import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
 import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
-import { Recent } from './remember.ts'
+import { Kept } from './remember.ts'
 import type { Slots } from './slots.ts'
 import type { Staple } from './staple.ts'
 
@@ -134,24 +134,16 @@ export function signed<P extends Payload>(payload: P, signatures: Signature[]): 
 export const resendAt = (now: Now, attempts: number): number =>
   now.monoMs + Math.min(RESEND_MS * 2 ** Math.min(attempts, 16), RESEND_MAX_MS)
 
-/**
- * States that were written or read of late, by the array in which the store holds them: nobody changes either, and each step
- * reads what the one before it wrote. One takes a few KiB.
- */
-const states = new Recent<object>(256)
-const MAX_STATE_BYTES = 8_192
+/** A machine takes some steps one soon after the other, and each begins by what the one before has stored. */
+const states = new Kept<Value>({ most: 2_048, maxBytes: 4_096 })
 
-/** A machine's state as stored; states are plain data, and not changed once they are here. */
-export function encodeState(state: object): Uint8Array {
-  const stored = encode(state as Value)
-  if (stored.length <= MAX_STATE_BYTES) states.set(stored, state)
-  return stored
-}
+/** A machine's state as stored; states are plain data, and nobody changes one. */
+export const encodeState = (state: object): Uint8Array => encode(state as Value)
 
 export function decodeState<S>(stored: Uint8Array): S {
   const held = states.get(stored)
-  if (held) return held as S
-  const state = decode(stored, stored.length) as unknown as S & object
-  if (stored.length <= MAX_STATE_BYTES) states.set(stored, state)
-  return state
+  if (held !== undefined) return held as unknown as S
+  const state = decode(stored, stored.length)
+  states.set(stored, state)
+  return state as unknown as S
 }

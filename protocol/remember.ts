@@ -27,28 +27,6 @@ export function remembering<T>(
   }
 }
 
-/** What was put in of late, by the very array: two generations of so many, the older of which goes. */
-export class Recent<T> {
-  readonly #most: number
-  #young = new Map<Uint8Array, T>()
-  #old = new Map<Uint8Array, T>()
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  get(bytes: Uint8Array): T | undefined {
-    return this.#young.get(bytes) ?? this.#old.get(bytes)
-  }
-
-  set(bytes: Uint8Array, value: T): void {
-    this.#young.set(bytes, value)
-    if (this.#young.size < this.#most) return
-    this.#old = this.#young
-    this.#young = new Map()
-  }
-}
-
 /** So many bytes are summed up, evenly spread: of every digest within a record some. */
 const SUMMED = 128
 
@@ -58,4 +36,37 @@ function sumOf(bytes: Uint8Array): number {
   const stride = Math.ceil(bytes.length / SUMMED)
   for (let i = 0; i < bytes.length; i += stride) sum = Math.imul(sum ^ bytes[i]!, 0x01000193)
   return sum
+}
+
+/**
+ * The same by the array itself, which nobody changes, without a hash: for what a store gives again and again. Between `most`
+ * and twice as many of the last are kept.
+ */
+export class Kept<T> {
+  readonly #most: number
+  readonly #maxBytes: number
+  #young = new Map<Uint8Array, T>()
+  #old = new Map<Uint8Array, T>()
+
+  constructor({ most, maxBytes }: { most: number; maxBytes: number }) {
+    this.#most = most
+    this.#maxBytes = maxBytes
+  }
+
+  get(bytes: Uint8Array): T | undefined {
+    const held = this.#young.get(bytes)
+    if (held !== undefined) return held
+    const older = this.#old.get(bytes)
+    if (older !== undefined) this.set(bytes, older)
+    return older
+  }
+
+  set(bytes: Uint8Array, value: T): void {
+    if (bytes.length > this.#maxBytes) return
+    if (this.#young.size >= this.#most) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(bytes, value)
+  }
 }

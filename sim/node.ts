@@ -111,6 +111,8 @@ export class SimNode {
   state!: PeerState
   #store!: VirtualStore
   #bootUs = 0
+  /** Of the active own log. */
+  #logNumber = 0
   #seq = 0
   readonly #around: Surroundings
   readonly #prng: Prng
@@ -128,7 +130,10 @@ export class SimNode {
       self,
       keys,
       drawn: [],
-      get: key => this.#store.get(inStore(key, this.#number())),
+      get: key =>
+        this.#store.get(
+          this.#logNumber === 0 && !key.startsWith('log-') ? key : inStore(key, this.#logNumber),
+        ),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
@@ -213,6 +218,7 @@ export class SimNode {
     this.life++
     this.#bootUs = this.#around.timeline.nowUs
     this.#store = this.#openStore()
+    this.#findNumber()
     this.state = open(this.env)
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
@@ -317,6 +323,7 @@ export class SimNode {
     })
     if (!queued) return false
     this.#seq++
+    if (writes.some(({ key }) => key === KEY.logNumber)) this.#findNumber()
     this.#around.watch.queued(this, seq, writes)
     return true
   }
@@ -350,12 +357,23 @@ export class SimNode {
   }
 
   #number(): number {
-    return logNumber(key => this.#store.get(key))
+    return this.#logNumber
   }
 
   #admit(org: string): void {
+    this.submit({ type: 'gossip', orgs: [...this.admitted], about: [org] })
     this.admitted.add(org)
     this.submit({ type: 'connected', org })
+  }
+
+  /** There is a connection, as in node/partners.ts. */
+  connected(org: string): void {
+    this.submit({ type: 'connected', org })
+    this.submit({ type: 'gossip', orgs: [org], about: [...this.admitted].filter(each => each !== org) })
+  }
+
+  #findNumber(): void {
+    this.#logNumber = logNumber(key => this.#store.get(key))
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */
