@@ -454,7 +454,7 @@ export class SimNode {
     this.written.syncs++
     this.written.us += us
     this.written.bytes += bytes
-    return us
+    return this.worker?.sync(us) ?? us
   }
 
   #break(why: string): void {
