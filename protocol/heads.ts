@@ -107,6 +107,15 @@ export function bestHead(
   return { size: best.size, note: best.note }
 }
 
+/** The same among the heads that anybody may see. */
+export function bestShown(
+  context: Parameters<typeof bestHead>[0],
+): { size: number; note: Uint8Array } | undefined {
+  const shown = publicHead(context.get)
+  const best = shown && bestHead(context, 0)
+  return best && best.size <= shown.size ? best : shown
+}
+
 // Showing it, and checking a partner's.
 
 export function show(context: Context): Message[] {

@@ -20,6 +20,7 @@ import type { Activity } from './activity.ts'
 import { rob } from './betrayal.ts'
 import type { Cargo } from './cargo.ts'
 import type { Cluster } from './cluster.ts'
+import { turnHostile } from './hostile.ts'
 import type { Stopwatch } from './measures.ts'
 import { meter } from './meter.ts'
 import { type SimNode, START_MS } from './node.ts'
@@ -78,6 +79,8 @@ export class Acts {
   readonly #options: ActsOptions
   readonly #prng: Prng
   readonly #desks: Desk[]
+  /** End what the hostile do. */
+  readonly #ends: (() => void)[] = []
   #ended = false
 
   constructor(options: ActsOptions) {
@@ -151,9 +154,17 @@ export class Acts {
     for (const desk of this.#desks) {
       desk.q = inForce(desk.node.env.get)?.payload.q ?? 0
       this.#gossipLater(desk)
+      this.#turn(desk.node)
       if (this.#options.activity.isRobbed && desk.node.index % ONE_IN === 0) this.#robLater(desk)
       this.#minute(desk, 0)
     }
+  }
+
+  #turn(node: SimNode): void {
+    const { activity, cluster, suspects } = this.#options
+    if (activity.hostility === '' || node.index % ONE_IN !== 0) return
+    const end = turnHostile(node, activity.hostility, cluster, this.#prng, suspects)
+    this.#ends.push(end)
   }
 
   /** What the thief shows is not what the owner has signed: whoever sees both can prove it. */
@@ -168,6 +179,7 @@ export class Acts {
 
   end(): void {
     this.#ended = true
+    for (const end of this.#ends) end()
   }
 
   #minute(desk: Desk, minute: number): void {

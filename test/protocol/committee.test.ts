@@ -4,7 +4,7 @@ import type { CID } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
 import { committeeDigest, inForce, quorums, readSeat, readSeating } from '../../protocol/committee.ts'
 import { type Committee, committee } from '../../protocol/committee-record.ts'
-import { newestHead } from '../../protocol/heads.ts'
+import { bestShown, newestHead } from '../../protocol/heads.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_WITNESSES } from '../../protocol/limits.ts'
@@ -122,6 +122,8 @@ test('a committee that is named before there is a head: what is not final is sho
   assert.is(newestHead(owner.env.get), undefined)
   grow(owner, world)
   assert.ok(newestHead(owner.env.get), 'promised by both, and signed')
+  const served = () => bestShown({ ...owner.knowing, witnesses: owner.witnesses })?.size
+  assert.is(served(), undefined)
   owner.input({ type: 'connected', org: partner.org })
   owner.input({ type: 'gossip', orgs: [partner.org], about: [] })
   world.run(0)
@@ -133,6 +135,7 @@ test('a committee that is named before there is a head: what is not final is sho
   owner.input({ type: 'gossip', orgs: [partner.org], about: [] })
   world.run(0)
   assert.is(shown(), 1)
+  assert.is(served(), newestHead(owner.env.get)!.size)
 })
 
 test('another committee counts with q of the old and q of the new', () => {
