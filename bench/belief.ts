@@ -13,7 +13,7 @@ import { CONTENT_BYTES, KINDS, type Kind, real, type Span, type Works } from './
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const SEED = 1
-const STOCK = 400
+const STOCK = 250
 
 /** Less than daemons are given: in the simulator nothing has to warm up. Proofs of deliveries are gathered in rounds. */
 const LOAD: Record<Kind, Span> = {
@@ -21,13 +21,19 @@ const LOAD: Record<Kind, Span> = {
   negotiation: { warm: 10, ms: 3_000 },
   transfer: { warm: 20, ms: 10_000 },
 }
+/** While a profile is being fitted. */
+const QUICK: Record<Kind, Span> = {
+  ...LOAD,
+  publish: { warm: 5, ms: 1_500 },
+  negotiation: { warm: 5, ms: 1_500 },
+}
 
 /** What the simulator says of so many daemons, by this profile. */
 function predicted(nodes: number, profile: Profile, last?: Kind): Burst {
   const asked: BurstOptions = {
     nodes,
     profile,
-    load: LOAD,
+    load: last ? QUICK : LOAD,
     stock: STOCK,
     bytes: CONTENT_BYTES,
     seed: SEED,
@@ -91,7 +97,7 @@ export function calibrated(base: Primitives, two: Works): Profile {
   profile = fit(negotiation.p95Ms, UNEVEN, uneven, 'negotiation', 'p95Ms')
   return profile
 }
-const FITS = 3
+const FITS = 2
 
 /** Of fifty turns one takes so much longer than the others; on average they take what the costs say. */
 const TURNS = 50
@@ -101,7 +107,7 @@ function unevenBy(worst: number): number[] {
   return [...new Array<number>(TURNS - 1).fill(others), Math.max(1, worst)]
 }
 
-const HALVINGS = 8
+const HALVINGS = 6
 
 /** The profile whose figure, which grows with what is given, comes nearest to the wanted one. */
 function fit(
@@ -174,9 +180,10 @@ export function belief(samples: Sample[]): Belief {
     if ('base' in sample) rounds.push([])
     rounds.at(-1)!.push(sample)
   }
-  const all = rounds.flatMap(cellsOf)
+  const told = rounds.flatMap(round => toldOf(round) ?? [])
+  const all = told.flatMap(each => each.cells)
   const cells = all.filter(cell => cell === all.find(each => isSame(each, cell)))
-  const told = cells.map((cell): Cell => {
+  const medians = cells.map((cell): Cell => {
     const same = all.filter(each => isSame(each, cell))
     const of = (what: 'real' | 'predicted' | 'error' | 'others') => median(same.map(each => each[what]))
     return {
@@ -187,8 +194,8 @@ export function belief(samples: Sample[]): Belief {
       others: of('others'),
     }
   })
-  told.sort((a, b) => a.daemons - b.daemons)
-  return { profile: profileOf(samples), rounds: rounds.length, cells: told }
+  medians.sort((a, b) => a.daemons - b.daemons)
+  return { profile: middle(told.map(each => each.profile)), rounds: told.length, cells: medians }
 }
 
 const isSame = (a: Cell, b: Cell): boolean =>
@@ -196,13 +203,14 @@ const isSame = (a: Cell, b: Cell): boolean =>
 
 const FIGURES = ['perSecond', 'p50Ms', 'p95Ms'] as const
 
-function cellsOf(round: Sample[]): Cell[] {
+/** Of a round, if it has what it takes. */
+function toldOf(round: Sample[]): { profile: Profile; cells: Cell[] } | undefined {
   const runs = round.flatMap(sample => ('works' in sample ? [sample] : []))
   const two = runs.find(({ daemons }) => daemons === 2)
   const [first] = round
-  if (!two || !first || !('base' in first)) return []
+  if (!two || !first || !('base' in first)) return undefined
   const profile = calibrated(first.base, two.works)
-  return runs.flatMap(({ daemons, works }) => {
+  const cells = runs.flatMap(({ daemons, works }) => {
     const said = predicted(daemons, profile)
     return KINDS.flatMap(kind =>
       FIGURES.map((figure): Cell => {
@@ -212,6 +220,7 @@ function cellsOf(round: Sample[]): Cell[] {
       }),
     )
   })
+  return { profile, cells }
 }
 
 /** Of several measurements the median of each number. */

@@ -1,5 +1,5 @@
 /** SHA-256 and what is built on it: HMAC, HKDF, and the expansion of a step's seed. */
-import { createHash, sha256 as digest } from '#backend'
+import { createHash, sha256 as digest, shake256 } from '#backend'
 import type { Hasher } from './backend.ts'
 import { utf8 } from './bytes.ts'
 import { EXPAND } from './domain.ts'
@@ -94,6 +94,14 @@ export function expand(seed: Uint8Array, label: string, n = 32): Uint8Array {
     // The counter has a fixed width and stands last, so that no label runs into it.
     out.set(hmac(seed, EXPAND, name, Uint8Array.of(i >> 8, i & 0xff)), i * DIGEST_BYTES)
   return out.slice(0, n)
+}
+
+/** `n` bytes from a seed that has one use: SHAKE256 (FIPS 202), many of them for the price of a few hashes. */
+export function stretch(seed: Uint8Array, n: number): Uint8Array {
+  checkLength(n, MAX_EXPAND_BYTES)
+  const out = new Uint8Array(n)
+  if (n > 0) shake256(seed, out)
+  return out
 }
 
 function checkLength(length: number, max: number): void {

@@ -49,8 +49,14 @@ const DASH = '— '
 /** Throws NOTE_MALFORMED for a text or lines that `parseNote` would refuse. */
 export function formatNote({ body, lines }: Note): string {
   checkBody(body)
+  if (lines.length === 0 || lines.length > MAX_NOTE_LINES) throw malformed(`${lines.length} signatures`)
+  for (const { name, keyId, signature } of lines) {
+    checkName(name)
+    if (keyId.length !== KEY_ID_BYTES || signature.length === 0) throw malformed('a signature is too short')
+  }
   const text = `${body}\n${lines.map(formatLine).join('')}`
-  parseNote(text)
+  if (text.length > MAX_NOTE_BYTES || utf8Length(text) > MAX_NOTE_BYTES) throw malformed('too long')
+  keep(text, { body, lines })
   return text
 }
 
@@ -59,10 +65,14 @@ export function parseNote(text: string): Note {
   const known = notes.get(text)
   if (known) return known
   const note = parse(text)
-  if (text.length > MAX_KEPT_LENGTH) return note
+  keep(text, note)
+  return note
+}
+
+function keep(text: string, note: Note): void {
+  if (text.length > MAX_KEPT_LENGTH) return
   if (notes.size >= MAX_KEPT) notes.delete(notes.keys().next().value!)
   notes.set(text, note)
-  return note
 }
 
 const MAX_KEPT = 256

@@ -386,8 +386,7 @@ export class Node {
   }
 
   #note(event: Event): void {
-    if (event.type === 'seen') this.partners.seen(event.org)
-    else if (event.type === 'committee') this.partners.greetAll()
+    if (event.type === 'committee') this.partners.greetAll()
     else if (event.type === 'redacted') {
       if (event.root) this.background(this.content.remove(toHex(digestOf(event.root))))
     } else if (event.type === 'ask-erase') this.background(eraseAgain(this, event.words))

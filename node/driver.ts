@@ -71,10 +71,15 @@ export class Driver extends EventEmitter<{ event: [Event] }> {
     return this.#options.env
   }
 
-  /** Takes up every machine that had not ended when the node stopped. */
   async start(): Promise<void> {
+    await this.takeUp()
+    await this.submit({ type: 'start', machine: 'stock' })
+  }
+
+  /** Takes up every machine that has not ended: it waits for nothing after a start, or while the node could not go on. */
+  async takeUp(): Promise<void> {
     const open = await this.#options.store.list(KEY.opens)
-    for (const machine of [...open.map(([key]) => key.slice(KEY.opens.length)), 'log', 'stock'])
+    for (const machine of [...open.map(([key]) => key.slice(KEY.opens.length)), 'log'])
       await this.submit({ type: 'start', machine })
   }
 

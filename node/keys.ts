@@ -82,7 +82,7 @@ export async function adopt(node: Node): Promise<schema.Keys> {
 /** Closes the own log and goes on with the next one; partners are told, and witness it as they did. */
 export async function succeed(node: Node): Promise<schema.Succeeded> {
   await node.ring.delegate(node.env, { roles: [], untilMs: 0, succeeds: true }, event => node.goOn(event))
-  await node.driver.submit({ type: 'start', machine: 'log' }) // asks the witnesses to sit for this log too
+  await node.driver.takeUp() // asks the witnesses to sit for this log too, and goes on with what stood still
   const { logs } = ownChain(node.env)
   return { number: logs.length - 1, log: logs.at(-1)!.toString(), closed: logs.at(-2)!.toString() }
 }

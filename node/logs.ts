@@ -3,7 +3,7 @@ import { text } from '../crypto/bytes.ts'
 import { parseCid } from '../crypto/cid.ts'
 import { ownChain } from '../protocol/context.ts'
 import type { Event } from '../protocol/event.ts'
-import { bestHead, readWatch } from '../protocol/heads.ts'
+import { bestHead, bestShown, readWatch } from '../protocol/heads.ts'
 import { eventsOf } from '../protocol/identity-chain.ts'
 import { KEY } from '../protocol/layout.ts'
 import { type Ledger, loadLedger } from '../protocol/ledger.ts'
@@ -48,10 +48,11 @@ export function tileHere(node: Node, org: string, path: string): Uint8Array | un
 
 /** What anybody may read of the own log over HTTP, where the operator opened it: by the hash of its origin. */
 export function openLog(node: Node, hash: string, path: string): Uint8Array | undefined {
-  const { self } = node.env
   if (hash !== originHash(originOf(ownChain(node.env)))) return undefined
-  if (path !== 'checkpoint') return tileHere(node, self.org, path)
-  return bestHead(node.reading(), 0)?.note
+  const head = bestShown(node.reading())
+  if (!head || path === 'checkpoint') return head?.note
+  const name = parseTilePath(path)
+  return name && readTile(node.driver.state.ledger, node.env.get, name, head.size)
 }
 
 /** Partners that keep the entries of the own log, and the logs whose entries are kept here. */
@@ -119,7 +120,9 @@ export async function recoverLog(node: Node): Promise<api.Recovered> {
   }, MIRROR_MS)
   try {
     await node.driver.submit({ type: 'recover' })
-    return await promise
+    const done = await promise
+    await node.driver.takeUp()
+    return done
   } finally {
     clearInterval(timer)
     node.driver.off('event', listener)

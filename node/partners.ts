@@ -1,9 +1,9 @@
 /** The partners of a node on the network: who is admitted under which key, what is said to whom, and what came from whom. */
 import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
-import { publicHead } from '../protocol/heads.ts'
+import { isDue } from '../protocol/gossip.ts'
 import { everStood } from '../protocol/identity-chain.ts'
-import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
+import { GOSSIP_MS } from '../protocol/limits.ts'
 import type { Partner } from '../protocol/machine.ts'
 import {
   decodeHello,
@@ -28,10 +28,6 @@ export class Partners {
   readonly #node: Node
   #listen: string[] | undefined
   #gossiping: NodeJS.Timeout | undefined
-  /** Partners whose log was seen to grow since the last round of gossip. */
-  readonly #seen = new Set<string>()
-  /** Size of the head that partners were shown last. */
-  #shownSize = 0
   readonly #orgs = new Map<string, string>()
   readonly #peers = new Map<string, string>()
   readonly #underWay = new Map<string, number>()
@@ -97,7 +93,10 @@ export class Partners {
   changed(org: string, isNew: boolean): void {
     const partner = this.#node.views.partner(org)!
     const peerId = this.#admit(partner)
-    if (isNew) this.#greet(peerId)
+    if (!isNew) return
+    this.#greet(peerId)
+    const about = [org]
+    this.#node.background(this.#node.driver.submit({ type: 'gossip', orgs: this.#here(), about }))
   }
 
   peerOf(org: string): string {
@@ -127,9 +126,8 @@ export class Partners {
     const { log, driver } = this.#node
     log.info({ partner: org }, 'partner connected')
     this.#greet(peerId)
-    // Two who are rarely here together hold what they saw against each other all the same.
-    const about = [...this.#orgs.values()].slice(0, MAX_RUMOURS)
     if (!org) return
+    const about = [...this.#orgs.values()].filter(each => each !== org)
     this.#node.background(driver.submit({ type: 'gossip', orgs: [org], about }))
     this.#node.background(takeUpOrders(this.#node, org))
   }
@@ -142,11 +140,6 @@ export class Partners {
 
   // Gossip.
 
-  /** The log of a partner was seen to grow. */
-  seen(org: string): void {
-    this.#seen.add(org)
-  }
-
   /** On a beat with jitter, so that the moment of a head does not tell the moment of a deal (RULES D8). */
   gossipLater(): void {
     const waitMs = GOSSIP_MS * (0.75 + Math.random() / 2)
@@ -156,18 +149,17 @@ export class Partners {
     }, waitMs)
   }
 
-  /** Partners know the head of the connect; this tells those who stay connected what the log has come to since. */
+  /** Tells those who are here what they were not told yet. */
   gossip(forks = false): void {
     const { env, driver } = this.#node
-    // What is shown is final, where members promise: that comes after the signature.
-    const size = publicHead(env.get)?.size ?? 0
-    const orgs = this.network.connected().flatMap(peerId => this.#orgs.get(peerId) ?? [])
-    const about = [...this.#seen].slice(0, MAX_RUMOURS)
-    const isShown = size === this.#shownSize
-    if ((isShown && about.length === 0 && !forks) || orgs.length === 0) return
-    this.#shownSize = size
-    for (const org of about) this.#seen.delete(org)
-    this.#node.background(driver.submit({ type: 'gossip', orgs, about, isShown, forks }))
+    const orgs = this.#here()
+    if (forks || isDue(driver.state, orgs, env.get))
+      this.#node.background(driver.submit({ type: 'gossip', orgs, forks }))
+  }
+
+  /** Partners that are connected. */
+  #here(): string[] {
+    return this.network.connected().flatMap(peerId => this.#orgs.get(peerId) ?? [])
   }
 
   // Hello.

@@ -10,7 +10,6 @@ import { decideOffer } from './decision.ts'
 import { type AskingInput, type Outcome, type Redact, redact } from './erasure.ts'
 import { ProtocolError } from './error.ts'
 import { found } from './fork.ts'
-import * as heads from './heads.ts'
 import type { Chain } from './identity-chain.ts'
 import { identityForkFound, readIdentityFork } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
@@ -91,8 +90,8 @@ export type Command =
   | { type: 'catalog'; org: string }
   /** `head` is the size of a head of theirs that is to be renewed. */
   | { type: 'proofs'; org: string; records: CID[]; head?: number; log?: CID }
-  /** Tells these partners what was seen of others, and shows the newest head of the own log, unless they were shown it. */
-  | { type: 'gossip'; orgs: string[]; about: string[]; isShown?: boolean; forks?: boolean }
+  /** Tells these partners what they were not told yet of heads; at a connect, `about` whom else this node has as partners. */
+  | { type: 'gossip'; orgs: string[]; about?: string[]; forks?: boolean }
   | { type: 'invite'; forWhom: string; expiresMs: number; node: Uint8Array }
   | { type: 'join'; ticket: pairing.Ticket }
   | { type: 'welcomed'; ticket: pairing.Ticket; hello: HelloMessage }
@@ -142,7 +141,7 @@ interface Done extends Step<never> {
 
 /** Throws ProtocolError, before anything has changed, for what cannot be done. */
 export function command(
-  input: Exclude<Command, { type: 'committee' | 'seat' | 'recover' } | OwnershipCommand>,
+  input: Exclude<Command, { type: 'committee' | 'seat' | 'recover' | 'gossip' } | OwnershipCommand>,
   context: Context,
 ): Done {
   switch (input.type) {
@@ -190,20 +189,6 @@ export function command(
         },
       })
       return { output, records: [], answer: { type: 'reading', id: toHex(id) } }
-    }
-    case 'gossip': {
-      const shown = [
-        ...(input.isShown ? [] : heads.show(context)),
-        ...(input.forks ? heads.tellForks(context) : []),
-      ]
-      const rumours = heads.rumours(input.about, context)
-      const sends = input.orgs.flatMap(to =>
-        [...shown, ...rumours.filter(({ org }) => org !== to).map(({ message }) => message)].map(message => ({
-          to,
-          message,
-        })),
-      )
-      return { output: { ...nothing(), sends }, records: [] }
     }
     case 'invite': {
       if (input.expiresMs <= context.now.wallMs)

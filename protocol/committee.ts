@@ -304,9 +304,8 @@ function named(
   const record = signed(payload, signatures)
   const { asked: _, ...others } = s
   const step = rest({ ...others, next: { record: record.bytes, index } })
-  // What was shown of a log without members stays to be seen.
-  const newest = get(KEY.newestHead)
-  if (!s.now && newest) step.output.writes.push({ key: KEY.publicHead, value: newest })
+  // What was shown of a log without members stays to be seen, and nothing else before it is final.
+  if (!s.now) step.output.writes.push({ key: KEY.publicHead, value: get(KEY.newestHead) ?? u64(0) })
   return { ...step, records: [record] }
 }
 

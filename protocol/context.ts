@@ -44,41 +44,95 @@ export type KnownPartners = Map<string, { stored: Uint8Array; partner: Partner }
 export function contextOf(known: KnownPartners, seed: Uint8Array, now: Now, env: Env): Context {
   const asked = new Map<string, Partner | undefined>()
   const partner = (org: string) => {
-    if (!asked.has(org)) asked.set(org, partnerOf(known, env.get(KEY.partner(org)), org))
-    return asked.get(org)
+    const before = asked.get(org)
+    if (before !== undefined || asked.has(org)) return before
+    const found = partnerOf(known, env.get(KEY.partner(org)), org)
+    asked.set(org, found)
+    return found
   }
   const self = { ...env.self, chain: ownChain(env) }
   const key = (role: Exclude<KeyRole, 'root'>) => privateKey(self.chain, role, env)
-  return {
+  return new StepContext({
+    env,
     self,
     now,
     get: env.get,
-    slots: env.slots,
     partner,
     keys: resolver(org => (org.equals(self.id) ? self.chain : partner(org.toString())?.chain)),
     sign: (payload, role, kind) => signAgreed(payload, role, key(kind)),
     noteKey: key,
-    seal: env.seal,
-    seatKey: env.seatKey,
-    pad: env.pad,
     random: (label, n) => expand(seed, label, n),
     staple: () => undefined, // the peer has the log
-    get current() {
-      return env.current()
-    },
-    get witnesses() {
-      return env.witnesses()
-    },
-    get mirrors() {
-      return env.mirrors()
-    },
-    get addresses() {
-      return env.addresses() // libp2p takes its time to gather them
-    },
-    get sits() {
-      return env.sits()
-    },
+  })
+}
+
+type Given = Pick<
+  Context,
+  'self' | 'now' | 'get' | 'partner' | 'keys' | 'sign' | 'noteKey' | 'random' | 'staple'
+> & { env: Env }
+
+/** All contexts have one shape: what is read of one of many shapes costs ten times as much. */
+class StepContext implements Context {
+  readonly env: Env
+  self: Context['self']
+  readonly now: Now
+  get: Context['get']
+  readonly partner: Context['partner']
+  readonly keys: Context['keys']
+  readonly sign: Context['sign']
+  readonly noteKey: Context['noteKey']
+  readonly random: Context['random']
+  staple: Context['staple']
+
+  constructor(given: Given) {
+    this.env = given.env
+    this.self = given.self
+    this.now = given.now
+    this.get = given.get
+    this.partner = given.partner
+    this.keys = given.keys
+    this.sign = given.sign
+    this.noteKey = given.noteKey
+    this.random = given.random
+    this.staple = given.staple
   }
+
+  get slots() {
+    return this.env.slots
+  }
+  get seal() {
+    return this.env.seal
+  }
+  get seatKey() {
+    return this.env.seatKey
+  }
+  get pad() {
+    return this.env.pad
+  }
+  get current() {
+    return this.env.current()
+  }
+  get witnesses() {
+    return this.env.witnesses()
+  }
+  get mirrors() {
+    return this.env.mirrors()
+  }
+  get addresses() {
+    return this.env.addresses() // libp2p takes its time to gather them
+  }
+  get sits() {
+    return this.env.sits()
+  }
+}
+
+/** The context with another identity, or another look at the store. */
+export function having(context: Context, { self, get }: Partial<Pick<Context, 'self' | 'get'>>): Context {
+  // Of a test: not a copy, which would ask for what the context gets only when it is asked.
+  const next = context instanceof StepContext ? new StepContext(context) : (Object.create(context) as Context)
+  if (self) next.self = self
+  if (get) next.get = get
+  return next
 }
 
 /** Chains as decoded, by the genesis; beside the events that they were decoded from. */
@@ -133,8 +187,12 @@ function partnerOf(
 
 /** The context with the writes of an output of the same step already visible. */
 export function over(context: Context, output: Output): Context {
-  const written = new Map(output.writes.map(write => [write.key, write.value]))
-  // Not a copy: that would ask for what the context gets only when it is asked.
-  const get: Context['get'] = key => (written.has(key) ? written.get(key) : context.get(key))
-  return Object.create(context, { get: { value: get } }) as Context
+  if (output.writes.length === 0) return context
+  const written = new Map<string, Uint8Array | undefined>()
+  for (const { key, value } of output.writes) written.set(key, value)
+  const get: Context['get'] = key => {
+    const value = written.get(key)
+    return value !== undefined || written.has(key) ? value : context.get(key)
+  }
+  return having(context, { get })
 }

@@ -5,6 +5,7 @@ import type { Reading } from './catalog.ts'
 import type { Answer, Command } from './command.ts'
 import { type KnownPartners, over } from './context.ts'
 import type { DeliveryInput } from './delivery.ts'
+import type { Gossip } from './gossip.ts'
 import { KEY } from './layout.ts'
 import { type Ledger, record } from './ledger.ts'
 import { type Context, decodeState, encodeState, type Step } from './machine.ts'
@@ -15,6 +16,7 @@ import type { Posted } from './stock.ts'
 export interface PeerState {
   ledger: Ledger
   catalogs: Map<string, Reading>
+  gossip: Gossip
   partners: KnownPartners
   /** The highest wall time seen, and when it was last put into the store (RULES A5). */
   clock: { highMs: number; storedMs: number }

@@ -11,7 +11,6 @@
  *                -- proof/reply {note, entries} -->
  */
 import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
-import { decode } from '../crypto/cbor.ts'
 import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
@@ -46,7 +45,7 @@ import {
 } from './ledger.ts'
 import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
-import { type Context, decodeState, type Step, stay, violation } from './machine.ts'
+import { type Context, decodeState, type Step, say, stay, violation } from './machine.ts'
 import type { Message, MessageOf, MessageType } from './message.ts'
 import { renewal } from './renewal.ts'
 import { everSeated, shownCommittees } from './shown-committees.ts'
@@ -75,9 +74,11 @@ export function newestHead(
 export function publicHead(
   get: (key: string) => Uint8Array | undefined,
 ): { size: number; note: Uint8Array } | undefined {
-  const size = get(KEY.publicHead)
-  const note = size && get(KEY.head(readU64(size)!))
-  return note ? { size: readU64(size)!, note } : newestHead(get)
+  const stored = get(KEY.publicHead)
+  if (!stored) return newestHead(get)
+  const size = readU64(stored)!
+  const note = get(KEY.head(size))
+  return note && { size, note }
 }
 
 /**
@@ -106,11 +107,39 @@ export function bestHead(
   return { size: best.size, note: best.note }
 }
 
+/** The same among the heads that anybody may see. */
+export function bestShown(
+  context: Parameters<typeof bestHead>[0],
+): { size: number; note: Uint8Array } | undefined {
+  const shown = publicHead(context.get)
+  const best = shown && bestHead(context, 0)
+  return best && best.size <= shown.size ? best : shown
+}
+
 // Showing it, and checking a partner's.
 
 export function show(context: Context): Message[] {
   const head = publicHead(context.get)
   return head ? [{ t: 'head/show', note: resigned(head.note, context) }] : []
+}
+
+/** A head as it is told to who holds the one of size `before`, or none. */
+export function tell(
+  head: { size: number; note: Uint8Array },
+  before: number,
+  ledger: Ledger,
+  context: Context,
+): Message {
+  const note = resigned(head.note, context)
+  if (before === 0) return { t: 'head/show', note }
+  const root = rootAt(ledger, context.get, before)
+  return {
+    t: 'head/proof',
+    size: before,
+    root,
+    note,
+    path: proveExtension(ledger, context.get, before, head.size),
+  }
 }
 
 /**
@@ -162,7 +191,7 @@ export function receive(from: string, message: Message, ledger: Ledger, context:
 }
 
 export const readWatch = (stored: Uint8Array | undefined): Watch | undefined =>
-  stored && (decode(stored, stored.length) as unknown as Watch)
+  stored && decodeState<Watch>(stored)
 
 function headOf(from: string, note: Uint8Array, context: Context): Head | { reason: string } {
   const partner = context.partner(from)!
@@ -172,12 +201,22 @@ function headOf(from: string, note: Uint8Array, context: Context): Head | { reas
 function shown(from: string, message: MessageOf<'head/show'>, context: Context): Step<Watch> {
   const head = headOf(from, message.note, context)
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
-  const seen = readWatch(context.get(KEY.watch(from)))
+  return offered(from, head, message.note, readWatch(context.get(KEY.watch(from))), context)
+}
+
+/** A head without a proof from the one that was seen. */
+function offered(
+  from: string,
+  head: Head,
+  note: Uint8Array,
+  seen: Watch | undefined,
+  context: Context,
+): Step<Watch> {
   if (isClosed(from, context)) return answer(from, proofsAgainst(from, context), seen)
   if (head.signer.ended !== undefined) return stay(seen)
-  if (!seen) return keep(from, head, message.note, context)
+  if (!seen) return keep(from, head, note, context)
   if (head.size === seen.size && !equal(head.root, seen.root))
-    return forked(from, seen, seen.note, message.note, { root: head.root, path: [] }, context)
+    return forked(from, seen, seen.note, note, { root: head.root, path: [] }, context)
   return head.size <= seen.size ? stay(seen) : askProof(from, seen, seen.size)
 }
 
@@ -189,19 +228,7 @@ function asked(from: string, message: MessageOf<'head/ask'>, ledger: Ledger, con
   const head = publicHead(context.get)
   if (!head || message.size > head.size || message.size === 0)
     return violation(from, message.t, 'HEAD_BEHIND', `this log has no head of ${message.size} or more`)
-  const step = stay<Watch>()
-  const path = proveExtension(ledger, context.get, message.size, head.size)
-  step.output.sends.push({
-    to: from,
-    message: {
-      t: 'head/proof',
-      size: message.size,
-      root: rootAt(ledger, context.get, message.size),
-      note: resigned(head.note, context),
-      path,
-    },
-  })
-  return step
+  return say<Watch>(undefined, from, tell(head, message.size, ledger, context))
 }
 
 function proven(from: string, message: MessageOf<'head/proof'>, context: Context): Step<Watch> {
@@ -209,7 +236,9 @@ function proven(from: string, message: MessageOf<'head/proof'>, context: Context
   if ('reason' in head) return violation(from, message.t, 'HEAD_INVALID', head.reason)
   const seen = readWatch(context.get(KEY.watch(from)))
   const [held] = [seen, seen?.rumour].filter(each => each?.size === message.size)
-  if (!seen || !held || head.size < held.size || isClosed(from, context)) return stay(seen)
+  // Told unasked, from a head that this side does not hold, or not any more.
+  if (!seen || !held || isClosed(from, context)) return offered(from, head, message.note, seen, context)
+  if (head.size < held.size) return stay(seen)
   if (head.signer.ended !== undefined) return stay(seen)
   if (!extendsRoot(held, head, message.path)) return unproven(from, seen, held.note, message, head, context)
   if (held === seen)

@@ -8,6 +8,7 @@
  *                -- identity/known {of, events, note} -->   takes the events as from their owner, then the head
  */
 import { digestOf } from '../crypto/cid.ts'
+import { type Gossip, knows } from './gossip.ts'
 import * as heads from './heads.ts'
 import { chainAt, eventsOf, further, isRefused } from './identity-chain.ts'
 import { convict } from './identity-fork.ts'
@@ -20,10 +21,17 @@ import { join, nothing, type Output } from './output.ts'
 export const UNNAMED_KEY = 'no key that the identity names has signed this head'
 
 /** A head of a third log that a partner saw. */
-export function rumoured(from: string, { t, note }: MessageOf<'gossip/head'>, context: Context): Output {
+export function rumoured(
+  from: string,
+  { t, note }: MessageOf<'gossip/head'>,
+  gossip: Gossip,
+  context: Context,
+): Output {
   const heard = heads.rumoured(from, t, note, context)
   if (!heard) return nothing()
   const { org, step } = heard
+  // It knows the log; that this node does too it may not know yet.
+  if (knows(gossip, from, org)) gossip.grown.add(org)
   if (step) return watched(org, step, context)
   const { id, chain } = context.partner(org)!
   return say(undefined, from, { t: 'identity/ask', last: chain.last, of: id }).output

@@ -2,9 +2,9 @@
  * The own log as it is kept: entries under their index, RFC 6962 hashes in tiles of 256 (C2SP tlog-tiles), and what is
  * needed to go on. Memory is O(log n); a start reads the open entries, one value a tile level, and nothing else.
  */
-import { concat, equal, readU64, u64, writeU64 } from '../crypto/bytes.ts'
+import { concat, equal, readU64, u64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
-import { sha256 } from '../crypto/hash.ts'
+import { stretch } from '../crypto/hash.ts'
 import {
   appendLeaf,
   type CompactRange,
@@ -41,6 +41,7 @@ import { type State, stateControl } from './state.ts'
 /** Hashes a tile holds (C2SP tlog-tiles), and how many levels of the tree it spans. */
 export const TILE_HASHES = 256
 const TILE_LEVELS = 8
+const HASH_BYTES = 32
 /**
  * Behind its hashes a full tile has the 16 hashes four levels up, so that a proof takes 22 hashes a tile and not 247; and its
  * root, which a start needs of many.
@@ -207,28 +208,18 @@ export function close(
   multiple: number,
 ): Extended {
   const { size } = ledger.tail.range
-  const random = numbered(seed)
   const none = { slot: NO_SLOT, of: ZERO_HASH }
   const padding = multiple - 1 - (size % multiple)
-  const drafts: Draft[] = Array.from({ length: padding }, (_, i) => ({
-    kind: KIND.record,
-    c: random(size + i),
-    ...none,
-  }))
+  // What commits to nothing looks like what does: bytes of a stream that nobody else has.
+  const random = stretch(seed, padding * HASH_BYTES)
+  const drafts: Draft[] = []
+  for (let at = 0; at < random.length; at += HASH_BYTES)
+    drafts.push({ kind: KIND.record, c: random.subarray(at, at + HASH_BYTES), ...none })
   const control = stateControl({ identity, committee, next: ledger.stated })
   drafts.push({ kind: KIND.state, c: ZERO_HASH, control, ...none })
   const stated = size + drafts.length
   const { ledger: closed, writes } = extend(ledger, drafts, timeMs, [{ key: KEY.stated, value: u64(stated) }])
   return { ledger: { ...closed, stated }, writes }
-}
-
-/** Bytes for each number that tell nothing of each other: one hash is enough, for the seed stays secret and has one length. */
-function numbered(seed: Uint8Array): (n: number) => Uint8Array {
-  const input = concat(seed, u64(0))
-  return n => {
-    writeU64(input, seed.length, n)
-    return sha256(input)
-  }
 }
 
 /**

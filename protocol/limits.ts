@@ -156,6 +156,8 @@ export const MAX_FORK_BYTES: number = 64 * KIB
 export const MAX_FORKS_TOLD = 16
 /** Heads of other logs that one round of gossip tells of. */
 export const MAX_RUMOURS = 16
+/** Logs that one message says are known: 34 KiB. */
+export const MAX_LOGS_TOLD = 1_024
 /** Entries that are mirrored of one organisation's log: some 50 MB (RULES H4). */
 export const MAX_MIRRORED = 262_144
 /** Organisations that may mirror the own log. */

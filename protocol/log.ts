@@ -158,15 +158,36 @@ export const logDigest = ({ logs }: Chain): Uint8Array => digestOf(logs.at(-1)!)
 export function readBack(from: LogTail, entries: Uint8Array[]): LogTail | { reason: string } {
   let tail = from
   for (const entryBytes of entries) {
-    const entry = readEntry(entryBytes)
-    if ('reason' in entry) return entry
-    if (entry.n !== tail.range.size || !equal(entry.p, tail.last))
+    if (!continues(tail, entryBytes)) {
+      const entry = readEntry(entryBytes)
+      if ('reason' in entry) return entry
       return { reason: `entry ${entry.n} breaks the chain` }
+    }
     const leaf = leafHash(entryBytes)
     tail = { range: appendLeaf(tail.range, leaf), last: leaf }
   }
   return tail
 }
+
+/** Where the kind and the number of an entry stand: behind the head of the map, `c` and a hash, and `k`. */
+const KIND_AT = 1 + 2 + HASH_BYTES + 2
+const NUMBER_AT = KIND_AT + 1 + 2
+const numberRoom = new Uint8Array(9)
+
+/** Whether an entry has the number and the hash that follow from where the log stood: without reading all of it. */
+function continues({ range, last }: LogTail, entry: Uint8Array): boolean {
+  const length = writeUint(numberRoom, 0, range.size)
+  for (let i = 0; i < length; i++) if (entry[NUMBER_AT + i] !== numberRoom[i]) return false
+  const at = NUMBER_AT + length + 2 + (HASH_BYTES - last.length)
+  return equal(entry.subarray(at, at + last.length), last) && isEntry(entry)
+}
+
+/** The form that every entry of a Waybill log has. */
+const isEntry = (entry: Uint8Array): boolean =>
+  (entry[0] === 0xa6 || entry[0] === 0xa7) &&
+  entry[1] === 0x61 &&
+  entry[2] === 0x63 &&
+  entry.length <= MAX_ENTRY_BYTES
 
 /** The text of the checkpoint of a log at its tail. */
 export const checkpointOf = (origin: string, tail: LogTail): string =>

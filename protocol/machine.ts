@@ -9,6 +9,7 @@ import { MAX_NAME_LENGTH, RESEND_MAX_MS, RESEND_MS } from './limits.ts'
 import type { Message, Refusal } from './message.ts'
 import { type Now, nothing, type Output } from './output.ts'
 import type { KeyResolver, KeyRole, Stored } from './record.ts'
+import { Kept } from './remember.ts'
 import type { Slots } from './slots.ts'
 import type { Staple } from './staple.ts'
 
@@ -131,6 +132,16 @@ export function signed<P extends Payload>(payload: P, signatures: Signature[]): 
 export const resendAt = (now: Now, attempts: number): number =>
   now.monoMs + Math.min(RESEND_MS * 2 ** Math.min(attempts, 16), RESEND_MAX_MS)
 
-/** A machine's state as stored; states are plain data. */
+/** A machine takes some steps one soon after the other, and each begins by what the one before has stored. */
+const states = new Kept<Value>({ most: 2_048, maxBytes: 4_096 })
+
+/** A machine's state as stored; states are plain data, and nobody changes one. */
 export const encodeState = (state: object): Uint8Array => encode(state as Value)
-export const decodeState = <S>(stored: Uint8Array): S => decode(stored, stored.length) as unknown as S
+
+export function decodeState<S>(stored: Uint8Array): S {
+  const held = states.get(stored)
+  if (held !== undefined) return held as unknown as S
+  const state = decode(stored, stored.length)
+  states.set(stored, state)
+  return state as unknown as S
+}

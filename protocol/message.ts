@@ -19,6 +19,7 @@ import {
   MAX_HELLO_BYTES,
   MAX_IDENTITY_EVENTS,
   MAX_LINKS,
+  MAX_LOGS_TOLD,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
   MAX_NOTE_BYTES,
@@ -164,6 +165,7 @@ export const MESSAGES = {
   'head/ask': object({ t: tag, size: uint }),
   'head/proof': object({ t: tag, size: uint, root: bytes(32), note, path }),
   // Gossip: a head of another log that both may know, and the proof that one was forked.
+  'gossip/logs': object({ t: tag, logs: list(bytes(32), MAX_LOGS_TOLD) }),
   'gossip/head': object({ t: tag, note }),
   'gossip/fork': object({ t: tag, proof: blob(MAX_FORK_BYTES) }),
   // A committee: every seat signs the record that names it.

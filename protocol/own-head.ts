@@ -5,7 +5,7 @@
 import { digestOf } from '../crypto/cid.ts'
 import * as beat from './beat.ts'
 import * as committees from './committee.ts'
-import { over } from './context.ts'
+import { having, over } from './context.ts'
 import { type Input, logged, type PeerState, type PeerStep, saved, then } from './fold.ts'
 import { type Chain, isExpired } from './identity-chain.ts'
 import { KEY } from './layout.ts'
@@ -70,7 +70,7 @@ function signed(done: PeerStep, context: Context): PeerStep {
  * which is revoked now counts for it.
  */
 export function stated(state: PeerState, chain: Chain, before: Context): PeerStep {
-  const now = Object.create(before, { self: { value: { ...before.self, chain } } }) as Context
+  const now = having(before, { self: { ...before.self, chain } })
   const isSuccessor = chain.logs.length > before.self.chain.logs.length
   const { ledger, writes } = isSuccessor
     ? succession.begin(chain, now)

@@ -15,6 +15,8 @@ import { contextOf, type Env } from './context.ts'
 import { deliver, deliveryKey, redactionOf, runMachine } from './dialogue.ts'
 import { type Input, logged, type PeerState, type PeerStep, then } from './fold.ts'
 import { told } from './fork.ts'
+import * as rounds from './gossip.ts'
+import { noGossip } from './gossip.ts'
 import * as heads from './heads.ts'
 import * as hearsay from './hearsay.ts'
 import { contradicted, identityForkTold } from './identity-fork.ts'
@@ -46,6 +48,7 @@ export function open(env: Pick<Env, 'get'>): PeerState {
   return {
     ledger: loadLedger(env.get),
     catalogs: new Map(),
+    gossip: noGossip(),
     partners: new Map(),
     clock: { highMs, storedMs: highMs },
     offsets: new Map(),
@@ -63,7 +66,8 @@ export function step(state: PeerState, input: Input, now: Now, env: Env): PeerSt
       : refuse(state, input, wrong)
   const next = route(state, input, context)
   for (const event of next.output.events)
-    if (event.type === 'cosigned')
+    if (event.type === 'seen') rounds.seen(state.gossip, event.org)
+    else if (event.type === 'cosigned')
       state.offsets.set(event.org, { aheadMs: event.timeS * 1_000 - now.wallMs, atMs: now.monoMs })
   return { ...next, ...keepClock(next.state, next.output, now) }
 }
@@ -99,6 +103,8 @@ function route(state: PeerState, input: Input, context: Context): PeerStep {
       return deliver(state, input.machine, input, context)
     case 'recover':
       return { state, output: recover(state.ledger, context) }
+    case 'gossip':
+      return { state, output: rounds.tell(state.gossip, input, state.ledger, context) }
     case 'committee':
       return own.seating(state, s => committees.propose(s, input, context), context)
     case 'seat':
@@ -219,11 +225,8 @@ function dialogue(state: PeerState, from: string, message: Message, context: Con
       return { state, output: mirror.receive(from, it, state.ledger, context).output }
     }
     case 'gossip': {
-      const it = message as MessageOf<'gossip/head' | 'gossip/fork'>
-      return {
-        state,
-        output: it.t === 'gossip/fork' ? toldFork(from, it, context) : hearsay.rumoured(from, it, context),
-      }
+      const it = message as MessageOf<'gossip/logs' | 'gossip/head' | 'gossip/fork'>
+      return { state, output: rumoured(state, from, it, context) }
     }
     default: {
       const step = heads.receive(from, message, state.ledger, context)
@@ -252,6 +255,18 @@ function bought(done: PeerStep, context: Context): PeerStep {
 }
 /** The context was made with the seed of the input. */
 const NO_SEED = new Uint8Array(32)
+
+function rumoured(
+  { gossip }: PeerState,
+  from: string,
+  message: MessageOf<'gossip/logs' | 'gossip/head' | 'gossip/fork'>,
+  context: Context,
+): Output {
+  if (message.t === 'gossip/logs') return rounds.toldLogs(gossip, from, message, context)
+  return message.t === 'gossip/fork'
+    ? toldFork(from, message, context)
+    : hearsay.rumoured(from, message, gossip, context)
+}
 
 /** Of a log, or of an identity: what is no proof of one kind is nothing there. */
 const toldFork = (from: string, message: MessageOf<'gossip/fork'>, context: Context): Output =>
@@ -314,6 +329,7 @@ function met(state: PeerState, org: string, context: Context): PeerStep {
   const { draft } = state.ledger
   const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
   const introduced = join(introduction.introduce(org, context), losses(org, context), asks)
+  rounds.met(state.gossip, org, state.ledger, context)
   const done: PeerStep = { state, output: introduced }
   const isWitness = committees.cosigners(context).includes(org) && context.partner(org)
   const sent = isWitness

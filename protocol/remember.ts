@@ -21,3 +21,36 @@ export function remembering<T>(
     return found
   }
 }
+
+/**
+ * The same by the array itself, which nobody changes, without a hash: for what a store gives again and again. Between `most`
+ * and twice as many of the last are kept.
+ */
+export class Kept<T> {
+  readonly #most: number
+  readonly #maxBytes: number
+  #young = new Map<Uint8Array, T>()
+  #old = new Map<Uint8Array, T>()
+
+  constructor({ most, maxBytes }: { most: number; maxBytes: number }) {
+    this.#most = most
+    this.#maxBytes = maxBytes
+  }
+
+  get(bytes: Uint8Array): T | undefined {
+    const held = this.#young.get(bytes)
+    if (held !== undefined) return held
+    const older = this.#old.get(bytes)
+    if (older !== undefined) this.set(bytes, older)
+    return older
+  }
+
+  set(bytes: Uint8Array, value: T): void {
+    if (bytes.length > this.#maxBytes) return
+    if (this.#young.size >= this.#most) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(bytes, value)
+  }
+}

@@ -3,6 +3,7 @@
  * that happens is anywhere else. All rates are of one participant.
  */
 import { SimError } from './error.ts'
+import { HOSTILITIES, type Hostility } from './hostile.ts'
 
 /** How often each of these happens, an hour; each comes at the participant's own second of a minute, in minutes that chance names. */
 export interface Rates {
@@ -30,6 +31,8 @@ export interface Activity extends Rates {
   isFlash: boolean
   /** In the middle of the run somebody with the log key of one participant in a hundred shows half of its partners another head. */
   isRobbed: boolean
+  /** What one participant in a hundred does to its partners all the time, beside its work; nothing where it is empty. */
+  hostility: '' | Hostility
 }
 
 const NOTHING: Omit<Activity, 'name'> = {
@@ -44,6 +47,7 @@ const NOTHING: Omit<Activity, 'name'> = {
   batchBytes: 2_048,
   isFlash: false,
   isRobbed: false,
+  hostility: '',
 }
 
 const DEFAULT: Activity = {
@@ -66,7 +70,13 @@ export const ACTIVITIES: Record<string, Activity> = {
   recall: { ...DEFAULT, name: 'recall', recalls: 0.1 },
   flash: { ...DEFAULT, name: 'flash', isFlash: true },
   theft: { ...DEFAULT, name: 'theft', isRobbed: true },
+  forgery: { ...DEFAULT, name: 'forgery', hostility: 'forges' },
+  replay: { ...DEFAULT, name: 'replay', hostility: 'replays' },
+  flood: { ...DEFAULT, name: 'flood', hostility: 'floods' },
 }
+
+/** In a world of many nobody withholds: what is not given would only be late. */
+const HOSTILE: ReadonlySet<Hostility> = new Set(HOSTILITIES.filter(each => each !== 'withholds'))
 
 /** A participant has one moment a minute. */
 const MOST_AN_HOUR = 60
@@ -91,6 +101,9 @@ function checkField(field: string, given: unknown): void {
   if (field !== 'name' && !Object.hasOwn(NOTHING, field)) throw invalid(`'${field}' is no field of it`)
   if (field === 'name') {
     if (typeof given !== 'string' || given === '') throw invalid('name: a text is expected')
+  } else if (field === 'hostility') {
+    if (given !== '' && !HOSTILE.has(given as Hostility))
+      throw invalid(`hostility: one of ${[...HOSTILE].join(', ')} is expected`)
   } else if (field.startsWith('is')) {
     if (typeof given !== 'boolean') throw invalid(`${field}: true or false is expected`)
   } else if (field.endsWith('Bytes')) {
@@ -116,7 +129,7 @@ export function wordsOf(activity: Activity): string {
     [recalls, 'recalls through five tiers'],
   ]
   const named = rates.filter(([rate]) => rate > 0).map(([rate, what]) => `${rate} ${what}`)
-  return `workload ${activity.name}, per participant and hour: ${named.join(', ') || 'nothing'}${activity.isRobbed ? '; once, the log keys of one in a hundred are stolen' : ''}`
+  return `workload ${activity.name}, per participant and hour: ${named.join(', ') || 'nothing'}${activity.isRobbed ? '; once, the log keys of one in a hundred are stolen' : ''}${activity.hostility ? `; one in a hundred ${activity.hostility}` : ''}`
 }
 
 const invalid = (what: string) => new SimError('WORKLOAD_INVALID', `the workload: ${what}`)

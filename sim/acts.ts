@@ -9,9 +9,9 @@ import { sha256 } from '../crypto/hash.ts'
 import type { Answer } from '../protocol/command.ts'
 import { inForce } from '../protocol/committee.ts'
 import type { Event } from '../protocol/event.ts'
-import { publicHead } from '../protocol/heads.ts'
+import { isDue } from '../protocol/gossip.ts'
 import { KEY } from '../protocol/layout.ts'
-import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
+import { GOSSIP_MS } from '../protocol/limits.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { type Ordering, orderIn } from '../protocol/ordering.ts'
@@ -20,6 +20,7 @@ import type { Activity } from './activity.ts'
 import { rob } from './betrayal.ts'
 import type { Cargo } from './cargo.ts'
 import type { Cluster } from './cluster.ts'
+import { turnHostile } from './hostile.ts'
 import type { Stopwatch } from './measures.ts'
 import { meter } from './meter.ts'
 import { type SimNode, START_MS } from './node.ts'
@@ -46,9 +47,6 @@ interface Desk {
   /** The second of the minute in which it acts, us. */
   momentUs: number
   published: number
-  /** Partners whose log was seen to grow since the last round of gossip. */
-  seen: Set<string>
-  shownSize: number
   /** What it has registered, and to whom it hands it over. */
   asset: CID | undefined
   isRegistering: boolean
@@ -81,6 +79,8 @@ export class Acts {
   readonly #options: ActsOptions
   readonly #prng: Prng
   readonly #desks: Desk[]
+  /** End what the hostile do. */
+  readonly #ends: (() => void)[] = []
   #ended = false
 
   constructor(options: ActsOptions) {
@@ -93,8 +93,6 @@ export class Acts {
       partners: options.partners(node),
       momentUs: this.#prng.below(MINUTE_US),
       published: 0,
-      seen: new Set(),
-      shownSize: 0,
       asset: undefined,
       isRegistering: false,
       buyer: undefined,
@@ -155,12 +153,18 @@ export class Acts {
     Object.assign(this.done, { packets: 0, agreements: 0, handovers: 0, refused: 0 })
     for (const desk of this.#desks) {
       desk.q = inForce(desk.node.env.get)?.payload.q ?? 0
-      desk.shownSize = publicHead(desk.node.env.get)?.size ?? 0
-      desk.seen.clear()
       this.#gossipLater(desk)
+      this.#turn(desk.node)
       if (this.#options.activity.isRobbed && desk.node.index % ONE_IN === 0) this.#robLater(desk)
       this.#minute(desk, 0)
     }
+  }
+
+  #turn(node: SimNode): void {
+    const { activity, cluster, suspects } = this.#options
+    if (activity.hostility === '' || node.index % ONE_IN !== 0) return
+    const end = turnHostile(node, activity.hostility, cluster, this.#prng, suspects)
+    this.#ends.push(end)
   }
 
   /** What the thief shows is not what the owner has signed: whoever sees both can prove it. */
@@ -175,6 +179,7 @@ export class Acts {
 
   end(): void {
     this.#ended = true
+    for (const end of this.#ends) end()
   }
 
   #minute(desk: Desk, minute: number): void {
@@ -319,9 +324,6 @@ export class Acts {
   #note(desk: Desk, event: Event): void {
     const { node } = desk
     switch (event.type) {
-      case 'seen':
-        desk.seen.add(event.org)
-        return
       case 'forked':
         if (event.org !== node.org) this.found.get(event.org)?.push(this.#now - this.#robbed.get(event.org)!)
         return
@@ -413,15 +415,9 @@ export class Acts {
     })
   }
 
-  #gossip(desk: Desk): void {
-    const { node, seen } = desk
-    const size = publicHead(node.env.get)?.size ?? 0
-    const about = [...seen].slice(0, MAX_RUMOURS)
-    const isShown = size === desk.shownSize
-    if (isShown && about.length === 0) return
-    desk.shownSize = size
-    for (const org of about) seen.delete(org)
-    node.submit({ type: 'gossip', orgs: [...node.admitted], about, isShown, forks: false })
+  #gossip({ node }: Desk): void {
+    const orgs = [...node.admitted]
+    if (isDue(node.state, orgs, node.env.get)) node.submit({ type: 'gossip', orgs })
   }
 }
 

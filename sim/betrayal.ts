@@ -26,7 +26,7 @@ export function betray(cluster: Cluster, plan: Plan, suspects: Suspects): () => 
   const stop =
     plan.hostile === 'none'
       ? () => {}
-      : turnHostile(cluster, plan.hostile, new Prng(plan.seed, 'hostile'), suspects)
+      : turnHostile(cluster.nodes.at(-1)!, plan.hostile, cluster, new Prng(plan.seed, 'hostile'), suspects)
   // A member that is hostile to all is one of them.
   const others = members.filter(({ org }) => !suspects.hostile.has(org))
   const liars = shuffled(others, prng).slice(0, Math.max(0, count - (members.length - others.length)))

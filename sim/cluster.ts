@@ -117,7 +117,7 @@ export class Cluster {
       connected: (node, other) =>
         ever[node]!.work(() => {
           meter.charge('dial')
-          ever[node]!.submit({ type: 'connected', org: ever[other]!.org })
+          ever[node]!.connected(ever[other]!.org)
         }),
     })
   }

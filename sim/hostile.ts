@@ -21,8 +21,14 @@ const FLOOD = 100
 export const HOSTILITIES = ['forges', 'replays', 'floods', 'withholds'] as const
 export type Hostility = (typeof HOSTILITIES)[number]
 
-export function turnHostile(cluster: Cluster, how: Hostility, prng: Prng, suspects: Suspects): () => void {
-  const node = cluster.nodes.at(-1)!
+/** What comes back ends it. */
+export function turnHostile(
+  node: SimNode,
+  how: Hostility,
+  cluster: Cluster,
+  prng: Prng,
+  suspects: Suspects,
+): () => void {
   suspects.hostile.add(node.org)
   if (how === 'withholds') {
     node.withholds = true

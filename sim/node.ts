@@ -111,6 +111,8 @@ export class SimNode {
   state!: PeerState
   #store!: VirtualStore
   #bootUs = 0
+  /** Of the active own log. */
+  #logNumber = 0
   #seq = 0
   readonly #around: Surroundings
   readonly #prng: Prng
@@ -128,7 +130,10 @@ export class SimNode {
       self,
       keys,
       drawn: [],
-      get: key => this.#store.get(inStore(key, this.#number())),
+      get: key =>
+        this.#store.get(
+          this.#logNumber === 0 && !key.startsWith('log-') ? key : inStore(key, this.#logNumber),
+        ),
       slots: slotsOver(this.bodyKeys),
       seal: (handle, to, info, seed) => {
         const secret = this.secret(handle)
@@ -177,7 +182,13 @@ export class SimNode {
   succeed(): void {
     const admin = privateKey(this.chain, 'admin', this.env)
     const event = makeDelegate(this.chain, admin, { succeeds: true }, this.now().wallMs)
-    this.submit({ type: 'identity', event, orgs: [...this.admitted] })
+    this.submit({ type: 'identity', event, orgs: [...this.admitted] }, [], () => this.#takeUp())
+  }
+
+  /** Every machine that had not ended. */
+  #takeUp(): void {
+    const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
+    for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
   }
 
   /** A secret by its handle, under queued writes. */
@@ -207,14 +218,14 @@ export class SimNode {
     this.life++
     this.#bootUs = this.#around.timeline.nowUs
     this.#store = this.#openStore()
+    this.#findNumber()
     this.state = open(this.env)
     this.admitted.clear()
     for (const [key] of this.#store.list(KEY.partners)) this.admitted.add(key.slice(KEY.partners.length))
     this.#around.watch.opened(this)
     this.#forget(this.#store.list(KEY.forgets).map(([key]) => key))
     if (!this.env.get(KEY.tail)) this.submit({ type: 'init' })
-    const machines = this.#store.list(KEY.opens).map(([key]) => key.slice(KEY.opens.length))
-    for (const machine of [...machines, 'log']) this.submit({ type: 'start', machine })
+    this.#takeUp()
     for (const org of this.admitted) this.submit({ type: 'connected', org })
   }
 
@@ -312,6 +323,7 @@ export class SimNode {
     })
     if (!queued) return false
     this.#seq++
+    if (writes.some(({ key }) => key === KEY.logNumber)) this.#findNumber()
     this.#around.watch.queued(this, seq, writes)
     return true
   }
@@ -345,12 +357,23 @@ export class SimNode {
   }
 
   #number(): number {
-    return logNumber(key => this.#store.get(key))
+    return this.#logNumber
   }
 
   #admit(org: string): void {
+    this.submit({ type: 'gossip', orgs: [...this.admitted], about: [org] })
     this.admitted.add(org)
     this.submit({ type: 'connected', org })
+  }
+
+  /** There is a connection, as in node/partners.ts. */
+  connected(org: string): void {
+    this.submit({ type: 'connected', org })
+    this.submit({ type: 'gossip', orgs: [org], about: [...this.admitted].filter(each => each !== org) })
+  }
+
+  #findNumber(): void {
+    this.#logNumber = logNumber(key => this.#store.get(key))
   }
 
   /** Entries as the store gives them back after their commit (RULES A4). */

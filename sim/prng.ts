@@ -50,7 +50,10 @@ export class Prng {
 
   bytes(n: number): Uint8Array {
     const bytes = new Uint8Array(n)
-    for (let i = 0; i < n; i++) bytes[i] = this.next()
+    for (let i = 0; i < n; ) {
+      const word = this.next()
+      for (let shift = 0; shift < 32 && i < n; shift += 8) bytes[i++] = word >>> shift
+    }
     return bytes
   }
 }

@@ -6,9 +6,10 @@ import { utf8 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer, Command } from '../protocol/command.ts'
 import type { Event } from '../protocol/event.ts'
+import { isDue } from '../protocol/gossip.ts'
 import { readWatch } from '../protocol/heads.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
-import { GOSSIP_MS, MAX_RUMOURS } from '../protocol/limits.ts'
+import { GOSSIP_MS } from '../protocol/limits.ts'
 import { decodeState } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
@@ -41,10 +42,8 @@ interface Desk {
   fetched: Map<string, number>
   /** Assets without packets, to be redacted. */
   memos: CID[]
-  /** What the next round of gossip tells: partners whose log was seen to grow, and whether a fork was found. */
-  seen: Set<string>
+  /** A fork was found since the last round of gossip. */
   forked: boolean
-  shownSize: number
 }
 
 export class Workload {
@@ -102,8 +101,7 @@ export class Workload {
   }
 
   #note(desk: Desk, event: Event): void {
-    if (event.type === 'seen') desk.seen.add(event.org)
-    else if (event.type === 'forked' || event.type === 'identity-forked') desk.forked = true
+    if (event.type === 'forked' || event.type === 'identity-forked') desk.forked = true
   }
 
   /** What the daemon does on its beat. */
@@ -116,15 +114,11 @@ export class Workload {
   }
 
   #gossip(desk: Desk): void {
-    const { node, seen, forked } = desk
+    const { node, forked } = desk
     if (!node.up) return
-    const size = node.state.ledger.signed.range.size
-    if (size === desk.shownSize && seen.size === 0 && !forked) return
     const orgs = [...node.admitted]
-    node.submit({ type: 'gossip', orgs, about: [...seen].slice(0, MAX_RUMOURS), forks: forked })
-    desk.shownSize = size
+    if (forked || isDue(node.state, orgs, node.env.get)) node.submit({ type: 'gossip', orgs, forks: forked })
     desk.forked = false
-    seen.clear()
   }
 
   /** Everybody looks once more, whatever they were waiting for. */
@@ -299,9 +293,7 @@ const deskOf = (node: SimNode): Desk => ({
   requested: 0,
   fetched: new Map(),
   memos: [],
-  seen: new Set(),
   forked: false,
-  shownSize: 0,
 })
 
 const contents = new Map<string, SealedContent>()

@@ -23,6 +23,7 @@ const REASON = 'a person asked for it'
 /** Questions about the log of who receives them, what is told of others' logs, and the identity's events. */
 const NOT_OF_THE_LOG = new Set<Message['t']>([
   'head/ask',
+  'gossip/logs',
   'gossip/head',
   'gossip/fork',
   'identity/events',

@@ -28,6 +28,7 @@ const NEVER = new Set<MessageType>([
   'promise/refused',
   'seat/refused',
   'seat/kept',
+  'gossip/logs',
   'handover/decline',
   'handover/withdraw',
   'vote/refused',

@@ -4,6 +4,7 @@ import type { CID } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
 import { committeeDigest, inForce, quorums, readSeat, readSeating } from '../../protocol/committee.ts'
 import { type Committee, committee } from '../../protocol/committee-record.ts'
+import { bestShown, newestHead } from '../../protocol/heads.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_WITNESSES } from '../../protocol/limits.ts'
@@ -12,7 +13,7 @@ import type { Message, MessageOf } from '../../protocol/message.ts'
 import { checkPayload, isStored, readRecord, verifySignatures } from '../../protocol/record.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { forgedHead } from './story.ts'
-import { type Member, mesh, type World } from './world.ts'
+import { type Member, mesh, World } from './world.ts'
 
 const test = suite('protocol/committee')
 
@@ -103,6 +104,38 @@ test('a first committee is not in force while one of its seats has not cosigned,
   world.run(600_000)
   assert.equal(seatsOf(owner), sorted(seats))
   assert.is(owner.state.ledger.signed.range.size, owner.state.ledger.tail.range.size)
+})
+
+test('a committee that is named before there is a head: what is not final is shown to nobody else', () => {
+  const world = new World()
+  const owner = world.add('Acme Steel')
+  const [seat, late, partner] = ['Bolt', 'Cole', 'Dunn'].map(name => world.add(name)) as [
+    Member,
+    Member,
+    Member,
+  ]
+  for (const other of [seat, late, partner]) world.pair(owner, other)
+  world.bend = ({ t }, from) => (from === late && t === 'witness/cosigned' ? 0 : 1)
+  owner.input({ type: 'committee', seats: ids([seat, late]) })
+  world.run(0)
+  assert.ok(readSeating(owner.env.get).next)
+  assert.is(newestHead(owner.env.get), undefined)
+  grow(owner, world)
+  assert.ok(newestHead(owner.env.get), 'promised by both, and signed')
+  const served = () => bestShown({ ...owner.knowing, witnesses: owner.witnesses })?.size
+  assert.is(served(), undefined)
+  owner.input({ type: 'connected', org: partner.org })
+  owner.input({ type: 'gossip', orgs: [partner.org], about: [] })
+  world.run(0)
+  const shown = () =>
+    world.wire.filter(({ to, message }) => to === partner && message.t === 'head/show').length
+  assert.is(shown(), 0)
+  world.bend = () => 1
+  grow(owner, world)
+  owner.input({ type: 'gossip', orgs: [partner.org], about: [] })
+  world.run(0)
+  assert.is(shown(), 1)
+  assert.is(served(), newestHead(owner.env.get)!.size)
 })
 
 test('another committee counts with q of the old and q of the new', () => {

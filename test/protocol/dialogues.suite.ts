@@ -195,13 +195,8 @@ const CASES: Record<Played, Case> = {
   'head/show': { never: story => assert.not.ok(story.bolt.store.has(KEY.watch(story.acme.org))) },
   'head/ask': { never: story => assert.not.ok(sawNewest(story)) },
   'head/proof': { never: story => assert.not.ok(sawNewest(story)) },
-  'gossip/head': {
-    play: story => {
-      story.play()
-      story.bolt.input({ type: 'gossip', orgs: [story.cole.org], about: [story.acme.org] })
-      story.world.run()
-    },
-  },
+  'gossip/logs': { play: tellOfAcme },
+  'gossip/head': { play: tellOfAcme },
   'gossip/fork': {
     play: story => {
       story.play()
@@ -293,6 +288,16 @@ const CASES: Record<Played, Case> = {
   'mirror/entries': { play: mirrored, ends: story => assert.ok(isMirrored(story)), never: notMirrored },
   'proof/request': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
   'proof/reply': { never: story => assert.not.ok(story.bolt.events.some(({ type }) => type === 'proofs')) },
+}
+
+/** Bolt tells Cole that it knows Acme's log, as it does at a connect, and then how it has grown. */
+function tellOfAcme(story: Story): void {
+  story.play()
+  const { bolt, cole, acme, world } = story
+  bolt.input({ type: 'gossip', orgs: [cole.org], about: [acme.org] })
+  world.run()
+  bolt.input({ type: 'gossip', orgs: [cole.org] })
+  world.run()
 }
 
 const seating = ({ acme }: Story) => decodeState<Seating>(acme.store.get(KEY.seating)!)

@@ -145,7 +145,11 @@ test('gossip carries no cosignature, and never goes to the owner of the log', ()
   acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
   world.run()
   const sent = world.wire.length
-  bolt.input({ type: 'gossip', orgs: [acme.org, cole.org], about: [acme.org, cole.org, 'nobody'] })
+  for (const member of [bolt, cole]) {
+    const others = [acme.org, bolt.org, cole.org, 'nobody'].filter(each => each !== member.org)
+    member.input({ type: 'gossip', orgs: [acme.org, bolt.org, cole.org], about: others })
+    world.run()
+  }
   const rumours = world.wire.slice(sent).filter(({ message }) => message.t === 'gossip/head')
   for (const { to, message } of rumours) {
     const { body, lines } = parseNote(new TextDecoder().decode((message as { note: Uint8Array }).note))
@@ -160,6 +164,71 @@ test('gossip carries no cosignature, and never goes to the owner of the log', ()
     )
   }
   assert.ok(rumours.length > 0)
+})
+
+test('heads of a log go to those alone who know it, and each of the two needs to say so only once', () => {
+  const story = new Story().pair()
+  const { acme, bolt, cole, world } = story
+  const dunn = world.add('Dunn')
+  world.pair(bolt, dunn)
+  world.run()
+  const told = (to: Member, act: () => void) => {
+    const before = world.wire.length
+    act()
+    world.run()
+    const wire = world.wire.slice(before)
+    return wire.filter(each => each.to === to && each.message.t === 'gossip/head').length
+  }
+  const grows = (title: string) => {
+    grow(story, 1, title)
+    acme.input({ type: 'gossip', orgs: [bolt.org, cole.org] })
+    world.run()
+  }
+  grows('x')
+  const round = () => bolt.input({ type: 'gossip', orgs: [acme.org, cole.org, dunn.org] })
+  assert.is(told(cole, round), 0, 'nobody has said that he knows it')
+  assert.is(
+    told(bolt, () => bolt.input({ type: 'gossip', orgs: [cole.org, dunn.org], about: [acme.org] })),
+    1,
+  )
+  for (const title of ['y', 'z']) {
+    grows(title)
+    assert.is(told(cole, round), 1)
+    assert.is(told(cole, round), 0, 'told already')
+  }
+  grows('v')
+  assert.is(told(dunn, round), 0)
+})
+
+test('a head comes with its proof from the one that was told last, and who does not hold that one asks', () => {
+  const story = new Story().pair()
+  const { acme, bolt, world } = story
+  const types = (act: () => void) => {
+    const before = world.wire.length
+    act()
+    acme.input({ type: 'gossip', orgs: [bolt.org] })
+    world.run()
+    const wire = world.wire.slice(before).map(({ message }) => message.t)
+    return wire.filter(t => t.startsWith('head/'))
+  }
+  types(() => grow(story, 1, 'x'))
+  assert.equal(
+    types(() => grow(story, 1, 'y')),
+    ['head/proof'],
+  )
+  assert.equal(
+    types(() => {}),
+    [],
+    'told already',
+  )
+  const early = bolt.store.get(KEY.watch(acme.org))!
+  types(() => grow(story, 1, 'z'))
+  bolt.store.set(KEY.watch(acme.org), early)
+  assert.equal(
+    types(() => grow(story, 1, 'v')),
+    ['head/proof', 'head/ask', 'head/proof'],
+  )
+  assert.is(seenBy(bolt, acme).size, newest(acme).size)
 })
 
 test('what proves nothing convicts nobody', () => {
@@ -258,6 +327,7 @@ function hidden(branches: 1 | 2) {
   shows(cole)
   const gossip = () => {
     cole.input({ type: 'gossip', orgs: [bolt.org], about: [acme.org] })
+    bolt.input({ type: 'gossip', orgs: [cole.org], about: [acme.org] })
     world.run(60_000)
   }
   return { world, acme, bolt, cole, gossip }
@@ -451,7 +521,11 @@ test('who still goes by a closed log is answered with the proof: it may have com
   world.send(acme, bolt.org, { t: 'head/show', note: forgedHead(acme, seenBy(bolt, acme).size) })
   world.run()
   for (const late of [acme, cole]) for (const key of [KEY.fork(acme.org), KEY.forks]) late.store.delete(key)
-  cole.input({ type: 'gossip', orgs: [bolt.org], about: [acme.org] })
+  for (const [one, other] of [
+    [cole, bolt],
+    [bolt, cole],
+  ] as const)
+    one.input({ type: 'gossip', orgs: [other.org], about: [acme.org] })
   world.run()
   assert.ok(forkAt(cole, acme))
   assert.not.ok(forkAt(acme, acme))

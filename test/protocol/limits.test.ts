@@ -68,8 +68,8 @@ const rows: [what: string, bound: string][] = [
   ['hashes of a path in a message or file', `${L.MAX_PATH} (a proof that can hold has at most 54)`],
   ['addresses; witnesses in a hello; versions', `${L.MAX_ADDRESSES}; ${L.MAX_WITNESSES}; 16`],
   [
-    'fork proof; of them told at a connect; heads of others in a round of gossip',
-    `${n(L.MAX_FORK_BYTES)} bytes; ${L.MAX_FORKS_TOLD}; ${L.MAX_RUMOURS}`,
+    'fork proof; of them told at a connect; heads of others in a round of gossip; logs in a message',
+    `${n(L.MAX_FORK_BYTES)} bytes; ${L.MAX_FORKS_TOLD}; ${L.MAX_RUMOURS}; ${n(L.MAX_LOGS_TOLD)}`,
   ],
   ['note on the wire; signature lines of a note', `${n(L.MAX_NOTE_BYTES)} bytes; 64`],
   ['items of a page; bytes of a page', `${L.MAX_PAGE}; ${n(L.PAGE_BYTES)}`],

@@ -46,6 +46,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'redaction/ask': encodeMessage({ t: 'redaction/ask', redaction: BYTES }),
     'redaction/known': encodeMessage({ t: 'redaction/known', redactions: [BYTES] }),
     'redaction/answer': encodeMessage({ t: 'redaction/answer', record: offer!, outcome: 'kept', text: 'x' }),
+    'gossip/logs': encodeMessage({ t: 'gossip/logs', logs: [new Uint8Array(32)] }),
     'gossip/head': encodeMessage({ t: 'gossip/head', note: BYTES }),
     'gossip/fork': encodeMessage({ t: 'gossip/fork', proof: BYTES }),
     'witness/refused': encodeMessage({ t: 'witness/refused', size: 1, root: BYTES, status: 409, text: 'x' }),

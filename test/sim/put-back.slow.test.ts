@@ -13,6 +13,7 @@ import { Cluster } from '../../sim/cluster.ts'
 import { foundOf } from '../../sim/erasing.ts'
 import type { SimNode } from '../../sim/node.ts'
 import { drawPlan } from '../../sim/plan.ts'
+import { simulate } from '../../sim/run.ts'
 import { Workload } from '../../sim/workload.ts'
 import { suite } from '../harness.ts'
 import { POLICY } from '../protocol/story.ts'
@@ -40,6 +41,14 @@ function story(seed: number) {
   run(200)
   return { cluster, acme, bolt, cole, dunn, run }
 }
+
+test('what was open when too many members said that a store is behind goes on under the next log', () => {
+  const changes = { nodes: 8, members: 7, seated: true, assets: 1, requests: 1, faultyS: 37 } as const
+  const liars = { liars: 'all it bears', notices: false, skewMs: 0, driftPpm: 0 } as const
+  const { violation, succeeded } = simulate(31229, { changes: { ...changes, ...liars, calmS: 2249 } })
+  assert.is(violation, undefined)
+  assert.ok(succeeded > 0)
+})
 
 test('two copies of a home that both succeed fork their identity, and every partner has the proof', () => {
   for (const seed of SEEDS) {

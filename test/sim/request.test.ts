@@ -81,6 +81,11 @@ test('what cannot be run is refused before the run, and why', () => {
       'WORKLOAD_INVALID',
       /publishes: a number from 0 to 60/,
     ],
+    [
+      { nodes: '5', workload: file('h', '{"name":"x","hostility":"withholds"}') },
+      'WORKLOAD_INVALID',
+      /hostility: one of forges, replays, floods is expected$/,
+    ],
     [{ nodes: '5', profile: join(folder, 'none') }, 'REQUEST_INVALID', /^--profile .*: no file$/],
     [{ nodes: '5', profile: file('q', '{}') }, 'PROFILE_INVALID', /'schema' is missing$/],
     [

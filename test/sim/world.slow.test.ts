@@ -76,6 +76,9 @@ test(
       ['recall', 'steel', a => a.packetsPerSecond],
       ['flash', 'automotive', a => a.packetsPerSecond],
       ['theft', 'random', a => a.forkDetectionMs?.first ?? 0],
+      ['forgery', 'steel', a => a.packetsPerSecond],
+      ['replay', 'city', a => a.packetsPerSecond],
+      ['flood', 'random', a => Number(a.messagesPerNode.p99 > 2 * a.messagesPerNode.median)],
       ['lookups', 'random', a => a.lookups?.found ?? 0],
     ]
     for (const [workload, topology, what] of done) {
