@@ -73,7 +73,7 @@ export interface Ledger {
   /** First indexes of the runs of the open bundle. Handed from step to step, never shared. */
   runs: number[]
   /** The open tile of each tile level: its hashes so far. Handed from step to step, never shared. */
-  open: Uint8Array[][]
+  open: Row[]
   /** Where the newest signed head stands; what lies beyond is not signed yet. */
   signed: LogTail
   /** Up to and with its newest state entry: what lies beyond is not closed for a head yet. */
@@ -118,13 +118,13 @@ export function loadLedger(get: Get): Ledger {
 }
 
 /** The hashes of each open tile: leaves from their entries, those of a higher level from its row. */
-function loadOpen(size: number, get: Get): Uint8Array[][] {
-  const open: Uint8Array[][] = []
+function loadOpen(size: number, get: Get): Row[] {
+  const open: Row[] = []
   let count = size
   for (let level = 0; count > 0; level++) {
     const [from, to] = [count - (count % TILE_HASHES), count]
-    if (level === 0) open.push([...readEntries(get, from, to)].map(({ entry }) => leafHash(entry)))
-    else open.push(openRow(level, from, to, get))
+    if (level > 0) open.push(openRow(level, from, to, get))
+    else open.push(new Row(Array.from(readEntries(get, from, to), ({ entry }) => leafHash(entry))))
     count = Math.floor(count / TILE_HASHES)
   }
   return open
@@ -134,17 +134,17 @@ function loadOpen(size: number, get: Get): Uint8Array[][] {
  * The roots of the full tiles from..to of the level below. The row of a level is written with each of them; where it is not
  * there, or does not end with the last of them, each is read from its tile.
  */
-function openRow(level: number, from: number, to: number, get: Get): Uint8Array[] {
+function openRow(level: number, from: number, to: number, get: Get): Row {
   const rootIn = (tile: number): Uint8Array => get(KEY.tile(level - 1, tile))!.slice(ROOT_AT)
   const count = to - from
   const row = get(KEY.openTile(level))
-  if (count === 0 || row?.length !== count * 32 || !equal(row.subarray(-32), rootIn(to - 1)))
-    return Array.from({ length: count }, (_, i) => rootIn(from + i))
-  return Array.from({ length: count }, (_, i) => row.slice(i * 32, (i + 1) * 32))
+  const isThere = count > 0 && row?.length === count * 32 && equal(row.subarray(-32), rootIn(to - 1))
+  const hash = (i: number) => (isThere ? row.slice(i * 32, (i + 1) * 32) : rootIn(from + i))
+  return new Row(Array.from({ length: count }, (_, i) => hash(i)))
 }
 
 /** The range of the tree at its size or an earlier one, from its nodes. */
-function rangeAt(size: number, open: Uint8Array[][], get: Get): CompactRange {
+function rangeAt(size: number, open: Row[], get: Get): CompactRange {
   const hashes: Uint8Array[] = []
   let [at, rest] = [0, size]
   for (let level = Math.floor(Math.log2(size)); level >= 0; level--) {
@@ -281,7 +281,7 @@ function grow<T>(
     writes.push({ key: KEY.runs(Math.floor(index / BUNDLE_ENTRIES)), value: keepRuns(runs) })
     runs = []
   }
-  for (const level of filled) writes.push({ key: KEY.openTile(level), value: concat(...ledger.open[level]!) })
+  for (const level of filled) writes.push({ key: KEY.openTile(level), value: ledger.open[level]!.bytes() })
   const { size } = tail.range
   if (!run.isEmpty && size - runs.at(-1)! >= RUN_ENTRIES)
     writes.push({ key: KEY.run(runs.at(-1)!), value: run.cut() })
@@ -295,34 +295,51 @@ function grow<T>(
  * Takes the hashes of the growing tree: the root of a full tile is a hash of the tile level above, and says that the tile
  * below is complete, which is written once. `filled` gets the levels that have such a root more.
  */
-function fillTiles(open: Uint8Array[][], writes: Write[], filled: Set<number>): NodeSink {
+function fillTiles(open: Row[], writes: Write[], filled: Set<number>): NodeSink {
   return (level, index, hash) => {
     const above = level % TILE_LEVELS
-    if (above >= ROW_LEVELS)
-      innerOf(open[(level - above) / TILE_LEVELS]!).set(placeInTile(above, index), hash)
+    if (above >= ROW_LEVELS) open[(level - above) / TILE_LEVELS]!.inner.set(placeInTile(above, index), hash)
     if (above !== 0) return
     const tile = level / TILE_LEVELS
     if (tile > 0) {
-      const hashes = concat(...open[tile - 1]!)
+      const hashes = open[tile - 1]!.bytes()
       const row = Array.from({ length: TILE_HASHES / ROW }, (_, i) => rootOver(hashes, i * ROW * 32, ROW))
       writes.push({ key: KEY.tile(tile - 1, index), value: concat(hashes, ...row, hash) })
-      open[tile - 1] = []
+      open[tile - 1] = new Row()
       filled.add(tile)
     }
-    open[tile] ??= []
+    open[tile] ??= new Row()
     open[tile].push(hash)
   }
 }
 
-/** The upper nodes of open tiles, so that a proof hashes no row twice. A subtree that is complete stays as it is. */
-const inner = new WeakMap<Uint8Array[], Map<number, Uint8Array>>()
+/** The hashes of an open tile in one array: an array for each takes eight times as much room. */
+class Row {
+  #bytes = new Uint8Array(ROW * 32)
+  length = 0
+  /** The upper nodes, so that a proof hashes no row twice. A subtree that is complete stays as it is. */
+  readonly inner: Map<number, Uint8Array> = new Map()
 
-function innerOf(open: Uint8Array[]): Map<number, Uint8Array> {
-  const known = inner.get(open)
-  if (known) return known
-  const made = new Map<number, Uint8Array>()
-  inner.set(open, made)
-  return made
+  constructor(hashes: Uint8Array[] = []) {
+    for (const hash of hashes) this.push(hash)
+  }
+
+  push(hash: Uint8Array): void {
+    if (this.length * 32 === this.#bytes.length) {
+      const larger = new Uint8Array(4 * this.#bytes.length)
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    this.#bytes.set(hash, 32 * this.length++)
+  }
+
+  at(index: number): Uint8Array {
+    return this.#bytes.slice(index * 32, (index + 1) * 32)
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.length * 32)
+  }
 }
 
 /** A node so many levels above the hashes of its tile, as a number within the tile. */
@@ -341,7 +358,7 @@ const tileRoot = (tile: Uint8Array, from: number, count: number): Uint8Array =>
   count < ROW ? rootOver(tile, from * 32, count) : rootOver(tile, ROW_AT + (from / ROW) * 32, count / ROW)
 
 /** A hash of the tree: the perfect subtree of 2^level leaves at `index`. */
-function node(open: Uint8Array[][], get: Get, level: number, index: number): Uint8Array {
+function node(open: Row[], get: Get, level: number, index: number): Uint8Array {
   const tileLevel = Math.floor(level / TILE_LEVELS)
   const count = 2 ** (level % TILE_LEVELS)
   const first = index * count
@@ -351,25 +368,25 @@ function node(open: Uint8Array[][], get: Get, level: number, index: number): Uin
 }
 
 /** The root over 2^above hashes of an open tile from `from`. */
-function openNode(open: Uint8Array[], above: number, from: number): Uint8Array {
-  if (above === 0) return open[from]!
+function openNode(open: Row, above: number, from: number): Uint8Array {
+  if (above === 0) return open.at(from)
   const place = placeInTile(above, from >> above)
-  const known = above >= ROW_LEVELS ? innerOf(open).get(place) : undefined
+  const known = above >= ROW_LEVELS ? open.inner.get(place) : undefined
   if (known) return known
   const half = 2 ** (above - 1)
   const made = nodeHash(openNode(open, above - 1, from), openNode(open, above - 1, from + half))
-  if (above >= ROW_LEVELS) innerOf(open).set(place, made)
+  if (above >= ROW_LEVELS) open.inner.set(place, made)
   return made
 }
 
 /** How many tiles of a level are full: as many as the level above has hashes. */
-const fullTiles = (open: Uint8Array[][], level: number): number =>
+const fullTiles = (open: Row[], level: number): number =>
   open.slice(level + 1).reduceRight((full, { length }) => full * TILE_HASHES + length, 0)
 
 /** The hashes of a tile, as far as there are any; of a full one first its 256, then its root. */
 export function hashesOf(ledger: Ledger, get: Get, level: number, index: number): Uint8Array | undefined {
   const open = ledger.open[level]
-  return get(KEY.tile(level, index)) ?? (open && concat(...open))
+  return get(KEY.tile(level, index)) ?? open?.bytes()
 }
 
 /** Root of the tree at an earlier size, from the tiles and what is open. */

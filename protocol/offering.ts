@@ -145,8 +145,9 @@ export function accepted(
   if (!isOrder(order)) return violation(from, message.t, 'RECORD_INVALID', order.reason)
   const o = readOrdering(context.get, order.id)
   const isParty = o && order.parties.some(org => org.toString() === from)
-  if (!isParty || (!isWriter(o) && !hasGiven(o, context.self.org)))
-    return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
+  // Owners tell each other what they signed; what this one has not agreed to is none of its business.
+  if (!order.lead.equals(context.self.id) && !(isParty && hasGiven(o, context.self.org))) return stay()
+  if (!isParty) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
   if (o.state === 'WITHDRAWN' || (o.state === 'DECLINED' && isWriter(o)))
     return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
   if (o.state === 'VOTING')

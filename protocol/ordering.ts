@@ -179,7 +179,7 @@ function addressees(o: Ordering, context: Context): string[] {
       const parties = orderIn(o).parties.map(String)
       const open = deciding.filter(org => !parties.includes(org) && !hasVoted(org, o))
       if (!isWriter(o)) return o.version === 0 ? [] : open // only who registers may ask
-      return [...others, ...open]
+      return [...others.filter(org => o.agreed.includes(org)), ...open]
     }
     case 'CERTIFIED': {
       const next = o.next ? seats(openCommittee(o.next)).map(String) : []
@@ -424,23 +424,39 @@ function isHopeless(o: Ordering, { seats, q }: AssetCommittee): boolean {
   return may.filter(({ org }) => !never.includes(org.toString())).length < q
 }
 
-/** Certified steps came from elsewhere: an order of this node may be among them, or be passed by them. */
-export function settled(asset: CID, version: number, context: Context): Step<Ordering> {
-  const now = titleOf(context.get, asset)
-  const mine = dealt(context.get, asset, version)
-  const o = mine && readOrdering(context.get, mine.order)
-  if (!o || !now || o.state === 'CERTIFIED' || now.version < o.version) return stay()
+/** Certified steps came: an order of this node may be among them, or be passed by them. */
+export function settled(asset: CID, version: number, context: Context): Step<unknown> {
   const [link] = linksOf(context.get, asset, version, 1)
-  const read = link && readOrder(link.order)
-  if (!read || !isOrder(read)) return stay()
-  if (!read.id.equals(mine.order)) {
-    const refusal = { code: 'VERSION_PASSED', text: `another order of version ${version} is certified` }
-    return save({ ...o, state: 'FROZEN', refusal }, stay(), context)
-  }
-  // Whoever has not seen it with both signatures logs it now.
-  const records = o.state === 'VOTING' ? [] : [read.record as unknown as Stored]
-  const step = save({ ...o, order: link.order, state: 'CERTIFIED' }, stay(), context)
-  return { ...step, records }
+  const order = link && readOrder(link.order)
+  const none: Step<unknown> = stay()
+  if (!order || !isOrder(order)) return none
+  const { get } = context
+  const mine = dealt(get, asset, version)?.order
+  // Each owner before it may have offered one of its own.
+  const offered = (order.givers?.owners ?? []).flatMap(({ org }) => {
+    const stored = get(KEY.offered(asset, version, org.toString()))
+    return stored ? [decodeState<{ order: CID }>(stored).order] : []
+  })
+  const ids = new Map([order.id, ...(mine ? [mine] : []), ...offered].map(id => [id.toString(), id]))
+  return [...ids.values()].reduce((step, id) => {
+    const o = readOrdering(get, id)
+    if (!o || isOver(o) || o.state === 'CERTIFIED') return step
+    const next = id.equals(order.id) ? held(o, link, order, context) : passedBy(o, version, context)
+    return { output: join(step.output, next.output), records: [...step.records, ...next.records] }
+  }, none)
+}
+
+/** It is certified. Whoever has not seen it with enough signatures logs it now. */
+function held(o: Ordering, link: Link, { record }: Order, context: Context): Step<Ordering> {
+  const records = o.state === 'VOTING' ? [] : [record as unknown as Stored]
+  return { ...save({ ...o, order: link.order, state: 'CERTIFIED' }, stay(), context), records }
+}
+
+/** Another one is: what its owners have signed never gets its votes, and what they have not is over. */
+function passedBy(o: Ordering, version: number, context: Context): Step<Ordering> {
+  const refusal = { code: 'VERSION_PASSED', text: `another order of version ${version} is certified` }
+  const isGiven = o.signers.some(({ role }) => role === givingRole(o)) || o.state === 'VOTING'
+  return save({ ...o, state: isGiven ? 'FROZEN' : 'WITHDRAWN', refusal }, stay(), context)
 }
 
 /** Somebody says how far it knows an asset: it is told the rest; or it knows all, and is asked what waits for that. */

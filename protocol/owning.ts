@@ -126,17 +126,17 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
     case 'handover/offer':
       return settling(offering.offered(from, message, context), context)
     case 'handover/accept':
-      return offering.accepted(from, message, context)
+      return settling(offering.accepted(from, message, context), context)
     case 'handover/decline':
       return offering.declined(from, message, context)
     case 'handover/withdraw':
       return offering.withdrawn(from, message, context)
     case 'handover/signed':
-      return offering.complete(from, message, context)
+      return settling(offering.complete(from, message, context), context)
     case 'vote/ask':
       return settling(voting.asked(from, message, context), context)
     case 'vote/cast':
-      return ordering.cast(from, message, context)
+      return settling(ordering.cast(from, message, context), context)
     case 'vote/refused':
       return ordering.refused(from, message, context)
     case 'owner/told':

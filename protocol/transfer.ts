@@ -17,7 +17,7 @@ import { type Packet, packet } from './asset.ts'
 import { decodeRoot } from './content.ts'
 import type { Role } from './event.ts'
 import { readGrant } from './grant.ts'
-import type { Handover } from './handover.ts'
+import { type Handover, handover } from './handover.ts'
 import { keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
@@ -364,7 +364,9 @@ export function grantOf(org: string, id: CID, context: Context): Grant | undefin
   if (agreed) return { ...agreed, terms: agreed }
   const o = readOrdering(context.get, id)
   if (o?.state !== 'CERTIFIED' || o.org !== org) return undefined
-  const { asset, from, to, passes } = orderIn(o).record.payload as Handover
+  const { payload } = orderIn(o).record
+  if (payload.t !== handover.t) return undefined
+  const { asset, from, to, passes } = payload as Handover
   return passes.keys && passes.blocks ? { asset, assigner: from, assignee: to } : undefined
 }
 
@@ -380,7 +382,8 @@ export function passing(machine: string, context: Context): { org: string; agree
   if (role !== 'buyer' || org === undefined) return undefined
   const agreement = orderIn(o).id
   const isAsked = context.get(KEY.transferOf(agreement)) !== undefined
-  return isAsked || !grantOf(org, agreement, context) ? undefined : { org, agreement }
+  const isOurs = grantOf(org, agreement, context)?.assignee.equals(context.self.id)
+  return isAsked || !isOurs ? undefined : { org, agreement }
 }
 
 /** Who may have published the packets: under an agreement its assigner, of what was handed over each owner of before. */

@@ -15,6 +15,7 @@ import {
 import type { Output, Write } from '../protocol/output.ts'
 import { parseTicket } from '../protocol/pairing.ts'
 import { step } from '../protocol/peer.ts'
+import type { Archive } from './archive.ts'
 import { Exchange } from './exchange.ts'
 import { Host, Worker } from './host.ts'
 import { meter } from './meter.ts'
@@ -73,6 +74,8 @@ export interface ClusterOptions {
   pad?: number
   plant?: Plant
   hosts?: Hosts
+  /** Where disks put what is rarely read again; memory when left out. */
+  archive?: Archive
   /** What deals with content, in the place of exchanges of real bytes. */
   bulk?: (node: SimNode) => Bulk
 }
@@ -124,12 +127,13 @@ export class Cluster {
 
   /** A new organisation with its node, not started yet. */
   add(name: string): SimNode {
-    const { seed, times, plant, pad } = this.#options
+    const { seed, times, plant, pad, archive } = this.#options
     const index = this.#ever.length
     const worker = this.#worker(index)
     const around = {
       ...(pad ? { pad } : {}),
       ...(worker ? { worker } : {}),
+      ...(archive ? { archive } : {}),
       timeline: this.timeline,
       step: plant?.step ?? step,
       times,
@@ -141,13 +145,18 @@ export class Cluster {
     const node = new SimNode(index, name, around, new Prng(seed, `node/${index}/${name}`))
     for (const list of [this.nodes, this.#ever]) list.push(node)
     this.#byOrg.set(node.org, [...this.copies(node.org), node])
+    const { bulk } = this.#options
+    this.#bulk.push(bulk ? bulk(node) : this.#exchangeOf(node))
+    return node
+  }
+
+  #exchangeOf(node: SimNode): Exchange {
     const exchange = new Exchange(node, this.network, org => {
       const peer = this.#route(node, org)
       return peer && this.exchange(peer)
     })
-    this.#exchanges.push(exchange)
-    this.#bulk.push(this.#options.bulk?.(node) ?? exchange)
-    return node
+    this.#exchanges[node.index] = exchange
+    return exchange
   }
 
   /** The place of a node on its host, if there are any. */

@@ -1,7 +1,7 @@
 /**
  * The machines that nodes run on. A node does one thing at a time, a host as many as it has cores, and what comes meanwhile
- * waits in order. Work is done in the moment in which its turn begins; whatever leaves it leaves when it is over, because
- * the meter runs along with it.
+ * waits in order; its disk syncs for one at a time. Work is done in the moment in which its turn begins; whatever leaves it
+ * leaves when it is over, because the meter runs along with it.
  */
 import { meter } from './meter.ts'
 import type { Prng } from './prng.ts'
@@ -33,6 +33,11 @@ export class Worker {
     this.#host.run(this, work)
   }
 
+  /** How long a sync takes that keeps the disk of the host busy for so long: one at a time, us. */
+  sync(us: number): number {
+    return this.#host.sync(us)
+  }
+
   /** Does work of another thread of this node, for which only a core has to be free. */
   aside(work: Work): void {
     this.#host.run(undefined, work)
@@ -49,6 +54,7 @@ export class Host {
   /** When each core is free, us. */
   readonly #cores: number[]
   readonly #queue: Task[] = []
+  #diskFreeUs = 0
   /** When the queue is looked at next, if at all. */
   #wakesUs = Number.POSITIVE_INFINITY
   static #working: { node: Worker | undefined } | undefined
@@ -59,6 +65,13 @@ export class Host {
     this.#cores = new Array<number>(cores).fill(0)
     this.#spread = spread
     this.#prng = prng
+  }
+
+  sync(us: number): number {
+    if (!meter.charging) return us
+    const now = this.#timeline.nowUs + meter.us
+    this.#diskFreeUs = Math.max(now, this.#diskFreeUs) + us
+    return this.#diskFreeUs - now
   }
 
   run(node: Worker | undefined, work: Work): void {

@@ -24,6 +24,7 @@ import type { Message } from '../protocol/message.ts'
 import { type Deadline, type Now, nothing, type Output, type Secret, type Write } from '../protocol/output.ts'
 import { type Input, open, type PeerState, type step } from '../protocol/peer.ts'
 import { slotsOver } from '../protocol/slots.ts'
+import type { Archive } from './archive.ts'
 import { SimBodyKeys } from './body-keys.ts'
 import type { Worker } from './host.ts'
 import { meter } from './meter.ts'
@@ -60,6 +61,8 @@ export interface Surroundings {
   pad?: number
   /** Where a node's work is charged; it takes no time without one. */
   worker?: Worker
+  /** Of all disks. */
+  archive?: Archive
   /** The medium as the node gets it: a test puts one that is at fault in its place. */
   medium(sound: Medium): Medium
   send(node: SimNode, to: string, message: Message): void
@@ -87,7 +90,7 @@ export class SimNode {
   readonly index: number
   readonly name: string
   readonly env: Env
-  readonly disk = new Disk()
+  readonly disk: Disk
   /** How often and how long the disk was written to, us and bytes. */
   readonly written = { syncs: 0, us: 0, bytes: 0 }
   readonly bodyKeys: SimBodyKeys
@@ -123,6 +126,7 @@ export class SimNode {
     this.index = index
     this.name = name
     this.#around = around
+    this.disk = new Disk(around.archive)
     this.#prng = prng
     const { self, keys } = organisation(name)
     this.bodyKeys = new SimBodyKeys(utf8(name))
@@ -454,7 +458,7 @@ export class SimNode {
     this.written.syncs++
     this.written.us += us
     this.written.bytes += bytes
-    return us
+    return this.worker?.sync(us) ?? us
   }
 
   #break(why: string): void {

@@ -1,8 +1,9 @@
 /**
  * Nobody signs an agreement with who is no owner any more: seats have said that it is, as many as certify, and the version
- * after did not have its votes before they were asked.
+ * after did not have its votes before they were asked. And no owner gives an asset away by two orders of one version.
  */
 import { toHex } from '../crypto/bytes.ts'
+import { thumbprint } from '../crypto/key.ts'
 import { agreement } from '../protocol/agreement.ts'
 import { fresh as freshWord } from '../protocol/freshness.ts'
 import { committeeChange, isOrder, readOrder, voteIn } from '../protocol/handover.ts'
@@ -23,14 +24,26 @@ export class OwnerChecker implements Checker {
   readonly #changes = new Set<string>()
   readonly #agreements = new Set<string>()
 
-  constructor(cluster: Cluster, q: number) {
+  /** Who may sign a version twice: its store was put back. */
+  readonly #putBack: ReadonlySet<string>
+  /** What each owner gave away, by asset and version. */
+  readonly #given = new Map<string, string>()
+  readonly #joint = new Set<string>()
+
+  constructor(cluster: Cluster, q: number, putBack: ReadonlySet<string>) {
     this.#cluster = cluster
     this.#q = q
+    this.#putBack = putBack
   }
 
   /** Changes of a committee that are certified. */
   get reseated(): number {
     return this.#changes.size
+  }
+
+  /** Orders that one of several owners gave away. */
+  get joint(): number {
+    return this.#joint.size
   }
 
   /** Agreements over registered assets that both have signed. */
@@ -45,10 +58,26 @@ export class OwnerChecker implements Checker {
       const id = toHex(message.id)
       if (!this.#askedUs.has(id)) this.#askedUs.set(id, this.#cluster.timeline.nowUs)
     }
+    if ('order' in message && message.order instanceof Uint8Array) this.#gave(from, message.order)
     for (const { order } of ('links' in message ? message.links : undefined) ?? []) {
       const read = readOrder(order)
       if (isOrder(read) && read.record.payload.t === committeeChange.t) this.#changes.add(read.id.toString())
     }
+  }
+
+  #gave(from: SimNode, bytes: Uint8Array): void {
+    const order = readOrder(bytes)
+    if (!isOrder(order) || !order.givers) return
+    const own = toHex(thumbprint(from.env.keys.operation.public))
+    const { role, owners } = order.givers
+    if (!order.record.signatures.some(({ r, k }) => r === role && toHex(k) === own)) return
+    const id = order.id.toString()
+    if (owners.length > 1) this.#joint.add(id)
+    const name = `${from.org} ${order.asset} ${order.version}`
+    const before = this.#given.get(name) ?? id
+    if (before !== id && !this.#putBack.has(from.org))
+      this.#cluster.report('promise 4', from.name, `gave version ${order.version} away twice`)
+    this.#given.set(name, id)
   }
 
   #voted(from: SimNode, bytes: Uint8Array): void {

@@ -1,5 +1,5 @@
 /**
- * Ownership in one run of one seed: two owners register assets and hand them to each other, four partners vote, and meanwhile
+ * Ownership in one run of one seed: three owners register assets, alone or together, and hand them to each other, four partners vote, and meanwhile
  * nodes crash and messages are lost, copied and late. In some runs an owner's store is put back unnoticed, so that it sells a
  * version twice. Whatever happens, no seat votes twice, no version has two certificates, and what was signed is certified
  * in the end, unless its own owner froze it.
@@ -9,7 +9,8 @@ import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import { type Ordering, orderIn } from '../protocol/ordering.ts'
+import { isWriter, type Ordering, orderIn } from '../protocol/ordering.ts'
+import type { Owned } from '../protocol/ownership.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
 import { openCommittee } from '../protocol/title.ts'
 import { watchOver } from './checkers.ts'
@@ -22,8 +23,16 @@ import { Prng } from './prng.ts'
 import { Suspects } from './suspects.ts'
 
 const S_US = 1_000_000
-const NAMES = ['Acme Steel', 'Bolt GmbH', 'Cole Logistics', 'Dunn Castings', 'Eder AG', 'Fink Tools']
-const OWNERS = 2
+const NAMES = [
+  'Acme Steel',
+  'Bolt GmbH',
+  'Cole Logistics',
+  'Dunn Castings',
+  'Eder AG',
+  'Fink Tools',
+  'Gray Mills',
+]
+const OWNERS = 3
 /** People look so often; a buyer has seen the offer of one look at the next, and then votes are cast for so long, us. */
 const LOOK_US = 2 * S_US
 const VOTING_US = 800_000
@@ -35,6 +44,11 @@ const DAY_MS = 86_400_000
 /** How often an owner asks for another committee, and for somebody to share with, ppm of its looks. */
 const RESEATS = 250_000
 const SHARES = 300_000
+/** How often several own an asset, of its registrations and hand-overs, and how many of the three sign what becomes of it, ppm. */
+const JOINTS = 400_000
+const NEEDED = 2
+/** An owner takes an offer back that not all have answered for so long. */
+const PATIENCE_MS = 15_000
 const POLICY: Policy = {
   profile: PROFILE,
   prohibitions: [],
@@ -49,6 +63,8 @@ export interface OwnershipReport {
   certified: number
   /** Among them changes of a committee. */
   reseated: number
+  /** Of orders that several owners give. */
+  joint: number
   /** Agreements over registered assets that both have signed. */
   agreed: number
   frozen: number
@@ -81,7 +97,7 @@ export function simulateOwnership(
   const nodes = NAMES.map(name => cluster.add(name))
   const suspects = new Suspects(false)
   const { votes } = watchOver(cluster, suspects)
-  const owners = new OwnerChecker(cluster, VOTES)
+  const owners = new OwnerChecker(cluster, VOTES, suspects.putBack)
   cluster.checkers.push(owners)
   for (const node of nodes) node.start()
   pairAll(cluster, nodes)
@@ -113,6 +129,7 @@ export function simulateOwnership(
     ...(cluster.violation ? { violation: cluster.violation } : {}),
     certified: votes.certified,
     reseated: owners.reseated,
+    joint: owners.joint,
     agreed: owners.agreed,
     frozen: nodes.reduce((sum, { disk }) => sum + disk.list(KEY.frozens).length, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
@@ -194,17 +211,26 @@ class Desk {
     const mine = orders.filter(({ role, version }) => role === 'owner' && version === 0)
     if (mine.length < ASSETS) this.#register(node, juries[0]!.id, mine.length)
     for (const [key, bytes] of node.disk.list(KEY.titles)) {
-      const { version, owner, asset } = decodeState<{ version: number; owner: CID; asset: CID }>(bytes)
-      if (!owner.equals(node.env.self.id) || version >= VERSIONS || !key) continue
-      if (this.#prng.chance(SHARES)) this.#share(node, asset)
+      const { version, owner, joint, asset } =
+        decodeState<Pick<Owned, 'version' | 'owner' | 'joint' | 'asset'>>(bytes)
+      const { id: self } = node.env.self
+      if (!joint.owners.some(({ org }) => org.equals(self)) || version >= VERSIONS || !key) continue
+      if (owner.equals(self) && this.#prng.chance(SHARES)) this.#share(node, asset)
       if (this.#prng.chance(RESEATS)) {
         node.submit({ type: 'reseat', asset, next: this.#prng.pick(juries).id }) // refused unless it may follow
         continue
       }
       const { id: to } = this.#prng.pick(this.#owners.filter(each => each !== node)).env.self
       this.#beforeSale(node)
-      node.submit({ type: 'hand-over', asset, to, passes: PASSES }) // refused while one is on its way
+      const shared = this.#prng.chance(JOINTS) ? { joint: this.#with(to) } : {}
+      node.submit({ type: 'hand-over', asset, to, ...shared, passes: PASSES }) // refused while one is on its way
     }
+  }
+
+  /** All owners together, two of whom sign what follows. */
+  #with(lead: CID): { others: CID[]; k: number } {
+    const ids = this.#owners.map(({ env }) => env.self.id)
+    return { others: ids.filter(id => !id.equals(lead)), k: NEEDED }
   }
 
   /** It is offered to whoever reads the catalog, and somebody asks for what was seen there before. */
@@ -229,17 +255,23 @@ class Desk {
       const { asset } = answer as Extract<Answer, { type: 'published' }>
       const content = new Uint8Array(32)
       const ref = `${count} ${asset}`
-      node.submit({ type: 'register', asset, committee, ref, content, title: 'made' })
+      const joint = this.#prng.chance(JOINTS) ? { joint: this.#with(node.env.self.id) } : {}
+      node.submit({ type: 'register', asset, committee, ref, content, title: 'made', ...joint })
     })
   }
 
-  /** Whoever is offered something takes it. */
+  /** Whoever is offered something takes it, or says yes; what stays open for long is taken back. */
   decide(): void {
     for (const node of this.#owners) {
       if (!node.up) continue
       for (const [, bytes] of node.disk.list(KEY.orders)) {
         const o = decodeState<Ordering>(bytes)
-        if (o.role !== 'buyer' || o.state !== 'OFFERED') continue
+        if (o.state !== 'OFFERED') continue
+        if (isWriter(o)) {
+          const isOld = node.now().wallMs - o.madeMs > PATIENCE_MS
+          if (isOld && o.version > 0) node.submit({ type: 'take-back', order: orderIn(o).id })
+          continue
+        }
         node.submit({ type: 'take-over', order: orderIn(o).id, certified: [], mode: 'byzantine' })
       }
     }

@@ -32,6 +32,7 @@ function totals(reports: OwnershipReport[]) {
   const sum = (of: (report: OwnershipReport) => number) => reports.reduce((all, each) => all + of(each), 0)
   return {
     certified: sum(({ certified }) => certified),
+    joint: sum(({ joint }) => joint),
     reseated: sum(({ reseated }) => reseated),
     agreed: sum(({ agreed }) => agreed),
     crashes: sum(({ starts, nodes }) => starts - nodes),

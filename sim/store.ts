@@ -4,6 +4,7 @@
  */
 import { equal } from '../crypto/bytes.ts'
 import type { Write } from '../protocol/output.ts'
+import type { Archive } from './archive.ts'
 
 export interface Operation {
   key: string
@@ -27,39 +28,58 @@ export interface Listing {
 
 /** What survives a power cut: what was synced. */
 export class Disk {
-  #content = new Map<string, Uint8Array>()
+  /** A number is a place in the archive. */
+  #content = new Map<string, Uint8Array | number>()
+  readonly #archive: Archive | undefined
   /** Of keys and values. */
   bytes = 0
 
+  constructor(archive?: Archive) {
+    this.#archive = archive
+  }
+
   get(key: string): Uint8Array | undefined {
-    return this.#content.get(key)
+    return this.#value(this.#content.get(key))
   }
 
   apply(operations: Operation[]): void {
     for (const { key, value } of operations) {
       const before = this.#content.get(key)
-      if (before) this.bytes -= key.length + before.length
+      if (before !== undefined) this.bytes -= key.length + this.#length(before)
       if (value === undefined) this.#content.delete(key)
       else {
-        this.#content.set(key, value)
+        this.#content.set(key, this.#kept(key, value))
         this.bytes += key.length + value.length
       }
     }
   }
 
+  #kept(key: string, value: Uint8Array): Uint8Array | number {
+    const archive = this.#archive
+    return archive && isCold(key, value) && archive.takes(value) ? archive.put(value) : value
+  }
+
+  #value(kept: Uint8Array | number | undefined): Uint8Array | undefined {
+    return typeof kept === 'number' ? this.#archive!.get(kept) : kept
+  }
+
+  #length(kept: Uint8Array | number): number {
+    return typeof kept === 'number' ? this.#archive!.lengthOf(kept) : kept.length
+  }
+
   /** Content under a prefix in key order, or backwards. */
   list(prefix: string, { after, limit = Infinity, reverse = false }: Listing = {}): [string, Uint8Array][] {
     const sign = reverse ? -1 : 1
-    const found: [string, Uint8Array][] = []
-    for (const row of this.#content)
-      if (row[0].startsWith(prefix) && (after === undefined || sign * order(row[0], after) > 0))
-        found.push(row)
-    return found.sort(([a], [b]) => sign * order(a, b)).slice(0, limit)
+    const found: string[] = []
+    for (const key of this.#content.keys())
+      if (key.startsWith(prefix) && (after === undefined || sign * order(key, after) > 0)) found.push(key)
+    const sorted = found.sort((a, b) => sign * order(a, b)).slice(0, limit)
+    return sorted.map(key => [key, this.get(key)!])
   }
 
   /** A copy, as a backup would be. */
   copy(): Map<string, Uint8Array> {
-    return new Map(this.#content)
+    return new Map([...this.#content.keys()].map(key => [key, this.get(key)!]))
   }
 
   /** The disk as it was when the copy was made. */
@@ -69,6 +89,11 @@ export class Disk {
     for (const [key, value] of copy) this.bytes += key.length + value.length
   }
 }
+
+/** Entries and hashes of a log are written once, and most of them are never read again; of fewer bytes it is not worth it. */
+const COLD_BYTES = 512
+const isCold = (key: string, { length }: Uint8Array): boolean =>
+  length >= COLD_BYTES && (key.startsWith('run/') || key.startsWith('tile/'))
 
 /** Order of UTF-8 bytes, which for surrogates is not that of UTF-16 units. */
 function order(a: string, b: string): number {

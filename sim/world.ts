@@ -12,6 +12,7 @@ import type { Partner } from '../protocol/machine.ts'
 import { encodePartner, partnerOf } from '../protocol/pairing.ts'
 import { type Activity, wordsOf } from './activity.ts'
 import { Acts } from './acts.ts'
+import { Archive } from './archive.ts'
 import { Cargo } from './cargo.ts'
 import { Cluster } from './cluster.ts'
 import { byRegion, type Latency } from './latency.ts'
@@ -83,6 +84,7 @@ export class World {
     const cargos: Cargo[] = []
     this.cluster = new Cluster({
       seed,
+      archive: new Archive(),
       weather: {
         leastDelayUs: 0,
         mostDelayUs: 0,
@@ -168,6 +170,7 @@ export class World {
       wordsOf(activity),
       `each log has a committee of ${Math.min(this.#seats, this.nodes.length - 1)} partners`,
       signatures === 'charged' ? charged : 'signatures real',
+      'entries and hashes of the logs lie in a temporary file, not in memory',
       'content charged: sealed, indexed, hashed and carried by its size, without its bytes',
       `costs of ${profile.machine}, Node ${profile.node}, ${profile.date}`,
       hosts ? `${hosts} hosts, over loopback` : 'a host for each participant, 100 Mbit/s each',

@@ -183,6 +183,19 @@ test('owners who sign two orders of one version freeze their asset, and everybod
   assert.is(story.owner(bolt), '0 Acme Steel')
 })
 
+test('an order that entitles to no content entitles nobody: who asks under it is refused', () => {
+  const story = new Joint().joint()
+  const { acme, jost, world } = story
+  const agreement = story.wrote.get(acme)!
+  const before = world.wire.length
+  world.send(acme, jost.org, { t: 'transfer/request', id: new Uint8Array(16), agreement })
+  world.run(1_000)
+  const codes = world.wire
+    .slice(before)
+    .flatMap(({ message }) => (message.t === 'transfer/terminate' ? [message.refusal.code] : []))
+  assert.equal(codes, ['AGREEMENT_UNKNOWN'])
+})
+
 test('the committee of several owners is changed by as many of them, and words of seats of owners do not count', () => {
   const story = new Joint().joint()
   const { acme, jost } = story

@@ -101,8 +101,8 @@ test('a ledger read from the store is the one that was kept', () => {
 const flat = (levels: Uint8Array[][]) => Buffer.concat(levels.flat())
 const leavesOf = (log: Log, size: number) => Array.from({ length: size }, (_, i) => log.leaf(i))
 /** A tile level that has nothing yet may be there or not. */
-const trimmed = (open: Uint8Array[][]) => {
-  const kept = [...open]
+const trimmed = (open: Ledger['open']) => {
+  const kept = open.map(row => Array.from({ length: row.length }, (_, i) => row.at(i)))
   while (kept.at(-1)?.length === 0) kept.pop()
   return kept
 }
@@ -151,7 +151,7 @@ test('a row that is not there, or of another place, is not what a start goes by'
   for (const value of wrong) {
     const loaded = loadLedger(key => (key === KEY.openTile(1) ? value : log.get(key)))
     assert.equal(loaded.tail.range.hashes, hashes)
-    assert.equal(loaded.open, log.ledger.open)
+    assert.equal(trimmed(loaded.open), trimmed(log.ledger.open))
   }
 })
 

@@ -66,6 +66,18 @@ test('a thread beside the node waits for a core and not for the node; work withi
   assert.is(node.freeUs, 200)
 })
 
+test('a disk syncs for one node at a time, and only while work takes time', () => {
+  const { timeline, host } = rig(2)
+  const [one, other] = [new Worker(host), new Worker(host)]
+  const took: number[] = []
+  timeline.at(0, () => took.push(one.sync(300), other.sync(200)))
+  timeline.at(1_000, () => took.push(other.sync(100)))
+  timeline.run(1e6, () => false)
+  assert.equal(took, [300, 500, 100])
+  meter.charging = false
+  assert.equal([one.sync(300), other.sync(200)], [300, 200])
+})
+
 test('what is free is not charged, and nothing is outside of a turn', () => {
   const { timeline, host } = rig(1)
   const node = new Worker(host)

@@ -11,7 +11,7 @@ export interface Seeds {
 
 export function runOwnership({ first, least, most, forMs }: Seeds): void {
   const endMs = performance.now() + forMs
-  let [count, certified, frozen, crashes, reseated, agreed] = [0, 0, 0, 0, 0, 0]
+  let [count, certified, frozen, crashes, reseated, agreed, joint] = [0, 0, 0, 0, 0, 0, 0]
   for (; count < most && (count < least || performance.now() < endMs); count++) {
     const report = simulateOwnership(first + count)
     assert.not.ok(report.violation, `seed ${report.seed}: ${report.violation}`)
@@ -20,9 +20,10 @@ export function runOwnership({ first, least, most, forMs }: Seeds): void {
     crashes += report.starts - report.nodes
     reseated += report.reseated
     agreed += report.agreed
+    joint += report.joint
   }
-  const done = `${count} seeds, ${certified} certificates, ${reseated} of them of another committee, ${agreed} agreements, ${crashes} crashes, ${frozen} with a frozen asset`
+  const done = `${count} seeds, ${certified} certificates, ${reseated} of them of another committee, ${joint} of several owners, ${agreed} agreements, ${crashes} crashes, ${frozen} with a frozen asset`
   console.log(done)
   // Otherwise nothing was put to the test.
-  assert.ok(certified > 4 * count && reseated > 0 && agreed > 0, done)
+  assert.ok(certified > 4 * count && reseated > 0 && agreed > 0 && joint > 0, done)
 }

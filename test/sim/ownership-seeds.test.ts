@@ -10,13 +10,25 @@ test('assets are handed over and back through crashes and loss, and no version h
   runOwnership({ first: 8, least: 2, most: 2, forMs: 0 })
 })
 
-test('a seat that does not keep its votes is found out', () => {
-  const forgetful: typeof step = (state, input, now, env) => {
+/** A participant that keeps nothing under such keys. */
+const forgetting =
+  (prefix: string): typeof step =>
+  (state, input, now, env) => {
     const next = step(state, input, now, env)
-    const writes = next.output.writes.filter(({ key }) => !key.startsWith('vote/'))
+    const writes = next.output.writes.filter(({ key }) => !key.startsWith(prefix))
     return { ...next, output: { ...next.output, writes } }
   }
-  assert.match(simulateOwnership(8, { step: forgetful }).violation ?? 'nothing', /^promise 4 broken/)
+
+test('a seat that does not keep its votes is found out', () => {
+  assert.match(
+    simulateOwnership(8, { step: forgetting('vote/') }).violation ?? 'nothing',
+    /^promise 4 broken/,
+  )
+})
+
+test('an owner that does not keep what it signed is found out', () => {
+  const { violation = 'nothing' } = simulateOwnership(8, { step: forgetting('signed-order/') })
+  assert.match(violation, /^promise 4 broken.* away twice/)
 })
 
 test.run()
