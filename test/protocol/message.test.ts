@@ -56,6 +56,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'seat/lost': encodeMessage({ t: 'seat/lost', lost: BYTES }),
     'handover/decline': encodeMessage({ t: 'handover/decline', order: offer!, refusal }),
     'handover/withdraw': encodeMessage({ t: 'handover/withdraw', order: offer! }),
+    'handover/signed': encodeMessage({ t: 'handover/signed', order: BYTES }),
     'vote/refused': encodeMessage({ t: 'vote/refused', order: offer!, refusal, held: BYTES, identities: [] }),
     'owner/ask': encodeMessage({ t: 'owner/ask', id, committee: offer!, asset: offer!, version: 1 }),
     'owner/fresh': encodeMessage({ t: 'owner/fresh', id, fresh: BYTES }),
