@@ -55,8 +55,11 @@ export const MAX_CERTIFICATE_BYTES = 16_384
 export const MAX_TOLD = 8
 /** Seats that have not heard of a certificate with the next order are told so long after it was made. */
 export const SEATS_TOLD_MS = 30_000
-/** Where the seats that were asked at first have not decided an order for so long, the others are asked too. */
-export const OTHERS_ASKED_MS = 500
+/**
+ * Where the seats that were asked at first have not decided an order for so long, the others are asked too: longer than a
+ * certificate takes of busy seats, which more questions would make busier.
+ */
+export const OTHERS_ASKED_MS = 2_000
 /** The buyer asks for votes itself when it has not heard of a certificate for so long. */
 export const BUYER_ASKS_MS = 10_000
 /** The count of votes goes into the log so long after the first of them. */

@@ -290,13 +290,13 @@ test('a second buyer sees whom its seller sold to before, though no seat knows t
   const before = new Map(acme.store)
   const isHalf = (member: Member) => story.seats.slice(0, 2).includes(member)
   world.bend = ({ t }, _from, to) => (t === 'vote/ask' && !isHalf(to) ? 0 : 1)
-  story.offer(iris).accept(iris, undefined, 1_000)
+  story.offer(iris).accept(iris, undefined, 3_000)
   acme.store.clear()
   for (const [key, value] of before) acme.store.set(key, value)
   iris.up = false
   acme.restart()
   world.bend = ({ t }, from) => (t === 'vote/ask' && from === acme ? 0 : 1)
-  story.offer(jet).accept(jet, undefined, 1_000)
+  story.offer(jet).accept(jet, undefined, 3_000)
   acme.up = false
   world.run(600_000)
   assert.is(story.state(jet), 'FROZEN')

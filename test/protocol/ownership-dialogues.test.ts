@@ -241,7 +241,7 @@ test('as many seats are asked as decide; where one of them is away so is the oth
   story.accept(bolt, undefined, 400)
   assert.is(story.state(acme), 'VOTING')
   assert.is(new Set(asked(before)).size, 3, 'the same')
-  world.run(1_000)
+  world.run(3_000)
   assert.is(story.owner(bolt), '1 Bolt GmbH')
   assert.is(new Set(asked(before)).size, 4)
   assert.is(story.sent('handover/signed').length, 1, 'the buyer could ask for itself')
