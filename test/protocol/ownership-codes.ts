@@ -7,7 +7,7 @@ import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../cryp
 import type { Answer } from '../../protocol/command.ts'
 import type { Handover } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { MAX_SITTINGS } from '../../protocol/limits.ts'
+import { MAX_SITTINGS, OTHERS_ASKED_MS } from '../../protocol/limits.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message, MessageOf, MessageType } from '../../protocol/message.ts'
 import type { Sitting } from '../../protocol/seats.ts'
@@ -88,7 +88,7 @@ function handOver(
 /** Accepted by Bolt, and nobody asked for a vote yet. */
 function signed(story: Ownership = offered()): Ownership {
   story.world.bend = ({ t }) => (t === 'vote/ask' ? 0 : 1)
-  story.accept(story.bolt, undefined, 1_000)
+  story.accept(story.bolt, undefined, OTHERS_ASKED_MS + 1_000)
   story.world.bend = () => 1
   return story
 }
