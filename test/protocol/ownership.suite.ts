@@ -1,5 +1,6 @@
 /** Ownership while messages are lost, late or doubled, and while whoever gets one crashes over it. */
 import * as assert from 'uvu/assert'
+import { OTHERS_ASKED_MS } from '../../protocol/limits.ts'
 import type { MessageType } from '../../protocol/message.ts'
 import type { suite } from '../harness.ts'
 import { juries, Ownership } from './ownership-story.ts'
@@ -48,7 +49,7 @@ const BENDS: Record<string, (type: MessageType) => (story: Ownership) => void> =
 /** Votes come so late that the buyer is sent the order before its certificate. */
 function hesitate({ world }: Ownership): void {
   const { delay } = world
-  world.delay = (...of) => (of[0].t === 'vote/cast' ? 1_000 : delay(...of))
+  world.delay = (...of) => (of[0].t === 'vote/cast' ? 2 * OTHERS_ASKED_MS : delay(...of))
 }
 
 export function disturbed(test: Suite, types: MessageType[]): void {
