@@ -18,20 +18,12 @@ import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import type { SimNode } from './node.ts'
 import { OwnerChecker } from './owners.ts'
-import { calm, drawPlan, type Plan } from './plan.ts'
+import { calm, drawPlan, NAMES, type Plan } from './plan.ts'
 import { Prng } from './prng.ts'
 import { Suspects } from './suspects.ts'
 
 const S_US = 1_000_000
-const NAMES = [
-  'Acme Steel',
-  'Bolt GmbH',
-  'Cole Logistics',
-  'Dunn Castings',
-  'Eder AG',
-  'Fink Tools',
-  'Gray Mills',
-]
+const NODES = 7
 const OWNERS = 3
 /** People look so often; a buyer has seen the offer of one look at the next, and then votes are cast for so long, us. */
 const LOOK_US = 2 * S_US
@@ -80,7 +72,7 @@ export function simulateOwnership(
   const prng = new Prng(seed, 'ownership')
   const plan: Plan = {
     ...drawPlan(seed),
-    nodes: NAMES.length,
+    nodes: NODES,
     witnesses: 0,
     restores: 'none',
     twin: 'none',
@@ -94,7 +86,7 @@ export function simulateOwnership(
     ...changes,
   }
   const cluster = new Cluster({ seed, weather: calm(plan.weather), times: plan.times, plant, pad: plan.pad })
-  const nodes = NAMES.map(name => cluster.add(name))
+  const nodes = NAMES.slice(0, NODES).map(name => cluster.add(name))
   const suspects = new Suspects(false)
   const { votes } = watchOver(cluster, suspects)
   const owners = new OwnerChecker(cluster, VOTES, suspects.putBack)

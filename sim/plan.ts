@@ -105,3 +105,15 @@ export function drawPlan(seed: number): Plan {
 }
 
 export const calm = (weather: Weather): Weather => ({ ...weather, ...CALM })
+
+/** Who takes part, in the order in which they come. */
+export const NAMES = [
+  'Acme Steel',
+  'Bolt GmbH',
+  'Cole Logistics',
+  'Dunn Castings',
+  'Eder AG',
+  'Fink Tools',
+  'Gray Mills',
+  'Holm AB',
+]

@@ -5,7 +5,7 @@ import { watchOver } from './checkers.ts'
 import { Cluster, type Plant } from './cluster.ts'
 import { faultsOf } from './faults.ts'
 import type { SimNode } from './node.ts'
-import { calm, drawPlan, type Plan } from './plan.ts'
+import { calm, drawPlan, NAMES, type Plan } from './plan.ts'
 import { Prng } from './prng.ts'
 import { leftOpen, mustSucceed, unfinished } from './progress.ts'
 import { hasQuorum, Suspects } from './suspects.ts'
@@ -40,17 +40,6 @@ export interface Report {
   alone: number
   starts: number
 }
-
-const NAMES = [
-  'Acme Steel',
-  'Bolt GmbH',
-  'Cole Logistics',
-  'Dunn Castings',
-  'Eder AG',
-  'Fink Tools',
-  'Gray Mills',
-  'Holm AB',
-]
 
 export interface SimulateOptions {
   /** In place of what the seed says. */

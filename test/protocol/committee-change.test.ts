@@ -3,9 +3,7 @@ import * as assert from 'uvu/assert'
 import type { CID } from '../../crypto/cid.ts'
 import { isOrder, readOrder } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { encodeOwnership, verifyOwnership } from '../../protocol/ownership-evidence.ts'
-import { frozenOf, openCommittee, shownLinks, titleOf } from '../../protocol/title.ts'
-import { readTrust } from '../../protocol/trust.ts'
+import { frozenOf, openCommittee, titleOf } from '../../protocol/title.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { juries, Ownership, ordered } from './ownership-story.ts'
 import { resign } from './story.ts'
@@ -39,18 +37,6 @@ class Changing extends Ownership {
 
   inForce(at: Member): string | undefined {
     return titleOf(at.env.get, this.asset)?.committee.id.toString()
-  }
-
-  steps(by: Member): string[] {
-    const { links, identities } = shownLinks(by.knowing, this.asset, 0, 100)
-    const file = encodeOwnership({ asset: this.asset, links, identities, fresh: [], asOf: 0 })
-    const trust = readTrust({
-      schema: 'waybill.trust/1',
-      identities: this.world.members.map(({ org }) => ({ id: org })),
-      committees: [],
-      certified: this.seats.map(({ org }) => org),
-    })
-    return verifyOwnership(file, trust, this.world.wallMs).steps.map(({ id, status }) => `${id} ${status}`)
   }
 }
 

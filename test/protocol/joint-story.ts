@@ -1,9 +1,6 @@
 /** Joint ownership as a test plays it: three register an asset together, and so many of them sign what becomes of it. */
 import type { CID } from '../../crypto/cid.ts'
 import type { Shared } from '../../protocol/drafting.ts'
-import { encodeOwnership, verifyOwnership } from '../../protocol/ownership-evidence.ts'
-import { shownLinks } from '../../protocol/title.ts'
-import { readTrust } from '../../protocol/trust.ts'
 import { Ownership, ordered } from './ownership-story.ts'
 import type { Member } from './world.ts'
 
@@ -77,16 +74,6 @@ export class Joint extends Ownership {
   }
 
   verdict(by: Member): string[] {
-    const { links, identities } = shownLinks(by.knowing, this.asset, 0, 100)
-    const file = encodeOwnership({ asset: this.asset, links, identities, fresh: [], asOf: 0 })
-    const trust = readTrust({
-      schema: 'waybill.trust/1',
-      identities: this.world.members.map(({ org }) => ({ id: org })),
-      committees: [],
-      certified: this.seats.map(({ org }) => org),
-    })
-    return verifyOwnership(file, trust, this.world.wallMs)
-      .steps.filter(({ id }) => id !== 'freshness')
-      .map(({ id, status }) => `${id} ${status}`)
+    return this.steps(by).filter(step => !step.startsWith('freshness '))
   }
 }

@@ -11,8 +11,10 @@ import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { MessageOf, MessageType } from '../../protocol/message.ts'
 import { type Ordering, readOrdering } from '../../protocol/ordering.ts'
+import { encodeOwnership, verifyOwnership } from '../../protocol/ownership-evidence.ts'
 import type { isOver as isAssembled } from '../../protocol/seats.ts'
-import { titleOf } from '../../protocol/title.ts'
+import { shownLinks, titleOf } from '../../protocol/title.ts'
+import { readTrust } from '../../protocol/trust.ts'
 import { type Member, World } from './world.ts'
 
 const SEATS = ['Cole Logistics', 'Dunn Castings', 'Eder AG', 'Fink Tools', 'Gray Mills', 'Holm AB', 'Iris SA']
@@ -138,6 +140,19 @@ export class Ownership {
         if (event.type === 'violation' && !expected.includes(event.code))
           throw new Error(`${env.self.identity.name}: ${event.code} ${event.text}`)
     assert.ok(true)
+  }
+
+  /** What somebody's evidence of the asset comes to, step by step. */
+  steps(by: Member): string[] {
+    const { links, identities } = shownLinks(by.knowing, this.asset, 0, 100)
+    const file = encodeOwnership({ asset: this.asset, links, identities, fresh: [], asOf: 0 })
+    const trust = readTrust({
+      schema: 'waybill.trust/1',
+      identities: this.world.members.map(({ org }) => ({ id: org })),
+      committees: [],
+      certified: this.seats.map(({ org }) => org),
+    })
+    return verifyOwnership(file, trust, this.world.wallMs).steps.map(({ id, status }) => `${id} ${status}`)
   }
 }
 
