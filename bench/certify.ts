@@ -3,7 +3,7 @@ import { type CID, parseCid } from '../crypto/cid.ts'
 import type { Node } from '../node/daemon.ts'
 import type { Event } from '../protocol/event.ts'
 import { decodeState } from '../protocol/machine.ts'
-import { type Ordering, orderIn } from '../protocol/ordering.ts'
+import { type Ordering, orderIn } from '../protocol/ordering-state.ts'
 
 export interface CertifyOrder {
   do: 'certify'

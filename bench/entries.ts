@@ -56,6 +56,7 @@ export async function entries(sizes: number[], rounds: number): Promise<Result> 
       figures[`memory resident at ${name}`] = figure([resident], 'MiB')
       await store.close()
       if (size !== sizes.at(-1)) await cp(dir, `${dir}-${name}`, { recursive: true })
+      if (size === sizes[0]) await cp(dir, `${dir}-${TWIN}`, { recursive: true })
     }
     const opens = await opened(dir, sizes, rounds)
     return { figures: { ...figures, ...opens.figures }, ratios: opens.ratios }
@@ -64,6 +65,8 @@ export async function entries(sizes: number[], rounds: number): Promise<Result> 
   }
 }
 
+/** Opened beside the smallest, which it equals: how far two of one size differ is the noise. */
+const TWIN = 'twin'
 const nameOf = (size: number): string => `${size / 1_000}k`
 
 /** A log of an identity of its own, with a signed and cosigned head after each batch. */
@@ -110,6 +113,7 @@ class Bench {
     const head = [
       { key: KEY.head(size), value: this.#head() },
       { key: KEY.newestHead, value: u64(size) },
+      { key: KEY.logNumber, value: u64(this.ledger.number) },
     ]
     const all = [output.writes, next.writes, closed.writes, head].map(writes => ({ ...nothing(), writes }))
     await new Promise<void>(resolve => store.commit(join(...all).writes, resolve))
@@ -161,8 +165,13 @@ async function opened(dir: string, sizes: number[], rounds: number): Promise<Res
       [`log at ${small}`]: async () => log[`${dir}-${small}`]!,
       [`open at ${large}`]: () => open(dir, most),
       [`log at ${large}`]: async () => log[dir]!,
+      [`open of a twin at ${small}`]: () => open(`${dir}-${TWIN}`, least),
     },
-    { [`open ${most / least}x`]: of('open'), [`log ${most / least}x`]: of('log') },
+    {
+      [`open ${most / least}x`]: of('open'),
+      [`log ${most / least}x`]: of('log'),
+      'open 1x': [`open of a twin at ${small}`, `open at ${small}`],
+    },
   )
 }
 

@@ -3,10 +3,22 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, stringify, TomlError } from 'smol-toml'
 import { z } from 'zod'
+import { parseCid } from '../crypto/cid.ts'
 import { BUNDLE_ENTRIES } from '../protocol/kept.ts'
-import { MAX_MIRRORS, PAD_ENTRIES } from '../protocol/limits.ts'
+import { MAX_MIRRORS, MAX_WITNESSES, PAD_ENTRIES } from '../protocol/limits.ts'
 import { writeFileDurable } from './file.ts'
 import { listenAddress } from './schema.ts'
+
+const identity = z.string().max(128).refine(isId, 'not the id of an organisation')
+
+function isId(text: string): boolean {
+  try {
+    parseCid(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 const schema = z.strictObject({
   name: z.string().min(1).max(512),
@@ -19,7 +31,9 @@ const schema = z.strictObject({
   /** Whether this node takes the seats that partners offer it in the committees of their logs, or a person decides. */
   seats: z.enum(['auto', 'person']).default('auto'),
   /** Ids of the organisations that count as certified: only they are trusted to vote on assets. */
-  certified: z.array(z.string().max(128)).max(10_000).default([]),
+  certified: z.array(identity).max(10_000).default([]),
+  /** Ids of the organisations that one hand controls, group by group: such seats count as one, and not where one of them is a party. */
+  control: z.array(z.array(identity).max(MAX_WITNESSES)).max(10_000).default([]),
   /** Where this node witnesses logs of other kinds over HTTP, as host:port; left out, it does not. */
   witnessListen: listenAddress.optional(),
   /** Ids of the partners that keep the entries of this home's log. */

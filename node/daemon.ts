@@ -16,8 +16,9 @@ import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import type { Context, Partner } from '../protocol/machine.ts'
 import type { Restored } from '../protocol/restored.ts'
+import { seatsMade } from '../protocol/seats.ts'
 import { slotsOver } from '../protocol/slots.ts'
-import { votesCast } from '../protocol/voting.ts'
+import { votesCounted } from '../protocol/voting.ts'
 import { Acquaintance } from './acquaintance.ts'
 import { serveApi } from './api.ts'
 import { checkSlots, openBodyKeys } from './body-keys.ts'
@@ -240,7 +241,7 @@ export class Node {
         (handle, sealed) => openSecret(ring.home, handle, sealed),
       ),
       // Until #placed has looked.
-      current: () => false,
+      provenFrom: () => Number.POSITIVE_INFINITY,
       witnesses: () => [],
       addresses: () => [],
       sits: () => true,
@@ -288,18 +289,21 @@ export class Node {
     const extent = () => {
       const tail = get(KEY.tail)
       const events = ownChain({ self: this.env.self, get }).events.length
-      return { log: logNumber(get), size: tail ? readTail(tail).size : 0, votes: votesCast(get), events }
+      return { log: logNumber(get), size: tail ? readTail(tail).size : 0, ...votesCounted(get), events }
     }
-    const why = this.place.doubt(extent(), begun)
+    const doubt = this.place.doubt(extent(), begun)
+    // The last run may have ended between what its members said and the end of its seats.
+    const why = doubt ?? (get(KEY.seatsEnding) ? 'older' : undefined)
     if (why) await this.#putBack(why)
-    this.place.settle(extent())
-    this.env.current = () => this.place.isCurrent
+    this.place.settle(extent(), seatsMade(get))
+    this.env.provenFrom = () => this.place.provenFrom
     this.driver.on('event', event => {
       if (GROWN.has(event.type)) this.place.grown(extent())
       else if (event.type === 'votes') this.place.voted(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
-      // Its machine noticed nothing; what the log has lost, the votes beside it may have lost too (RULES E3).
-      else if (event.type === 'behind') this.background(this.#putBack('older'))
+      // Its machine noticed nothing. That no seat votes any more is durable by now: here they say so.
+      else if (event.type === 'behind')
+        this.background(this.#putBack('older').then(() => this.place.grown(extent())))
     })
   }
 
@@ -380,7 +384,7 @@ export class Node {
 
   async saveTrust(): Promise<void> {
     const bytes = new TextEncoder().encode(
-      `${JSON.stringify(await this.views.trust(this.settings.certified), null, 2)}\n`,
+      `${JSON.stringify(await this.views.trust(this.settings.seats), null, 2)}\n`,
     )
     await writeFileDurable(paths(this.home).trust, bytes, 0o600)
   }

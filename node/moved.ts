@@ -5,7 +5,8 @@ import { readTail } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { logNumber } from '../protocol/log-number.ts'
 import { readRestored } from '../protocol/restored.ts'
-import { votesCast } from '../protocol/voting.ts'
+import { seatsMade } from '../protocol/seats.ts'
+import { votesCounted } from '../protocol/voting.ts'
 import { paths } from './config.ts'
 import { acquireHome, HomeError, readSelf } from './home.ts'
 import { NumberedStore } from './numbered-store.ts'
@@ -24,7 +25,7 @@ export async function saidMoved(home: string): Promise<number> {
   const size = tail ? readTail(tail).size : 0
   const get = (key: string) => store.get(key)
   const events = ownChain({ self, get }).events.length
-  const extent = { log: logNumber(get), size, votes: votesCast(get), events }
+  const extent = { log: logNumber(get), size, ...votesCounted(get), events }
   const restored = readRestored(key => store.get(key))
   const why = [restored?.why, place.doubt(extent, true)].find(each => each === 'restored' || each === 'older')
   if (why)
@@ -34,6 +35,6 @@ export async function saidMoved(home: string): Promise<number> {
     )
   store.commit([{ key: KEY.restored }], () => {})
   await store.idle()
-  place.settle(extent)
+  place.settle(extent, seatsMade(get))
   return size
 }

@@ -8,15 +8,15 @@ import { decodeRoot } from '../protocol/content.ts'
 import type { Shared } from '../protocol/drafting.ts'
 import type { Event } from '../protocol/event.ts'
 import { freshBy } from '../protocol/freshness.ts'
-import type { Handover, Registration } from '../protocol/handover.ts'
+import type { Handover, Order, Registration } from '../protocol/handover.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import { weakness } from '../protocol/offering.ts'
-import { isOver, type Ordering, orderIn } from '../protocol/ordering.ts'
-import { votersOf } from '../protocol/ownership.ts'
+import { weakest, weakness } from '../protocol/offering.ts'
+import { isOver, isWriter, type Ordering, orderIn } from '../protocol/ordering-state.ts'
+import { signedBoth, votersOf } from '../protocol/ownership.ts'
 import { encodeOwnership } from '../protocol/ownership-evidence.ts'
-import { usualCommittees } from '../protocol/ownership-trust.ts'
-import { chainOf, type Shown } from '../protocol/parties.ts'
+import { committeeRule, whyOneHand } from '../protocol/ownership-trust.ts'
+import { keysOf, type Shown, shownOf } from '../protocol/parties.ts'
 import { isStored, readRecord, type Stored } from '../protocol/record.ts'
 import { contentCommitment, plainDigest } from '../protocol/registered.ts'
 import { encodeRegistered } from '../protocol/registered-twice.ts'
@@ -31,6 +31,7 @@ import {
   shownLinks,
   titleOf,
 } from '../protocol/title.ts'
+import { isProven } from '../protocol/voting.ts'
 import type { Node } from './daemon.ts'
 import type * as schema from './schema-ownership.ts'
 import { NotFound } from './views.ts'
@@ -61,6 +62,17 @@ export async function juries(node: Node): Promise<schema.Juries> {
       return seat ? [] : [{ ...node.views.nameOf(parseCid(org)), asked, n, f, q }]
     }),
   }
+}
+
+/** How many own seats abstain because nothing shows that the store has all their votes (RULES E3), and are not replaced. */
+export async function unprovenSeats({ store, env }: Node): Promise<number> {
+  const provenFrom = env.provenFrom()
+  if (provenFrom === 0) return 0
+  const juries = (await store.list(KEY.juries)).map(([, bytes]) => openCommittee(bytes))
+  const replaced = juries.flatMap(({ payload }) => (payload.prev ? [KEY.sitting(payload.prev)] : []))
+  const sittings = await store.list(KEY.sittings)
+  const silent = sittings.filter(([, stored]) => !isProven(decodeState(stored), { ...env, provenFrom }))
+  return silent.filter(([key]) => !replaced.includes(key)).length
 }
 
 function juryView(node: Node, { id, payload }: Stored<AssetCommittee>): schema.Jury {
@@ -200,24 +212,42 @@ export async function reseat(
 export async function handOver(
   node: Node,
   { asset: wanted, to, joint, committee, passes, dryRun }: schema.HandoverRequest,
-): Promise<schema.OrderView | { dryRun: true; committee: schema.Jury; owner: schema.OwnerView }> {
+): Promise<schema.OrderView | schema.HandoverDraft> {
   const id = await node.views.titleId(wanted)
   const buyer = await node.views.findOrg(to)
   const next = committee === undefined ? undefined : await node.views.juryId(committee)
-  if (dryRun) {
-    const owned = titleOf(get(node), id)!
-    const after = (next && committeeKnown(get(node), next)) ?? owned.committee
-    return { dryRun: true, committee: juryView(node, after), owner: ownerView(node, id) }
-  }
+  const together = await shared(node, joint)
+  if (dryRun) return draft(node, id, [buyer, ...(together.joint?.others ?? [])], next)
   const answer = await node.driver.submit({
     type: 'hand-over',
     asset: id,
     to: buyer,
-    ...(await shared(node, joint)),
+    ...together,
     passes: passes ?? { agreements: true, duties: true, keys: true, blocks: true },
     ...(next ? { next } : {}),
   })
   return orderOf(node, answer)
+}
+
+/** What a hand-over to these would be, and what `verify` would hold against it by the trust of this home. */
+async function draft(
+  node: Node,
+  asset: CID,
+  takers: CID[],
+  next: CID | undefined,
+): Promise<schema.HandoverDraft> {
+  const { version, committee } = titleOf(get(node), asset)!
+  const after = next && committeeKnown(get(node), next)
+  const rule = committeeRule(node.settings.seats)
+  const about = { asset, version: version + 1, ...(after ? { next: after.bytes } : {}) }
+  const doubts = [weakest(about, takers, rule, get(node))?.text, whyOneHand(takers, rule)]
+  return {
+    dryRun: true,
+    committee: juryView(node, after ?? committee),
+    owner: ownerView(node, asset),
+    content: (await node.views.packetsOf(asset)).length > 0,
+    doubts: doubts.filter(text => text !== undefined),
+  }
 }
 
 const orderOf = (node: Node, answer: unknown): schema.OrderView =>
@@ -229,10 +259,10 @@ export async function takeOver(
   mode: schema.Jury['mode'] | undefined,
 ): Promise<schema.OrderView> {
   const order = await node.views.orderId(wanted)
-  const certified = node.settings.certified.map(parseCid)
+  const { certified, control } = committeeRule(node.settings.seats)
   return orderOf(
     node,
-    await node.driver.submit({ type: 'take-over', order, certified, ...(mode ? { mode } : {}) }),
+    await node.driver.submit({ type: 'take-over', order, certified, control, ...(mode ? { mode } : {}) }),
   )
 }
 
@@ -263,9 +293,11 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
   if (!stored) throw new NotFound('there is no such hand-over')
   const o = decodeState<Ordering>(stored)
   const named = (org: string) => node.views.nameOf(parseCid(org))
-  const rule = usualCommittees(node.settings.certified.map(parseCid))
+  const rule = committeeRule(node.settings.seats)
   const { passes } = orderIn(o).record.payload as Partial<Handover>
-  const weaker = o.role === 'buyer' && o.state === 'OFFERED' ? weakness(o, rule, get(node)) : undefined
+  const { takers, k } = orderIn(o)
+  const isTaker = takers?.owners.some(({ org }) => org.equals(node.env.self.id))
+  const weaker = !isWriter(o) && isTaker && o.state === 'OFFERED' ? weakness(o, rule, get(node)) : undefined
   return {
     id: orderIn(o).id.toString(),
     role: o.role,
@@ -274,8 +306,12 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
     title: titleText(node, o.asset, o.described),
     version: o.version,
     ...(o.org === undefined ? {} : { partner: named(o.org) }),
-    committee: juryView(node, committeeKnown(get(node), o.committee)!),
+    // Of a registration that another one writes, it came with the offer.
+    committee: juryView(node, committeeKnown(get(node), o.committee) ?? openCommittee(o.next!)),
     ...(o.next ? { next: juryView(node, openCommittee(o.next)) } : {}),
+    ...(takers
+      ? { becomes: { owners: takers.owners.map(({ org }) => node.views.nameOf(org)), needs: k! } }
+      : {}),
     ...(passes ? { passes } : {}),
     ...(weaker ? { weaker } : {}),
     parties: orderIn(o).parties.map(id => ({
@@ -311,7 +347,7 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
   const owned = titleOf(get(node), id)!
   const [link] = linksOf(get(node), id, owned.version, 1)
   const frozen = frozenOf(get(node), id)
-  const orders = frozen?.orders.map(order => orderIn({ order }))
+  const orders = frozen?.orders.map(order => orderIn({ order })) as [Order, Order] | undefined
   return {
     asset: id.toString(),
     title: titleText(node, id),
@@ -325,8 +361,11 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
     ...(orders
       ? {
           frozen: {
-            version: orders[0]!.version,
+            version: orders[0].version,
             stops: isStopped(frozen!, get(node)),
+            by: signedBoth(...orders, keysOf(node.reading(), frozen!.identities)).map(org =>
+              node.views.nameOf(org),
+            ),
             orders: orders.map(order => order.id.toString()),
             to: orders.map(({ to }) => node.views.nameOf(to)),
           },
@@ -422,13 +461,13 @@ export async function disclosure(node: Node, wanted: string): Promise<Uint8Array
   const sealed = node.store.get(KEY.secret(handle))
   if (!sealed) throw new NotFound('only who registered it can open what it was registered for')
   const { links, identities } = shownLinks(node.reading(), id, 0, 1)
-  const { owner } = orderIn(links[0]!).record.payload as Registration
+  const { parties } = orderIn(links[0]!)
   const salt = node.openSecret(handle, sealed).slice()
   const opened = [{ registration: links[0]!.order, salt, plain: await plainDigestOf(node, id) }]
-  return encodeRegistered({ opened, identities: identities.filter(each => isOf(each, owner)) })
+  return encodeRegistered({ opened, identities: identities.filter(each => isOf(each, parties)) })
 }
 
-const isOf = (shown: Shown, org: CID): boolean => chainOf(shown)?.genesis.id.equals(org) === true
+const isOf = (shown: Shown, orgs: CID[]): boolean => orgs.some(org => shownOf(shown)?.equals(org) === true)
 
 // While it runs.
 

@@ -27,11 +27,14 @@ import { join } from 'node:path'
 import type { Restored } from '../protocol/restored.ts'
 import { temporaryName } from './file.ts'
 
-/** How far a home has come: the number of its log, the entries of that, votes cast on assets, own identity events. */
+/**
+ * How far a home has come: the number of its log, the entries of that, how often its seats all ended, votes cast on assets,
+ * own identity events. Marks of before the last three were counted have none.
+ */
 interface Extent {
   log: number
   size: number
-  /** Marks of before these were counted have none. */
+  ended?: number
   votes?: number
   events?: number
 }
@@ -39,15 +42,30 @@ interface Extent {
 interface Mark extends Extent {
   /** The place that ran last on this machine. */
   place: string
-  /** The mark before this one was lost, and the store had cast votes: nothing shows that they are all. */
-  unproven?: true
+  /**
+   * A mark before this one was lost when this home had been given so many seats: nothing shows that their votes are all
+   * in the store. Marks of before do not say how many.
+   */
+  unproven?: true | number
 }
 
+/** Of votes that were cast before all seats ended none is missed. */
+const lacksVotes = (one: Extent, other: Extent): boolean =>
+  (one.ended ?? 0) < (other.ended ?? 0) ||
+  ((one.ended ?? 0) === (other.ended ?? 0) && (one.votes ?? 0) < (other.votes ?? 0))
+
+const lacksEntries = (one: Extent, other: Extent): boolean =>
+  one.log < other.log || (one.log === other.log && one.size < other.size)
+
 const isShort = (one: Extent, other: Extent): boolean =>
-  one.log < other.log ||
-  (one.log === other.log && one.size < other.size) ||
-  (one.votes ?? 0) < (other.votes ?? 0) ||
-  (one.events ?? 0) < (other.events ?? 0)
+  lacksEntries(one, other) || lacksVotes(one, other) || (one.events ?? 0) < (other.events ?? 0)
+
+/** What either has come to, each by itself. */
+function furthest(one: Extent, other: Extent): Extent {
+  const { log, size } = lacksEntries(one, other) ? other : one
+  const { ended = 0, votes = 0 } = lacksVotes(one, other) ? other : one
+  return { log, size, ended, votes, events: Math.max(one.events ?? 0, other.events ?? 0) }
+}
 
 /** How long votes wait for others before the mark is written. */
 const VOTED_MS = 100
@@ -75,20 +93,15 @@ export class Place {
     return this.#mark && place !== undefined && this.#mark.place !== place ? 'copied' : undefined
   }
 
-  /** This store is the one that runs here from now on. */
-  settle(extent: Extent): void {
+  /** This store is the one that runs here from now on; `seats` were given in it. */
+  settle(extent: Extent, seats: number): void {
     if (this.#known() === undefined || this.#known() !== this.#actual()) this.#writePlace()
     rmSync(join(this.#home, RESTORED), { force: true })
-    const isLost = this.#mark === undefined && (extent.votes ?? 0) > 0
-    const {
-      log,
-      size,
-      votes = 0,
-      events = 0,
-    } = this.#mark && isShort(extent, this.#mark) ? this.#mark : extent
-    const isUnproven = isLost || this.#mark?.unproven === true
-    const unproven = isUnproven ? ({ unproven: true } as const) : {}
-    this.#writeMark({ place: this.#known()!, log, size, votes, events, ...unproven })
+    const before = this.#mark ? this.#mark.unproven : true
+    const unproven = before === true ? seats : before
+    const shown = unproven ? { unproven } : {}
+    const reached = this.#mark ? furthest(this.#mark, extent) : extent
+    this.#writeMark({ place: this.#known()!, ...reached, ...shown })
   }
 
   /** Own identity events of the home that this machine has seen. */
@@ -96,14 +109,16 @@ export class Place {
     return this.#mark?.events ?? 0
   }
 
-  /** Nothing says that votes are missing from this store (RULES E3). */
-  get isCurrent(): boolean {
-    return this.#mark?.unproven !== true
+  /** Own seats from this epoch on have all their votes in this store, as far as anything says (RULES E3). */
+  get provenFrom(): number {
+    const unproven = this.#mark?.unproven ?? 0
+    return unproven === true ? Number.POSITIVE_INFINITY : unproven
   }
 
   /** The log has grown. What is lost of this by a power cut only makes the mark milder. */
   grown(extent: Extent): void {
-    if (this.#mark && isShort(this.#mark, extent)) this.#writeMark({ ...this.#mark, ...extent })
+    if (this.#mark && isShort(this.#mark, extent))
+      this.#writeMark({ ...this.#mark, ...furthest(this.#mark, extent) })
   }
 
   /** Votes were cast: many of them share one write of the mark. */

@@ -1,8 +1,8 @@
 /** Redaction at a node: what only a search of its store finds, the command, and the end of the keys. */
-import { type CID, parseCid } from '../crypto/cid.ts'
+import { type CID, cidFromDigest, parseCid } from '../crypto/cid.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { type Asking, type Found, find, redactionOf } from '../protocol/erasure.ts'
-import { keptRecord, redactedOf } from '../protocol/kept.ts'
+import { isOfRecord, keptRecord, readEntries, redactedOf } from '../protocol/kept.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
@@ -62,12 +62,28 @@ export async function recordView(node: Node, wanted: string): Promise<RecordView
   }
 }
 
-/** By its whole id, or by a short one of those that are listed. */
-async function recordId(node: Node, wanted: string): Promise<CID> {
+/** By its whole id, or by a short one of those that are listed, `waybill log` included. */
+export async function recordId(node: Node, wanted: string): Promise<CID> {
   const { views } = node
   if (/^b[a-z2-7]{58}$/.test(wanted)) return parseCid(wanted)
   const found = await views.offerId(wanted).catch(() => views.assetId(wanted).catch(() => undefined))
-  return found ?? (await views.grant(wanted)).stored.id
+  return found ?? loggedId(node, wanted) ?? (await views.grant(wanted)).stored.id
+}
+
+/** As far back as a short id is looked for in the log: further back it takes longer than a caller waits. */
+const LOGGED = 65_536
+
+/** The one record that the newest entries commit to and whose id ends so. */
+function loggedId({ env, driver }: Node, wanted: string): CID | undefined {
+  const [, suffix] = /^(?:[a-z]-|…)?([a-z2-7]{8})$/.exec(wanted) ?? []
+  if (!suffix) return undefined
+  const { size } = driver.state.ledger.tail.range
+  const ids = new Map<string, CID>()
+  for (const entry of readEntries(env.get, Math.max(0, size - LOGGED), size)) {
+    const id = isOfRecord(entry) ? cidFromDigest(entry.of, 'dag-cbor') : undefined
+    if (id?.toString().endsWith(suffix)) ids.set(id.toString(), id)
+  }
+  return ids.size === 1 ? [...ids.values()][0] : undefined
 }
 
 export async function search(node: Node, record: CID): Promise<Found> {

@@ -60,7 +60,7 @@ export async function renewEvidence(node: Node, file: Uint8Array): Promise<Renew
   return { file: formatEvidence(evidence), sides }
 }
 
-const trustOf = async (node: Node) => readTrust(await node.views.trust([]))
+const trustOf = async (node: Node) => readTrust(await node.views.trust({}))
 
 /** A newer head of a log: of the own one at once, of a partner's while it is here. */
 async function renewalOf(node: Node, org: CID, { origin, size }: HeadAt): Promise<Given | undefined> {

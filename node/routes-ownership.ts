@@ -19,7 +19,13 @@ export function ownershipRoutes(app: FastifyInstance, node: Node): void {
     const { partner, certified } = owners.certifyRequest.parse(request.body)
     const { org } = await node.views.findPartner(partner)
     await node.settings.certify(org, certified)
-    return node.views.trust(node.settings.certified)
+    return node.views.trust(node.settings.seats)
+  })
+  app.post('/v1/control', async request => {
+    const { orgs, control } = owners.controlRequest.parse(request.body)
+    const ids = await Promise.all(orgs.map(each => node.views.findOrg(each)))
+    await node.settings.control(ids.map(String), control)
+    return node.views.trust(node.settings.seats)
   })
 
   app.post('/v1/assets/:id/register', request =>

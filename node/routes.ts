@@ -17,7 +17,7 @@ import { forkViews } from './forks.ts'
 import { gatherConsent, gatherDelivery, gatherProofs } from './gather.ts'
 import { adopt, delegate, keysView, revoke, rotate, succeed } from './keys.ts'
 import { headsOf, mirroring, recoverLog, tileHere } from './logs.ts'
-import { recordView, redact } from './redact.ts'
+import { recordId, recordView, redact } from './redact.ts'
 import { renewEvidence } from './renew.ts'
 import { ownershipRoutes } from './routes-ownership.ts'
 import * as schema from './schema.ts'
@@ -36,7 +36,7 @@ export function routes(app: FastifyInstance, node: Node): void {
   app.get('/readyz', () => ({ ok: true }))
   ownershipRoutes(app, node)
   app.get('/v1/status', () => statusOf(node))
-  app.get('/v1/trust', () => views.trust(node.settings.certified))
+  app.get('/v1/trust', () => views.trust(node.settings.seats))
 
   app.get('/v1/partners', async () => ({
     items: (await views.partners()).map(each => partnerView(node, each.org)),
@@ -209,8 +209,10 @@ export function routes(app: FastifyInstance, node: Node): void {
   })
   app.post('/v1/proofs', async request => {
     const { records, show } = schema.proofsRequest.parse(request.body)
-    const proofs = await gatherProofs(node, records.map(parseCid), show.map(parseCid))
-    return { items: proofs.map((proof, i) => ({ record: records[i], proof: toBase64(proof) })) }
+    const ids = await Promise.all(records.map(each => recordId(node, each)))
+    const shown = await Promise.all(show.map(each => recordId(node, each)))
+    const proofs = await gatherProofs(node, ids, shown)
+    return { items: proofs.map((proof, i) => ({ record: ids[i]!.toString(), proof: toBase64(proof) })) }
   })
   app.get('/v1/mirrors', () => mirroring(node))
   app.post('/v1/mirrors', async request => {

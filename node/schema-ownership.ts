@@ -66,13 +66,18 @@ export const handoverRequest = z.strictObject({
   passes: z
     .strictObject({ agreements: z.boolean(), duties: z.boolean(), keys: z.boolean(), blocks: z.boolean() })
     .default({ agreements: true, duties: true, keys: true, blocks: true }),
-  /** Only says what would be offered. */
+  /** Only says what would be offered, and why this home would not trust it. */
   dryRun: z.boolean().default(false),
 })
 export type HandoverRequest = z.input<typeof handoverRequest>
 export const takeOverRequest = z.strictObject({ mode: mode.optional() })
 /** Whether a partner counts as certified here, so that it is trusted to vote on assets. */
 export const certifyRequest = z.strictObject({ partner: name, certified: z.boolean().default(true) })
+/** Whether these count as under one control here; `orgs` are partners or this home. */
+export const controlRequest = z.strictObject({
+  orgs: z.array(name).min(1).max(32),
+  control: z.boolean().default(true),
+})
 export const order = z.object({
   id,
   role: z.enum(['owner', 'seller', 'buyer', 'joint']),
@@ -83,6 +88,8 @@ export const order = z.object({
   partner: org.optional(),
   committee: jury,
   next: jury.optional(),
+  /** Who owns it by this order, and how many of them sign what follows; a change of the committee leaves that as it is. */
+  becomes: z.object({ owners: z.array(org), needs: count }).optional(),
   /** Of a hand-over: what passes with it. */
   passes: z
     .object({ agreements: z.boolean(), duties: z.boolean(), keys: z.boolean(), blocks: z.boolean() })
@@ -117,10 +124,29 @@ export const owner = z.object({
       silent: z.array(org.extend({ text: z.string() })),
     })
     .optional(),
-  /** Two orders of one version that its owner signed; they stop nobody where one of them is certified. */
-  frozen: z.object({ version: count, stops: z.boolean(), orders: z.array(id), to: z.array(org) }).optional(),
+  /** Two orders of one version that an owner signed; they stop nobody where one of them is certified. */
+  frozen: z
+    .object({
+      version: count,
+      stops: z.boolean(),
+      /** Who signed both: of several owners no other is to blame. */
+      by: z.array(org),
+      orders: z.array(id),
+      to: z.array(org),
+    })
+    .optional(),
 })
 export type OwnerView = z.infer<typeof owner>
+/** What a hand-over would be, before it is offered. */
+export interface HandoverDraft {
+  dryRun: true
+  committee: Jury
+  owner: OwnerView
+  /** Whether packets of it are published here: from elsewhere none pass, whichever owner has them. */
+  content: boolean
+  /** What `verify` would hold against it by the trust of this home. */
+  doubts: string[]
+}
 export const ownerQuery = z.strictObject({ fresh: flag.default(false) })
 /** Every certified step of an asset, from its registration on. */
 export const ownerHistory = z.object({

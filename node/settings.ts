@@ -2,6 +2,8 @@
 import { parseCid } from '../crypto/cid.ts'
 import type { Env } from '../protocol/context.ts'
 import { MAX_MIRRORS, MAX_WITNESSES } from '../protocol/limits.ts'
+import { seatsTrusted } from '../protocol/own-trust.ts'
+import type { SeatsTrusted } from '../protocol/ownership-trust.ts'
 import { type Config, writeConfig } from './config.ts'
 import type { Node } from './daemon.ts'
 import { serveWitness, type WitnessServer } from './witness-http.ts'
@@ -32,14 +34,33 @@ export class Settings {
     return this.#config.mirrors
   }
 
-  get certified(): string[] {
-    return this.#config.certified
+  /** Whose votes on assets this home believes. */
+  get seats(): SeatsTrusted {
+    return seatsTrusted(this.#node.env.self.org, this.#config)
   }
 
   /** Takes an organisation for certified from now on, or no longer. */
   async certify(org: string, is: boolean): Promise<void> {
     const others = this.#config.certified.filter(each => each !== org)
     await this.#change({ certified: is ? [...others, org] : others })
+    await this.#node.saveTrust()
+  }
+
+  /** Takes these for organisations that one hand controls, with whoever was under it with one of them; or none of them any more. */
+  async control(orgs: string[], is: boolean): Promise<void> {
+    const isNamed = (org: string) => orgs.includes(org)
+    const { control } = this.#config
+    if (is) {
+      const group = [...new Set([...orgs, ...control.filter(each => each.some(isNamed)).flat()])]
+      if (group.length > MAX_WITNESSES)
+        throw Object.assign(new Error(`at most ${MAX_WITNESSES} organisations are under one control`), {
+          code: 'QUOTA_EXCEEDED',
+        })
+      await this.#change({ control: [...control.filter(each => !each.some(isNamed)), group] })
+    } else {
+      const left = control.map(each => each.filter(org => !isNamed(org)))
+      await this.#change({ control: left.filter(each => each.length > 1) })
+    }
     await this.#node.saveTrust()
   }
 

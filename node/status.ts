@@ -8,7 +8,7 @@ import { committeeProblems } from './committee.ts'
 import type { Node } from './daemon.ts'
 import { forkProblems } from './forks.ts'
 import { endingKeys } from './keys.ts'
-import { frozenAssets, juries, orders } from './ownership.ts'
+import { frozenAssets, juries, orders, unprovenSeats } from './ownership.ts'
 import type * as schema from './schema.ts'
 
 const VERSION = '0.0.1'
@@ -47,12 +47,19 @@ export async function statusOf(node: Node): Promise<schema.Status> {
   }
 }
 
+const unprovenText = (seats: number): string =>
+  `the mark of this home, which lies outside of it, was lost: the votes that ${seats} seats cast may not all be here, and they abstain for ever`
+const UNPROVEN_HINT =
+  'a new seat votes: let who chose their committee choose another with it, waybill committee create PARTNERS --assets --replaces ID, and the owners of its assets take that: waybill assets reseat ASSET --committee NEW'
+
 /** Offers of an asset that a person decides here, seats that are asked for, assets that were frozen. */
 async function ownershipOf(node: Node): Promise<schema.Status['problems']> {
   const offered = (await orders(node)).filter(({ role, state }) => role === 'buyer' && state === 'OFFERED')
   const { seatsOffered } = await juries(node)
   const frozen = await frozenAssets(node)
+  const unproven = await unprovenSeats(node)
   return [
+    ...(unproven > 0 ? [{ code: 'SEATS_UNPROVEN', text: unprovenText(unproven), hint: UNPROVEN_HINT }] : []),
     ...offered.map(({ id, title, partner }) => ({
       code: 'HANDOVER_OFFERED',
       text: `${partner?.name} offers to hand over ${title}`,
@@ -65,7 +72,7 @@ async function ownershipOf(node: Node): Promise<schema.Status['problems']> {
     })),
     ...frozen.map(({ asset, title }) => ({
       code: 'ASSET_FROZEN',
-      text: `the owner of ${title} signed two orders of one version`,
+      text: `an owner of ${title} signed two orders of one version`,
       hint: `waybill owner ${asset}`,
     })),
   ]

@@ -211,10 +211,16 @@ class GroupStore implements Store {
 
 type LevelDatabase = Level<string, Uint8Array>
 
+/**
+ * Four times what level takes by itself: an open reads and writes the list of all tables, and of a table from which it reads
+ * the list of blocks. With larger ones more lies around twice while they are merged.
+ */
+const TABLES = { maxFileSize: 8 * 2 ** 20, blockSize: 16 * 2 ** 10 }
+
 async function openLevel(dir: string, create: boolean): Promise<Disk> {
   const db: LevelDatabase = new Level(dir, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {
-    await db.open({ createIfMissing: create })
+    await db.open({ createIfMissing: create, ...TABLES })
   } catch (error) {
     throw openError(dir, error)
   }

@@ -18,6 +18,7 @@ import { type Entry, KIND, readEntry } from '../protocol/log.ts'
 import { decodeState, type Partner } from '../protocol/machine.ts'
 import type { Negotiation } from '../protocol/negotiation-state.ts'
 import { committeesTrusted } from '../protocol/own-trust.ts'
+import type { SeatsTrusted } from '../protocol/ownership-trust.ts'
 import { decodePartner } from '../protocol/pairing.ts'
 import type { Constraint, Policy } from '../protocol/policy.ts'
 import { isStored, type RecordType, readRecord, type Stored } from '../protocol/record.ts'
@@ -420,7 +421,7 @@ export class Views {
   }
 
   /** The home's own trust: itself and its partners, and the committees of their logs. */
-  async trust(certified: string[]): Promise<TrustFile> {
+  async trust(seats: SeatsTrusted): Promise<TrustFile> {
     const { get } = this.#env
     const self = { ...this.#env.self, chain: ownChain(this.#env) }
     const home = { self, get, witnesses: this.#env.witnesses() }
@@ -436,7 +437,7 @@ export class Views {
         ...partners.map(({ org, name }) => ({ id: org, name })),
       ],
       committees: committeesTrusted(home, partners),
-      ...(certified.length > 0 ? { certified } : {}),
+      ...seats,
       ...(known.length > 0 ? { known } : {}),
     }
   }

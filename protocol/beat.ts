@@ -147,6 +147,8 @@ export function signHead(ledger: Ledger, { tail }: DraftHead, context: Context):
     writes: [
       { key: KEY.head(size), value: utf8(note), if: 'absent' },
       { key: KEY.newestHead, value: u64(size) },
+      // As it was: what was written long ago takes a start longer to find, and what is absent longest.
+      { key: KEY.logNumber, value: u64(ledger.number) },
     ],
     events: [{ type: 'head', size }],
   }

@@ -45,6 +45,8 @@ export function claim(
   const isNow = isProven(all, context.get)
   const output = nothing()
   output.writes.push({ key: KEY.behind, value: encodeState({ claims: all, proven: isNow }) })
+  // What the log has lost, the votes beside it may have lost too (RULES E3).
+  if (isNow) output.writes.push({ key: KEY.seatsEnding, value: new Uint8Array() })
   output.events.push(
     isNow
       ? { type: 'behind', size: Math.max(...all.map(({ size }) => size)) }

@@ -27,8 +27,8 @@ export interface Env {
   seal: Context['seal']
   /** A secret of 32 bytes as the driver keeps it, as a key. */
   seatKey: Context['seatKey']
-  /** Nothing says that the store is older than what ran here last. */
-  current(): boolean
+  /** Own seats from this epoch on have all their votes in the store, as far as anything says. */
+  provenFrom(): number
   witnesses(): CID[]
   mirrors(): CID[]
   addresses(): string[]
@@ -112,8 +112,8 @@ class StepContext implements Context {
   get pad() {
     return this.env.pad
   }
-  get current() {
-    return this.env.current()
+  get provenFrom() {
+    return this.get(KEY.seatsEnding) ? Number.POSITIVE_INFINITY : this.env.provenFrom()
   }
   get witnesses() {
     return this.env.witnesses()

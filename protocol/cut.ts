@@ -30,8 +30,8 @@ export function cut(
   for (let [level, old, rest] = [0, end, size]; old > 0; level++) {
     ;[old, rest] = [Math.floor(old / TILE_HASHES), Math.floor(rest / TILE_HASHES)]
     for (let tile = rest; tile < old; tile++) writes.push({ key: KEY.tile(level, tile) })
-    // The row above has roots of what is cut off: it is written anew with the next full tile.
-    if (rest < old) writes.push({ key: KEY.openTile(level + 1) })
+    // The rows have roots of what is cut off: they are written anew with the next full tile.
+    if (level === 0 && rest < old) writes.push({ key: KEY.rows })
   }
   const kept = [...readEntries(get, base, size)]
   const run = new RunWriter(

@@ -5,18 +5,11 @@
  *                -- show {note} -->                 newer than what it holds: asks
  *                <-- ask {size it holds} --
  *                -- proof {size, note, path} -->    keeps the newer head, or has seen a contradiction
- *
- *     log's owner                                   whom a record concerns
- *                <-- proof/request {records} --
- *                -- proof/reply {note, entries} -->
  */
 import { equal, readU64, text, toHex, utf8 } from '../crypto/bytes.ts'
-import { asCid, type CID } from '../crypto/cid.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { formatNote, parseNote, signNote } from '../crypto/note.ts'
-import { decodeSigned, type Payload } from '../crypto/statement.ts'
 import { cosigners } from './committee.ts'
-import type { ProofReply } from './event.ts'
 import {
   close,
   closedLogs,
@@ -28,27 +21,14 @@ import {
   readFork,
   toTell,
 } from './fork.ts'
-import { readGrant } from './grant.ts'
-import { type Chain, cosignerNames, eventsOf, standingOf } from './identity-chain.ts'
+import { cosignerNames, standingOf } from './identity-chain.ts'
 import { forkedIdentities, identityForksKnown } from './identity-fork.ts'
-import { indexOf, type Kept, keptRecord, readEntryAt, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
-import {
-  firstState,
-  type Ledger,
-  lastState,
-  logAt,
-  logWith,
-  proveExtension,
-  provePresence,
-  rootAt,
-} from './ledger.ts'
-import { MAX_NAME_LENGTH, MAX_TOLD_EVENTS_BYTES } from './limits.ts'
+import { type Ledger, proveExtension, rootAt } from './ledger.ts'
+import { MAX_NAME_LENGTH } from './limits.ts'
 import { type Head, originHash, originOf, readHead } from './log.ts'
 import { type Context, decodeState, type Step, say, stay, violation } from './machine.ts'
 import type { Message, MessageOf, MessageType } from './message.ts'
-import { renewal } from './renewal.ts'
-import { everSeated, shownCommittees } from './shown-committees.ts'
 
 /** The newest head of a partner's log that this node has seen. */
 export interface Watch {
@@ -181,8 +161,6 @@ export function receive(from: string, message: Message, ledger: Ledger, context:
       return asked(from, message, ledger, context)
     case 'head/proof':
       return proven(from, message, context)
-    case 'proof/request':
-      return proofs(from, message, ledger, context)
     case 'proof/reply':
       return reply(from, message, context)
     default:
@@ -215,10 +193,14 @@ function offered(
   if (isClosed(from, context)) return answer(from, proofsAgainst(from, context), seen)
   if (head.signer.ended !== undefined) return stay(seen)
   if (!seen) return keep(from, head, note, context)
-  if (head.size === seen.size && !equal(head.root, seen.root))
-    return forked(from, seen, seen.note, note, { root: head.root, path: [] }, context)
+  const other = contradicted(seen, head)
+  if (other) return forked(from, seen, other.note, note, { root: head.root, path: [] }, context)
   return head.size <= seen.size ? stay(seen) : askProof(from, seen, seen.size)
 }
+
+/** What is held of the size of a head and with another root: nobody needs to be asked about these two. */
+const contradicted = (seen: Watch, head: Head): { note: Uint8Array } | undefined =>
+  [seen, seen.rumour].find(each => each?.size === head.size && !equal(each.root, head.root))
 
 function askProof(org: string, seen: Watch, size: number): Step<Watch> {
   return answer(org, [{ t: 'head/ask', size }], seen)
@@ -354,6 +336,8 @@ export function refused(from: string, note: Uint8Array, context: Context): Step<
 function against(org: string, head: Head, note: Uint8Array, context: Context): Step<Watch> {
   const seen = readWatch(context.get(KEY.watch(org)))
   if (!seen || isClosed(org, context) || head.signer.ended !== undefined) return stay(seen)
+  const other = contradicted(seen, head)
+  if (other) return forked(org, seen, other.note, note, { root: head.root, path: [] }, context)
   const { rumour } = seen
   const isAsked = rumour && (rumour.size !== head.size || !equal(rumour.root, head.root))
   if (isAsked && head.size !== seen.size) return stay(seen)
@@ -368,111 +352,7 @@ function orgOf(note: Uint8Array, context: Context): string | undefined {
   return org && text(org)
 }
 
-// Proofs of entries.
-
-function proofs(
-  from: string,
-  message: MessageOf<'proof/request'>,
-  active: Ledger,
-  now: Context,
-): Step<Watch> {
-  const { ledger, context } = logWith(message.records, active, now)
-  const shown = publicHead(context.get)
-  const found: { record: CID; index: number }[] = []
-  const concerned = message.records.filter(each => concerns(from, each, message.records, context))
-  // Where a record was redacted, the word for it is proven beside it.
-  const words = concerned.flatMap(each => redactedOf(context.get, each)?.redaction ?? [])
-  for (const record of [...concerned, ...words]) {
-    const index = indexOf(context.get, record)
-    if (index !== undefined) found.push({ record, index })
-  }
-  const covered = found.filter(({ index }) => shown && index < shown.size)
-  const best = bestHead(context, Math.max(0, ...covered.map(each => each.index + 1)))
-  const head = best && shown && best.size <= shown.size ? best : shown
-  const entries = found.map(each => proveRecord(each, head?.size ?? 0, ledger, context))
-  const pending = covered.length < concerned.length + words.length
-  const step = stay<Watch>()
-  const known = everSeated(context).flatMap(each => context.partner(each) ?? [])
-  const committees = shownCommittees(active, now)
-  const indexes = covered.map(each => each.index)
-  const number = message.log ? now.self.chain.logs.findIndex(each => each.equals(message.log!)) : undefined
-  const old = number === undefined ? { ledger, context } : number >= 0 && logAt(number, active, now)
-  const newer = message.head && old && renewal(message.head, old.ledger, old.context, now.now.wallMs)
-  step.output.sends.push({
-    to: from,
-    message: {
-      t: 'proof/reply',
-      id: message.id,
-      entries,
-      states: head ? proveStates(indexes, head.size, ledger, context.get) : [],
-      witnesses: known.map(each => each.identityBytes),
-      events: eventsToTell([context.self.chain, ...known.map(each => each.chain)]),
-      pending,
-      ...(head ? { note: head.note } : {}),
-      ...(committees.length > 0 ? { committees } : {}),
-      ...(newer ? { renewal: newer } : {}),
-      ...(words.length > 0 ? { redactions: words.flatMap(each => keptRecord(context, each) ?? []) } : {}),
-    },
-  })
-  return step
-}
-
-/** The first state entry after each of these entries, and the last under the head of `size`, with their way to it. */
-export function proveStates(
-  indexes: number[],
-  size: number,
-  ledger: Ledger,
-  get: Context['get'],
-): ProofReply['states'] {
-  const found = new Map<number, Uint8Array>()
-  for (const index of indexes) {
-    const first = firstState(get, index, size)
-    if (first) found.set(first.index, first.entry)
-  }
-  const last = lastState(get, size)
-  if (last) found.set(size - 1, last)
-  return [...found].map(([index, entry]) => ({ entry, path: provePresence(ledger, get, index, size) }))
-}
-
-/** Events of whole identities, as many as a message has room for; the first always fits. */
-function eventsToTell(chains: Chain[]): Uint8Array[] {
-  const told: Uint8Array[] = []
-  let room = MAX_TOLD_EVENTS_BYTES
-  for (const chain of chains) {
-    const events = eventsOf(chain)
-    room -= events.reduce((sum, each) => sum + each.length, 0)
-    if (room >= 0) told.push(...events)
-  }
-  return told
-}
-
-/** The entry that commits to a record, its salt, and its way to the head of `size` if that covers it. */
-export function proveRecord(
-  { record, index }: { record: CID; index: number },
-  size: number,
-  ledger: Ledger,
-  { get, slots }: Kept,
-): ProofReply['entries'][number] {
-  const { slot, entry } = readEntryAt(get, index)!
-  const salt = redactedOf(get, record) ? undefined : slots.salt(slot)
-  const path = index < size ? { path: provePresence(ledger, get, index, size) } : {}
-  return { record, entry, ...(salt ? { salt } : {}), ...path }
-}
-
-/** Whether a record concerns an organisation: it is a party of it, or has an agreement here that covers it. */
-function concerns(from: string, id: CID, asked: CID[], context: Context): boolean {
-  const gone = redactedOf(context.get, id)
-  const stored = keptRecord(context, id)
-  if (!gone && !stored) return false
-  const p: Partial<Payload> = stored ? decodeSigned(stored).p : {}
-  const parties =
-    gone?.parties ?? ['assigner', 'assignee', 'consumer', 'provider'].map(role => asCid(p[role]))
-  if (parties.some(each => each?.toString() === from)) return true
-  const asset = gone ? gone.asset : asCid(p.asset)
-  return (
-    asset !== undefined && asked.some(each => readGrant(from, each, context)?.payload.asset.equals(asset))
-  )
-}
+// The head under which somebody proves entries (entry-proofs.ts).
 
 function reply(from: string, message: MessageOf<'proof/reply'>, context: Context): Step<Watch> {
   // Evidence may be old: of a log that is closed, by a key that was revoked. What it is worth is for a verifier to say.

@@ -193,13 +193,12 @@ export const readTail = (stored: Uint8Array): { size: number; last: Uint8Array; 
   waiting: stored.subarray(WAITING_AT),
 })
 
-/** The run that begins at `first`, stored or waiting in the tail. */
+/** The run that begins at `first`, waiting in the tail or stored: of what waits, the store would be searched in vain. */
 function runAt(get: Get, first: number): Uint8Array | undefined {
-  const run = get(KEY.run(first))
-  if (run) return run
   const stored = get(KEY.tail)
   const { size, waiting } = stored ? readTail(stored) : { size: 0, waiting: NOTHING }
-  return waiting.length > 0 && size - entriesIn(waiting) === first ? waiting : undefined
+  const waits = size - first <= RUN_ENTRIES && waiting.length > 0 && size - entriesIn(waiting) === first
+  return waits ? waiting : get(KEY.run(first))
 }
 
 /** The entries from `from` up to `to`, or up to the first that is not there. */

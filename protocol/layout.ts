@@ -13,20 +13,23 @@ export const KEY = {
   clock: 'clock',
   /** A record by its id, as `kept.ts` lays it out. */
   kept: (id: CID): string => `record/${hex(id)}`,
-  /** Entries of the own log that one step appended, by the index of the first. */
-  run: (first: number): string => `run/${padded(first)}`,
+  /**
+   * Entries of the own log that one step appended, by the index of the first. What else a start reads has names that follow
+   * these, so that it lies with the newest of them in one table.
+   */
+  run: (first: number): string => `log/run/${padded(first)}`,
   /** Where the runs of a full bundle of 256 entries begin. */
   runs: (bundle: number): string => `runs/${padded(bundle)}`,
   /** Number of the active own log, once the first is closed. */
-  logNumber: 'log-number',
+  logNumber: 'logs',
   tail: 'log/tail',
   tile: (level: number, index: number): string => `tile/${level}/${padded(index)}`,
-  /** The hashes of the open tile of a level above the leaves: roots of the full tiles below, for a start. */
-  openTile: (level: number): string => `log/open/${level}`,
+  /** For a start: the hashes of the range over all full tiles, and those of the open tiles above the leaves, level after level. */
+  rows: 'log/start',
   /** A signed head of the own log with the cosignatures that have come. */
   head: (size: number): string => `head/${padded(size)}`,
   heads: 'head/',
-  newestHead: 'log/head',
+  newestHead: 'log/signed',
   /** The newest own head that anybody may see: where the log has a committee, one that is final (RULES D1). */
   publicHead: 'log/public',
   /** The own committee: in force, named, proposed. */
@@ -131,6 +134,10 @@ export const KEY = {
   lostSeats: (committee: CID): string => `lost-seat/${hex(committee)}/`,
   ownLost: 'lost-seats',
   seatEpoch: 'seat-epoch',
+  /** The store was found to be behind, and its seats have not ended one by one: until then none of them votes. */
+  seatsEnding: 'seats-ending',
+  /** How often all seats have ended: a store of before lacks the last time. */
+  seatsEnded: 'seats-ended',
   seatsGiven: (org: string): string => `seats-given/${org}`,
   /** A committee of assets with all of its signatures. */
   jury: (committee: CID): string => `jury/${hex(committee)}`,

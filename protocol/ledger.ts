@@ -1,8 +1,9 @@
 /**
  * The own log as it is kept: entries under their index, RFC 6962 hashes in tiles of 256 (C2SP tlog-tiles), and what is
- * needed to go on. Memory is O(log n); a start reads the open entries, one value a tile level, and nothing else.
+ * needed to go on. Memory is O(log n); a start reads the open entries and five values that lie where the newest are: what is
+ * absent, or old, is looked for in every level of the database, and there are more of those the longer the log.
  */
-import { concat, equal, readU64, u64 } from '../crypto/bytes.ts'
+import { concat, readU64, u64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { stretch } from '../crypto/hash.ts'
 import {
@@ -104,53 +105,67 @@ export function loadLedger(get: Get): Ledger {
   if (!stored) return emptyLedger()
   const { size, last } = readTail(stored)
   const number = logNumber(get)
-  const ledger = { ...emptyLedger(), number, stored, runs: openRuns(get, size), open: loadOpen(size, get) }
-  ledger.tail = { range: rangeAt(size, ledger.open, get), last }
+  const { open, whole } = loadOpen(size, get)
+  const ledger = { ...emptyLedger(), number, stored, runs: openRuns(get, size), open }
+  ledger.tail = { range: rangeAt(size, open, get, whole), last }
   const stated = get(KEY.stated)
   if (stated) ledger.stated = readU64(stated)!
   const newest = get(KEY.newestHead)
   const signedSize = newest ? readU64(newest)! : 0
-  if (signedSize > 0) {
+  if (signedSize === size) ledger.signed = ledger.tail
+  else if (signedSize > 0) {
     const last = leafHash(readEntryAt(get, signedSize - 1)!.entry)
     ledger.signed = { range: rangeAt(signedSize, ledger.open, get), last }
   }
   return ledger
 }
 
-/** The hashes of each open tile: leaves from their entries, those of a higher level from its row. */
-function loadOpen(size: number, get: Get): Row[] {
-  const open: Row[] = []
-  let count = size
-  for (let level = 0; count > 0; level++) {
-    const [from, to] = [count - (count % TILE_HASHES), count]
-    if (level > 0) open.push(openRow(level, from, to, get))
-    else open.push(new Row(Array.from(readEntries(get, from, to), ({ entry }) => leafHash(entry))))
-    count = Math.floor(count / TILE_HASHES)
-  }
-  return open
-}
-
 /**
- * The roots of the full tiles from..to of the level below. The row of a level is written with each of them; where it is not
- * there, or does not end with the last of them, each is read from its tile.
+ * The hashes of each open tile: leaves from their entries, those above from what is written with each full tile, with the
+ * hashes of the range over all full tiles before them. Where that is not there, the roots of the tiles say the same.
  */
-function openRow(level: number, from: number, to: number, get: Get): Row {
-  const rootIn = (tile: number): Uint8Array => get(KEY.tile(level - 1, tile))!.slice(ROOT_AT)
-  const count = to - from
-  const row = get(KEY.openTile(level))
-  const isThere = count > 0 && row?.length === count * 32 && equal(row.subarray(-32), rootIn(to - 1))
-  const hash = (i: number) => (isThere ? row.slice(i * 32, (i + 1) * 32) : rootIn(from + i))
-  return new Row(Array.from({ length: count }, (_, i) => hash(i)))
+function loadOpen(size: number, get: Get): { open: Row[]; whole: Uint8Array[] } {
+  const open = [new Row(Array.from(readEntries(get, size - (size % TILE_HASHES), size), entryHash))]
+  const counts: number[] = []
+  for (let rest = fullTilesIn(size); rest > 0; rest = fullTilesIn(rest)) counts.push(rest)
+  const kept = hashesIn(get(KEY.rows))
+  const whole = peaks(fullTilesIn(size))
+  const isThere = kept.length === counts.reduce((sum, count) => sum + (count % TILE_HASHES), whole)
+  let at = whole
+  for (const [level, count] of counts.entries()) {
+    const inRow = count % TILE_HASHES
+    const hash = (_: unknown, i: number) => (isThere ? kept[at + i]! : rootIn(get, level, count - inRow + i))
+    open.push(new Row(Array.from({ length: inRow }, hash)))
+    at += inRow
+  }
+  return { open, whole: isThere ? kept.slice(0, whole) : [] }
 }
 
-/** The range of the tree at its size or an earlier one, from its nodes. */
-function rangeAt(size: number, open: Row[], get: Get): CompactRange {
+function keepOpen({ open, tail }: Pick<Ledger, 'open' | 'tail'>): Write {
+  const { size, hashes } = tail.range
+  const rows = open.slice(1).map(row => row.bytes())
+  return { key: KEY.rows, value: concat(...hashes.slice(0, peaks(fullTilesIn(size))), ...rows) }
+}
+
+const hashesIn = (bytes: Uint8Array = NOTHING): Uint8Array[] =>
+  Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
+    bytes.slice(i * HASH_BYTES, (i + 1) * HASH_BYTES),
+  )
+/** Perfect subtrees that so many leaves are made of. */
+const peaks = (count: number): number => count.toString(2).replaceAll('0', '').length
+const entryHash = ({ entry }: KeptEntry): Uint8Array => leafHash(entry)
+const fullTilesIn = (count: number): number => Math.floor(count / TILE_HASHES)
+const rootIn = (get: Get, level: number, tile: number): Uint8Array =>
+  get(KEY.tile(level, tile))!.slice(ROOT_AT)
+
+/** The range of the tree at its size or an earlier one, from its nodes; its first hashes may be known. */
+function rangeAt(size: number, open: Row[], get: Get, known: Uint8Array[] = []): CompactRange {
   const hashes: Uint8Array[] = []
   let [at, rest] = [0, size]
   for (let level = Math.floor(Math.log2(size)); level >= 0; level--) {
     const width = 2 ** level
     if (rest < width) continue
-    hashes.push(node(open, get, level, at / width))
+    hashes.push(known[hashes.length] ?? node(open, get, level, at / width))
     at += width
     rest -= width
   }
@@ -264,8 +279,7 @@ function grow<T>(
   writes: Write[],
   one: Grow<T>,
 ): Extended {
-  const filled = new Set<number>()
-  const onNode = fillTiles(ledger.open, writes, filled)
+  const onNode = fillTiles(ledger.open, writes)
   let { tail, runs } = ledger
   const waiting = ledger.stored ? readTail(ledger.stored).waiting : NOTHING
   const entryBytes = all.reduce((sum, each) => sum + bytesOf(each), 0)
@@ -281,8 +295,9 @@ function grow<T>(
     writes.push({ key: KEY.runs(Math.floor(index / BUNDLE_ENTRIES)), value: keepRuns(runs) })
     runs = []
   }
-  for (const level of filled) writes.push({ key: KEY.openTile(level), value: ledger.open[level]!.bytes() })
   const { size } = tail.range
+  if (fullTilesIn(size) > fullTilesIn(ledger.tail.range.size))
+    writes.push(keepOpen({ open: ledger.open, tail }))
   if (!run.isEmpty && size - runs.at(-1)! >= RUN_ENTRIES)
     writes.push({ key: KEY.run(runs.at(-1)!), value: run.cut() })
   // One condition guards all of them: whoever else appended has moved the tail (RULES A2).
@@ -293,9 +308,9 @@ function grow<T>(
 
 /**
  * Takes the hashes of the growing tree: the root of a full tile is a hash of the tile level above, and says that the tile
- * below is complete, which is written once. `filled` gets the levels that have such a root more.
+ * below is complete, which is written once.
  */
-function fillTiles(open: Row[], writes: Write[], filled: Set<number>): NodeSink {
+function fillTiles(open: Row[], writes: Write[]): NodeSink {
   return (level, index, hash) => {
     const above = level % TILE_LEVELS
     if (above >= ROW_LEVELS) open[(level - above) / TILE_LEVELS]!.inner.set(placeInTile(above, index), hash)
@@ -306,7 +321,6 @@ function fillTiles(open: Row[], writes: Write[], filled: Set<number>): NodeSink 
       const row = Array.from({ length: TILE_HASHES / ROW }, (_, i) => rootOver(hashes, i * ROW * 32, ROW))
       writes.push({ key: KEY.tile(tile - 1, index), value: concat(hashes, ...row, hash) })
       open[tile - 1] = new Row()
-      filled.add(tile)
     }
     open[tile] ??= new Row()
     open[tile].push(hash)

@@ -7,7 +7,7 @@ import { KEY } from './layout.ts'
 import type { Write } from './output.ts'
 
 /** What is of one own log: its entries and hashes, its heads, how far its witnesses are, and its committee. */
-const OF_LOG = ['run/', 'runs/', 'log/', 'tile/', KEY.heads, 'witness/']
+const OF_LOG = ['runs/', 'log/', 'tile/', KEY.heads, 'witness/']
 const isOfLog = (key: string): boolean =>
   key === KEY.seating || key === KEY.behind || OF_LOG.some(prefix => key.startsWith(prefix))
 

@@ -54,8 +54,8 @@ export interface Context {
   seatKey(handle: string): PrivateKey | undefined
   /** Seats that were asked for a vote of late and did not answer in time: others are asked before them. Not stored. */
   late: Set<string>
-  /** The store is the one that ran here last, and as new: else it casts no votes (RULES E3). */
-  current: boolean
+  /** Own seats before this epoch may have cast votes that are not in the store: they cast no more (RULES E3). */
+  provenFrom: number
   /** `n` bytes that no other label of this step gets. */
   random(label: string, n: number): Uint8Array
   /** The own state as members of the log have dated it of late. */

@@ -21,11 +21,11 @@ import { over } from './context.ts'
 import { ProtocolError } from './error.ts'
 import { isOrder, type Order, type Owner, readOrder, type Side } from './handover.ts'
 import { KEY } from './layout.ts'
+import { MAX_TITLES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, say, stay, tidy, violation } from './machine.ts'
 import type { MessageOf, Refusal } from './message.ts'
+import { ask, begin } from './ordering.ts'
 import {
-  ask,
-  begin,
   type Dealt,
   dealt,
   isOver,
@@ -34,7 +34,7 @@ import {
   orderIn,
   readOrdering,
   save,
-} from './ordering.ts'
+} from './ordering-state.ts'
 import { join } from './output.ts'
 import {
   canDecide,
@@ -60,7 +60,9 @@ import {
   learned,
   linksOf,
   openCommittee,
+  tell,
   titleOf,
+  wanting,
 } from './title.ts'
 
 export const begun = (
@@ -152,6 +154,10 @@ export function accepted(
     return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
   if (o.state === 'VOTING')
     return o.version === 0 ? stay() : say<Ordering>(undefined, from, { t: 'handover/signed', order: o.order })
+  // It was away for longer than anybody tells it.
+  const { asset, version } = order
+  if ((titleOf(context.get, asset)?.version ?? -1) >= version)
+    return shownSince(from, asset, version, context)
   if (o.state !== 'OFFERED' && o.state !== 'ACCEPTED') return stay()
   const signers = signersOf(order, keysOf(context, o.identities))
   if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)
@@ -164,6 +170,13 @@ export function accepted(
   return goOn({ ...o, agreed, refused }, signers, context)
 }
 
+/** What has become of a version, whole. */
+function shownSince(to: string, asset: CID, version: number, context: Context): Step<Ordering> {
+  const step = stay<Ordering>()
+  step.output.sends.push(...tell(asset, version, true, context).map(message => ({ to, message })))
+  return step
+}
+
 const hasGiven = (o: Ordering, org: string): boolean =>
   o.signers.some(each => each.org === org && each.role === orderIn(o).givers?.role)
 
@@ -174,7 +187,7 @@ function goOn(o: Ordering, more: Signer[], context: Context): Step<Ordering> {
   const mayWrite = isWriter(o) && o.state === 'OFFERED' && isAgreed(o, order, context)
   const mayGive =
     !isWriter(o) && known.some(({ role, org }) => role === order.givers?.role && org.equals(order.lead))
-  const own = mayWrite || mayGive ? ownSigners(order, known, context) : []
+  const own = mayWrite ? ownSigners(order, known, context) : mayGive ? readySigner(o, order, context) : []
   const bytes = signedBy(order, [...known, ...own])
   const record = readOrder(bytes) as Order
   const signers = signersOf(record, keysOf(context, o.identities))
@@ -215,6 +228,10 @@ function ownSigners(order: Order, known: Signer[], { self, sign }: Context): Sig
     return [{ role, org: self.id, signature: sign(payload as unknown as Payload, role, 'operation') }]
   })
 }
+
+/** The signature that waited for the writer's. */
+const readySigner = ({ ready }: Ordering, { givers }: Order, { self }: Context): Signer[] =>
+  givers && ready ? [{ role: givers.role, org: self.id, signature: ready }] : []
 
 /** The other side does not want it, or too few owners do. */
 export function declined(
@@ -271,6 +288,12 @@ function consider(
   if (lacks(order, message, context)) return askWhole(from, asset, owned?.version)
   const found = whyNot(order, message, context)
   if (found) return decline(from, id, found)
+  const counted = wanting(from, asset, context)
+  if (!counted)
+    return decline(from, id, {
+      code: 'QUOTA_EXCEEDED',
+      text: `a partner brings up at most ${MAX_TITLES} assets`,
+    })
   const named = order.next ?? (version === 0 ? order.committee : undefined)
   const next = named && (context.get(KEY.jury(named)) ?? message.committee)
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
@@ -283,6 +306,7 @@ function consider(
     ...(message.asset ? { described: message.asset } : {}),
   }
   const step = inPlace(o, id, save(o, stay(), context), context)
+  step.output.writes.push(...counted)
   step.output.events.push({ type: 'order', machine: KEY.order(id), state: o.state, waitsFor: 'person' })
   return step
 }
@@ -331,7 +355,7 @@ function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unkn
 }
 
 /** The committees of an asset, from its registration to after this order. */
-function committeesOf(o: Ordering, get: Context['get']) {
+function committeesOf(o: Pick<Ordering, 'asset' | 'version' | 'next'>, get: Context['get']) {
   const links = linksOf(get, o.asset, 0, o.version)
   const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
   return o.next ? [...shown, openCommittee(o.next)] : shown
@@ -340,15 +364,20 @@ function committeesOf(o: Ordering, get: Context['get']) {
 const MODES: Mode[] = ['none', 'majority', 'all', 'byzantine']
 
 /** The weakest mode in which an asset was voted on, and why the rule of this node does not take it. */
-export function weakness(
-  o: Ordering,
+export const weakness = (o: Ordering, rule: CommitteeRule, get: Context['get']) =>
+  weakest(o, orderIn(o).parties, rule, get)
+
+/** The same of what is not written yet; `others` become parties by it. */
+export function weakest(
+  o: Pick<Ordering, 'asset' | 'version' | 'next'>,
+  others: CID[],
   rule: CommitteeRule,
   get: Context['get'],
 ): { mode: Mode; text: string } | undefined {
   const parties = new Set(
     linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
   )
-  const all = [...parties, ...orderIn(o).parties]
+  const all = [...parties, ...others]
   const weak = committeesOf(o, get).flatMap(({ payload }) => {
     const text = whyUntrusted(payload, all, rule)
     return text === undefined ? [] : [{ mode: modeOf(payload).mode, text }]
@@ -368,21 +397,31 @@ export function accept(
   if (!isOpen) throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
   const order = orderIn(o)
   // Who only gives it up is not harmed by who votes on it then.
-  const weak = order.takers && isIn(order.takers, context) ? weakness(o, rule, context.get) : undefined
+  const takes = order.takers !== undefined && isIn(order.takers, context)
+  const weak = takes ? weakness(o, rule, context.get) : undefined
   if (weak && weak.mode !== mode)
     throw new ProtocolError('MODE_WEAKER', `the committee is not trusted: ${weak.text}`)
   const wrong = misplaced(titleOf(context.get, o.asset), order, keysOf(context, o.identities))
   if (wrong) throw new ProtocolError(wrong.code, wrong.text)
-  const state = order.states.find(({ org }) => org.equals(context.self.id))!
-  if (!state.state.equals(context.self.chain.last))
-    throw new ProtocolError('OUT_OF_ORDER', 'the own keys have changed since; let it be offered again')
   const gives = order.givers !== undefined && isIn(order.givers, context)
+  const state = order.states.find(({ org }) => org.equals(context.self.id))!
+  if (!(o.ready && !takes) && !state.state.equals(context.self.chain.last))
+    throw new ProtocolError('OUT_OF_ORDER', 'the own keys have changed since; let it be offered again')
   const other = gives ? held(o.asset, o.version, context.get) : undefined
   if (other && !other.order.equals(id))
     throw new ProtocolError('OUT_OF_ORDER', `this owner holds to another order of version ${o.version}`)
-  const own = ownSigners(order, [], context).filter(({ role }) => role === order.takers?.role)
+  const all = ownSigners(order, [], context)
+  const own = all.filter(({ role }) => role === order.takers?.role)
+  const ready = o.ready ?? all.find(({ role }) => role === order.givers?.role)?.signature
   const signers = own.map(({ role, org }) => ({ role, org: org.toString() }))
-  const taken: Ordering = { ...o, order: signedBy(order, own), signers, state: 'ACCEPTED', sent: 0 }
+  const taken: Ordering = {
+    ...o,
+    order: signedBy(order, own),
+    signers,
+    ...(ready ? { ready } : {}),
+    state: 'ACCEPTED',
+    sent: 0,
+  }
   return dealing(order, !gives, ask(taken, context), context)
 }
 

@@ -17,16 +17,16 @@ import { toHex } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import type { AssetCommittee } from './asset-committee.ts'
 import { over } from './context.ts'
-import { saved } from './fold.ts'
 import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, OTHERS_ASKED_MS, SEATS_TOLD_MS } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
-import type { Message, MessageOf, Refusal } from './message.ts'
+import type { Message, MessageOf } from './message.ts'
+import { dealt, isOver, isWriter, type Ordering, orderIn, readOrdering, save } from './ordering-state.ts'
 import { join, nothing, type Output } from './output.ts'
 import { advance, isRefused, type Link, makeCertificate, signedBy } from './ownership.ts'
-import { among, keysOf, type Shown, show } from './parties.ts'
+import { among, keysOf, show } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
   bareLinks,
@@ -42,76 +42,6 @@ import {
   tell,
   titleOf,
 } from './title.ts'
-
-export interface Ordering {
-  /** `joint`: an owner, before or after, that another one asks to sign. */
-  role: 'owner' | 'seller' | 'buyer' | 'joint'
-  state: 'OFFERED' | 'ACCEPTED' | 'VOTING' | 'CERTIFIED' | 'FROZEN' | 'DECLINED' | 'WITHDRAWN'
-  /** The other side of a hand-over: to whom it goes, or who wrote it. */
-  org?: string
-  /** Whose signatures `order` has, in their order. */
-  signers: { role: string; org: string }[]
-  /** Who has said yes: those who take it have signed, those who give it do so when its writer has. */
-  agreed: string[]
-  /** Of a registration that another one writes: the asset. */
-  described?: Uint8Array
-  asset: CID
-  version: number
-  /** With the signatures that it has by now. */
-  order: Uint8Array
-  /** Who decides it. */
-  committee: CID
-  /** The committee that follows, where it names one, and identities that this node does not know by itself. */
-  next?: Uint8Array
-  identities: Shown[]
-  votes: { org: string; vote: Uint8Array }[]
-  /** `otherwise`: it has shown another order that it voted for. */
-  refused: { org: string; code: string; text: string; otherwise?: true }[]
-  /** Who has said that it holds the certificate. */
-  told: string[]
-  sent: number
-  madeMs: number
-  refusal?: Refusal
-}
-
-export const isOver = ({ state, role, sent }: Ordering): boolean =>
-  state === 'CERTIFIED'
-    ? sent > MAX_TOLD || !isWriter({ role })
-    : state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
-
-/** Whether this node wrote the order; others only sign it. */
-export const isWriter = ({ role }: Pick<Ordering, 'role'>): boolean => role === 'owner' || role === 'seller'
-
-export const readOrdering = (get: Context['get'], order: CID): Ordering | undefined => {
-  const stored = get(KEY.order(order))
-  return stored && decodeState(stored)
-}
-
-export const orderIn = ({ order }: Pick<Ordering, 'order'>): Order => {
-  const read = readOrder(order)
-  if (!isOrder(read)) throw new Error(read.reason) // it was read when it was stored
-  return read
-}
-
-/** The order of a version that this node deals with as a party; once it is signed no other takes its place. */
-export interface Dealt {
-  order: CID
-  signed: boolean
-}
-export const dealt = (get: Context['get'], asset: CID, version: number): Dealt | undefined => {
-  const stored = get(KEY.signedOrder(asset, version))
-  return stored && decodeState(stored)
-}
-
-/** A changed order as a step, with its marker for a restart. */
-export function save(o: Ordering, step: Step<unknown>, context: Context): Step<Ordering> {
-  const id = orderIn(o).id
-  const key = KEY.order(id)
-  if (isOver(o) || (o.state === 'OFFERED' && !isWriter(o)))
-    step.output.deadlines.push({ machine: key, atMs: Number.POSITIVE_INFINITY })
-  step.output.events.push({ type: 'order', machine: key, state: o.state })
-  return saved(key, context.get(key), { ...step, state: o } as Step<Ordering>, isOver)
-}
 
 /** Begins to collect votes. Nobody's votes are needed where nobody votes. */
 export function begin(o: Ordering, records: Stored[], context: Context): Step<Ordering> {

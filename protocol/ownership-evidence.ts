@@ -3,7 +3,7 @@
  * signed, and what seats said of the last version. Verified offline, from the file and a trust file alone (RULES E1, G1).
  */
 import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { type CID, parseCid } from '../crypto/cid.ts'
+import type { CID } from '../crypto/cid.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { modeOf } from './asset-committee.ts'
 import { freshBy } from './freshness.ts'
@@ -18,7 +18,7 @@ import {
   OWNER_FRESH_MS,
 } from './limits.ts'
 import { advance, type ChainKeys, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
-import { usualCommittees, whyUntrusted } from './ownership-trust.ts'
+import { type CommitteeRule, committeeRule, whyOneHand, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
 import type { KeyResolver } from './record.ts'
 import { blob, link, list, object, optional, text, uint } from './shape.ts'
@@ -142,12 +142,8 @@ export function judgeOwnership(
   const stray = strayIn(read.identities, walked)
   if (stray) say('identities', 'failed', stray)
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
-  const { certified = [], control = [] } = trust.file
-  judgeOwners(walked, trust, say)
-  const rule = usualCommittees(
-    certified.map(parseCid),
-    control.map(group => group.map(parseCid)),
-  )
+  const rule = committeeRule(trust.file)
+  judgeOwners(walked, trust, rule, say)
   for (const [version, { payload }] of committees) {
     const why = whyUntrusted(payload, owners, rule)
     const { words } = modeOf(payload)
@@ -223,15 +219,6 @@ const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined)
   return version === 0 ? 'registration' : `${isChange ? 'committee change' : 'hand-over'} ${version}`
 }
 
-/** Owners of one asset whom one hand controls: it signs for all of them. */
-function oneHand({ owners }: Joint, trust: Trust): string[] {
-  for (const group of trust.file.control ?? []) {
-    const held = owners.map(({ org }) => org.toString()).filter(org => group.includes(org))
-    if (held.length > 1) return held
-  }
-  return []
-}
-
 /** Whose it is by a step; that it was bought before is the word of who registered it. */
 function toWords({ owner, joint: { k, owners } }: Owned, { record }: Order): string {
   const { payload } = record
@@ -241,18 +228,19 @@ function toWords({ owner, joint: { k, owners } }: Owned, { record }: Order): str
 }
 
 /** Neither true nor false: another version, or keys that the evidence does not have. */
-const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'
+export const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'
 
-function judgeOwners({ owners, joints }: Walked, trust: Trust, say: Say): void {
+function judgeOwners({ owners, joints }: Walked, trust: Trust, rule: CommitteeRule, say: Say): void {
   const stranger = owners.find(owner => !isTrusted(trust, owner))
-  const twins = joints.flatMap(joint => oneHand(joint, trust))
+  const [twins] = joints.flatMap(
+    joint =>
+      whyOneHand(
+        joint.owners.map(({ org }) => org),
+        rule,
+      ) ?? [],
+  )
   if (stranger) say('owners', 'inconclusive', `${stranger} is not in the trust file`)
-  else if (twins.length > 0)
-    say(
-      'owners',
-      'inconclusive',
-      `${twins.slice(0, 2).join(' and ')} own it together, and are under the same control`,
-    )
+  else if (twins) say('owners', 'inconclusive', twins)
   else say('owners', 'ok', 'each is in the trust file')
 }
 

@@ -2,8 +2,9 @@
  * Which committees a verifier or buyer accepts (RULES E1): the seller must not choose the jury. By default their members are
  * certified, none of them is a party of the chain, and they stand at least one liar.
  */
-import type { CID } from '../crypto/cid.ts'
+import { type CID, parseCid } from '../crypto/cid.ts'
 import { type AssetCommittee, modeOf } from './asset-committee.ts'
+import type { TrustFile } from './trust.ts'
 
 export interface CommitteeRule {
   /** Organisations that count as certified. */
@@ -19,6 +20,16 @@ export const usualCommittees = (certified: CID[], control: CID[][] = []): Commit
   leastSeats: 4,
   leastFaulty: 1,
 })
+
+/** What a trust file says of seats. */
+export type SeatsTrusted = Pick<TrustFile, 'certified' | 'control'>
+
+/** The rule of a verifier by its file, and of a node by what its person says: the same (RULES E1, E4). */
+export const committeeRule = ({ certified = [], control = [] }: SeatsTrusted): CommitteeRule =>
+  usualCommittees(
+    certified.map(parseCid),
+    control.map(group => group.map(parseCid)),
+  )
 
 /** Why a committee does not meet the rule; `parties` are all owners of the chain. */
 export function whyUntrusted(
@@ -40,4 +51,11 @@ export function whyUntrusted(
   }
   const stranger = seats.find(({ org }) => !certified.some(each => each.equals(org)))
   return stranger && `${stranger.org} sits in it, and is not certified`
+}
+
+/** Why these do not own an asset as several: one hand controls two of them, and signs for both. */
+export function whyOneHand(owners: CID[], { control }: CommitteeRule): string | undefined {
+  const held = control.map(group => owners.filter(org => group.some(each => each.equals(org))))
+  const twins = held.find(({ length }) => length > 1)
+  return twins && `${twins.slice(0, 2).join(' and ')} own it together, and are under the same control`
 }

@@ -98,15 +98,23 @@ export function checkOrder(
   const read = readOrder(stored)
   if (!isOrder(read))
     return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'RECORD_INVALID', read.reason)
-  const signers = signersOf(read, keys)
+  const wrong = unsigned(read, keys)
+  if (wrong) return wrong
+  return read.version > 0 ? read : (notTheirs(read, assetBytes, keysThen(read, keys)) ?? read)
+}
+
+/** Why an order is not signed by as many owners of each side as must. */
+export function unsigned(order: Order, keys: KeyResolver): Refused | undefined {
+  const signers = signersOf(order, keys)
   if (isRefused(signers)) return signers
-  const short = sidesOf(read).find(side => count(signers, side) < side.k)
-  if (short)
-    return refused(
+  const short = sidesOf(order).find(side => count(signers, side) < side.k)
+  return (
+    short &&
+    refused(
       'SIGNATURE_INVALID',
       `signed as ${short.role} by ${count(signers, short)} of the ${short.k} owners that must`,
     )
-  return read.version > 0 ? read : (notTheirs(read, assetBytes, keysThen(read, keys)) ?? read)
+  )
 }
 
 /** One signature of an order, and whose it is. */
@@ -367,4 +375,15 @@ export function isEquivocation(a: Order, b: Order): boolean {
   const isOne =
     a.givers && b.givers ? isSame(a.givers, b.givers) : !a.givers && !b.givers && a.lead.equals(b.lead)
   return !a.id.equals(b.id) && a.asset.equals(b.asset) && a.version === b.version && isOne
+}
+
+/** Who signed both of two orders that convict: of several owners the others have signed one of them, or none. */
+export function signedBoth(one: Order, other: Order, keys: KeyResolver): CID[] {
+  const of = (order: Order): Signer[] => {
+    const signers = signersOf(order, keys)
+    const { role } = (order.givers ?? order.takers)!
+    return isRefused(signers) ? [] : signers.filter(each => each.role === role)
+  }
+  const others = of(other)
+  return of(one).flatMap(({ org }) => (others.some(each => each.org.equals(org)) ? [org] : []))
 }

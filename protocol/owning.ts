@@ -10,6 +10,7 @@ import { type Context, type Step, stay } from './machine.ts'
 import type { Message, MessageOf, MessageType } from './message.ts'
 import * as offering from './offering.ts'
 import * as ordering from './ordering.ts'
+import { type Ordering, orderIn } from './ordering-state.ts'
 import { join } from './output.ts'
 import { usualCommittees } from './ownership-trust.ts'
 import * as seats from './seats.ts'
@@ -26,8 +27,8 @@ export type OwnershipCommand =
   /** Lets another committee vote on an own asset from here on; without one, names the newest own keys under the same. */
   | { type: 'reseat'; asset: CID; next?: CID }
   | { type: 'take-back'; order: CID }
-  /** `mode` where the committee is weaker than the rule; `certified` are the organisations that this home takes for certified. */
-  | { type: 'take-over'; order: CID; mode?: Mode; certified: CID[] }
+  /** `mode` where the committee is weaker than the rule; `certified` and `control` are what this home says of seats. */
+  | { type: 'take-over'; order: CID; mode?: Mode; certified: CID[]; control?: CID[][] }
   | { type: 'leave'; order: CID; reason: string }
   /** Asks the seats whether the version that is known here is the last. */
   | { type: 'fresh'; asset: CID }
@@ -73,7 +74,7 @@ export function command(
     case 'take-back':
       return ordered(offering.withdraw(input.order, context))
     case 'take-over': {
-      const rule = usualCommittees(input.certified)
+      const rule = usualCommittees(input.certified, input.control)
       return ordered(offering.accept({ ...input, rule }, context))
     }
     case 'leave':
@@ -89,9 +90,9 @@ export function command(
   }
 }
 
-const ordered = (step: Step<ordering.Ordering>): { step: Step<unknown>; machine: string } => ({
+const ordered = (step: Step<Ordering>): { step: Step<unknown>; machine: string } => ({
   step,
-  machine: KEY.order(ordering.orderIn(step.state!).id),
+  machine: KEY.order(orderIn(step.state!).id),
 })
 
 function askFresh(asset: CID, context: Context): { step: Step<unknown>; machine: string } {

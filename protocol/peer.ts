@@ -13,6 +13,7 @@ import { command } from './command.ts'
 import * as committees from './committee.ts'
 import { contextOf, type Env } from './context.ts'
 import { deliver, deliveryKey, redactionOf, runMachine } from './dialogue.ts'
+import * as proofs from './entry-proofs.ts'
 import { type Input, logged, type PeerState, type PeerStep, then } from './fold.ts'
 import { told } from './fork.ts'
 import * as rounds from './gossip.ts'
@@ -34,6 +35,7 @@ import * as owning from './owning.ts'
 import * as pairing from './pairing.ts'
 import * as promises from './promise.ts'
 import { recover } from './recovery.ts'
+import { recall } from './restored.ts'
 import { CLOCK_TEXT, isClockOff, keepClock, refuse, standstill } from './standstill.ts'
 import { makeStaple } from './staple.ts'
 import * as stock from './stock.ts'
@@ -231,7 +233,10 @@ function dialogue(state: PeerState, from: string, message: Message, context: Con
       return { state, output: rumoured(state, from, it, context) }
     }
     default: {
-      const step = heads.receive(from, message, state.ledger, context)
+      const step =
+        message.t === 'proof/request'
+          ? proofs.answer(from, message, state.ledger, context)
+          : heads.receive(from, message, state.ledger, context)
       const isPending = step.output.sends.some(
         each => each.message.t === 'proof/reply' && each.message.pending,
       )
@@ -331,7 +336,8 @@ function met(state: PeerState, org: string, context: Context): PeerStep {
   state.late.delete(org)
   const { draft } = state.ledger
   const asks = draft ? promises.ask(draft, state.ledger, context, org).output : nothing()
-  const introduced = join(introduction.introduce(org, context), losses(org, context), asks)
+  const recalls = { ...nothing(), sends: recall(org, context) }
+  const introduced = join(introduction.introduce(org, context), losses(org, context), asks, recalls)
   rounds.met(state.gossip, org, state.ledger, context)
   const done: PeerStep = { state, output: introduced }
   const isWitness = committees.cosigners(context).includes(org) && context.partner(org)

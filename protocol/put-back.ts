@@ -29,7 +29,10 @@ export const putBack = ({ self, now }: Pick<Context, 'self' | 'now'>): Write => 
   return { key: KEY.putBack, value: encodeState(mark) }
 }
 
-/** Whether this store may have forgotten what it signed in the active log of a partner. */
+/**
+ * Whether this store may have forgotten what it signed in the active log of a partner. One that is dated ahead of the mark
+ * passes for newer: no date is a reason to refuse it before (RULES A5).
+ */
 export function isLost({ chain }: { chain: Chain }, { get }: Pick<Context, 'get'>): boolean {
   const mark = read(get)
   return mark !== undefined && begunMs(chain) <= mark.atMs

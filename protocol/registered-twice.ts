@@ -5,11 +5,17 @@
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { type Registration, registration } from './handover.ts'
-import { MAX_EVENT_BYTES, MAX_EVIDENCE_BYTES, MAX_IDENTITY_EVENTS, MAX_RECORD_BYTES } from './limits.ts'
-import { verdictOf } from './ownership-evidence.ts'
-import { keysIn, type Shown } from './parties.ts'
-import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
-import { type Disclosed, isRegisteredTwice, opens } from './registered.ts'
+import {
+  MAX_EVENT_BYTES,
+  MAX_EVIDENCE_BYTES,
+  MAX_IDENTITY_EVENTS,
+  MAX_OWNERS,
+  MAX_RECORD_BYTES,
+} from './limits.ts'
+import { isUnknown, verdictOf } from './ownership-evidence.ts'
+import { keysIn, type Shown, shownOf } from './parties.ts'
+import { isStored, type KeyResolver, readRecord } from './record.ts'
+import { type Disclosed, isRegisteredTwice, opens, unsignedRegistration } from './registered.ts'
 import { blob, bytes, list, object, text } from './shape.ts'
 import { isTrusted, type Trust } from './trust.ts'
 import type { Verdict, VerifyStep } from './verify-steps.ts'
@@ -19,7 +25,10 @@ const record = blob(MAX_RECORD_BYTES)
 const shape = object({
   t: text(32),
   opened: list(object({ registration: record, salt: bytes(32), plain: bytes(32) }), 2),
-  identities: list(object({ identity: record, events: list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS) }), 2),
+  identities: list(
+    object({ identity: record, events: list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS) }),
+    2 * MAX_OWNERS,
+  ),
 })
 
 export interface Registered {
@@ -59,16 +68,17 @@ export function bothRegistered(one: Uint8Array, other: Uint8Array): Uint8Array |
     files.push(read)
   }
   const [a, b] = files as [Registered, Registered]
-  // Of one owner, whose identity may have grown between the two: the longer has the key states of both.
-  const [longer] = [a, b].toSorted((x, y) => events(y) - events(x))
-  const { identities } = longer!
+  const identities = longest([...a.identities, ...b.identities])
   return isRegisteredTwice(a.opened[0]!, b.opened[0]!, keysIn(identities))
     ? encodeRegistered({ opened: [...a.opened, ...b.opened], identities })
     : NOT_TWICE
 }
 
-const events = ({ identities }: Registered): number =>
-  identities.reduce((sum, each) => sum + each.events.length, 0)
+/** Each once: one that has grown between the two has the key states of both. */
+const longest = (shown: Shown[]): Shown[] => {
+  const inOrder = shown.toSorted((a, b) => a.events.length - b.events.length)
+  return [...new Map(inOrder.map(each => [String(shownOf(each)), each])).values()]
+}
 
 export interface RegisteredReport {
   verdict: Verdict
@@ -129,10 +139,9 @@ function judgeOne(
 ): Registration | undefined {
   const read = readRecord(registration, each.registration)
   if (!isStored(read)) return say(read.ok ? 'inconclusive' : 'failed', (read as { reason: string }).reason)
-  const { owner, ownerState, asset } = read.payload
-  const then: KeyResolver = (org, role, named) => keys(org, role, named, ownerState)
-  const signed = verifySignatures(registration, read as Stored<Registration>, then)
-  if (signed.ok !== true) return say(signed.ok ? 'inconclusive' : 'failed', signed.reason)
+  const { owner, asset } = read.payload
+  const wrong = unsignedRegistration(read, keys)
+  if (wrong) return say(isUnknown(wrong) ? 'inconclusive' : 'failed', wrong.text)
   if (!opens(each, read.payload)) return say('failed', 'salt and digest are not what it commits to')
   say('ok', `${owner} registered ${asset}, and opened what it is`)
   return read.payload

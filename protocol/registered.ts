@@ -5,8 +5,9 @@
 import { concat, equal, toHex } from '../crypto/bytes.ts'
 import { REGISTERED_CONTENT } from '../crypto/domain.ts'
 import { hmac, sha256 } from '../crypto/hash.ts'
-import { type Registration, registration } from './handover.ts'
-import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+import { orderOf, type Registration, registration } from './handover.ts'
+import { type Refused, unsigned } from './ownership.ts'
+import { isStored, type KeyResolver, readRecord, type Stored } from './record.ts'
 
 /** Of the digests of all packets' plain bytes: their order in the asset does not matter. */
 export const plainDigest = (packets: Uint8Array[]): Uint8Array =>
@@ -22,7 +23,10 @@ export interface Disclosed {
   plain: Uint8Array
 }
 
-/** Whether two registrations convict who signed both: one content, registered as two assets. */
+/**
+ * Whether two registrations convict their owner: one content, registered as two assets. Of several it is the one that each
+ * names by itself, which made the commitment: what it hides the others cannot tell when they sign.
+ */
 export function isRegisteredTwice(one: Disclosed, other: Disclosed, keys: KeyResolver): boolean {
   const [a, b] = [opened(one, keys), opened(other, keys)]
   return !!a && !!b && a.owner.equals(b.owner) && !a.asset.equals(b.asset) && equal(one.plain, other.plain)
@@ -32,15 +36,15 @@ export function isRegisteredTwice(one: Disclosed, other: Disclosed, keys: KeyRes
 export const opens = ({ salt, plain }: Omit<Disclosed, 'registration'>, { content }: Registration): boolean =>
   equal(content, contentCommitment(salt, plain))
 
+/** Why a registration is not signed by each of its owners. */
+export const unsignedRegistration = (read: Stored<Registration>, keys: KeyResolver): Refused | undefined =>
+  unsigned(orderOf(read), keys)
+
 function opened(
   { registration: bytes, salt, plain }: Disclosed,
   keys: KeyResolver,
 ): Registration | undefined {
   const read = readRecord(registration, bytes)
   if (!isStored(read) || !opens({ salt, plain }, read.payload)) return undefined
-  const { ownerState } = read.payload
-  const then: KeyResolver = (org, role, named) => keys(org, role, named, ownerState)
-  return verifySignatures(registration, read as Stored<Registration>, then).ok === true
-    ? read.payload
-    : undefined
+  return unsignedRegistration(read, keys) ? undefined : read.payload
 }

@@ -4,13 +4,14 @@
  * never goes on: the node only reads. Tickets are void either way: the other store may have let somebody in by them. And for
  * the logs of others, nobody knows here what was promised and cosigned since: put-back.ts says what that ends.
  */
-import { inForce } from './committee.ts'
+import { inForce, isMember } from './committee.ts'
 import { type Found, restoreErasure } from './erasure.ts'
 import { KEY } from './layout.ts'
 import { type Context, decodeState, encodeState, type Step } from './machine.ts'
 import { eventsSeen } from './missed-events.ts'
 import { join, nothing, type Output } from './output.ts'
 import { putBack } from './put-back.ts'
+import { register } from './registration.ts'
 import { lose } from './seats.ts'
 
 export interface Restored {
@@ -55,6 +56,15 @@ export function eraseAgain(redactions: Restoring['redactions'], context: Context
   const done = redactions.map(each => ({ ...nothing(), ...restoreErasure(each, context) }))
   return join(...done)
 }
+
+/**
+ * At a connect, a member is shown again how the own log begins: its answer says what it holds (registration.ts). So a store
+ * that is behind finds out before anything is logged in it.
+ */
+export const recall = (org: string, context: Context): Output['sends'] =>
+  readRestored(context.get)?.witnessed && isMember(org, context.get)
+    ? register(context).map(message => ({ to: org, message }))
+    : []
 
 export const readRestored = (get: Context['get']): Restored | undefined => {
   const stored = get(KEY.restored)

@@ -269,11 +269,16 @@ export function give(from: string, id: Uint8Array, context: Context): Step<never
   return seatFor(from, id, given, context)
 }
 
+/** How many seats were given here: the epoch of the next. */
+export function seatsMade(get: Context['get']): number {
+  const stored = get(KEY.seatEpoch)
+  return stored ? readU64(stored)! : 0
+}
+
 /** A vote key of its own for this seat: it goes with it. */
 function seatFor(from: string, id: Uint8Array, { n, f, q }: Given, context: Context): Step<never> {
   const seed = context.random('vote key', 32)
-  const before = context.get(KEY.seatEpoch)
-  const epoch = before ? readU64(before)! : 0
+  const epoch = seatsMade(context.get)
   const { id: org, chain } = context.self
   const seat: Seat = { org, state: chain.last, key: { a: 1, k: keyFromSeed(seed).public }, epoch }
   const step = say<never>(undefined, from, { t: 'seat/given', id, seat })
@@ -344,6 +349,10 @@ export function done(from: string, message: MessageOf<'seat/done'>, context: Con
 /** The store was put back or copied: its seats end, and say so (RULES E3). `keys` are those of all seats and of what was given. */
 export function lose(keys: string[], isLogged: boolean, context: Context): Step<never> {
   const step = stay<never>()
+  step.output.writes.push(
+    { key: KEY.seatsEnding },
+    { key: KEY.seatsEnded, value: u64(timesEnded(context.get) + 1) },
+  )
   const words: Uint8Array[] = []
   for (const key of keys) {
     const stored = context.get(key)
@@ -374,6 +383,12 @@ function lostWord({ committee }: Sitting, context: Context): Stored<SeatLost> {
   const { now, self } = context
   const word: SeatLost = { t: seatLost.t, org: self.id, committee: id, epoch, made: now.wallMs }
   return signed(word, [context.sign(word, 'member', 'operation')])
+}
+
+/** How often all seats of this store have ended. */
+export function timesEnded(get: Context['get']): number {
+  const stored = get(KEY.seatsEnded)
+  return stored ? readU64(stored)! : 0
 }
 
 const ownLost = ({ get }: Context): Uint8Array[] => {

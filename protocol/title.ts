@@ -171,11 +171,18 @@ export function tell(asset: CID, from: number, whole: boolean, context: Context)
 export function askSteps(to: string, asset: CID, context: Context): Step<never> {
   const known = titleOf(context.get, asset)
   const version = known ? { version: known.version } : {}
+  const writes = wanting(to, asset, context)
+  if (!writes) return stay()
   const step = say<never>(undefined, to, { t: 'owner/known', asset, ...version })
-  if (known || context.get(KEY.wanted(asset))) return step
-  if (held(to, context) >= MAX_TITLES) return stay()
-  step.output.writes.push({ key: KEY.wanted(asset), value: new Uint8Array(0) }, ...counted(to, context))
+  step.output.writes.push(...writes)
   return step
+}
+
+/** Counts an asset that a partner brings up, once; nothing when it brings up too many. */
+export function wanting(from: string, asset: CID, context: Context): Write[] | undefined {
+  if (titleOf(context.get, asset) || context.get(KEY.wanted(asset))) return []
+  if (held(from, context) >= MAX_TITLES) return undefined
+  return [{ key: KEY.wanted(asset), value: new Uint8Array(0) }, ...counted(from, context)]
 }
 
 /** The answer to a bare message of which nobody here knows who signed it. */

@@ -13,7 +13,7 @@ import { type Context, decodeState, type Step, say, signed, stay, tidy, violatio
 import type { MessageOf } from './message.ts'
 import { among, keysOf, knows, strangers } from './parties.ts'
 import { recordType, type Stored } from './record.ts'
-import type { Sitting } from './seats.ts'
+import { type Sitting, timesEnded } from './seats.ts'
 import { link, object, text, uint } from './shape.ts'
 import { askSteps, askWhole, committeeKnown, lacks, learned, openCommittee, titleOf } from './title.ts'
 import { ask } from './voter.ts'
@@ -35,11 +35,27 @@ const readCount = (get: Context['get']): Count => {
   return stored ? decodeState(stored) : { cast: 0, logged: 0 }
 }
 export const votesCast = (get: Context['get']): number => readCount(get).cast
+/** What the mark outside of the home says of votes: in which life of its seats, and how many. */
+export const votesCounted = (get: Context['get']): { ended: number; votes: number } => ({
+  ended: timesEnded(get),
+  votes: votesCast(get),
+})
 
 const sittingIn = (committee: CID, { get }: Context): Sitting | undefined => {
   const stored = get(KEY.sitting(committee))
   return stored && decodeState(stored)
 }
+
+/** Whether nothing says that this seat has voted what this store does not know; one that is lost votes on nothing anyhow. */
+export function isProven(
+  { committee, lost }: Sitting,
+  { provenFrom, self }: Pick<Context, 'provenFrom' | 'self'>,
+): boolean {
+  if (lost || provenFrom === 0) return true
+  return seatOf(openCommittee(committee).payload, self.id)!.epoch >= provenFrom
+}
+const UNPROVEN_TEXT =
+  'nothing shows that this store is as new as its votes: its seat abstains, and one of it in another committee would vote'
 
 /** Asked for a vote. */
 export function asked(from: string, message: MessageOf<'vote/ask'>, context: Context): Step<unknown> {
@@ -57,8 +73,8 @@ function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context
   // Each partner has a quota of its own, and only of its own (RULES E2, H4).
   if (read.version === 0 && read.to.toString() !== from)
     return refuse(from, read.id, 'NOT_OWNER', 'a registration is asked for by its owner')
-  if (!context.current)
-    return refuse(from, read.id, 'STORE_UNPROVEN', 'nothing shows that this store is as new as its votes')
+  const sitting = sittingIn(read.committee, context)
+  if (sitting && !isProven(sitting, context)) return refuse(from, read.id, 'STORE_UNPROVEN', UNPROVEN_TEXT)
   // A registration is voted on by a seat of the committee that it names, or not at all.
   const isBlind =
     read.version > 0
@@ -164,8 +180,7 @@ export function freshWord(
   if (!sitting?.isWhole) return { code: 'SEAT_UNKNOWN', text: 'this node has no seat in the committee' }
   const key = sitting.lost ? undefined : context.seatKey(sitting.handle)
   if (!key) return { code: 'SEAT_LOST', text: 'this seat lost its votes and abstains for ever' }
-  if (!context.current)
-    return { code: 'STORE_UNPROVEN', text: 'nothing shows that this store is as new as its votes' }
+  if (!isProven(sitting, context)) return { code: 'STORE_UNPROVEN', text: UNPROVEN_TEXT }
   if (context.get(KEY.vote(committee, asset, version + 1)))
     return { code: 'VERSION_PASSED', text: `this seat has voted for version ${version + 1}` }
   const seat = seatOf(openCommittee(sitting.committee).payload, context.self.id)!

@@ -31,6 +31,7 @@ import type {
   Witnessing,
 } from '../node/schema.ts'
 import type {
+  HandoverDraft,
   HandoverRequest,
   Juries,
   Jury,
@@ -160,12 +161,6 @@ export const assets = (http: Http) => ({
   disclose: (id: string, options?: CallOptions) => http.bytes(at('assets', id, 'disclosure'), options),
 })
 
-/** What a hand-over would be, before it is offered. */
-export interface HandoverDraft {
-  dryRun: true
-  committee: Jury
-  owner: OwnerView
-}
 const isSettled = ({ state }: OrderView): boolean =>
   ['CERTIFIED', 'FROZEN', 'DECLINED', 'WITHDRAWN'].includes(state)
 
@@ -206,6 +201,9 @@ export const juries = (http: Http) => ({
     http.post<Juries>(at('committees', 'seats'), { partner }, options),
   certify: (partner: string, certified: boolean, options?: CallOptions) =>
     http.post<object>(at('certified'), { partner, certified }, options),
+  /** Takes these, partners or this home, for organisations that one hand controls, or no longer. */
+  control: (orgs: string[], control: boolean, options?: CallOptions) =>
+    http.post<object>(at('control'), { orgs, control }, options),
 })
 
 export const offersOf = (http: Http) => ({

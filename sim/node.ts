@@ -147,7 +147,7 @@ export class SimNode {
         const secret = this.secret(handle)
         return secret && keyFromSeed(secret)
       },
-      current: () => true,
+      provenFrom: () => 0,
       witnesses: () => this.witnesses,
       addresses: () => [`/memory/${index}`],
       sits: () => this.sits,

@@ -9,7 +9,7 @@ import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import { isWriter, type Ordering, orderIn } from '../protocol/ordering.ts'
+import { isWriter, type Ordering, orderIn } from '../protocol/ordering-state.ts'
 import type { Owned } from '../protocol/ownership.ts'
 import { type Policy, PROFILE } from '../protocol/policy.ts'
 import { openCommittee } from '../protocol/title.ts'
@@ -270,12 +270,12 @@ class Desk {
   }
 }
 
-/** Orders that both have signed, of owners whose store was not put back, and that are not certified. */
+/** Orders that all have signed whose signature they need, none of whom was put back, and that are not certified. */
 function unfinished(nodes: SimNode[], putBack: ReadonlySet<string>): string[] {
   return nodes.slice(0, OWNERS).flatMap(node =>
     node.disk.list(KEY.orders).flatMap(([, bytes]) => {
       const o = decodeState<Ordering>(bytes)
-      const isExcused = putBack.has(node.org) || (o.org !== undefined && putBack.has(o.org))
+      const isExcused = [node.org, ...orderIn(o).parties.map(String)].some(org => putBack.has(org))
       const isOpen = o.state === 'VOTING' || o.state === 'FROZEN' || o.state === 'ACCEPTED'
       return isOpen && !isExcused ? [`${node.name}: version ${o.version} as ${o.role} is ${o.state}`] : []
     }),

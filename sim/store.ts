@@ -93,7 +93,7 @@ export class Disk {
 /** Entries and hashes of a log are written once, and most of them are never read again; of fewer bytes it is not worth it. */
 const COLD_BYTES = 512
 const isCold = (key: string, { length }: Uint8Array): boolean =>
-  length >= COLD_BYTES && (key.startsWith('run/') || key.startsWith('tile/'))
+  length >= COLD_BYTES && (key.startsWith('log/run/') || key.startsWith('tile/'))
 
 /** Order of UTF-8 bytes, which for surrogates is not that of UTF-16 units. */
 function order(a: string, b: string): number {

@@ -50,6 +50,11 @@ function jointOf({ with: others, needs }: Others): { joint?: { others: string[];
   const many = needs === undefined ? undefined : Number(needs)
   if (many !== undefined && !Number.isSafeInteger(many))
     throw usage(`--needs ${needs} is no number`, '--needs 2')
+  if (many !== undefined && (2 * many <= others.length + 1 || many > others.length + 1))
+    throw usage(
+      `${many} of ${others.length + 1} owners`,
+      'more than half of them sign, so that no two orders are signed by others each',
+    )
   return { joint: { others, ...(many === undefined ? {} : { needs: many }) } }
 }
 
@@ -60,6 +65,7 @@ export async function register(
 ): Promise<Answer> {
   await using waybill = await cli.connect()
   const about = { ...(ref ? { ref } : {}), ...(bought ? { bought } : {}), ...jointOf(others) }
+  if (others.with) cli.note(sharedWords(others.with.length + 1, about.joint?.needs))
   const begun = await waybill.assets.register(id, about, { signal: cli.signal })
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
 }
@@ -68,6 +74,18 @@ export async function reseat(cli: Cli, { committee }: { committee?: string }, id
   await using waybill = await cli.connect()
   const begun = await waybill.assets.reseat(id, committee, { signal: cli.signal })
   return orderShown(await settled(cli, waybill, begun, VOTES_MS))
+}
+
+/** What it comes to that several own it: who can do without whom, and what one of them can spoil. */
+function sharedWords(owners: number, needs = owners): string {
+  if (needs === owners)
+    return `all ${owners} owners sign what becomes of it then: without one of them it can never be handed over again`
+  const liars = 2 * needs - owners
+  return [
+    `any ${needs} of ${owners} owners sign what becomes of it then, and may hand it over to themselves alone`,
+    `if more than ${owners - needs} disappear, it can never be handed over again`,
+    `${liars === 1 ? 'one who signs' : `${liars} who sign`} two orders of a version can freeze it for all`,
+  ].join('; ')
 }
 
 interface HandoverOptions extends Others {
@@ -94,9 +112,12 @@ export async function handover(
   const all = [to, ...(others.with ?? [])].join(' and ')
   cli.note(`${owner.title}, version ${owner.version} of ${ownersWords(owner)}, passes to ${all}`)
   if (owner.owners.length > 1) cli.note(`${owner.needs} of its ${owner.owners.length} owners must sign it`)
+  if (others.with) cli.note(sharedWords(others.with.length + 1, what.joint?.needs))
   cli.note(`votes from then on: ${juryWords(draft.committee)}`)
   cli.note(`votes on this: ${juryWords(owner.committee)}`)
-  cli.note(passesWords(passes))
+  for (const text of draft.doubts) cli.note(`not trusted by this home: ${text}`)
+  const sharer = owner.owners.length > 1 ? owner.owner.name : 'this home'
+  cli.note(passesWords(passes, 'this home', sharer, draft.content))
   cli.note('with both signatures nobody can take it back; it can only be sold back')
   if (!(await confirm(cli, `Hand ${owner.title} over to ${to}?`)))
     throw new WaybillError('INTERRUPTED', 'not offered', { hint: `waybill handover ${asset} '${to}' --yes` })
@@ -105,11 +126,20 @@ export async function handover(
   return orderShown(waitMs > 0 ? await settled(cli, waybill, offered, waitMs) : offered)
 }
 
-/** What becomes of what rests on who owned it before. */
-const passesWords = ({ agreements, keys }: NonNullable<OrderView['passes']>, former = 'this home'): string =>
+/** What becomes of what rests on who owned it before: content passes from who writes the hand-over, agreements are of who shares it. */
+const passesWords = (
+  { agreements, keys }: NonNullable<OrderView['passes']>,
+  from: string,
+  sharer: string,
+  hasContent = true,
+): string =>
   [
-    keys ? 'its content passes with it' : 'its content does not pass',
-    `running agreements about it ${agreements ? `go on under ${former}` : 'end with it'}`,
+    !keys
+      ? 'its content does not pass'
+      : hasContent
+        ? `its content passes with it, from ${from}`
+        : `its content is not at ${from}, and does not pass with it`,
+    `running agreements about it ${agreements ? `go on under ${sharer}` : 'end with it'}`,
   ].join('; ')
 
 async function list(cli: Cli, waybill: Waybill): Promise<Answer> {
@@ -141,8 +171,13 @@ async function list(cli: Cli, waybill: Waybill): Promise<Answer> {
 export async function accept(cli: Cli, { mode }: { mode?: Jury['mode'] }, id: string): Promise<Answer> {
   await using waybill = await cli.connect()
   const offered = await waybill.handovers.get(id, { signal: cli.signal })
+  const { owners = [], needs } = offered.becomes ?? {}
+  const names = owners.map(({ name }) => name).join(' and ')
+  if (names) cli.note(`${offered.title}, version ${offered.version}, is of ${names}`)
+  if (owners.length > 1) cli.note(sharedWords(owners.length, needs))
   cli.note(`votes: ${juryWords(offered.next ?? offered.committee)}`)
-  if (offered.passes) cli.note(passesWords(offered.passes, offered.partner?.name))
+  const from = offered.partner?.name ?? 'its owner'
+  if (offered.passes) cli.note(passesWords(offered.passes, from, 'who shared it'))
   if (offered.weaker && mode !== offered.weaker.mode)
     throw new WaybillError('MODE_WEAKER', `the committee is not trusted: ${offered.weaker.text}`, {
       hint: `waybill handover accept ${id} --mode ${offered.weaker.mode}, if that is good enough`,
@@ -189,6 +224,14 @@ const ownersWords = ({ owner, owners, needs }: Pick<OwnerView, 'owner' | 'owners
     ? `${owners.map(({ name }) => name).join(', ')} (${needs} of ${owners.length} sign; ${owner.name} shares it)`
     : owner.name
 
+/** A seat that votes no more is replaced once the step is certified. */
+function nextOf({ state, role, refused, asset, committee, next }: OrderView): string | undefined {
+  if (state !== 'CERTIFIED') return undefined
+  const isGone = refused.some(({ code }) => code === 'STORE_UNPROVEN' || code === 'SEAT_LOST')
+  if (!isGone || role === 'seller' || next) return `waybill owner ${shortId('s', asset)}`
+  return `waybill committee create PARTNERS --assets --replaces ${shortId('c', committee.id)}`
+}
+
 function orderShown(order: OrderView): Answer {
   return answer({
     schema: 'waybill.handover/1',
@@ -204,7 +247,7 @@ function orderShown(order: OrderView): Answer {
         ...refused.map(({ name, code, text }) => `refused   ${name}: ${text} (${code})`),
         `committee ${juryWords(next ?? committee)}`,
       ].join('\n'),
-    next: order.state === 'CERTIFIED' ? `waybill owner ${shortId('s', order.asset)}` : undefined,
+    next: nextOf(order),
   })
 }
 
@@ -239,7 +282,7 @@ function ownerText(view: OwnerView): string {
     `committee ${juryWords(committee)}`,
     ...(frozen
       ? [
-          `${frozen.stops ? 'frozen    its' : 'note      the'} owner ${frozen.stops ? '' : 'of then '}signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}${frozen.stops ? '' : '; one is certified, and stands'}`,
+          `${frozen.stops ? 'frozen    ' : 'note      '}${frozen.by.map(({ name }) => name).join(' and ')} signed two orders of version ${frozen.version}, to ${frozen.to.map(({ name }) => name).join(' and ')}${frozen.stops ? '' : '; one is certified, and stands'}`,
           ...frozen.orders.map(order => `          ${order}`),
         ]
       : []),
@@ -297,5 +340,15 @@ export async function certify(cli: Cli, { off }: { off?: true }, partner: string
     schema: 'waybill.certified/1',
     data: { partner, certified: off !== true },
     text: ({ certified }) => `${partner} counts as certified ${certified ? 'here' : 'no longer'}`,
+  })
+}
+
+export async function control(cli: Cli, { off }: { off?: true }, orgs: string[]): Promise<Answer> {
+  await using waybill = await cli.connect()
+  await waybill.juries.control(orgs, off !== true, { signal: cli.signal })
+  return answer({
+    schema: 'waybill.control/1',
+    data: { orgs, control: off !== true },
+    text: ({ orgs, control }) => `${orgs.join(', ')}: under one control ${control ? 'here' : 'no longer'}`,
   })
 }

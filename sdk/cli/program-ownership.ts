@@ -91,4 +91,13 @@ export function ownershipCommands(program: Command, run: Run): void {
     .description('take a partner for certified: only such organisations are trusted to vote on assets')
     .option('--off', 'no longer')
     .action(run(async () => (await import('./ownership.ts')).certify))
+  program
+    .command('control')
+    .argument('<orgs...>', 'ids or names of partners, or of this home')
+    .helpGroup(group)
+    .description(
+      'take organisations for one hand: their seats count as one, and not on what one of them owns',
+    )
+    .option('--off', 'none of them any more')
+    .action(run(async () => (await import('./ownership.ts')).control))
 }

@@ -37,10 +37,10 @@ export async function prove(cli: Cli, options: Options, records: string[]): Prom
     throw usage(`${output} is one file, and there are ${records.length} records`, 'name a directory')
   await using waybill = await cli.connect()
   const { items } = await waybill.logs.prove(records, show, { signal: cli.signal })
-  const files = items.map(({ record, proof }) => ({
+  const files = items.map(({ record, proof }, i) => ({
     record,
     path: isFile ? output : join(output, `${record}${PROOF}`),
-    shown: show.includes(record),
+    shown: show.includes(records[i]!),
     proof,
   }))
   for (const { path } of files) await checkFree(path, force)

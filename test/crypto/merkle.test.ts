@@ -297,6 +297,8 @@ if (existsSync(TESTDATA))
       const hashes = oldRoot.length === 32 && root.length === 32
       assert.is(ok, !wantErr && hashes, name)
     }
+
+    assert.equal([inclusion.length, consistency.length], [46, 52], 'all of them')
     console.log(`merkle-testdata: ${inclusion.length} inclusion, ${consistency.length} consistency`)
   })
 else test.skip('shared Merkle vectors', `no ${TESTDATA}`)

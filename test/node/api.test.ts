@@ -321,6 +321,7 @@ test(
       ['witneses = []', /witneses/],
       ['apiPort = "many"', /apiPort/],
       ['listen = 4101', /listen/],
+      ['control = [["Bolt"]]', /control.*not the id/],
       ['name = ', /config\.toml/],
     ] as const) {
       writeFileSync(

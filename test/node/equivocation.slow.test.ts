@@ -36,6 +36,10 @@ test('an owner that sells twice freezes its own asset: everyone sees it with bot
   for (const [i, buyer] of buyers.entries()) {
     await inState(buyer, orders[i]!, 'FROZEN')
     const { frozen, version } = await buyer.client.assets.owner(asset)
+    assert.equal(
+      frozen!.by.map(({ name }) => name),
+      [acme.name],
+    )
     assert.equal([...frozen!.orders].sort(), [...orders].sort(), 'both orders')
     assert.equal(frozen!.to.map(({ name }) => name).sort(), [bolt.name, fink.name].sort())
     assert.is(version, 0, 'nobody owns version 1')

@@ -14,8 +14,9 @@ import { readKnownForks } from '../../protocol/known-forks.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
 import { suite } from '../harness.ts'
+import { rekeyed } from '../protocol/rekeyed.ts'
 import { forgedHead, Story } from '../protocol/story.ts'
-import { type Member, mesh } from '../protocol/world.ts'
+import type { Member } from '../protocol/world.ts'
 
 const test = suite('node/forks')
 
@@ -32,22 +33,7 @@ const nodeOf = ({ env, store }: Member) => ({
 const linesOf = (member: Member) => forkProblems(nodeOf(member)).map(({ code, text }) => `${code} ${text}`)
 
 test('a log that is closed at one node only is shown there, without a file that would prove nothing', async () => {
-  const { world, owner, seats } = mesh(2)
-  const [bolt, cole] = seats as [Member, Member]
-  const show = (title: string, ...orgs: string[]) => {
-    owner.input({ type: 'publish', title, domain: 'x', level: 'general', packets: [] })
-    world.run(10_000)
-    owner.input({ type: 'gossip', orgs, about: [] })
-    world.run(10_000)
-  }
-  const before = new Map(owner.store)
-  show('one', bolt.org)
-  owner.store.clear()
-  for (const [key, value] of before) owner.store.set(key, value)
-  owner.restart()
-  owner.delegate(['log'])
-  world.run(10_000)
-  for (const title of ['another', 'and another']) show(title, bolt.org, cole.org)
+  const { world, owner, bolt, cole } = rekeyed()
   assert.ok(isClosed(owner.org, bolt.env))
   const [shown, ...more] = forkViews(nodeOf(bolt))
   assert.equal(more, [])

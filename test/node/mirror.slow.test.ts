@@ -68,8 +68,10 @@ test('a mirror holds what its owner has; every audit says so, and finds what was
   const logged = (await acme.client.log()).entries.flatMap(({ record }) => (record ? [record.id] : []))
   const [first, second] = logged.slice(-2) as [string, string]
   const proofs = join(folder.path, 'proofs')
+  // By the short id that `waybill log` shows.
+  const short = `…${second.slice(-8)}`
   const made = document(
-    await run(['--home', acme.home, '--json', 'prove', first, second, '--show', second, '-o', proofs]),
+    await run(['--home', acme.home, '--json', 'prove', first, short, '--show', short, '-o', proofs]),
     'waybill.proofs/1',
   )
   assert.equal(

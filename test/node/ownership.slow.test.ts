@@ -40,13 +40,15 @@ test('two, three, four and six organisations: what is said of the committee befo
     await using all = new AsyncDisposableStack()
     const daemons = await mesh(n, folder.path, all)
     const [acme, bolt, ...seats] = daemons as [TestDaemon, TestDaemon, ...TestDaemon[]]
-    for (const seat of seats) await bolt.client.juries.certify(seat.name, true)
+    for (const seat of seats)
+      for (const { client } of [acme, bolt]) await client.juries.certify(seat.name, true)
     const jury = await committee(acme, seats)
     const asset = await published(acme, folder.path, 'press 4', jury)
     const registered = await acme.client.assets.register(asset, {})
     await inState(acme, registered.id, 'CERTIFIED')
     const draft = await acme.client.handovers.draft({ asset, to: 'Bolt' })
     assert.is(draft.committee.mode, mode)
+    assert.is(draft.content, true)
     assert.match(draft.committee.words, words)
     assert.is(draft.committee.words.includes('Byzantine'), draft.committee.f > 0 && mode === 'byzantine')
     const offered = await acme.client.handovers.offer({ asset, to: 'Bolt' })
@@ -70,6 +72,8 @@ test('two, three, four and six organisations: what is said of the committee befo
       ({ status, id }) => status === 'inconclusive' && id.startsWith('committee'),
     )
     why ? assert.match(weak!.detail, why) : assert.is(weak, undefined)
+    const doubts = draft.doubts.map(text => `committee not trusted: ${text}`)
+    assert.equal(doubts, weak ? [weak.detail] : [], 'what was said before is what is found afterwards')
     // Whoever believes nobody is not told that it holds.
     const nobody = { schema: 'waybill.trust/1', identities: [], committees: [] }
     assert.is(verifyOwnership(evidence, nobody).verdict, 'inconclusive')

@@ -35,6 +35,20 @@ async function moved(daemon: TestDaemon): Promise<void> {
   assert.is.not(portOf(daemon), before)
 }
 
+/** Whether both listen where they did, in one of three tries: in each a connection of another program may get a port of theirs. */
+async function comeBack(first: TestDaemon, second: TestDaemon): Promise<boolean> {
+  for (let i = 0; i < 3; i++) {
+    const ports = [first, second].map(portOf)
+    await Promise.all([first.kill(), second.kill()])
+    for (const daemon of [second, first]) {
+      daemon.listen = ANY_PORT
+      await daemon.up()
+    }
+    if ([first, second].every((daemon, at) => portOf(daemon) === ports[at])) return true
+  }
+  return false
+}
+
 const isConnected = (daemon: TestDaemon) => async () => {
   for await (const partner of daemon.client.partners.list()) if (partner.connected) return true
   return undefined
@@ -47,13 +61,7 @@ test(
     await using acme = await TestDaemon.start('Acme Steel', folder.path)
     await using bolt = await TestDaemon.start('Bolt GmbH', folder.path)
     await pair(acme, bolt)
-    const ports = [acme, bolt].map(portOf)
-    await Promise.all([acme.kill(), bolt.kill()])
-    for (const daemon of [bolt, acme]) {
-      daemon.listen = ANY_PORT
-      await daemon.up()
-    }
-    assert.equal([acme, bolt].map(portOf), ports, 'both stopped, both started in another order')
+    assert.ok(await comeBack(acme, bolt), 'both stopped, both started in another order')
     await eventually('they are connected', isConnected(acme))
 
     await moved(acme)

@@ -2,6 +2,9 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { paths } from '../../node/config.ts'
+import { openStore } from '../../node/store.ts'
+import { KEY } from '../../protocol/layout.ts'
 import { suite, temporary } from '../harness.ts'
 import { calling, eventually, pair, TestDaemon } from './daemons.ts'
 
@@ -77,6 +80,29 @@ test(
     assert.ok(problems.some(({ code }) => code === 'RESTORED_UNWITNESSED'))
     assert.equal((await acme.client.handovers.get(order.id)).votes, [])
     assert.is((await acme.client.assets.owner(asset)).version, 0)
+
+    // The way back: Cole's next seat, in another committee, votes, and goes on to after a restart.
+    const unproven = await cole.client.status()
+    assert.ok(unproven.problems.some(({ code, hint }) => code === 'SEATS_UNPROVEN' && /reseat/.test(hint!)))
+    await acme.client.juries.create({ partners: ['Cole'], replaces: jury! })
+    const next = await eventually(
+      'a committee with a new seat',
+      async () => (await acme.client.juries.get()).items.find(({ seats }) => seats.length === 1)?.id,
+    )
+    for (const name of ['one.csv', 'two.csv']) {
+      const files = [{ path, name }]
+      const made = await acme.client.packets.publish({ title: name, files, committee: next! })
+      const { id } = await acme.client.assets.register(made.asset, {})
+      await eventually('Cole voted', async () =>
+        (await acme.client.handovers.get(id)).state === 'CERTIFIED' ? true : undefined,
+      )
+      await cole.restart()
+    }
+    const { problems: left } = await cole.client.status()
+    assert.not.ok(
+      left.some(({ code }) => code === 'SEATS_UNPROVEN'),
+      'that seat is replaced',
+    )
   },
   LONG_MS,
 )
@@ -134,6 +160,29 @@ test(
     await eventually('its seats end', async () =>
       (await problems()).includes('RESTORED') ? true : undefined,
     )
+  },
+  LONG_MS,
+)
+
+test(
+  'a node that ended between what its members said and the end of its seats ends them at the next start',
+  async () => {
+    using dir = temporary()
+    await using acme = await begin('Acme', dir.path)
+    const problems = async () => (await acme.client.status()).problems.map(({ code }) => code)
+    assert.not.ok((await problems()).includes('RESTORED_UNWITNESSED'))
+    await acme.end('SIGTERM')
+    {
+      const onFailure = (error: Error) => assert.unreachable(String(error))
+      await using store = await openStore(paths(acme.home).store, { create: false, onFailure })
+      store.commit([{ key: KEY.seatsEnding, value: new Uint8Array() }], () => {})
+      await store.idle()
+    }
+    await acme.up()
+    assert.ok((await problems()).includes('RESTORED_UNWITNESSED'))
+    await acme.end('SIGTERM')
+    await using store = await openStore(paths(acme.home).store, { create: false, onFailure: () => {} })
+    assert.is(store.get(KEY.seatsEnding), undefined)
   },
   LONG_MS,
 )

@@ -4,7 +4,7 @@ import type { CID } from '../../crypto/cid.ts'
 import { encodeSigned, signRecord } from '../../crypto/statement.ts'
 import { committeeDigest, inForce, quorums, readSeat, readSeating } from '../../protocol/committee.ts'
 import { type Committee, committee } from '../../protocol/committee-record.ts'
-import { bestShown, newestHead } from '../../protocol/heads.ts'
+import { bestShown, newestHead, publicHead } from '../../protocol/heads.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { MAX_WITNESSES } from '../../protocol/limits.ts'
@@ -104,6 +104,40 @@ test('a first committee is not in force while one of its seats has not cosigned,
   world.run(600_000)
   assert.equal(seatsOf(owner), sorted(seats))
   assert.is(owner.state.ledger.signed.range.size, owner.state.ledger.tail.range.size)
+})
+
+test('a first committee whose seats have all promised is not in force before the last of them has cosigned', () => {
+  const { world, owner, seats } = mesh(4)
+  const [late] = seats
+  world.bend = ({ t }, from) => (from === late && t === 'witness/cosigned' ? 0 : 1)
+  owner.witnesses = ids(seats)
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  grow(owner, world)
+  const { next, now } = readSeating(owner.env.get)
+  assert.ok(next && owner.state.ledger.signed.range.size > next.index, 'signed: all have promised')
+  assert.is(now, undefined, 'three of four would make it final')
+  world.bend = () => 1
+  world.run(600_000)
+  assert.equal(seatsOf(owner), sorted(seats))
+})
+
+test('a head is shown to others when q members have cosigned it, and not one before', () => {
+  const { world, owner, seats } = mesh(4)
+  owner.witnesses = ids(seats)
+  owner.input({ type: 'start', machine: 'log' })
+  world.run()
+  assert.is(inForce(owner.env.get)!.payload.q, 3)
+  const shown = publicHead(owner.env.get)!.size
+  const late = new Set(seats.slice(0, 2))
+  world.bend = ({ t }, from) => (late.has(from) && t === 'witness/cosigned' ? 0 : 1)
+  grow(owner, world)
+  const { size } = owner.state.ledger.signed.range
+  assert.ok(size > shown, 'all have promised, and two have cosigned')
+  assert.is(publicHead(owner.env.get)!.size, shown)
+  late.delete(seats[0]!)
+  world.run(600_000)
+  assert.is(publicHead(owner.env.get)!.size, size)
 })
 
 test('a committee that is named before there is a head: what is not final is shown to nobody else', () => {

@@ -12,7 +12,7 @@ import type { Message } from '../../protocol/message.ts'
 import type { Submission } from '../../protocol/witness.ts'
 import { suite } from '../harness.ts'
 import { codes, forgedHead, Story } from './story.ts'
-import { type Member, mesh } from './world.ts'
+import type { Member } from './world.ts'
 
 const test = suite('protocol/fork')
 const HASH = new Uint8Array(32).fill(7)
@@ -23,8 +23,6 @@ const grow = ({ acme, world }: Story, times: number, title: string) => {
     world.run()
   }
 }
-const publish = (member: Member, title: string) =>
-  member.input({ type: 'publish', title, domain: 'x', level: 'general', packets: [] })
 const newest = (member: Member) => newestHead(member.env.get)!
 const seenBy = (member: Member, of: Member) => readWatch(member.store.get(KEY.watch(of.org)))!
 const forkAt = (member: Member, of: Member) => {
@@ -247,139 +245,6 @@ test('what proves nothing convicts nobody', () => {
   for (const [why, proof] of wrong) assert.is(proof, undefined, why)
 })
 
-test('an owner that changes its log key between two histories is found out by who saw both, and by nobody else', () => {
-  const { world, owner, seats } = mesh(2)
-  const [bolt, cole] = seats as [Member, Member]
-  const show = (title: string, ...orgs: string[]) => {
-    publish(owner, title)
-    world.run(10_000)
-    owner.input({ type: 'gossip', orgs, about: [] })
-    world.run(10_000)
-  }
-  const before = new Map(owner.store)
-  show('one', bolt.org)
-  owner.store.clear()
-  for (const [key, value] of before) owner.store.set(key, value)
-  owner.restart()
-  owner.delegate(['log'])
-  world.run(10_000)
-  for (const title of ['another', 'and another']) show(title, bolt.org, cole.org)
-  assert.ok(isClosed(owner.org, bolt.env))
-  assert.is(bolt.events.filter(({ type }) => type === 'forked').length, 1)
-  assert.is(typeof readFork(forkAt(bolt, owner)!, owner.chain), 'string', 'it shows nothing to others')
-  bolt.input({ type: 'gossip', orgs: [cole.org], about: [], forks: true })
-  world.run()
-  assert.not.ok(isClosed(owner.org, cole.env))
-  assert.equal(codes(cole), [])
-})
-
-test('who has a log key that was replaced closes no log with it', () => {
-  const { world, owner, seats } = mesh(2)
-  const [bolt, thief] = seats as [Member, Member]
-  publish(owner, 'one')
-  world.run(10_000)
-  owner.input({ type: 'gossip', orgs: [bolt.org, thief.org], about: [] })
-  world.run(10_000)
-  const { size } = seenBy(bolt, owner)
-  const forged = forgedHead(owner, size)
-  owner.delegate(['log'])
-  world.run(10_000)
-  world.send(thief, bolt.org, { t: 'gossip/head', note: forged })
-  publish(owner, 'two')
-  world.run(10_000)
-  owner.input({ type: 'gossip', orgs: [bolt.org], about: [] })
-  world.run(10_000)
-  assert.not.ok(isClosed(owner.org, bolt.env))
-  assert.ok(seenBy(bolt, owner).size > size)
-})
-
-/**
- * Acme changes its log key and tells only Cole, who sees the log grow under the new key; Bolt sees it grow under the old one.
- * `branches` of them: with one, Bolt sees nothing.
- */
-function hidden(branches: 1 | 2) {
-  const { world, owner: acme, seats } = mesh(2)
-  const [bolt, cole] = seats as [Member, Member]
-  world.pair(bolt, cole)
-  publish(acme, 'one')
-  world.run(10_000)
-  const shows = (to: Member) => {
-    acme.input({ type: 'gossip', orgs: [to.org], about: [] })
-    world.run(10_000)
-  }
-  for (const each of seats) shows(each)
-  const before = new Map(acme.store)
-  if (branches === 2) {
-    publish(acme, 'for Bolt')
-    publish(acme, 'and more')
-    world.run(10_000)
-    shows(bolt)
-    acme.store.clear()
-    for (const [key, value] of before) acme.store.set(key, value)
-    acme.restart()
-  }
-  world.bend = ({ t }, from, to) => (from === acme && to === bolt && !t.startsWith('head/') ? 0 : 1)
-  acme.delegate(['log'])
-  world.run(10_000)
-  publish(acme, 'for Cole')
-  publish(acme, 'and another')
-  world.run(10_000)
-  shows(cole)
-  const gossip = () => {
-    cole.input({ type: 'gossip', orgs: [bolt.org], about: [acme.org] })
-    bolt.input({ type: 'gossip', orgs: [cole.org], about: [acme.org] })
-    world.run(60_000)
-  }
-  return { world, acme, bolt, cole, gossip }
-}
-const violationsAt = ({ events }: Member) =>
-  events.flatMap(each => (each.type === 'violation' ? [`${each.code} ${each.text}`] : []))
-
-test('a head by a key that its owner told to others only is no breach of who shows it: it brings the key', () => {
-  const { world, acme, bolt, cole, gossip } = hidden(1)
-  assert.is(bolt.knowing.partner(acme.org)!.chain.events.length, 0)
-  gossip()
-  assert.equal([...violationsAt(bolt), ...violationsAt(cole)], [])
-  assert.is(bolt.knowing.partner(acme.org)!.chain.events.length, 1)
-  assert.is(seenBy(bolt, acme).size, seenBy(cole, acme).size, 'and its owner proved it')
-  assert.is(world.wire.filter(({ message }) => message.t === 'identity/ask').length, 1)
-})
-
-test('a second history under a key that only half of the partners were told of is found by the others', () => {
-  const { acme, bolt, gossip } = hidden(2)
-  assert.not.ok(isClosed(acme.org, bolt.env))
-  gossip()
-  assert.ok(isClosed(acme.org, bolt.env))
-})
-
-test('what a partner knows of a third closes nothing and tells nothing where it is not so', () => {
-  const { world, acme, bolt, cole } = hidden(1)
-  const of = acme.env.self.id
-  const [stranger, forger] = [world.add('Nobody'), world.add('Forger')]
-  world.pair(bolt, stranger)
-  const asks = (from: Member, about: object) => {
-    const before = world.wire.length
-    world.send(from, cole.org, { t: 'identity/ask', of, last: of, ...about } as never)
-    world.run(10)
-    return world.wire.slice(before).filter(({ message }) => message.t === 'identity/known').length
-  }
-  assert.is(asks(bolt, {}), 1)
-  assert.is(
-    asks(bolt, { last: forger.env.self.id }),
-    0,
-    'who does not know the identity learns nothing of it',
-  )
-  assert.is(asks(bolt, { of: forger.env.self.id, last: forger.env.self.id }), 0)
-  assert.is(asks(acme, {}), 0, 'of itself it asks without a name')
-  // Heads by no key, again and again: one question each, and no answer goes round.
-  const env = { ...acme.env, keys: { ...acme.env.keys, log: forger.env.keys.log } }
-  const note = forgedHead({ ...acme, env } as unknown as Member, 5)
-  const before = world.wire.length
-  for (let i = 0; i < 3; i++) world.send(stranger, bolt.org, { t: 'gossip/head', note })
-  world.run(60_000)
-  assert.is(world.wire.length - before, 6)
-})
-
 test('a proof about a log that was closed does not close its successor, whoever has it', () => {
   const { acme, bolt, cole, world } = new Story().pair()
   const root = new Uint8Array(32).fill(9)
@@ -551,6 +416,32 @@ test('a head that waits for its proof is not forgotten for another', () => {
   world.run()
   const fork = readFork(forkAt(bolt, acme) ?? new Uint8Array())
   assert.ok(typeof fork !== 'string' && fork.older.size === size + 3, String(fork))
+})
+
+test('two heads that others were shown prove a fork though their owner answers nothing', () => {
+  const other = new Uint8Array(32).fill(9)
+  for (const shows of ['cole', 'acme'] as const) {
+    const story = new Story().pair()
+    const { acme, bolt, cole, world } = story
+    grow(story, 1, 'x')
+    acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
+    world.run()
+    const size = seenBy(bolt, acme).size + 3
+    world.bend = ({ t }) => (t === 'head/ask' ? 0 : 1)
+    world.send(cole, bolt.org, { t: 'gossip/head', note: forgedHead(acme, size) })
+    world.run()
+    assert.not.ok(isClosed(acme.org, bolt.env))
+    const note = forgedHead(acme, size, other)
+    world.send(
+      story[shows],
+      bolt.org,
+      shows === 'cole' ? { t: 'gossip/head', note } : { t: 'head/show', note },
+    )
+    world.run()
+    const fork = readFork(forkAt(bolt, acme) ?? HASH)
+    assert.ok(typeof fork !== 'string', `${shows}: ${fork}`)
+    assert.equal([fork.older.size, fork.newer.size], [size, size])
+  }
 })
 
 test.run()

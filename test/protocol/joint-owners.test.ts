@@ -111,6 +111,23 @@ test('what enough owners have signed is certified without the one who wrote it',
   assert.is(story.owner(bolt), '1 Bolt GmbH')
 })
 
+test('an owner that says yes to what was certified long ago without it is told so', () => {
+  const story = new Joint().joint()
+  const { acme, jost, kern, bolt, world } = story
+  story.sell(acme)
+  world.bend = (_, __, to) => (to === kern ? 0 : 1)
+  story.yes(acme, bolt).yes(acme, jost)
+  world.run(86_400_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  story.yes(acme, kern)
+  assert.is(story.stateAt(kern), 'ACCEPTED')
+  world.bend = () => 1
+  world.run(600_000)
+  assert.is(story.stateAt(kern), 'CERTIFIED')
+  assert.is(story.owner(kern), '1 Bolt GmbH')
+  story.check()
+})
+
 test('one owner hands over to several, one of them itself, and all of these must sign', () => {
   const story = new Joint().register()
   const { acme, jost } = story

@@ -7,7 +7,7 @@ import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../cryp
 import type { Answer } from '../../protocol/command.ts'
 import type { Handover } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { MAX_SITTINGS, OTHERS_ASKED_MS } from '../../protocol/limits.ts'
+import { MAX_SITTINGS, MAX_TITLES, OTHERS_ASKED_MS } from '../../protocol/limits.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message, MessageOf, MessageType } from '../../protocol/message.ts'
 import type { Sitting } from '../../protocol/seats.ts'
@@ -250,6 +250,13 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     const seat = cole(story)
     const { id, chain } = { id: seat.env.self.id, chain: seat.chain }
     return send(story, story.acme, seat, { ...rest, order: resign(order, { to: id, toState: chain.last }) })
+  },
+  'handover/offer · of one registration more than a partner may bring up': () => {
+    const story = new Joint().begin()
+    story.jost.store.set(KEY.titlesOf(story.acme.org), u64(MAX_TITLES))
+    const before = story.world.wire.length
+    story.ask(2)
+    return answered(story, story.jost, before)
   },
   'handover/accept · of what was not offered': () => {
     const story = offered().accept()

@@ -5,6 +5,7 @@ import type { CID } from '../../crypto/cid.ts'
 import { freshBy } from '../../protocol/freshness.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
+import { isOver as isCertified } from '../../protocol/ordering-state.ts'
 import { isOver, type Sitting } from '../../protocol/seats.ts'
 import { frozenOf, shownLinks, titleOf } from '../../protocol/title.ts'
 import { votesCast } from '../../protocol/voting.ts'
@@ -268,7 +269,7 @@ test('as many seats are asked as decide; where one of them is away so is the oth
 test('a seat that refuses has the others asked at once', () => {
   const story = new Ownership().register().offer()
   const first = story.world.wire.find(({ message }) => message.t === 'vote/ask')!.to
-  first.current = false
+  first.provenFrom = 1
   story.accept(story.bolt, undefined, 100)
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
   story.check()
@@ -280,6 +281,21 @@ test('the buyer asks for the votes itself when its seller is gone', () => {
   story.accept()
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
   assert.is(story.owner(story.acme), '1 Bolt GmbH', 'and tells the seller')
+  story.check()
+})
+
+test('a buyer that was away for longer than anybody tells it hears what it signed has become', () => {
+  const story = new Ownership().register().offer()
+  const { acme, bolt, world } = story
+  // What it says is heard, and nothing comes back.
+  world.bend = (_, __, to) => (to === bolt ? 0 : 1)
+  story.accept(bolt, undefined, 86_400_000)
+  assert.equal([story.state(acme), story.state(bolt)], ['CERTIFIED', 'ACCEPTED'])
+  assert.ok(isCertified(story.at(acme)!), 'nobody tells it any more')
+  world.bend = () => 1
+  world.run(600_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  assert.is(story.state(bolt), 'CERTIFIED')
   story.check()
 })
 
@@ -317,11 +333,11 @@ test('a node that signs nothing any more still says that its seats are lost (E3)
 
 test('a store that may be old abstains', () => {
   const story = new Ownership().register().offer()
-  for (const seat of story.seats.slice(0, 2)) seat.current = false
+  for (const seat of story.seats.slice(0, 2)) seat.provenFrom = 1
   story.accept()
   assert.is(story.state(story.acme), 'VOTING')
   assert.equal([...new Set(story.at(story.acme)!.refused.map(({ code }) => code))], ['STORE_UNPROVEN'])
-  for (const seat of story.seats) seat.current = true
+  for (const seat of story.seats) seat.provenFrom = 0
   story.world.run(600_000)
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
 })

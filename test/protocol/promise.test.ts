@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert'
 import { text, utf8 } from '../../crypto/bytes.ts'
 import { cosign } from '../../crypto/checkpoint.ts'
+import type { CID } from '../../crypto/cid.ts'
 import { formatNote, parseNote } from '../../crypto/note.ts'
 import { encodeSigned, recordId } from '../../crypto/statement.ts'
 import { inForce, readSeat } from '../../protocol/committee.ts'
@@ -85,6 +86,11 @@ test('after ten changes of the committee, with nobody left of the first ones, a 
   assert.ok(follows(cosignedBy(head.note, members.slice(1))))
 })
 
+test('a promise does not yield to a final head that is smaller than it', () => {
+  const { owner, between, follows } = strayed()
+  assert.not(follows(owner.env.get(KEY.head(between))!, { size: between }))
+})
+
 /** A committee of two strangers and the one that strayed, which its owner has it sign, and may have it promise under; what asks for that. */
 function besides({ world, owner, strangers, stray, head }: ReturnType<typeof strayed>, isPromised: boolean) {
   const current = inForce(owner.env.get)!
@@ -158,6 +164,25 @@ test('a seat that holds promises under as many committees as it keeps gives none
   assert.ok(follows(cosignedBy(head.note, members.slice(1))))
   assert.is(readSeat(stray.env.get, owner.org)!.under, undefined)
   assert.equal(status(), [422], 'the other branch is no more to be promised')
+})
+
+test('a seat that promised under a committee promises under none before it', () => {
+  const told = strayed()
+  const { stray, owner, world, head } = told
+  const answer = (committee: CID) => {
+    world.wire.length = 0
+    const root = new Uint8Array(32).fill(7)
+    const { size } = head
+    world.send(owner, stray.org, { t: 'promise/ask', committee, old: size, size, root, path: [] })
+    world.run(0)
+    const [said] = world.wire.flatMap(({ from, message }) => (from === stray ? [message] : []))
+    return said?.t === 'promise/refused' ? said.status : said?.t
+  }
+  const before = inForce(owner.env.get)!.id
+  assert.is(answer(before), 'promise/given')
+  besides(told, true)
+  assert.is(answer(before), 404)
+  assert.is(readSeat(stray.env.get, owner.org)!.pinned!.number, 1)
 })
 
 test.run()

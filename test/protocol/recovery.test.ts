@@ -2,11 +2,13 @@
 import * as assert from 'uvu/assert'
 import { equal } from '../../crypto/bytes.ts'
 import { isBehind } from '../../protocol/behind.ts'
+import { onlyLog } from '../../protocol/fork.ts'
+import { newestHead, publicHead } from '../../protocol/heads.ts'
 import { indexOf, readEntries, readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { loadLedger, rootAt } from '../../protocol/ledger.ts'
-import { commitment, type Entry, readEntry } from '../../protocol/log.ts'
-import type { MessageOf } from '../../protocol/message.ts'
+import { commitment, type Entry, originOf, readEntry } from '../../protocol/log.ts'
+import { encodeMessage, type MessageOf } from '../../protocol/message.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
 import { type Member, mesh, type World } from './world.ts'
 
@@ -26,14 +28,19 @@ function publish(owner: Member, world: World, packets: number, ms = 60_000): voi
 const entriesOf = (member: Member) =>
   [...readEntries(member.env.get, 0, member.state.ledger.tail.range.size)].map(({ entry }) => entry)
 
-/** An owner with a member and a mirror, put back to where it was `lost` packets ago. */
-function behind({ before = 5, lost = 5, unsigned = 0, beside = 2 } = {}) {
+function mirrored() {
   const { world, owner, seats } = mesh(2)
   const [member, mirror] = seats as [Member, Member]
   owner.witnesses = [member.env.self.id]
   owner.mirrors = [mirror.env.self.id]
   owner.input({ type: 'start', machine: 'log' })
   world.run(60_000)
+  return { world, owner, member, mirror }
+}
+
+/** An owner with a member and a mirror, put back to where it was `lost` packets ago. */
+function behind({ before = 5, lost = 5, unsigned = 0, beside = 2 } = {}) {
+  const { world, owner, member, mirror } = mirrored()
   publish(owner, world, before)
   if (unsigned > 0) publish(owner, world, unsigned, 0)
   const copy = new Map(owner.store)
@@ -149,6 +156,26 @@ test('a mirror that lies, or is behind itself, changes nothing', () => {
   whole(owner, entries)
 })
 
+test('a head that comes back without the cosignatures of its members is not final', () => {
+  for (const isBare of [true, false]) {
+    const { world, owner, mirror } = behind()
+    const origin = originOf(owner.chain)
+    world.intercept = flight => {
+      const { from, message } = flight
+      if (!isBare || from !== mirror || message.t !== 'mirror/entries') return undefined
+      const frame = encodeMessage({ ...message, note: onlyLog(message.note, origin) })
+      return () => world.hand({ ...flight, frame })
+    }
+    const shown = publicHead(owner.env.get)!.size
+    world.bend = ({ t }) => (t.startsWith('witness/') ? 0 : 1)
+    owner.input({ type: 'recover' })
+    world.run(1_000)
+    const { size } = newestHead(owner.env.get)!
+    assert.ok(size > shown)
+    assert.is(publicHead(owner.env.get)!.size, isBare ? shown : size)
+  }
+})
+
 test('there is nothing to recover where nothing is behind, and nobody to ask without a mirror', () => {
   const { world, owner } = behind()
   owner.mirrors = []
@@ -162,17 +189,20 @@ test('a log whose committee or identity has gone on since is not continued', () 
   const { world, owner, seats } = mesh(3)
   const [one, two, mirror] = seats as [Member, Member, Member]
   owner.mirrors = [mirror.env.self.id]
-  for (const goOn of [
-    () => owner.input({ type: 'committee', seats: [one, two].map(each => each.env.self.id) }),
-    () => owner.delegate(['operation']),
-  ]) {
+  const another = () => owner.input({ type: 'committee', seats: [one, two].map(each => each.env.self.id) })
+  // The state entry of the head by which a committee comes into force still names the one before.
+  for (const [goOn, later] of [
+    [another, 2],
+    [another, 0],
+    [() => owner.delegate(['operation']), 2],
+  ] as const) {
     owner.input({ type: 'committee', seats: [one.env.self.id] })
     world.run(60_000)
     publish(owner, world, 2)
     const copy = new Map(owner.store)
     goOn()
     world.run(60_000)
-    publish(owner, world, 2)
+    if (later > 0) publish(owner, world, later)
     owner.store.clear()
     for (const [key, value] of copy) owner.store.set(key, value)
     owner.restart()
@@ -207,6 +237,29 @@ test('what members promised and no mirror has keeps the store behind', () => {
     'RESTORED_BEHIND',
   )
   assert.ok(member.up)
+})
+
+test('a store that was put back asks its members what they hold, before anything is logged in it', () => {
+  for (const lost of [3, 0]) {
+    const { world, owner, member } = mirrored()
+    publish(owner, world, 2)
+    const copy = new Map(owner.store)
+    if (lost > 0) publish(owner, world, lost)
+    const entries = entriesOf(owner)
+    owner.store.clear()
+    for (const [key, value] of copy) owner.store.set(key, value)
+    owner.restart()
+    owner.input({ type: 'restored', why: 'older', tickets: [], seats: [], redactions: [] })
+    const { size } = owner.state.ledger.tail.range
+    owner.input({ type: 'connected', org: member.org })
+    world.run(60_000)
+    assert.is(isBehind(owner.env.get), lost > 0, `${lost} packets lost`)
+    assert.is(owner.state.ledger.tail.range.size, size, 'nothing was logged for it')
+    if (lost > 0) owner.input({ type: 'recover' })
+    world.run(60_000)
+    publish(owner, world, 1)
+    whole(owner, entries)
+  }
 })
 
 test.run()

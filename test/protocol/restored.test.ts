@@ -7,6 +7,7 @@ import { EMPTY_ROOT, leafHash } from '../../crypto/merkle.ts'
 import { ED25519_NOTE, formatNote, formatVerifierKey, parseNote, signNote } from '../../crypto/note.ts'
 import { inForce } from '../../protocol/committee.ts'
 import { newestHead } from '../../protocol/heads.ts'
+import { makeDelegate } from '../../protocol/identity-chain.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Reply } from '../../protocol/tlog.ts'
@@ -115,6 +116,18 @@ test('a mark of before does not end what was begun after it, a later one does', 
   const later = world.wire.length
   grow(600_000)
   assert.not.ok(answered(world, later, seat, owner).some(({ message }) => message.t === 'promise/given'))
+})
+
+test('a log that is dated ahead is witnessed as any other (A5)', () => {
+  const { world, owner, seats } = mesh(1)
+  const seat = seats[0]!
+  owner.witnesses = idsOf(seats)
+  owner.goOn(makeDelegate(owner.chain, owner.key('admin'), { succeeds: true }, world.wallMs + 24 * 3_600_000))
+  const from = world.wire.length
+  publish(owner, 'one')
+  world.run(600_000)
+  const words = answered(world, from, seat, owner).map(({ message: { t } }) => t)
+  assert.ok(words.includes('promise/given') && words.includes('witness/cosigned'), words.join())
 })
 
 // An owner's twin and a member that was put back, each of which noticed it: the one history stays the only one.

@@ -12,7 +12,7 @@ import { newestHead } from '../../protocol/heads.ts'
 import { cosignerName } from '../../protocol/identity.ts'
 import { judge } from '../../protocol/judge.ts'
 import { readRecord, type Stored } from '../../protocol/record.ts'
-import { readTrust } from '../../protocol/trust.ts'
+import { committeeOf, positionWords, readTrust } from '../../protocol/trust.ts'
 import { suite } from '../harness.ts'
 import {
   check,
@@ -64,6 +64,36 @@ const later = (told: Story): { evidence: Evidence; asOfMs: number } => {
 }
 const judged = (told: Story, evidence: Evidence, asOfMs: number, trust = told.trust) =>
   check(formatEvidence(evidence), { ...told, trust, plain: utf8('later 2') }, { asOfMs, requireFinal: true })
+
+test('committees: how many may lie, how many are enough, in words', () => {
+  assert.equal(
+    [0, 1, 2, 3, 4, 5, 6, 7, 10].map(n => committeeOf(n)),
+    [
+      { n: 0, f: 0, q: 0 },
+      { n: 1, f: 0, q: 1 },
+      { n: 2, f: 0, q: 2 },
+      { n: 3, f: 0, q: 2 },
+      { n: 4, f: 1, q: 3 },
+      { n: 5, f: 1, q: 4 },
+      { n: 6, f: 1, q: 4 },
+      { n: 7, f: 2, q: 5 },
+      { n: 10, f: 3, q: 7 },
+    ],
+  )
+  for (let n = 4; n <= 64; n += 1) {
+    const { f, q } = committeeOf(n)
+    assert.ok(2 * q > n + f && q <= n - f, `${n}`)
+  }
+  const names = ['Ada', 'Bo', 'Cy', 'Di']
+  const words = (n: number, k: number) => positionWords(committeeOf(n), names.slice(0, k))
+  assert.equal(words(0, 0), { final: false, words: 'recorded, unwitnessed' })
+  assert.equal(words(1, 1), { final: true, words: "final, 1 of 1: dated by Ada's word" })
+  assert.equal(words(2, 1), { final: false, words: 'pending: 1 of 2' })
+  assert.equal(words(2, 2), { final: true, words: 'final, 2 of 2: safe only if nobody lies' })
+  assert.equal(words(3, 2), { final: true, words: 'final, 2 of 3: safe only if nobody lies' })
+  assert.equal(words(4, 2), { final: false, words: 'pending: 2 of 4' })
+  assert.equal(words(4, 3), { final: true, words: 'final, 3 of 4: safe while at most 1 of 4 lie' })
+})
 
 test('evidence across a change: under the old committee, and under the one that followed it', () => {
   const { told, added } = changed()

@@ -12,7 +12,7 @@ import { type EntryPart, type Evidence, PARTS, type PartName } from '../../proto
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { cosignerName, type IdentitySeeds, makeIdentity } from '../../protocol/identity.ts'
 import { append, checkpointOf, commitment, emptyTail, originOf } from '../../protocol/log.ts'
-import { committeeOf, positionWords, readTrust, witnessesOf } from '../../protocol/trust.ts'
+import { readTrust, witnessesOf } from '../../protocol/trust.ts'
 import { verify } from '../../protocol/verify.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { blocksOf, car, copy } from './bundle.ts'
@@ -236,36 +236,6 @@ test('a trust file of another form is refused', () => {
   for (const [why, json] of rows) throwsCode(() => readTrust(json), 'TRUST_MALFORMED', why)
   const turned = { committees: good.committees, identities: good.identities, schema: good.schema }
   assert.is(readTrust(turned).digest, readTrust(good).digest)
-})
-
-test('committees: how many may lie, how many are enough, in words', () => {
-  assert.equal(
-    [0, 1, 2, 3, 4, 5, 6, 7, 10].map(n => committeeOf(n)),
-    [
-      { n: 0, f: 0, q: 0 },
-      { n: 1, f: 0, q: 1 },
-      { n: 2, f: 0, q: 2 },
-      { n: 3, f: 0, q: 2 },
-      { n: 4, f: 1, q: 3 },
-      { n: 5, f: 1, q: 4 },
-      { n: 6, f: 1, q: 4 },
-      { n: 7, f: 2, q: 5 },
-      { n: 10, f: 3, q: 7 },
-    ],
-  )
-  for (let n = 4; n <= 64; n += 1) {
-    const { f, q } = committeeOf(n)
-    assert.ok(2 * q > n + f && q <= n - f, `${n}`)
-  }
-  const names = ['Ada', 'Bo', 'Cy', 'Di']
-  const words = (n: number, k: number) => positionWords(committeeOf(n), names.slice(0, k))
-  assert.equal(words(0, 0), { final: false, words: 'recorded, unwitnessed' })
-  assert.equal(words(1, 1), { final: true, words: "final, 1 of 1: dated by Ada's word" })
-  assert.equal(words(2, 1), { final: false, words: 'pending: 1 of 2' })
-  assert.equal(words(2, 2), { final: true, words: 'final, 2 of 2: safe only if nobody lies' })
-  assert.equal(words(3, 2), { final: true, words: 'final, 2 of 3: safe only if nobody lies' })
-  assert.equal(words(4, 2), { final: false, words: 'pending: 2 of 4' })
-  assert.equal(words(4, 3), { final: true, words: 'final, 3 of 4: safe while at most 1 of 4 lie' })
 })
 
 test('four witnesses: the bound is the second clock, and names whose', () => {

@@ -99,7 +99,7 @@ export class Member {
         const secret = this.secrets.get(handle)
         return secret && keyFromSeed(secret)
       },
-      current: () => this.current,
+      provenFrom: () => this.provenFrom,
       witnesses: () => this.witnesses,
       mirrors: () => this.mirrors,
       pad: world.pad,
@@ -160,7 +160,7 @@ export class Member {
 
   witnesses: CID[] = []
   sits = true
-  current = true
+  provenFrom = 0
   mirrors: CID[] = []
   get org(): string {
     return this.env.self.org

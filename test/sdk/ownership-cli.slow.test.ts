@@ -101,6 +101,10 @@ test('committee, registration, hand-over, evidence, another committee, and an ag
   assert.is(weaker.code, 5)
   assert.match(weaker.stderr, /is not certified\n {2}why {3}MODE_WEAKER/)
   for (const { name } of seats) await said(bolt, 'waybill.certified/1', 'certify', name)
+  await said(bolt, 'waybill.control/1', 'control', 'Acme', 'Cole')
+  const kin = await as(bolt, 'handover', 'accept', id)
+  assert.match(kin.stderr, /under the same control as .*, a party\n {2}why {3}MODE_WEAKER/)
+  await said(bolt, 'waybill.control/1', 'control', 'Acme', '--off')
   assert.is((await said<OrderView>(bolt, 'waybill.handover/1', 'handover', 'accept', id)).version, 1)
 
   // Evidence: true by Bolt's trust, no proof to who certifies nobody, false once it is changed.
@@ -114,6 +118,16 @@ test('committee, registration, hand-over, evidence, another committee, and an ag
   const unsure = await as(acme, 'verify', file)
   assert.is(unsure.code, 7)
   assert.match(unsure.stdout, /committee not trusted/)
+  // A seat believes itself, and the others by its person's word; one hand's seats count as one.
+  for (const { name } of [dunn, eder, fink]) await said(cole, 'waybill.certified/1', 'certify', name)
+  const ofCole = await as(cole, 'verify', file)
+  assert.is(ofCole.code, 0, ofCole.stdout)
+  await said(cole, 'waybill.control/1', 'control', 'Cole', 'Dunn')
+  const oneHand = await as(cole, 'verify', file)
+  assert.is(oneHand.code, 7)
+  assert.match(oneHand.stdout, /2 of its seats are under one control/)
+  await said(cole, 'waybill.control/1', 'control', 'Dunn', '--off')
+  assert.is((await as(cole, 'verify', file)).code, 0)
   const later = await as(bolt, 'verify', file, '--as-of', new Date(Date.now() + 3 * 86_400_000).toISOString())
   assert.is(later.code, 7)
   assert.match(later.stdout, /freshness unknown/)
