@@ -4,7 +4,7 @@
  */
 import { base32 } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
-import { concat } from './bytes.ts'
+import { concat, equal } from './bytes.ts'
 import { CryptoError } from './error.ts'
 import { sha256 } from './hash.ts'
 
@@ -29,6 +29,8 @@ export function cidOf(bytes: Uint8Array, codec: Codec): CID {
 /** The CID of the block with this SHA-256. Throws CID_UNSUPPORTED unless it has 32 bytes. */
 export function cidFromDigest(digest: Uint8Array, codec: Codec): CID {
   if (digest.length !== DIGEST_BYTES) throw unsupported('the digest has not 32 bytes')
+  const held = recent[placeOf(digest, 0)]
+  if (held && held.code === CODE[codec] && equal(digestOf(held), digest)) return held
   return build(concat(Uint8Array.of(1, CODE[codec], SHA2_256, DIGEST_BYTES), digest))
 }
 
@@ -38,7 +40,8 @@ export function cidFromBytes(bytes: Uint8Array): CID {
   if (bytes.length !== CID_BYTES || version !== 1 || hash !== SHA2_256 || length !== DIGEST_BYTES)
     throw unsupported('not a CIDv1 with SHA-256')
   if (codec !== CODE['dag-cbor'] && codec !== CODE.raw) throw unsupported('codec neither dag-cbor nor raw')
-  return build(new Uint8Array(bytes))
+  const held = recent[placeOf(bytes, PREFIX_BYTES)]
+  return held && equal(held.bytes, bytes) ? held : build(new Uint8Array(bytes))
 }
 
 /** The CID written as `b…`. Throws CID_UNSUPPORTED on anything that `toString` of such a CID would not write. */
@@ -81,6 +84,11 @@ export function digestOf(cid: CID): Uint8Array {
   return cid.multihash.digest
 }
 
+/** CIDs that were made of late, each at the place that its digest gives: the same ones come again and again, and the text of one is made once. */
+const recent: (CID | undefined)[] = new Array(4_096).fill(undefined)
+const placeOf = (bytes: Uint8Array, at: number): number =>
+  (bytes[at]! | (bytes[at + 1]! << 8)) & (recent.length - 1)
+
 /** A CID over 36 checked bytes that nobody else holds. */
 function build(bytes: Uint8Array): CID {
   const multihash = {
@@ -89,7 +97,9 @@ function build(bytes: Uint8Array): CID {
     digest: bytes.subarray(PREFIX_BYTES) as Uint8Array<ArrayBuffer>,
     bytes: bytes.subarray(2) as Uint8Array<ArrayBuffer>,
   }
-  return new CID(1, bytes[1]!, multihash, bytes)
+  const cid: CID = new CID(1, bytes[1]!, multihash, bytes)
+  recent[placeOf(bytes, PREFIX_BYTES)] = cid
+  return cid
 }
 
 function unsupported(why: string): CryptoError {

@@ -53,7 +53,16 @@ export function isRole(role: string): boolean {
  * make two tags equal.
  */
 export function signatureTag(type: string, role: string): Uint8Array {
+  const name = `${type}/${role}`
+  const known = signatureTags.get(name)
+  if (known) return known
   if (!isRecordType(type)) throw new CryptoError('STATEMENT_MALFORMED', `'${type}' is no record type`)
   if (!isRole(role)) throw new CryptoError('STATEMENT_MALFORMED', `'${role}' is no role`)
-  return tag(`${type}/${role}`)
+  const made = tag(name)
+  if (signatureTags.size < MAX_TAGS) signatureTags.set(name, made)
+  return made
 }
+
+/** Types times roles are fewer; more are a peer's inventions. */
+const MAX_TAGS = 256
+const signatureTags = new Map<string, Uint8Array>()

@@ -84,8 +84,15 @@ export function goodPublicKey(bytes: Uint8Array): boolean {
 
 /** The name of a public key in records: SHA-256(algorithm number as one byte ‖ key), 32 bytes. */
 export function thumbprint(publicKey: Uint8Array): Uint8Array {
-  return sha256(Uint8Array.of(ED25519), publicKey)
+  const known = thumbprints.get(publicKey)
+  if (known) return known
+  const made = sha256(Uint8Array.of(ED25519), publicKey)
+  thumbprints.set(publicKey, made)
+  return made
 }
+
+/** Of keys as they stand in identities and committees, which nobody changes: each is looked for by its name in every signature. */
+const thumbprints = new WeakMap<Uint8Array, Uint8Array>()
 
 /** The did:key of an Ed25519 public key: `did:key:z6Mk…`. */
 export function didKey(publicKey: Uint8Array): string {

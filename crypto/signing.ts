@@ -8,13 +8,14 @@ import { encode } from './cbor.ts'
 import { asCid } from './cid.ts'
 import { CryptoError } from './error.ts'
 import type { PrivateKey } from './key.ts'
-import { type Payload, type Signature, signRecord } from './statement.ts'
+import { type Payload, type Signature, signBytes } from './statement.ts'
 
 /** `signRecord` of bytes that both encoders write. Throws its codes, and RUNTIME_DISAGREES. */
 export function signAgreed(payload: Payload, role: string, key: PrivateKey): Signature {
-  if (!equal(encode(payload), cborg(payload, { typeEncoders: { Object: linkTokens } })))
+  const bytes = encode(payload)
+  if (!equal(bytes, cborg(payload, { typeEncoders: { Object: linkTokens } })))
     throw new CryptoError('RUNTIME_DISAGREES', `two encoders write ${payload.t} differently`)
-  return signRecord(payload, role, key)
+  return signBytes(payload.t, bytes, role, key)
 }
 
 /** DAG-CBOR "Links": tag 42 over the identity multibase prefix and the bytes. A map is left to cborg. */

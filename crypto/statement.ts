@@ -48,7 +48,12 @@ export function recordId(payload: Payload): CID {
 
 /** One signature over a payload in one role. Throws STATEMENT_MALFORMED for an unusable type or role. */
 export function signRecord(payload: Payload, role: string, key: PrivateKey): Signature {
-  const s = sign(key, concat(signatureTag(payload.t, role), encode(payload)))
+  return signBytes(payload.t, encode(payload), role, key)
+}
+
+/** The same over the payload of a record of type `t`, given as its bytes. */
+export function signBytes(t: string, payload: Uint8Array, role: string, key: PrivateKey): Signature {
+  const s = sign(key, concat(signatureTag(t, role), payload))
   return { k: thumbprint(key.public), a: ED25519, r: role, s }
 }
 
