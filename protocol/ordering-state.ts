@@ -38,7 +38,7 @@ export interface Ordering {
   votes: { org: string; vote: Uint8Array }[]
   /** `otherwise`: it has shown another order that it voted for. */
   refused: { org: string; code: string; text: string; otherwise?: true }[]
-  /** Who has said that it holds the certificate. */
+  /** Who has said that it holds the certificate, or was told of it and is not to answer. */
   told: string[]
   sent: number
   madeMs: number

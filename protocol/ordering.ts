@@ -71,8 +71,9 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
     made.set(kind, messages)
     output.sends.push(...messages.map(message => ({ to, message })))
   }
-  const isDone = o.state === 'CERTIFIED' && all.length === 0
-  const next = { ...o, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
+  const told = o.state === 'CERTIFIED' ? [...o.told, ...due.filter(to => !isAwaited(to, o))] : o.told
+  const isDone = o.state === 'CERTIFIED' && all.every(to => told.includes(to))
+  const next = { ...o, told, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
   const later = waits ? BUYER_ASKS_MS : o.sent === 0 ? laterThan(o, due) : undefined
   const atMs = later === undefined ? resendAt(context.now, o.sent) : context.now.monoMs + later
   if (!isOver(next)) output.deadlines.push({ machine, atMs })
@@ -148,6 +149,9 @@ function atFirst(o: Ordering, all: string[], context: Context): string[] {
   const [late, timely] = [true, false].map(isLate => inTurn.filter(seat => context.late.has(seat) === isLate))
   return [...timely!, ...late!].slice(0, q).filter(seat => all.includes(seat))
 }
+
+/** Whoever voted for it is told once and does not answer: it gets the step with the next order too. */
+const isAwaited = (to: string, o: Ordering): boolean => !hasVoted(to, o) || o.next !== undefined
 
 const hasVoted = (seat: string, { votes }: Ordering): boolean => votes.some(({ org }) => org === seat)
 

@@ -212,12 +212,20 @@ export function lacks(
 /** Somebody shows certified steps of one asset. */
 export function told(from: string, message: MessageOf<'owner/told'>, context: Context): Step<never> {
   const { step, owned } = learn(from, message, context)
-  if (!owned) return step
+  if (!owned || isVoted(message.links, context)) return step
   step.output.sends.push({
     to: from,
     message: { t: 'owner/known', asset: owned.asset, version: owned.version },
   })
   return step
+}
+
+/** Whether the last step is one that this seat voted for, of which nobody waits for its answer. */
+function isVoted(links: Link[], { get }: Context): boolean {
+  const order = readOrder(links.at(-1)!.order)
+  if (!isOrder(order) || order.next) return false
+  const stored = get(KEY.vote(order.committee, order.asset, order.version))
+  return stored !== undefined && decodeState<{ choice: CID }>(stored).choice.equals(order.id)
 }
 
 /** Keeps the steps that come with a message; without `owned` the step answers what there is to say instead. */

@@ -95,6 +95,7 @@ test('a seat hears of a certificate with the next order, or half a minute later,
     5,
     'of the last step each seat, of the one before nobody',
   )
+  assert.is(types().filter(t => t === 'owner/known').length, 2, 'the buyer and the seat that has not voted')
   // Who has them is not shown them again.
   const before = story.world.wire.length
   story.offer(story.acme, story.bolt).accept(story.acme)
@@ -140,6 +141,19 @@ test('steps that come with an order are checked as if they were told: a forged o
     ['vote/cast'],
   )
   assert.is(votesOf(cole), 2)
+})
+
+test('a seat that voted and misses the certificate gets it with the next order', () => {
+  const story = new Ownership().register().offer()
+  const [cole] = story.seats as [Member]
+  story.world.bend = ({ t }, _, to) => (t === 'owner/told' && to === cole ? 0 : 1)
+  story.accept(story.bolt, undefined, 60_000)
+  assert.is(story.owner(cole), '0 Acme Steel')
+  assert.ok(isCertified(story.at(story.acme)!), 'nobody waits for it')
+  story.world.bend = () => 1
+  story.offer(story.acme, story.bolt).accept(story.acme)
+  all(story, '2 Acme Steel')
+  story.check()
 })
 
 test('a buyer refuses a committee that is weaker than its rule, unless a person names the mode', () => {
