@@ -1,6 +1,6 @@
 /**
  * `npm run sim -- --nodes N …` runs a world of many: sim/request.ts has its options. `calibrate [--profile FILE]`, `real
- * --nodes N`, `sweep --over nodes|seats|lossPpm|liarsPpm [--values A,B] [--report FILE]` and `scale --nodes N [--sizes A,B,C]
+ * --nodes N`, `sweep --over nodes|seats|lossPpm|liarsPpm [--values A,B] [--latency FILE --unit U] [--report FILE]` and `scale --nodes N [--sizes A,B,C]
  * [--report FILE]` are in sim/commands.ts. Otherwise runs seeds of a small mesh with faults and says how they went: `[--seed N] [--seeds COUNT] [--changes JSON]
  * [--mixed f|f+1] [--append FILE]`, the changes being fields of a plan. The exit code is 1 after a violation.
  */

@@ -137,7 +137,11 @@ export function profileFrom(path: string | undefined): Profile {
   return readProfile(fileAt(file, '--profile', 'no file'))
 }
 
-function latencyFrom({ latency, unit = 'one-way-ms' }: Typed): Request['latency'] {
+/** The latencies of a file that was named. Throws REQUEST_INVALID and LATENCY_INVALID. */
+export function latencyFrom({
+  latency,
+  unit = 'one-way-ms',
+}: Pick<Typed, 'latency' | 'unit'>): Request['latency'] {
   const oneWayMs = Object.hasOwn(UNITS, unit) ? UNITS[unit]! : undefined
   if (oneWayMs === undefined) throw invalid(`--unit ${unit}: one of ${Object.keys(UNITS).join(', ')}`)
   if (latency === undefined) return undefined

@@ -5,16 +5,17 @@ import { ACTIVITIES } from './activity.ts'
 import { figuresOf, storedBytes } from './answers.ts'
 import { watchWorld } from './guard.ts'
 import { readProfile } from './profile.ts'
+import { latencyFrom } from './request.ts'
 import type { Point, Reading } from './sweep.ts'
 import { drawTopology } from './topology.ts'
 import { World } from './world.ts'
 
-const { nodes, minutes, topology, workload, seed, seats, lossPpm, liarsPpm } = JSON.parse(
-  process.argv[2]!,
-) as Point
+const point = JSON.parse(process.argv[2]!) as Point
+const { nodes, minutes, topology, workload, seed, seats, lossPpm, liarsPpm } = point
 const began = performance.now()
 const activity = ACTIVITIES[workload]!
 const profile = readProfile(readFileSync(fileURLToPath(new URL('./profile.json', import.meta.url)), 'utf8'))
+const latency = latencyFrom(point)
 const world = new World({
   topology: drawTopology(topology, nodes, seed),
   minutes,
@@ -25,6 +26,7 @@ const world = new World({
   seats,
   lossPpm,
   liarsPpm,
+  ...(latency ? { latency: latency.of } : {}),
 })
 watchWorld(world.cluster, world.suspects)
 world.setUp()

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { ACTIVITIES } from './activity.ts'
 import { SimError } from './error.ts'
 import type { Plot, Report } from './report.ts'
+import { latencyFrom } from './request.ts'
 import { SHAPES, type Shape } from './topology.ts'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
@@ -22,6 +23,9 @@ export interface Point {
   lossPpm: number
   /** Of a million participants, those that promise and cosign for nobody. */
   liarsPpm: number
+  /** A file of measured latencies in the place of those of the regions, and what its numbers are. */
+  latency?: string
+  unit?: string
 }
 
 export interface Reading {
@@ -75,9 +79,11 @@ export interface Typed {
   topology?: string
   workload?: string
   seed?: string
+  latency?: string
+  unit?: string
 }
 
-/** The points of a sweep as it was typed. Throws REQUEST_INVALID. */
+/** The points of a sweep as it was typed. Throws REQUEST_INVALID and LATENCY_INVALID. */
 export function pointsOf(typed: Typed): { over: Over; points: Point[] } {
   const { over = 'nodes', topology = STANDARD.topology, workload = STANDARD.workload } = typed
   if (!Object.hasOwn(OVER, over)) throw invalid(`--over ${over}: one of ${Object.keys(OVER).join(', ')}`)
@@ -85,6 +91,7 @@ export function pointsOf(typed: Typed): { over: Over; points: Point[] } {
     throw invalid(`--topology ${topology}: one of ${Object.keys(SHAPES).join(', ')}`)
   if (!Object.hasOwn(ACTIVITIES, workload))
     throw invalid(`--workload ${workload}: one of ${Object.keys(ACTIVITIES).join(', ')}`)
+  latencyFrom(typed)
   const values = typed.values
     ? typed.values.split(',').map(each => whole('values', each))
     : [...OVER[over as Over]]
@@ -95,6 +102,8 @@ export function pointsOf(typed: Typed): { over: Over; points: Point[] } {
     ...(typed.seed ? { seed: whole('seed', typed.seed) } : {}),
     topology: topology as Shape,
     workload,
+    ...(typed.latency ? { latency: typed.latency } : {}),
+    ...(typed.unit ? { unit: typed.unit } : {}),
   }
   return { over: over as Over, points: values.map(value => ({ ...base, [over]: value })) }
 }
@@ -153,11 +162,13 @@ export function reportOf({ over, points, readings }: Swept): Report {
   })
   const [first] = points as [Point]
   const { minutes, topology, workload, seed } = first
+  const measured = latencyFrom(first)
   const fixed = over === 'nodes' ? '' : `, ${first.nodes} participants`
   return {
     title: `What changes with ${label}`,
     said: [
       `topology ${topology}, workload ${workload}, ${minutes} virtual minutes, seed ${seed}${fixed}; signatures charged`,
+      ...(measured ? [measured.said] : []),
     ],
     tables: [
       {

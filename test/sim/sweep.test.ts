@@ -1,6 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { reportHtml } from '../../sim/report.ts'
-import { pointsOf, type Reading, reportOf } from '../../sim/sweep.ts'
+import { pointsOf, type Reading, readingOf, reportOf } from '../../sim/sweep.ts'
 import { suite } from '../harness.ts'
 
 const test = suite('sim/sweep')
@@ -31,6 +34,32 @@ for (const [typed, said] of [
         error.code === 'REQUEST_INVALID' && said.test(error.message),
     )
   })
+
+test('a sweep over measured latencies names their file in each point, and says so', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'waybill-'))
+  const latency = join(folder, 'matrix.txt')
+  await writeFile(latency, '0 40\n40 0\n')
+  const swept = pointsOf({ over: 'nodes', values: '2', latency, unit: 'rtt-ms' })
+  assert.equal([swept.points[0]!.latency, swept.points[0]!.unit], [latency, 'rtt-ms'])
+  const { said } = reportOf({ ...swept, readings: [READING] })
+  assert.match(said.join(), /latencies of matrix\.txt, which are rtt-ms/)
+  const point = { ...swept.points[0]!, minutes: 5, workload: 'negotiations' }
+  const near = await readingOf({ ...point, latency: await matrix(folder, 2) })
+  const far = await readingOf({ ...point, latency: await matrix(folder, 400) })
+  assert.ok(far.negotiationP50Ms! > near.negotiationP50Ms! + 300, `${far.negotiationP50Ms}`)
+  assert.throws(
+    () => pointsOf({ latency: join(folder, 'none') }),
+    (error: { code: string }) => error.code === 'REQUEST_INVALID',
+  )
+  await rm(folder, { recursive: true })
+})
+
+/** Two places so many ms there and back. */
+async function matrix(folder: string, ms: number): Promise<string> {
+  const file = join(folder, `${ms}.txt`)
+  await writeFile(file, `0 ${ms}\n${ms} 0\n`)
+  return file
+}
 
 const READING: Reading = {
   violation: null,
