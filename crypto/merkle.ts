@@ -12,7 +12,6 @@ import { sha256 } from './hash.ts'
 
 const HASH_BYTES = 32
 const LEAF_PREFIX = Uint8Array.of(0)
-const NODE_PREFIX = Uint8Array.of(1)
 /** A tree of 2^53 leaves has paths this long; a consistency path has one hash more. */
 const MAX_PATH = 54
 
@@ -41,8 +40,13 @@ export function leafHash(data: Uint8Array): Uint8Array {
 /** SHA-256(0x01 ‖ left ‖ right). Throws PROOF_INVALID unless both have 32 bytes. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   if (!isHash(left) || !isHash(right)) throw invalid('a hash has not 32 bytes')
-  return sha256(NODE_PREFIX, left, right)
+  nodeRoom.set(left, 1)
+  nodeRoom.set(right, 33)
+  return sha256(nodeRoom)
 }
+
+/** 0x01 and room for two hashes: trees are most of what a log hashes. */
+const nodeRoom = Uint8Array.of(1, ...new Uint8Array(64))
 
 /** The range with one leaf more; `range` stays as it is. Throws PROOF_INVALID unless `leaf` has 32 bytes. */
 export function appendLeaf(range: CompactRange, leaf: Uint8Array, onNode?: NodeSink): CompactRange {

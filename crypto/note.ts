@@ -55,7 +55,7 @@ export function formatNote({ body, lines }: Note): string {
     if (keyId.length !== KEY_ID_BYTES || signature.length === 0) throw malformed('a signature is too short')
   }
   const text = `${body}\n${lines.map(formatLine).join('')}`
-  if (text.length > MAX_NOTE_BYTES || utf8Length(text) > MAX_NOTE_BYTES) throw malformed('too long')
+  if (isTooLong(text)) throw malformed('too long')
   keep(text, { body, lines })
   return text
 }
@@ -81,7 +81,7 @@ const MAX_KEPT_LENGTH = 8_192
 const notes = new Map<string, Note>()
 
 function parse(text: string): Note {
-  if (text.length > MAX_NOTE_BYTES || utf8Length(text) > MAX_NOTE_BYTES) throw malformed('too long')
+  if (isTooLong(text)) throw malformed('too long')
   // The last empty line: a body may contain others.
   const end = text.lastIndexOf('\n\n')
   if (end < 0) throw malformed('no empty line before the signatures')
@@ -183,9 +183,11 @@ function isName(name: string): boolean {
   return name.isWellFormed() && /^[^\s\u0085+\u0000-\u001f]+$/.test(name)
 }
 
-function utf8Length(text: string): number {
+/** A unit of a text takes three bytes at most: only long ones are counted. */
+function isTooLong(text: string): boolean {
+  if (text.length > MAX_NOTE_BYTES) return true
   if (!text.isWellFormed()) throw malformed('the text is not UTF-8')
-  return utf8(text).length
+  return 3 * text.length > MAX_NOTE_BYTES && utf8(text).length > MAX_NOTE_BYTES
 }
 
 function malformed(why: string): CryptoError {

@@ -6,7 +6,7 @@
  * of as many values. Until there are 16 of them they wait in the value of the log's tail, which is written with every step
  * anyway. A full bundle gets a list of its runs, so that any entry of it is two reads away.
  */
-import { concat, readU64, u64, writeU64 } from '../crypto/bytes.ts'
+import { concat, copyOf, readU64, u64, writeU64 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { KEY } from './layout.ts'
@@ -263,6 +263,6 @@ function item(run: Uint8Array, offset: number, end: number): KeptEntry {
   return {
     slot: readU64(run, offset)!,
     of: run.slice(of, of + DIGEST_BYTES),
-    entry: run.slice(offset + ITEM_BYTES, end),
+    entry: copyOf(run.subarray(offset + ITEM_BYTES, end)),
   }
 }
