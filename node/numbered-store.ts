@@ -1,10 +1,13 @@
 /** The store of a home with the keys of the own log where the log of that number lies (protocol/log-number.ts). */
+import { KEY } from '../protocol/layout.ts'
 import { fromStore, inStore, logNumber, writesInStore } from '../protocol/log-number.ts'
 import type { Write } from '../protocol/output.ts'
 import type { ListOptions, Store } from './store.ts'
 
 export class NumberedStore implements Store {
   readonly #inner: Store
+  /** Of the active log, until a write may change it: every read asks for it. */
+  #known: number | undefined
 
   constructor(inner: Store) {
     this.#inner = inner
@@ -19,6 +22,7 @@ export class NumberedStore implements Store {
   }
 
   commit(writes: Write[], release: () => void): boolean {
+    if (writes.some(({ key }) => key === KEY.logNumber)) this.#known = undefined
     return this.#inner.commit(
       writesInStore(writes, key => this.#inner.get(key)),
       release,
@@ -53,6 +57,7 @@ export class NumberedStore implements Store {
   }
 
   #number(): number {
-    return logNumber(key => this.#inner.get(key))
+    this.#known ??= logNumber(key => this.#inner.get(key))
+    return this.#known
   }
 }
