@@ -182,6 +182,8 @@ function started(): Promise<Libp2p<{ dht: KadDHT }>> {
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionManager: { inboundConnectionThreshold: 1_000, maxIncomingPendingConnections: 1_000 },
+    // A ping on each of thousands of connections every ten seconds takes more than all walks.
+    connectionMonitor: { enabled: false },
     services: {
       identify: identify(),
       ping: ping(),
