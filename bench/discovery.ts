@@ -1,6 +1,6 @@
 /**
  * The simulator's walks beside those of a real network: nodes with @libp2p/kad-dht in this process, over loopback, and the
- * model with the tables that they have. What a message costs is taken from the smallest network and used for all others.
+ * model with the tables that they have when a walk begins. What a message costs is taken from the smallest network and used for all others.
  */
 import { randomBytes } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
@@ -42,9 +42,14 @@ export async function discovery(sizes: number[]): Promise<Result> {
     try {
       const keys = Array.from({ length: WALKS }, () => randomBytes(32))
       const real: Told[] = []
-      for (const [i, key] of keys.entries()) real.push(await network.walk(i % size, key))
-      const options = { nodes: size, seed: 1, hosts: 1, delayUs: () => 0, real: network.snapshot() }
-      const model = (us: number) => walked({ ...options, serveUs: us }, keys)
+      const before: Snapshot[] = []
+      for (const [i, key] of keys.entries()) {
+        before.push(network.snapshot())
+        real.push(await network.walk(i % size, key))
+      }
+      const options = { nodes: size, seed: 1, hosts: 1, delayUs: () => 0 }
+      const model = (serveUs: number) =>
+        keys.map((key, i) => walked({ ...options, serveUs, real: before[i]! }, i % size, key))
       serveUs ??= (median(real.map(({ ms }) => ms)) / median(model(1_000).map(({ ms }) => ms))) * 1_000
       const told = { real, model: model(serveUs) }
       for (const [what, unit] of [
@@ -70,24 +75,24 @@ export async function discovery(sizes: number[]): Promise<Result> {
 
 type Options = ConstructorParameters<typeof Discovery>[0]
 
-/** The same walks in the model, one after the other. */
-function walked(options: Options, keys: Uint8Array[]): Told[] {
+/** The same walk in the model, with the tables that the real one began with. */
+function walked(options: Options, from: number, bytes: Uint8Array): Told {
   const discovery = new Discovery(options)
-  return keys.map((bytes, i) => {
-    const key = placeOf(sha256(bytes))
-    let told: Told | undefined
-    discovery.at(discovery.nowUs, () =>
-      discovery.find(i % options.nodes, key, ({ nearest, questions, hops, us }) => {
-        told = { questions, hops, found: shared(nearest, discovery.trulyNearest(key)), ms: us / 1_000 }
-      }),
-    )
-    discovery.run()
-    return told!
-  })
+  const key = placeOf(sha256(bytes))
+  let told: Told | undefined
+  discovery.at(0, () =>
+    discovery.find(from, key, ({ nearest, questions, hops, us }) => {
+      told = { questions, hops, found: shared(nearest, discovery.trulyNearest(key)), ms: us / 1_000 }
+    }),
+  )
+  discovery.run()
+  return told!
 }
 
 const shared = (found: number[], nearest: number[]): number =>
   nearest.filter(node => found.includes(node)).length / nearest.length
+
+type Snapshot = NonNullable<Options['real']>
 
 interface Node {
   libp2p: Libp2p<{ dht: KadDHT }>
@@ -151,7 +156,7 @@ class Network {
   }
 
   /** Places and tables as they are now. */
-  snapshot(): { places: Key[]; known: number[][] } {
+  snapshot(): Snapshot {
     const known = this.#nodes.map(({ libp2p }) => {
       const { kb } = (libp2p.services.dht as unknown as { routingTable: Table }).routingTable
       return [...kb.toIterable()].map(({ peerId }) => this.#indexes.get(peerId.toString())!)

@@ -398,15 +398,15 @@ export function known(from: string, message: MessageOf<'owner/known'>, context: 
   const { asset, version = -1, whole = false } = message
   const mine = titleOf(context.get, asset)
   const output = nothing()
-  if (mine && version < mine.version) {
+  const isBehind = mine !== undefined && version < mine.version
+  if (isBehind)
     output.sends.push(...tell(asset, version + 1, whole, context).map(each => ({ to: from, message: each })))
-    return { output, records: [] }
-  }
+  // Behind what it is told, for a seat that voted for the last of these steps does not answer.
   const following = dealt(context.get, asset, mine ? mine.version + 1 : 0)
   const o = following && readOrdering(context.get, following.order)
   if (o && addressees(o, context).includes(from))
     output.sends.push(...dueTo(from, o, whole, context).map(each => ({ to: from, message: each })))
-  if (!mine) return { output, records: [] }
+  if (!mine || isBehind) return { output, records: [] }
   const { output: more, records } = heard(from, asset, mine.version, context)
   return { output: join(output, more), records }
 }
