@@ -93,7 +93,7 @@ export function publicKey(seed: Uint8Array): Uint8Array {
 }
 
 function publicObject(raw: Uint8Array): KeyObject {
-  const name = String.fromCharCode(...raw)
+  const name = String.fromCharCode.apply(null, raw as unknown as number[])
   const known = publicKeys.get(name)
   if (known) return known
   const made = createPublicKey({ key: Buffer.from(concat(SPKI_PREFIX, raw)), format: 'der', type: 'spki' })

@@ -42,10 +42,11 @@ function take(length: number): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
-/** The same bytes, which nobody else writes to. */
-export function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const copy = allocate(bytes.length)
-  copy.set(bytes)
+/** The bytes from `from` to `end`, which nobody else writes to. */
+export function copyOf(bytes: Uint8Array, from = 0, end: number = bytes.length): Uint8Array<ArrayBuffer> {
+  const copy = allocate(end - from)
+  if (copy.length > SMALL_BYTES) copy.set(bytes.subarray(from, end))
+  else for (let i = 0; i < copy.length; i++) copy[i] = bytes[from + i]!
   return copy
 }
 
@@ -101,7 +102,7 @@ export function fromHex(hex: string): Uint8Array | undefined {
 export function utf8(string: string): Uint8Array {
   if (!string.isWellFormed()) throw new CryptoError('TEXT_INVALID', 'a lone surrogate has no UTF-8')
   if (string.length > SCRATCH_BYTES / 3) return encoder.encode(string)
-  return copyOf(scratch.subarray(0, encoder.encodeInto(string, scratch).written))
+  return copyOf(scratch, 0, encoder.encodeInto(string, scratch).written)
 }
 
 /** The string of UTF-8 bytes. Throws TEXT_INVALID where they are not UTF-8. */

@@ -215,7 +215,7 @@ function read(r: Reader, depth: number): Value {
     case NEGINT:
       return integer(-1 - readHead(r))
     case BYTES:
-      return copyOf(takeBytes(r))
+      return readBytes(r)
     case STRING:
       return readText(r, takeLength(r))
     case ARRAY:
@@ -227,6 +227,13 @@ function read(r: Reader, depth: number): Value {
     default:
       return readSimple(r, initial)
   }
+}
+
+function readBytes(r: Reader): Uint8Array {
+  const end = endOfString(r)
+  const { bytes, at } = r
+  r.at = end
+  return copyOf(bytes, at, end)
 }
 
 function readArray(r: Reader, depth: number): Value[] {
@@ -275,9 +282,12 @@ function readCid(r: Reader): CID {
   const tag = readHead(r)
   if (tag !== CID_TAG) throw invalid(`tag ${tag} has no meaning in DAG-CBOR`)
   if (r.bytes[r.at]! >> 5 !== BYTES) throw invalid('tag 42 does not stand before bytes')
-  const bytes = takeBytes(r)
-  if (bytes[0] !== 0) throw new CryptoError('CID_UNSUPPORTED', 'a link does not begin with 0x00')
-  return cidFromBytes(bytes.subarray(1))
+  const end = endOfString(r)
+  const { bytes, at } = r
+  r.at = end
+  if (at === end || bytes[at] !== 0)
+    throw new CryptoError('CID_UNSUPPORTED', 'a link does not begin with 0x00')
+  return cidFromBytes(bytes.subarray(at + 1, end))
 }
 
 function readSimple(r: Reader, initial: number): boolean | null {
@@ -333,7 +343,7 @@ export function endOf(bytes: Uint8Array, at: number): number {
   const r: Reader = { bytes, at }
   for (let values = 1; values > 0; values--) {
     const major = bytes[r.at]! >> 5
-    if (major === BYTES || major === STRING) takeBytes(r)
+    if (major === BYTES || major === STRING) r.at = endOfString(r)
     else if (major === ARRAY) values += readHead(r)
     else if (major === MAP) values += 2 * readHead(r)
     else if (readHead(r) === CID_TAG && major === TAG) values += 1
@@ -341,11 +351,10 @@ export function endOf(bytes: Uint8Array, at: number): number {
   return r.at
 }
 
-/** A view of the bytes behind a head that says how many they are. */
-function takeBytes(r: Reader): Uint8Array {
+/** Where the string ends whose head is read here; it begins behind that. */
+function endOfString(r: Reader): number {
   const length = takeLength(r)
-  r.at += length
-  return r.bytes.subarray(r.at - length, r.at)
+  return r.at + length
 }
 
 /** How many bytes a string has that begins here; they are there. */

@@ -263,6 +263,6 @@ function item(run: Uint8Array, offset: number, end: number): KeptEntry {
   return {
     slot: readU64(run, offset)!,
     of: run.slice(of, of + DIGEST_BYTES),
-    entry: copyOf(run.subarray(offset + ITEM_BYTES, end)),
+    entry: copyOf(run, offset + ITEM_BYTES, end),
   }
 }
