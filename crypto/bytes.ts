@@ -13,7 +13,7 @@ const MAX_BASE64_BYTES = 3_072
 const BASE64_VALUE = Array.from({ length: 128 }, (_, code) => BASE64.indexOf(String.fromCharCode(code)))
 
 const encoder = new TextEncoder()
-/** `encodeInto` costs a fifth of `encode`; a unit of a string becomes three bytes at most. */
+/** `encodeInto` costs a fourth of `encode`; a unit of a string becomes three bytes at most. */
 const SCRATCH_BYTES = 1_536
 const scratch = new Uint8Array(SCRATCH_BYTES)
 /** `ignoreBOM` keeps U+FEFF in the text; without it, text -> bytes -> text would lose it. */

@@ -230,10 +230,8 @@ function read(r: Reader, depth: number): Value {
 }
 
 function readBytes(r: Reader): Uint8Array {
-  const end = endOfString(r)
-  const { bytes, at } = r
-  r.at = end
-  return copyOf(bytes, at, end)
+  const from = takeString(r)
+  return copyOf(r.bytes, from, r.at)
 }
 
 function readArray(r: Reader, depth: number): Value[] {
@@ -282,12 +280,10 @@ function readCid(r: Reader): CID {
   const tag = readHead(r)
   if (tag !== CID_TAG) throw invalid(`tag ${tag} has no meaning in DAG-CBOR`)
   if (r.bytes[r.at]! >> 5 !== BYTES) throw invalid('tag 42 does not stand before bytes')
-  const end = endOfString(r)
-  const { bytes, at } = r
-  r.at = end
-  if (at === end || bytes[at] !== 0)
+  const from = takeString(r)
+  if (from === r.at || r.bytes[from] !== 0)
     throw new CryptoError('CID_UNSUPPORTED', 'a link does not begin with 0x00')
-  return cidFromBytes(bytes.subarray(at + 1, end))
+  return cidFromBytes(r.bytes.subarray(from + 1, r.at))
 }
 
 function readSimple(r: Reader, initial: number): boolean | null {
@@ -343,7 +339,7 @@ export function endOf(bytes: Uint8Array, at: number): number {
   const r: Reader = { bytes, at }
   for (let values = 1; values > 0; values--) {
     const major = bytes[r.at]! >> 5
-    if (major === BYTES || major === STRING) r.at = endOfString(r)
+    if (major === BYTES || major === STRING) takeString(r)
     else if (major === ARRAY) values += readHead(r)
     else if (major === MAP) values += 2 * readHead(r)
     else if (readHead(r) === CID_TAG && major === TAG) values += 1
@@ -351,10 +347,11 @@ export function endOf(bytes: Uint8Array, at: number): number {
   return r.at
 }
 
-/** Where the string ends whose head is read here; it begins behind that. */
-function endOfString(r: Reader): number {
+/** Passes over a string, which ends at `r.at` then; returns where it begins. */
+function takeString(r: Reader): number {
   const length = takeLength(r)
-  return r.at + length
+  r.at += length
+  return r.at - length
 }
 
 /** How many bytes a string has that begins here; they are there. */

@@ -30,6 +30,8 @@ export function scalingOf({ nodes = '', sizes, ...typed }: Typed): Scaling {
   const count = Number(nodes)
   if (nodes.trim() === '' || !Number.isSafeInteger(count) || count > MOST_PARTICIPANTS)
     throw invalid(`--nodes ${nodes}: a whole number up to ${MOST_PARTICIPANTS} is expected`)
+  if (typed.latency !== undefined)
+    throw invalid('--latency: no matrix is as large as a mesh that is extrapolated; sweep takes one')
   const { points } = pointsOf({ ...typed, over: 'nodes', values: sizes ?? SIZES.join(',') })
   points.sort((a, b) => a.nodes - b.nodes)
   if (new Set(points.map(point => point.nodes)).size < LEAST_SIZES)

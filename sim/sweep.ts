@@ -26,6 +26,8 @@ export interface Point {
   /** A file of measured latencies in the place of those of the regions, and what its numbers are. */
   latency?: string
   unit?: string
+  /** What a reader is told of them. */
+  said?: string
 }
 
 export interface Reading {
@@ -91,7 +93,7 @@ export function pointsOf(typed: Typed): { over: Over; points: Point[] } {
     throw invalid(`--topology ${topology}: one of ${Object.keys(SHAPES).join(', ')}`)
   if (!Object.hasOwn(ACTIVITIES, workload))
     throw invalid(`--workload ${workload}: one of ${Object.keys(ACTIVITIES).join(', ')}`)
-  latencyFrom(typed)
+  const measured = latencyFrom(typed)
   const values = typed.values
     ? typed.values.split(',').map(each => whole('values', each))
     : [...OVER[over as Over]]
@@ -102,7 +104,7 @@ export function pointsOf(typed: Typed): { over: Over; points: Point[] } {
     ...(typed.seed ? { seed: whole('seed', typed.seed) } : {}),
     topology: topology as Shape,
     workload,
-    ...(typed.latency ? { latency: typed.latency } : {}),
+    ...(measured ? { latency: typed.latency!, said: measured.said } : {}),
     ...(typed.unit ? { unit: typed.unit } : {}),
   }
   return { over: over as Over, points: values.map(value => ({ ...base, [over]: value })) }
@@ -161,14 +163,13 @@ export function reportOf({ over, points, readings }: Swept): Report {
     lines,
   })
   const [first] = points as [Point]
-  const { minutes, topology, workload, seed } = first
-  const measured = latencyFrom(first)
+  const { minutes, topology, workload, seed, said } = first
   const fixed = over === 'nodes' ? '' : `, ${first.nodes} participants`
   return {
     title: `What changes with ${label}`,
     said: [
       `topology ${topology}, workload ${workload}, ${minutes} virtual minutes, seed ${seed}${fixed}; signatures charged`,
-      ...(measured ? [measured.said] : []),
+      ...(said ? [said] : []),
     ],
     tables: [
       {

@@ -14,6 +14,7 @@ for (const [typed, said] of [
   [{ nodes: '5000', sizes: '10,20,20' }, /^--sizes 10,20,20: 3 sizes at least/],
   [{ nodes: '5000', sizes: '1,10,20' }, /^--sizes 1,10,20: a mesh has 2 participants at least$/],
   [{ nodes: '5000', sizes: '10,x' }, /^--values x: a whole number/],
+  [{ nodes: '5000', latency: 'matrix.txt' }, /^--latency: no matrix is as large/],
   [{ nodes: '5000', workload: 'idle' }, /^--workload idle: one of default/],
 ] as const)
   test(`a scale that is asked for wrongly is refused: ${JSON.stringify(typed)}`, () => {
