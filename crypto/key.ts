@@ -53,7 +53,7 @@ export function sign(key: PrivateKey, message: Uint8Array): Uint8Array {
 
 /**
  * The one rule: S < L; A and R canonically encoded and not of small order; the cofactorless equation. Never throws.
- * About 0.2 ms in Node, 2 ms in a browser.
+ * About 0.06 ms in Node, 0.11 ms where that has no libsodium, 2 ms in a browser.
  */
 export function verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (!isWellFormed(publicKey, signature) || isSmallOrderR(signature)) return false
