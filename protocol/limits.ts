@@ -53,8 +53,6 @@ export const MAX_SHOWN = 64
 export const MAX_CERTIFICATE_BYTES = 16_384
 /** Whoever is told of a certificate and does not answer is told again so often; later it is told with the next step. */
 export const MAX_TOLD = 8
-/** Seats that have not heard of a certificate with the next order are told so long after it was made. */
-export const SEATS_TOLD_MS = 30_000
 /**
  * Where the seats that were asked at first have not decided an order for so long, the others are asked too: longer than a
  * certificate takes of busy seats, which more questions would make busier.

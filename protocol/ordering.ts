@@ -7,7 +7,7 @@
  *                <-- vote/refused {order, refusal, held?} --
  *
  *     OFFERED -> ACCEPTED: the writer has signed, and other owners have not yet; of another party: it has said yes
- *     VOTING -> CERTIFIED: told to the other side at once, to the seats with the next order or half a minute later
+ *     VOTING -> CERTIFIED: told to the other side and to the seats
  *               q seats are asked at first; the others, and the buyer, hear that it is signed where that is not enough
  *            -> FROZEN: so many seats voted for another order that this one never gets its votes
  *
@@ -20,7 +20,7 @@ import { over } from './context.ts'
 import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
-import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, OTHERS_ASKED_MS, SEATS_TOLD_MS } from './limits.ts'
+import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, OTHERS_ASKED_MS } from './limits.ts'
 import { type Context, decodeState, resendAt, type Step, stay, violation } from './machine.ts'
 import type { Message, MessageOf } from './message.ts'
 import { dealt, isOver, isWriter, type Ordering, orderIn, readOrdering, save } from './ordering-state.ts'
@@ -74,7 +74,8 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   const told = o.state === 'CERTIFIED' ? [...o.told, ...due.filter(to => !isAwaited(to, o))] : o.told
   const isDone = o.state === 'CERTIFIED' && all.every(to => told.includes(to))
   const next = { ...o, told, sent: isDone ? MAX_TOLD + 1 : o.sent + 1 }
-  const later = waits ? BUYER_ASKS_MS : o.sent === 0 ? laterThan(o, due) : undefined
+  const isFirst = o.sent === 0 && o.state === 'VOTING' && isWriter(o)
+  const later = waits ? BUYER_ASKS_MS : isFirst ? OTHERS_ASKED_MS : undefined
   const atMs = later === undefined ? resendAt(context.now, o.sent) : context.now.monoMs + later
   if (!isOver(next)) output.deadlines.push({ machine, atMs })
   return save(next, { output, records: [] }, context)
@@ -122,22 +123,14 @@ function addressees(o: Ordering, context: Context): string[] {
   }
 }
 
-/** When others than the first are told or asked; nothing where only these wait for it. */
-function laterThan(o: Ordering, first: string[]): number | undefined {
-  if (o.state === 'CERTIFIED') return first.length === 0 ? SEATS_TOLD_MS : undefined
-  return o.state === 'VOTING' && isWriter(o) ? OTHERS_ASKED_MS : undefined
-}
-
 /** Those who were asked first may still answer: now it is the turn of the others. */
 const isSecond = (o: Ordering): boolean => o.state === 'VOTING' && isWriter(o) && o.sent === 1
 
 /**
- * Of these, who is told or asked at once. Seats need a certificate for the next order, and get it with that; who buys waits
- * for it. As many seats are asked as decide, for each version the same, which know the step before; those that did not answer
- * of late come last.
+ * Of these, who is told or asked at first. As many seats are asked as decide, for each version the same; those that did not
+ * answer of late come last.
  */
 function atFirst(o: Ordering, all: string[], context: Context): string[] {
-  if (o.state === 'CERTIFIED') return all.filter(to => othersIn(o, context).includes(to))
   if (o.state !== 'VOTING' || !isWriter(o)) return all
   const { q, seats } = committeeKnown(context.get, o.committee)!.payload
   const { parties } = orderIn(o)
@@ -187,10 +180,9 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
         ? [{ t: 'handover/signed', order }]
         : [withSteps(voteAsk(o, read, whole, context), to, o, o.version - 1, whole, context)]
     case 'CERTIFIED':
-      // Who has voted knows the step before.
       return tell(
         o.asset,
-        othersIn(o, context).includes(to) || hasVoted(to, o) ? o.version : Math.max(0, o.version - 1),
+        knowsBefore(to, o, context) ? o.version : Math.max(0, o.version - 1),
         whole,
         context,
       )
@@ -199,7 +191,11 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   }
 }
 
-/** Whether this one has said that it knows the step before, or showed it to this node. */
+/** Whoever has signed or voted for it knows the step before. */
+const knowsBefore = (to: string, o: Ordering, context: Context): boolean =>
+  othersIn(o, context).includes(to) || hasVoted(to, o) || knowsSteps(to, o, context)
+
+/** Whether this one has said that it knows the step before, was told of it, or showed it to this node. */
 function knowsSteps(
   to: string,
   { asset, version }: Pick<Ordering, 'asset' | 'version'>,
@@ -418,13 +414,7 @@ function heard(from: string, asset: CID, version: number, context: Context): Ste
   if (o?.state !== 'CERTIFIED' || o.told.includes(from) || isOver(o)) return stay()
   const next = { ...o, told: [...o.told, from] }
   const isDone = addressees(next, context).length === 0
-  const step = save(isDone ? { ...next, sent: MAX_TOLD + 1 } : next, stay(), context)
-  if (!isDone && o.sent === 1 && from === o.org)
-    step.output.deadlines.push({
-      machine: KEY.order(orderIn(o).id),
-      atMs: context.now.monoMs + SEATS_TOLD_MS,
-    })
-  return step
+  return save(isDone ? { ...next, sent: MAX_TOLD + 1 } : next, stay(), context)
 }
 
 /** A tick or start. */

@@ -118,7 +118,6 @@ const rows: [what: string, bound: string][] = [
   ['size of a head; entries read back at once for one', `a multiple of ${L.PAD_ENTRIES}; ${n(L.MAX_LEAVES)}`],
   ['a newer head is shown to partners every', `${time(L.GOSSIP_MS)}, give or take a quarter`],
   ['words of seats say who owns an asset for', `${L.OWNER_FRESH_MS / 3_600_000} h`],
-  ['seats that do not hear of a certificate with the next order are told after', time(L.SEATS_TOLD_MS)],
   ['seats that were not asked at first are asked after', time(L.OTHERS_ASKED_MS)],
 ]
 /** Not a bound: the words of section 4.3. */

@@ -11,6 +11,7 @@ import { MAX_SITTINGS, MAX_TITLES, OTHERS_ASKED_MS } from '../../protocol/limits
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message, MessageOf, MessageType } from '../../protocol/message.ts'
 import type { Sitting } from '../../protocol/seats.ts'
+import { shownLinks } from '../../protocol/title.ts'
 import { Joint } from './joint-story.ts'
 import { Ownership, ordered } from './ownership-story.ts'
 import { POLICY, resign } from './story.ts'
@@ -448,7 +449,7 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     const story = registered()
     const seat = cole(story)
     for (const key of [...seat.store.keys()]) if (/^(title|step)\//.test(key)) seat.store.delete(key)
-    const { links, identities } = first(story, 'owner/told')
+    const { links, identities } = shownLinks(story.acme.knowing, story.asset, 0, 1)
     // The vote keys are right, but every organisation's signature is Acme's.
     const committee = forged(links[0]!.committee!, s => [...s.slice(0, 4), s[4]!, s[4]!, s[4]!, s[4]!])
     return send(story, story.acme, seat, {
