@@ -35,7 +35,8 @@ export interface Ordering {
   /** The committee that follows, where it names one, and identities that this node does not know by itself. */
   next?: Uint8Array
   identities: Shown[]
-  votes: { org: string; vote: Uint8Array }[]
+  /** Once it is certified the certificate has them. */
+  votes: { org: string; vote?: Uint8Array }[]
   /** `otherwise`: it has shown another order that it voted for. */
   refused: { org: string; code: string; text: string; otherwise?: true }[]
   /** Who has said that it holds the certificate, or was told of it and is not to answer. */

@@ -143,8 +143,9 @@ function atFirst(o: Ordering, all: string[], context: Context): string[] {
   return [...timely!, ...late!].slice(0, q).filter(seat => all.includes(seat))
 }
 
-/** Whoever voted for it is told once and does not answer: it gets the step with the next order too. */
-const isAwaited = (to: string, o: Ordering): boolean => !hasVoted(to, o) || o.next !== undefined
+/** Whoever voted for it, or buys, is told once and does not answer: it asks for the step with the next order, or for votes. */
+const isAwaited = (to: string, o: Ordering): boolean =>
+  (!hasVoted(to, o) && to !== o.org) || o.next !== undefined
 
 const hasVoted = (seat: string, { votes }: Ordering): boolean => votes.some(({ org }) => org === seat)
 
@@ -284,7 +285,7 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
   const shown = order.version === 0 ? context.get(KEY.jury(o.committee)) : o.next
   const link: Link = {
     order: o.order,
-    certificate: makeCertificate(o.votes.map(({ vote }) => vote)),
+    certificate: makeCertificate(o.votes.map(({ vote }) => vote!)),
     ...(asset ? { asset } : {}),
     ...(shown ? { committee: shown } : {}),
   }
@@ -298,7 +299,8 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
     writes,
     events: [{ type: 'owner', asset: owned.asset, version: owned.version }],
   }
-  const told = ask({ ...o, state: 'CERTIFIED', sent: 0 }, over(context, kept))
+  const votes = o.votes.map(({ org }) => ({ org }))
+  const told = ask({ ...o, votes, state: 'CERTIFIED', sent: 0 }, over(context, kept))
   return { ...told, output: join(kept, told.output, passed(o, context)) }
 }
 

@@ -58,6 +58,7 @@ const SAMPLES: Record<MessageType, Uint8Array> = (() => {
     'handover/withdraw': encodeMessage({ t: 'handover/withdraw', order: offer! }),
     'handover/signed': encodeMessage({ t: 'handover/signed', order: BYTES }),
     'vote/refused': encodeMessage({ t: 'vote/refused', order: offer!, refusal, held: BYTES, identities: [] }),
+    'owner/known': encodeMessage({ t: 'owner/known', asset: offer!, version: 1 }),
     'owner/ask': encodeMessage({ t: 'owner/ask', id, committee: offer!, asset: offer!, version: 1 }),
     'owner/fresh': encodeMessage({ t: 'owner/fresh', id, fresh: BYTES }),
     'owner/frozen': encodeMessage({ t: 'owner/frozen', one: BYTES, other: BYTES, identities: [] }),
