@@ -90,10 +90,10 @@ export class Disk {
   }
 }
 
-/** Entries and hashes of a log are written once, and most of them are never read again; of fewer bytes it is not worth it. */
+/** What is written once or now and then and seldom read again: a log and what proves it, and what has been agreed. Of fewer bytes it is not worth it. */
 const COLD_BYTES = 512
-const isCold = (key: string, { length }: Uint8Array): boolean =>
-  length >= COLD_BYTES && (key.startsWith('log/run/') || key.startsWith('tile/'))
+const COLD = /^(log\/run|tile|record|head|proofs|negotiation)\//
+const isCold = (key: string, { length }: Uint8Array): boolean => length >= COLD_BYTES && COLD.test(key)
 
 /** Order of UTF-8 bytes, which for surrogates is not that of UTF-16 units. */
 function order(a: string, b: string): number {

@@ -170,7 +170,7 @@ export class World {
       wordsOf(activity),
       `each log has a committee of ${Math.min(this.#seats, this.nodes.length - 1)} partners`,
       signatures === 'charged' ? charged : 'signatures real',
-      'entries and hashes of the logs lie in a temporary file, not in memory',
+      'logs, records, heads and proofs lie in a temporary file, not in memory',
       'content charged: sealed, indexed, hashed and carried by its size, without its bytes',
       `costs of ${profile.machine}, Node ${profile.node}, ${profile.date}`,
       hosts ? `${hosts} hosts, over loopback` : 'a host for each participant, 100 Mbit/s each',
