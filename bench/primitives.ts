@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { blockKey, openBlock, sealBlock } from '../crypto/cipher.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { keyFromSeed, sign, verify } from '../crypto/key.ts'
+import { useLibsodium } from '../crypto/libsodium.ts'
 import { oneTimeKey, seal } from '../crypto/seal.ts'
 import { openStore } from '../node/store.ts'
 import { decodeMessage, encodeMessage, type Message } from '../protocol/message.ts'
@@ -38,6 +39,7 @@ export type Primitives = Pick<Profile, 'machine' | 'node' | 'date' | 'cores' | '
 }
 
 export async function primitives(): Promise<Primitives> {
+  useLibsodium() // as a node does
   const key = keyFromSeed(randomBytes(32))
   const cipher = blockKey(randomBytes(32))
   const note = (n: number): Message => ({ t: 'head/show', note: new Uint8Array(n) })

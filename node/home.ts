@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { useLibsodium } from '../crypto/libsodium.ts'
 import { selfTest } from '../crypto/selftest.ts'
 import { ProtocolError } from '../protocol/error.ts'
 import { identityGenesis, makeIdentity } from '../protocol/identity.ts'
@@ -41,7 +42,7 @@ export async function initHome(
   home: string,
   options: InitOptions,
 ): Promise<{ id: string; name: string; created: boolean }> {
-  selfTest()
+  if (!useLibsodium()) selfTest()
   let created = false
   if (!hasHome(home)) {
     checkName(options.name)

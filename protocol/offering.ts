@@ -60,7 +60,7 @@ import {
   learned,
   linksOf,
   openCommittee,
-  tell,
+  showSince,
   titleOf,
   wanting,
 } from './title.ts'
@@ -156,8 +156,7 @@ export function accepted(
     return o.version === 0 ? stay() : say<Ordering>(undefined, from, { t: 'handover/signed', order: o.order })
   // It was away for longer than anybody tells it.
   const { asset, version } = order
-  if ((titleOf(context.get, asset)?.version ?? -1) >= version)
-    return shownSince(from, asset, version, context)
+  if ((titleOf(context.get, asset)?.version ?? -1) >= version) return showSince(from, asset, version, context)
   if (o.state !== 'OFFERED' && o.state !== 'ACCEPTED') return stay()
   const signers = signersOf(order, keysOf(context, o.identities))
   if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)
@@ -168,13 +167,6 @@ export function accepted(
   const refused = o.refused.filter(({ org }) => org !== from)
   if (misplaced(titleOf(context.get, order.asset), order, keysOf(context, o.identities))) return stay()
   return goOn({ ...o, agreed, refused }, signers, context)
-}
-
-/** What has become of a version, whole. */
-function shownSince(to: string, asset: CID, version: number, context: Context): Step<Ordering> {
-  const step = stay<Ordering>()
-  step.output.sends.push(...tell(asset, version, true, context).map(message => ({ to, message })))
-  return step
 }
 
 const hasGiven = (o: Ordering, org: string): boolean =>

@@ -48,7 +48,7 @@ export interface Ordering {
 
 export const isOver = ({ state, role, sent }: Ordering): boolean =>
   state === 'CERTIFIED'
-    ? sent > MAX_TOLD || !isWriter({ role })
+    ? sent >= MAX_TOLD || !isWriter({ role })
     : state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
 
 /** Whether this node wrote the order; others only sign it. */

@@ -143,9 +143,8 @@ function atFirst(o: Ordering, all: string[], context: Context): string[] {
   return [...timely!, ...late!].slice(0, q).filter(seat => all.includes(seat))
 }
 
-/** Whoever voted for it, or buys, is told once and does not answer: it asks for the step with the next order, or for votes. */
-const isAwaited = (to: string, o: Ordering): boolean =>
-  (!hasVoted(to, o) && to !== o.org) || o.next !== undefined
+/** Whoever voted for it is told once and does not answer: it asks for the step with the next order. */
+const isAwaited = (to: string, o: Ordering): boolean => !hasVoted(to, o) || o.next !== undefined
 
 const hasVoted = (seat: string, { votes }: Ordering): boolean => votes.some(({ org }) => org === seat)
 
@@ -242,11 +241,13 @@ function voteAsk({ order, next, identities }: Ordering, read: Order, whole: bool
 }
 
 /** A seat has voted. */
-export function cast(from: string, message: MessageOf<'vote/cast'>, context: Context): Step<Ordering> {
+export function cast(from: string, message: MessageOf<'vote/cast'>, context: Context): Step<unknown> {
   const found = askedFor(message.vote, context)
   if (!found) return stay()
   const { o, committee } = found
   context.late.delete(from)
+  // It was too late to count, and its seat does not answer what it was told since.
+  if (o.state === 'CERTIFIED' && !o.next) return heard(from, o.asset, o.version, context)
   if (o.state !== 'VOTING' || o.votes.some(({ org }) => org === from)) return stay()
   const read = readVote(message.vote, committee)
   if ('reason' in read) return violation(from, message.t, 'SIGNATURE_INVALID', read.reason)
@@ -304,7 +305,7 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
   return { ...told, output: join(kept, told.output, passed(o, context)) }
 }
 
-/** The order before is told to nobody any more: its certificate came to the seats with this one. */
+/** The order before is told to nobody any more: seats that lack its certificate asked for it with this one. */
 function passed({ asset, version }: Ordering, { get }: Context): Output {
   const before = version > 0 ? dealt(get, asset, version - 1) : undefined
   const machine = before && KEY.order(before.order)
@@ -425,7 +426,7 @@ export function again(machine: string, type: 'tick' | 'start', context: Context)
   const o = stored && decodeState<Ordering>(stored)
   if (!o || isOver(o)) return stay()
   if (!isWriter(o) && o.state === 'OFFERED') return stay()
-  // The order that followed has told it.
+  // Who lacks it asks when the order that followed comes.
   if (o.state === 'CERTIFIED' && o.sent > 0 && (titleOf(context.get, o.asset)?.version ?? 0) > o.version)
     return save({ ...o, sent: MAX_TOLD + 1 }, stay(), context)
   if (type === 'start') return ask({ ...o, sent: isWriter(o) ? 0 : 1 }, context)

@@ -17,7 +17,6 @@ import { KEY } from './layout.ts'
 import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, say, stay, violation } from './machine.ts'
 import { encodeMessage, type Message, type MessageOf } from './message.ts'
-import { readOrdering } from './ordering-state.ts'
 import { join, type Write } from './output.ts'
 import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned } from './ownership.ts'
 import { among, keep, keysOf, knows, type Shown, show } from './parties.ts'
@@ -66,7 +65,7 @@ export function endedWith({ asset, ownerVersion }: { asset: CID; ownerVersion: n
 }
 
 /** The certified order that made a version. */
-function orderAt(get: Get, asset: CID, version: number): CID | undefined {
+export function orderAt(get: Get, asset: CID, version: number): CID | undefined {
   const [link] = linksOf(get, asset, version, 1)
   const read = link && readOrder(link.order)
   return read && isOrder(read) ? read.id : undefined
@@ -168,6 +167,13 @@ export function tell(asset: CID, from: number, whole: boolean, context: Context)
   return []
 }
 
+/** The answer to who lacks a version: what has become of the asset since, with who signed it. */
+export function showSince(to: string, asset: CID, version: number, context: Context): Step<never> {
+  const step = stay<never>()
+  step.output.sends.push(...tell(asset, version, true, context).map(message => ({ to, message })))
+  return step
+}
+
 /** The answer to a message about an asset whose steps before it are not known here, and are wanted. */
 export function askSteps(to: string, asset: CID, context: Context): Step<never> {
   const known = titleOf(context.get, asset)
@@ -213,7 +219,7 @@ export function lacks(
 /** Somebody shows certified steps of one asset. */
 export function told(from: string, message: MessageOf<'owner/told'>, context: Context): Step<never> {
   const { step, owned } = learn(from, message, context)
-  if (!owned || isToldOnce(from, message.links, context)) return step
+  if (!owned || isVoted(message.links, context)) return step
   step.output.sends.push({
     to: from,
     message: { t: 'owner/known', asset: owned.asset, version: owned.version },
@@ -221,12 +227,10 @@ export function told(from: string, message: MessageOf<'owner/told'>, context: Co
   return step
 }
 
-/** Whether the last step is one that this seat voted for, or that this node bought: nobody waits for its answer. */
-function isToldOnce(from: string, links: Link[], { get }: Context): boolean {
+/** Whether the last step is one that this seat voted for, of which nobody waits for its answer. */
+function isVoted(links: Link[], { get }: Context): boolean {
   const order = readOrder(links.at(-1)!.order)
   if (!isOrder(order) || order.next) return false
-  const bought = readOrdering(get, order.id)
-  if (bought?.role === 'buyer' && bought.org === from) return true
   const stored = get(KEY.vote(order.committee, order.asset, order.version))
   return stored !== undefined && decodeState<{ choice: CID }>(stored).choice.equals(order.id)
 }

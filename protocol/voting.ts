@@ -15,7 +15,17 @@ import { among, keysOf, knows, strangers } from './parties.ts'
 import { recordType, type Stored } from './record.ts'
 import { type Sitting, timesEnded } from './seats.ts'
 import { link, object, text, uint } from './shape.ts'
-import { askSteps, askWhole, committeeKnown, lacks, learned, openCommittee, titleOf } from './title.ts'
+import {
+  askSteps,
+  askWhole,
+  committeeKnown,
+  lacks,
+  learned,
+  openCommittee,
+  orderAt,
+  showSince,
+  titleOf,
+} from './title.ts'
 import { ask } from './voter.ts'
 
 const countShape = object({ t: text(32), org: link, votes: uint, made: uint })
@@ -105,6 +115,9 @@ function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context
     step.output.writes.push(...writes)
     return writes.length > 0 ? counted(step, context) : step
   }
+  // Whoever has not heard of its certificate may have lost who made it: any seat that holds it will do.
+  if (reply.code === 'VERSION_PASSED' && orderAt(context.get, read.asset, read.version)?.equals(read.id))
+    return showSince(from, read.asset, read.version, context)
   const { code, text: why, held, identities = [] } = reply
   const shown = [...identities, ...message.identities]
   return refuse(from, read.id, code, why, held && shownWith(held, { ...message, identities: shown }, context))

@@ -16,7 +16,8 @@ interface Layer {
 
 const ANY_NODE = 'node:*'
 const LAYERS: Layer[] = [
-  { at: 'crypto/backend-node.ts', imports: ['crypto/'], packages: ['node:crypto', 'node:module'] },
+  { at: 'crypto/backend-node.ts', imports: ['crypto/'], packages: ['node:crypto'] },
+  { at: 'crypto/libsodium.ts', imports: ['crypto/'], packages: ['node:module'] },
   { at: 'crypto/sealing-node.ts', imports: ['crypto/'], packages: ['node:crypto'] },
   {
     at: 'crypto/',

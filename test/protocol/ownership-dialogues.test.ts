@@ -85,7 +85,7 @@ test('seats hear of a certificate at once, a buyer with the offer, and nobody is
   all(story, '1 Bolt GmbH')
   const told = types().slice(offered)
   assert.is(told.filter(t => t === 'owner/told').length, 5, 'the buyer and each seat')
-  assert.is(told.filter(t => t === 'owner/known').length, 1, 'the seat that has not voted')
+  assert.is(told.filter(t => t === 'owner/known').length, 2, 'the buyer and the seat that has not voted')
   assert.is(told.filter(t => t === 'vote/ask').length, 3, 'as many as decide')
   assert.is(told.filter(t => t === 'handover/signed').length, 0, 'the certificate brings it')
   const shown = story.world.wire.slice(offered).map(({ message }) => message)
@@ -294,6 +294,42 @@ test('a seat that refuses has the others asked at once', () => {
   story.accept(story.bolt, undefined, 100)
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
   story.check()
+})
+
+test('a buyer whose seller and one voter are gone gets the certificate from a seat that was told', () => {
+  const story = new Ownership().register().offer()
+  const { world, acme, bolt } = story
+  // Slow votes: the buyer hears that the order is signed, and waits for its certificate.
+  world.delay = ({ t }) => (t === 'vote/cast' ? 2_500 : 0)
+  world.bend = ({ t }, _, to) => (t === 'owner/told' && to === bolt ? 0 : 1)
+  story.accept(bolt, undefined, 6_000)
+  assert.is(story.state(acme), 'CERTIFIED')
+  assert.is(story.state(bolt), 'VOTING')
+  const voters = story.at(acme)!.votes.map(({ org }) => org)
+  const told = story.seats.find(({ org }) => !voters.includes(org))!
+  assert.is(story.owner(told), '1 Bolt GmbH')
+  world.delay = () => 0
+  world.bend = () => 1
+  acme.up = false
+  story.seats.find(({ org }) => voters.includes(org))!.up = false
+  // It told what it knew and has no vote of its own any more, and three of four are needed.
+  told.store.delete(KEY.vote(story.at(bolt)!.committee, story.asset, 1))
+  world.run(60_000)
+  assert.is(story.state(bolt), 'CERTIFIED')
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+})
+
+test('a seat whose vote comes too late is told once', () => {
+  const story = new Ownership().register().offer()
+  let votes = 0
+  story.world.delay = ({ t }) => (t === 'vote/cast' ? (++votes <= 3 ? 2_500 : 1_000) : 0)
+  const before = story.world.wire.length
+  story.accept()
+  story.world.run(3_600_000)
+  const told = story.world.wire.slice(before).filter(({ message }) => message.t === 'owner/told')
+  assert.is(story.sent('vote/cast').length, 3 + 4, 'three of the registration')
+  assert.is(told.length, 5, 'the buyer and each seat')
+  all(story, '1 Bolt GmbH')
 })
 
 test('the buyer asks for the votes itself when its seller is gone', () => {
