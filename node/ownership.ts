@@ -11,7 +11,7 @@ import { freshBy } from '../protocol/freshness.ts'
 import type { Handover, Order, Registration } from '../protocol/handover.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
-import { weakest, weakness } from '../protocol/offering.ts'
+import { isOwnerAfter, weakest, weakness } from '../protocol/offering.ts'
 import { isOver, isWriter, type Ordering, orderIn } from '../protocol/ordering-state.ts'
 import { signedBoth, votersOf } from '../protocol/ownership.ts'
 import { encodeOwnership } from '../protocol/ownership-evidence.ts'
@@ -296,8 +296,8 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
   const rule = committeeRule(node.settings.seats)
   const { passes } = orderIn(o).record.payload as Partial<Handover>
   const { takers, k } = orderIn(o)
-  const isTaker = takers?.owners.some(({ org }) => org.equals(node.env.self.id))
-  const weaker = !isWriter(o) && isTaker && o.state === 'OFFERED' ? weakness(o, rule, get(node)) : undefined
+  const isAsked = !isWriter(o) && o.state === 'OFFERED' && isOwnerAfter(orderIn(o), node.env)
+  const weaker = isAsked ? weakness(o, rule, get(node)) : undefined
   return {
     id: orderIn(o).id.toString(),
     role: o.role,

@@ -11,7 +11,8 @@
  *                <-- handover/accept {order} --   signed by another owner as well
  *
  * Of several owners one writes an order. It signs when enough of the others have said yes, and each of them holds to one
- * order of a version: so no two of one version get half of the owners each, and none ever enough.
+ * order of a version: so no two of one version get half of the owners each, and none ever enough. One that holds to two can
+ * hold up both.
  */
 import { type CID, parseCid } from '../crypto/cid.ts'
 import type { Payload } from '../crypto/statement.ts'
@@ -99,8 +100,9 @@ function dealing<S>(order: Order, isSigned: boolean, step: Step<S>, { get }: Con
 /** The order of this version that this node holds to: it has signed it, or said that it would. */
 export function held(asset: CID, version: number, get: Context['get']): Dealt | undefined {
   const before = dealt(get, asset, version)
-  const state = before && readOrdering(get, before.order)?.state
-  return before && (before.signed || state === 'OFFERED' || state === 'ACCEPTED') ? before : undefined
+  const o = before && readOrdering(get, before.order)
+  const isOpen = o && (o.state === 'ACCEPTED' || (o.state === 'OFFERED' && isWriter(o)))
+  return before && (before.signed || isOpen) ? before : undefined
 }
 
 /** An order that this owner wrote: it asks the others, and signs at once where there are none. */
@@ -152,8 +154,11 @@ export function accepted(
   if (!isParty) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
   if (o.state === 'WITHDRAWN' || (o.state === 'DECLINED' && isWriter(o)))
     return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
-  if (o.state === 'VOTING')
-    return o.version === 0 ? stay() : say<Ordering>(undefined, from, { t: 'handover/signed', order: o.order })
+  if (o.state === 'VOTING') {
+    const t = isWriter(o) ? 'handover/signed' : 'handover/accept' // signed by its writer, or by enough
+    const isAnswered = o.version > 0 && (isWriter(o) || isShort(order))
+    return isAnswered ? say<Ordering>(undefined, from, { t, order: o.order }) : stay()
+  }
   // It was away for longer than anybody tells it.
   const { asset, version } = order
   if ((titleOf(context.get, asset)?.version ?? -1) >= version) return showSince(from, asset, version, context)
@@ -171,6 +176,10 @@ export function accepted(
 
 const hasGiven = (o: Ordering, org: string): boolean =>
   o.signers.some(each => each.org === org && each.role === orderIn(o).givers?.role)
+
+/** Whether signatures are still missing. */
+const isShort = (order: Order): boolean =>
+  order.record.signatures.length < sidesOf(order).reduce((sum, { k }) => sum + k, 0)
 
 /** With these signatures: the writer signs once it may, other owners once it has, and with enough the seats are asked. */
 function goOn(o: Ordering, more: Signer[], context: Context): Step<Ordering> {
@@ -388,9 +397,8 @@ export function accept(
   const isOpen = o.state === 'OFFERED' || (o.state === 'DECLINED' && o.role === 'joint')
   if (!isOpen) throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
   const order = orderIn(o)
-  // Who only gives it up is not harmed by who votes on it then.
   const takes = order.takers !== undefined && isIn(order.takers, context)
-  const weak = takes ? weakness(o, rule, context.get) : undefined
+  const weak = isOwnerAfter(order, context) ? weakness(o, rule, context.get) : undefined
   if (weak && weak.mode !== mode)
     throw new ProtocolError('MODE_WEAKER', `the committee is not trusted: ${weak.text}`)
   const wrong = misplaced(titleOf(context.get, o.asset), order, keysOf(context, o.identities))
@@ -417,7 +425,14 @@ export function accept(
   return dealing(order, !gives, ask(taken, context), context)
 }
 
-const isIn = ({ owners }: Side, { self }: Context): boolean => owners.some(({ org }) => org.equals(self.id))
+const isIn = ({ owners }: Side, { self }: Pick<Context, 'self'>): boolean =>
+  owners.some(({ org }) => org.equals(self.id))
+
+/** Who only gives it up is not harmed by who votes on it then; owners that change their committee stay. */
+export function isOwnerAfter({ takers, givers }: Order, context: Pick<Context, 'self'>): boolean {
+  const after = takers ?? givers
+  return after !== undefined && isIn(after, context)
+}
 
 /** A person does not. An owner that said yes may still say no, while it has not signed. */
 export function refuse(id: CID, reason: string, context: Context): Step<Ordering> {
@@ -454,8 +469,7 @@ export function complete(
   if (!o || isWriter(o) || o.org !== from)
     return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
   // Its writer has not enough signatures yet, and this node has.
-  const isShort = order.record.signatures.length < sidesOf(order).reduce((sum, { k }) => sum + k, 0)
-  if (o.state === 'VOTING' && isShort && o.role === 'joint')
+  if (o.state === 'VOTING' && isShort(order) && o.role === 'joint')
     return say<Ordering>(undefined, from, { t: 'handover/accept', order: o.order })
   if (o.state === 'VOTING' || o.state === 'CERTIFIED' || o.state === 'FROZEN') return stay()
   const keys = keysOf(context, o.identities)

@@ -105,7 +105,9 @@ function addressees(o: Ordering, context: Context): string[] {
       return others.filter(org => !o.agreed.includes(org) && !o.refused.some(each => each.org === org))
     case 'ACCEPTED': {
       const isSigned = o.signers.some(({ org, role }) => org === context.self.org && role === givingRole(o))
-      return isSigned ? giversLeft(o).filter(org => org !== context.self.org) : [o.org!]
+      const left = giversLeft(o).filter(org => org !== context.self.org)
+      // Its writer passes on what owners cannot give to each other.
+      return isWriter(o) ? left : isSigned ? [o.org!, ...left] : [o.org!]
     }
     case 'VOTING': {
       const parties = orderIn(o).parties.map(String)

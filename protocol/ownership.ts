@@ -312,7 +312,7 @@ export function misplaced(owned: Owned | undefined, order: Order, keys: ChainKey
  * What an owner signs names no state of its identity from before the one that its last certified step names: a key that was
  * revoked before that step sells nothing any more, by whichever old state. Everybody finds the same, by the chain alone.
  */
-function passed(now: Owner[], then: Owner[], keys: ChainKeys): Refused | undefined {
+export function passed(now: Owner[], then: Owner[], keys: ChainKeys): Refused | undefined {
   for (const [i, { org, state }] of now.entries()) {
     const last = then[i]!.state
     if (state.equals(last)) continue

@@ -18,7 +18,7 @@ import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts
 import { type Context, decodeState, encodeState, type Step, say, stay, violation } from './machine.ts'
 import { encodeMessage, type Message, type MessageOf } from './message.ts'
 import { join, type Write } from './output.ts'
-import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned } from './ownership.ts'
+import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned, passed } from './ownership.ts'
 import { among, keep, keysOf, knows, type Shown, show } from './parties.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
 import { remembering } from './remember.ts'
@@ -358,7 +358,7 @@ export function frozenBy(
 
 /**
  * Whether these two orders convict who signed both. Of a hand-over only the owner before it can be convicted: whoever else
- * signs two has nothing to sell, and stops nobody.
+ * signs two has nothing to sell, and stops nobody; nor does a thief of keys that the last certified step has put out of use.
  */
 export function convicts({ orders, asset, identities }: Frozen, context: Context): Order | undefined {
   const keys = keysOf(context, identities)
@@ -367,19 +367,19 @@ export function convicts({ orders, asset, identities }: Frozen, context: Context
     Order,
   ]
   if (isRefused(a) || isRefused(b) || !isEquivocation(a, b)) return undefined
-  const before = a.version > 0 ? ownersAt(a.asset, a.version - 1, context.get) : undefined
-  return a.version === 0 || (before && isSame(a.givers!, before)) ? a : undefined
+  if (a.version === 0) return a
+  const before = ownersAt(a.asset, a.version - 1, context.get)
+  const isOwn = ({ givers }: Order) =>
+    isSame(givers!, before!) && passed(givers!.owners, before!.owners, keys)?.code !== 'KEY_STATE_PASSED'
+  return before && isOwn(a) && isOwn(b) ? a : undefined
 }
 
-/** Who owned a version: the takers of the last certified step that had any. */
+/** Who owned a version, at the states that its certified step names. */
 function ownersAt(asset: CID, version: number, get: Get): Joint | undefined {
-  for (let at = version; at >= 0; at--) {
-    const [link] = linksOf(get, asset, at, 1)
-    const read = link && readOrder(link.order)
-    if (!read || !isOrder(read) || !read.asset.equals(asset)) return undefined
-    if (read.takers) return { k: read.k!, owners: read.takers.owners }
-  }
-  return undefined
+  const [link] = linksOf(get, asset, version, 1)
+  const read = link && readOrder(link.order)
+  if (!read || !isOrder(read) || !read.asset.equals(asset)) return undefined
+  return read.takers ? { k: read.k!, owners: read.takers.owners } : read.givers
 }
 
 const freeze = (frozen: Frozen, asset: CID, get: Get): Write[] => {

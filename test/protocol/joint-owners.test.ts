@@ -226,4 +226,63 @@ test('the committee of several owners is changed by as many of them, and words o
   story.check()
 })
 
+test('owners who must all sign and never meet sign by way of the writer', () => {
+  const story = new Joint().joint(3)
+  const { acme, bolt, jost, kern, world } = story
+  const apart = [jost, kern]
+  world.bend = (_, from, to) => (apart.includes(from) && apart.includes(to) ? 0 : 1)
+  story.sell(acme).yes(acme, bolt).yes(acme, jost).yes(acme, kern)
+  world.run(60_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  for (const owner of story.all) assert.is(story.stateAt(owner), 'CERTIFIED', owner.env.self.identity.name)
+  story.check()
+})
+
+test('an owner that asks another for what it has signed gets the signatures, and takes nobody for a liar', () => {
+  const story = new Joint().joint(3)
+  const { acme, bolt, jost, kern, world } = story
+  // Acme hears once that Jost has signed, and at first nothing of Kern.
+  let heard = 0
+  const isDropped = (t: string, from: Member, to: Member): boolean =>
+    t === 'vote/ask' || (to === acme && from === jost && t === 'handover/signed' && heard++ > 0)
+  world.bend = ({ t }, from, to) => (isDropped(t, from, to) || (to === acme && from === kern) ? 0 : 1)
+  story.sell(jost).yes(jost, bolt).yes(jost, kern).yes(jost, acme, 5_000)
+  assert.is(story.stateAt(kern, jost), 'VOTING')
+  assert.is(story.stateAt(acme, jost), 'ACCEPTED')
+  world.bend = ({ t }, from, to) => (isDropped(t, from, to) ? 0 : 1)
+  world.run(3_600_000)
+  assert.is(story.stateAt(acme, jost), 'VOTING')
+  assert.equal(
+    acme.events.filter(({ type }) => type === 'violation'),
+    [],
+  )
+})
+
+test('an owner is asked for the mode where the committee of what it goes on owning becomes a weaker one', () => {
+  const story = new Joint().joint(2)
+  const { acme, jost, world } = story
+  const next = story.assemble([])
+  story.wrote.set(acme, ordered(acme.input({ type: 'reseat', asset: story.asset, next })))
+  world.run()
+  const yes = { type: 'take-over' as const, order: story.wrote.get(acme)!, certified: [] }
+  throwsCode(() => jost.input(yes), 'MODE_WEAKER')
+  jost.input({ ...yes, mode: 'none' })
+  world.run()
+  assert.is(story.owner(jost), '1 Acme Steel')
+})
+
+test('an offer that was taken back and comes once more binds nobody', () => {
+  const story = new Joint().joint(2)
+  const { acme, jost, kern, world } = story
+  story.sell(acme).yes(acme, jost)
+  const offer = story.sent('handover/offer').at(-1)!
+  acme.input({ type: 'take-back', order: story.wrote.get(acme)! })
+  world.run()
+  world.send(acme, jost.org, offer)
+  world.run(60_000)
+  assert.is(story.stateAt(jost), 'OFFERED')
+  story.sell(kern).yes(kern, story.bolt).yes(kern, jost)
+  assert.is(story.owner(story.bolt), '1 Bolt GmbH')
+})
+
 test.run()

@@ -112,6 +112,22 @@ test('a stolen key that was revoked sells nothing after the next certified step,
     said,
     story.seats.map(() => 'KEY_STATE_PASSED'),
   )
+  // Nor do two of them convict the owner.
+  const more = { ...payload, made: 7 } as Payload
+  const other = [signRecord(more, 'from', key), signRecord(more, 'to', operation(bolt))]
+  for (const to of [acme, ...story.seats])
+    world.send(bolt, to.org, {
+      t: 'owner/frozen',
+      one: order,
+      other: encodeSigned({ p: more, s: other }),
+      identities: [acme, bolt].map(events),
+    })
+  world.run(1_000)
+  for (const each of [acme, ...story.seats]) {
+    assert.not.ok(frozenOf(each.env.get, story.asset))
+    assert.is(each.events.splice(0).filter(({ type }) => type === 'violation').length, 1)
+  }
+  bolt.events.length = 0
   // Nor does any certificate make it a step, at whoever is shown one.
   story.offer().accept()
   assert.is(story.owner(bolt), '2 Bolt GmbH', 'its owner sells as before')
