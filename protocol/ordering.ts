@@ -59,8 +59,9 @@ export function ask(o: Ordering, context: Context): Step<Ordering> {
   const others = othersIn(o, context)
   const first = atFirst(o, all, context)
   const due = o.sent === 0 ? first : isSecond(o) ? all.filter(to => !first.includes(to)) : all
-  // At first as to who is likely to know the rest: whoever does not asks for the whole.
-  const isWhole = o.sent > 0 && !isSecond(o)
+  // At first as to who is likely to know the rest: whoever does not asks for the whole. A new committee is news to all.
+  const isNews = o.state === 'CERTIFIED' && o.next !== undefined
+  const isWhole = isNews || (o.sent > 0 && !isSecond(o))
   // All seats that know as much are sent the same.
   const made = new Map<string, Message[]>()
   for (const to of due) {

@@ -196,6 +196,8 @@ export function freshWord(
   if (!isProven(sitting, context)) return { code: 'STORE_UNPROVEN', text: UNPROVEN_TEXT }
   if (context.get(KEY.vote(committee, asset, version + 1)))
     return { code: 'VERSION_PASSED', text: `this seat has voted for version ${version + 1}` }
+  const known = titleOf(context.get, asset)?.version ?? version
+  if (known > version) return { code: 'VERSION_PASSED', text: `version ${known} is certified` }
   const seat = seatOf(openCommittee(sitting.committee).payload, context.self.id)!
   return { fresh: makeFresh(seat, key, { committee, asset, version }, context.now.wallMs) }
 }

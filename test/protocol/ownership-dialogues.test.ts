@@ -319,6 +319,25 @@ test('a buyer whose seller and one voter are gone gets the certificate from a se
   assert.is(story.owner(bolt), '1 Bolt GmbH')
 })
 
+test('a seat that did not vote for a step and was told of it calls the one before no longer the last', () => {
+  const story = new Ownership().register().offer()
+  const { world, acme, bolt } = story
+  const before = titleOf(acme.env.get, story.asset)!
+  story.accept()
+  const voters = story.at(acme)!.votes.map(({ org }) => org)
+  const told = story.seats.find(({ org }) => !voters.includes(org))!
+  const { asset, version, committee } = before
+  world.send(bolt, told.org, {
+    t: 'owner/ask',
+    id: new Uint8Array(16),
+    committee: committee.id,
+    asset,
+    version,
+  })
+  world.run(100)
+  assert.is(story.sent('owner/fresh').at(-1)!.refusal?.code, 'VERSION_PASSED')
+})
+
 test('a seat whose vote comes too late is told once', () => {
   const story = new Ownership().register().offer()
   let votes = 0
