@@ -160,8 +160,7 @@ export function accepted(
     return isAnswered ? say<Ordering>(undefined, from, { t, order: o.order }) : stay()
   }
   // It was away for longer than anybody tells it.
-  const { asset, version } = order
-  if ((titleOf(context.get, asset)?.version ?? -1) >= version) return showSince(from, asset, version, context)
+  if (isPassed(order, context)) return showSince(from, order.asset, order.version, context)
   if (o.state !== 'OFFERED' && o.state !== 'ACCEPTED') return stay()
   const signers = signersOf(order, keysOf(context, o.identities))
   if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)
@@ -273,8 +272,24 @@ export function offered(from: string, message: MessageOf<'handover/offer'>, cont
   if (!isOurs || order.record.signatures.length > 0)
     return violation(from, message.t, 'RECORD_INVALID', 'it is no offer of this partner to this node')
   const before = readOrdering(context.get, order.id)
-  if (before) return repeat(before, from, order.id, context)
-  return learned(from, message, context, then => consider(from, order, message, then))
+  const step = before
+    ? repeat(before, from, order.id, context)
+    : learned(from, message, context, then => consider(from, order, message, then))
+  return isPassed(order, context) ? withSince(step, from, order, context) : step
+}
+
+const isPassed = ({ asset, version }: Order, { get }: Context): boolean =>
+  (titleOf(get, asset)?.version ?? -1) >= version
+
+/** Whoever still asks for what is certified has missed what it was told of it: it is told again. */
+function withSince(
+  step: Step<unknown>,
+  to: string,
+  { asset, version }: Order,
+  context: Context,
+): Step<unknown> {
+  const since = showSince(to, asset, version, context)
+  return { ...step, output: join(step.output, since.output) }
 }
 
 function consider(
@@ -471,7 +486,8 @@ export function complete(
   // Its writer has not enough signatures yet, and this node has.
   if (o.state === 'VOTING' && isShort(order) && o.role === 'joint')
     return say<Ordering>(undefined, from, { t: 'handover/accept', order: o.order })
-  if (o.state === 'VOTING' || o.state === 'CERTIFIED' || o.state === 'FROZEN') return stay()
+  if (isPassed(order, context)) return showSince(from, order.asset, order.version, context)
+  if (o.state === 'VOTING' || o.state === 'FROZEN') return stay()
   const keys = keysOf(context, o.identities)
   const signers = signersOf(order, keys)
   if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)

@@ -285,4 +285,27 @@ test('an offer that was taken back and comes once more binds nobody', () => {
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
 })
 
+for (const who of ['an owner that signed', 'an owner that was never asked'] as const)
+  test(`a writer that hears no more of what it signed is told by ${who}`, () => {
+    const story = new Joint().joint(2)
+    const { acme, jost, kern, world } = story
+    story.sell(acme, jost)
+    // Jost has said yes, and that is the last that Acme hears.
+    let heard = 0
+    world.bend = ({ t }, _, to) => (to !== acme || (t === 'handover/accept' && heard++ === 0) ? 1 : 0)
+    story.yes(acme, jost, 60_000)
+    assert.equal(
+      [acme, jost, kern].map(each => story.owner(each)),
+      ['0 Acme Steel', '1 Jost AG', '1 Jost AG'],
+    )
+    assert.is(story.stateAt(acme), 'ACCEPTED')
+    world.bend = () => 1
+    const away = who === 'an owner that signed' ? kern : jost
+    away.up = false
+    world.run(600_000)
+    assert.is(story.stateAt(acme), 'CERTIFIED')
+    assert.is(story.owner(acme), '1 Jost AG')
+    story.check()
+  })
+
 test.run()
