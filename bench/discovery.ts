@@ -1,12 +1,14 @@
 /**
- * The simulator's walks beside those of a real network: nodes with @libp2p/kad-dht in this process, over loopback, and the
- * model with the tables that they have when a walk begins. What a message costs is taken from the smallest network and used for all others.
+ * The simulator's walks beside those of a real network: nodes with @libp2p/kad-dht in this process, and the model with the
+ * tables and connections that they have when a walk begins. What a message and a connection cost is taken from the smallest
+ * network and used for all others.
  */
 import { randomBytes } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { memory } from '@libp2p/memory'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2p } from 'libp2p'
@@ -19,6 +21,8 @@ const WALKS = 30
 /** Others that a node dials when it joins, and walks that it makes to fill its table. */
 const DIALS = 3
 const FIRST_WALKS = 2
+/** With more connections than sockets can be open, each with two, nodes speak through the memory of the process. */
+const MOST_SOCKETS = 12_000
 /** Walks at a time while tables are filled. */
 const AT_A_TIME = 4
 const HOUR_MS = 3_600_000
@@ -36,7 +40,7 @@ interface Told {
 export async function discovery(sizes: number[]): Promise<Result> {
   const figures: Record<string, Figure> = {}
   const ratios: Record<string, number> = {}
-  let serveUs: number | undefined
+  let costs: { serveUs: number; dialUs: number } | undefined
   for (const size of sizes) {
     const network = await Network.start(size)
     try {
@@ -48,10 +52,20 @@ export async function discovery(sizes: number[]): Promise<Result> {
         real.push(await network.walk(i % size, key))
       }
       const options = { nodes: size, seed: 1, hosts: 1, delayUs: () => 0 }
-      const model = (serveUs: number) =>
-        keys.map((key, i) => walked({ ...options, serveUs, real: before[i]! }, i % size, key))
-      serveUs ??= (median(real.map(({ ms }) => ms)) / median(model(1_000).map(({ ms }) => ms))) * 1_000
-      const told = { real, model: model(serveUs) }
+      const model = (costs: { serveUs: number; dialUs: number }) =>
+        keys.map((key, i) => walked({ ...options, ...costs, real: before[i]! }, i % size, key))
+      // All of the smallest are connected by then.
+      const serveUs = () =>
+        (median(real.map(({ ms }) => ms)) /
+          median(model({ serveUs: 1_000, dialUs: 0 }).map(({ ms }) => ms))) *
+        1_000
+      costs ??= { serveUs: serveUs(), dialUs: network.dialUs }
+      const told = { real, model: model(costs) }
+      figures[`connection at ${size}, both ends`] = figure([(2 * network.dialUs) / 1_000], 'ms')
+      figures[`connections of a walk at ${size}`] = figure(
+        before.map(({ connected }, i) => size - 1 - connected[i % size]!.size),
+        'not there',
+      )
       for (const [what, unit] of [
         ['questions', ''],
         ['hops', ''],
@@ -103,22 +117,33 @@ class Network {
   /** In the order of their places, as in the model. */
   readonly #nodes: Node[]
   readonly #indexes: Map<string, number>
+  /** What a connection took at each end while the network began, us. */
+  readonly dialUs: number
 
-  private constructor(nodes: Node[]) {
+  private constructor(nodes: Node[], dialUs: number) {
     this.#nodes = nodes
+    this.dialUs = dialUs
     this.#indexes = new Map(nodes.map(({ libp2p }, i) => [libp2p.peerId.toString(), i]))
   }
 
   static async start(size: number): Promise<Network> {
     const prng = new Prng(size, 'network')
     const nodes: Node[] = []
+    const dialsMs: number[] = []
     for (let i = 0; i < size; i++) {
-      const libp2p = await started()
-      for (let dial = 0; dial < Math.min(DIALS, i); dial++)
+      const libp2p = await started(size, i)
+      for (let dial = 0; dial < Math.min(DIALS, i); dial++) {
+        const began = performance.now()
         await libp2p.dial(prng.pick(nodes).libp2p.getMultiaddrs())
+        dialsMs.push(performance.now() - began)
+      }
       nodes.push({ libp2p, place: placeOf(sha256(libp2p.peerId.toMultihash().bytes)) })
     }
-    const network = new Network(nodes.sort((a, b) => inOrder(a.place, b.place)))
+    const dialUs = (median(dialsMs) / 2) * 1_000
+    const network = new Network(
+      nodes.sort((a, b) => inOrder(a.place, b.place)),
+      dialUs,
+    )
     const walks = Array.from({ length: FIRST_WALKS * size }, (_, i) => i % size)
     await Promise.all(
       Array.from({ length: AT_A_TIME }, async () => {
@@ -155,13 +180,16 @@ class Network {
     }
   }
 
-  /** Places and tables as they are now. */
+  /** Places, tables and connections as they are now. */
   snapshot(): Snapshot {
     const known = this.#nodes.map(({ libp2p }) => {
       const { kb } = (libp2p.services.dht as unknown as { routingTable: Table }).routingTable
       return [...kb.toIterable()].map(({ peerId }) => this.#indexes.get(peerId.toString())!)
     })
-    return { places: this.#nodes.map(({ place }) => place), known }
+    const connected = this.#nodes.map(
+      ({ libp2p }) => new Set(libp2p.getPeers().map(peer => this.#indexes.get(peer.toString())!)),
+    )
+    return { places: this.#nodes.map(({ place }) => place), known, connected }
   }
 
   async stop(): Promise<void> {
@@ -170,8 +198,8 @@ class Network {
 
   #nearest(key: Key): number[] {
     const { places } = { places: this.#nodes.map(({ place }) => place) }
-    const options = { nodes: places.length, seed: 1, delayUs: () => 0, serveUs: 0 }
-    return new Discovery({ ...options, real: { places, known: [] } }).trulyNearest(key)
+    const options = { nodes: places.length, seed: 1, delayUs: () => 0, serveUs: 0, dialUs: 0 }
+    return new Discovery({ ...options, real: { places, known: [], connected: [] } }).trulyNearest(key)
   }
 }
 
@@ -180,10 +208,11 @@ interface Table {
   kb: { toIterable(): Iterable<{ peerId: { toString(): string } }> }
 }
 
-function started(): Promise<Libp2p<{ dht: KadDHT }>> {
+export function started(size: number, index: number): Promise<Libp2p<{ dht: KadDHT }>> {
+  const hasSockets = size * (size - 1) <= MOST_SOCKETS
   return createLibp2p({
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()],
+    addresses: { listen: [hasSockets ? '/ip4/127.0.0.1/tcp/0' : `/memory/${index}`] },
+    transports: [hasSockets ? tcp() : memory()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionManager: { inboundConnectionThreshold: 1_000, maxIncomingPendingConnections: 1_000 },

@@ -18,6 +18,10 @@ const WAYS = 10
 const OPEN_ON_A_WAY = 10
 /** Bits by which buckets are told apart at most (PREFIX_LENGTH). */
 const PREFIX_BITS = 6
+/** Ways before a question: of TCP, of agreeing on Noise and of its handshake. */
+export const DIAL_CROSSINGS = 6
+/** Of agreeing on the protocol of a stream, one of which each question has. */
+export const STREAM_CROSSINGS = 2
 
 export interface DiscoveryOptions {
   nodes: number
@@ -26,6 +30,8 @@ export interface DiscoveryOptions {
   delayUs: (from: number, to: number, prng: Prng) => number
   /** What a node takes to serve a question, or to read an answer, us; those of one host wait for each other. */
   serveUs: number
+  /** What a connection takes at each end, us. */
+  dialUs: number
   /** Machines that the nodes share; each has its own when left out. */
   hosts?: number
   /** Of a million nodes, those that are off and still in the tables of the others. */
@@ -36,8 +42,11 @@ export interface DiscoveryOptions {
   eclipsed?: readonly number[]
   /** After this a question is given up, us. */
   timeoutUs?: number
-  /** A network that there is: the places of its nodes in order, and whom each knows; both drawn when left out. */
-  real?: { places: Key[]; known: number[][] }
+  /**
+   * A network that there is: the places of its nodes in order, whom each knows, and to whom it has a connection. Drawn when
+   * left out; then each is connected to those whom it knows.
+   */
+  real?: { places: Key[]; known: number[][]; connected: ReadonlySet<number>[] }
 }
 
 /** A place among the nodes: 32 and 20 bits, so that a distance is one exact number; enough to tell a million apart. */
@@ -150,7 +159,7 @@ export class Discovery {
       }
       if (open === 0) end()
       for (const to of walk.nearest)
-        this.#carry(node, to, () => {
+        this.#carry(node, to, STREAM_CROSSINGS + 1, () => {
           this.#recordsOf(key)[to] = (this.#recordsOf(key)[to] ?? new Set()).add(node)
           end() // nobody answers: the sender is done when it has written
         })
@@ -167,8 +176,13 @@ export class Discovery {
     this.timeline.run(Number.POSITIVE_INFINITY, () => this.timeline.length === 0)
   }
 
-  /** A question and its answer; `undefined` when nobody answers. */
-  ask(from: number, to: number, key: Key, answered: (answer: Answer | undefined) => void): void {
+  /** A question to whom an answer of this hop named, and its answer; `undefined` when nobody answers. */
+  ask(
+    from: number,
+    { node: to, hop }: Pick<Peer, 'node' | 'hop'>,
+    key: Key,
+    answered: (answer: Answer | undefined) => void,
+  ): void {
     if (this.isOff(to)) {
       this.timeline.at(this.nowUs + this.#options.timeoutUs, () => {
         this.nowUs = this.timeline.nowUs
@@ -177,13 +191,17 @@ export class Discovery {
       })
       return
     }
-    this.#carry(from, to, () => {
-      const answer: Answer = {
-        nearer: this.known(to, key, from),
-        providers: this.isHostile(to) ? NOBODY : (this.#records.get(nameOf(key))?.[to] ?? NOBODY),
-      }
-      this.#carry(to, from, () => answered(answer))
-    })
+    const question = () =>
+      this.#carry(from, to, STREAM_CROSSINGS + 1, () => {
+        const answer: Answer = {
+          nearer: this.known(to, key, from),
+          providers: this.isHostile(to) ? NOBODY : (this.#records.get(nameOf(key))?.[to] ?? NOBODY),
+        }
+        this.#carry(to, from, 1, () => answered(answer))
+      })
+    const { real } = this.#options
+    if (real ? real.connected[from]!.has(to) : hop === 1) question()
+    else this.#dial(from, to, question)
   }
 
   /** The 20 nearest to a place in a node's table; the node itself and another are left out. */
@@ -210,15 +228,27 @@ export class Discovery {
    * Does the work at the other side when the message is there; what it sends leaves when the host had time for it, so that
    * one message is one event.
    */
-  #carry(from: number, to: number, work: () => void): void {
-    const { delayUs, serveUs, hosts } = this.#options
-    this.timeline.at(this.nowUs + delayUs(from, to, this.#prng), () => {
+  #carry(
+    from: number,
+    to: number,
+    crossings: number,
+    work: () => void,
+    takesUs: number = this.#options.serveUs,
+  ): void {
+    const { delayUs, hosts } = this.#options
+    this.timeline.at(this.nowUs + crossings * delayUs(from, to, this.#prng), () => {
       const host = to % hosts
-      this.nowUs = Math.max(this.timeline.nowUs, this.#freeUs[host]!) + serveUs
+      this.nowUs = Math.max(this.timeline.nowUs, this.#freeUs[host]!) + takesUs
       this.#freeUs[host] = this.nowUs
       this.events++
       work()
     })
+  }
+
+  /** Both ends have work with it. */
+  #dial(from: number, to: number, work: () => void): void {
+    const { dialUs } = this.#options
+    this.#carry(from, to, DIAL_CROSSINGS - 1, () => this.#carry(to, from, 1, work, dialUs), dialUs)
   }
 
   #recordsOf(key: Key): Set<number>[] {
@@ -342,7 +372,7 @@ class Walker {
       }
       way.open++
       this.#questions++
-      this.#discovery.ask(this.#node, peer.node, this.#key, answer => {
+      this.#discovery.ask(this.#node, peer, this.#key, answer => {
         way.open--
         this.#left--
         if (answer) this.#take(way, peer, answer)

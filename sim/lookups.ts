@@ -37,12 +37,12 @@ export interface LookupOptions {
 /** So many records are left, and then each is looked for by somebody else; both spread over so many minutes. */
 export function lookUp(options: LookupOptions): LookupFigures {
   const { nodes, count, minutes, seed, profile, latency, progress } = options
-  const { step, receive, send, decode, encode } = profile.work
+  const { step, receive, send, decode, encode, dial } = profile.work
   const serveUs = Math.ceil(
     [step, receive, send, decode, encode].reduce((sum, { eachUs }) => sum + eachUs, 0),
   )
   const began = performance.now()
-  const model = new Discovery({ nodes, seed, serveUs, delayUs: latency })
+  const model = new Discovery({ nodes, seed, serveUs, dialUs: dial.eachUs, delayUs: latency })
   const prng = new Prng(seed, 'lookups')
   const trace = new Trace()
   const walks: Walk[] = []

@@ -102,6 +102,13 @@ interface Link {
 const QUEUE_MESSAGES = 4_096
 const BACKOFF_LEAST_US = 250_000
 const BACKOFF_MOST_US = 15_000_000
+/**
+ * Before the first message leaves, measured with nodes behind a slow line: two for TCP, two to agree on Noise and two for its
+ * handshake, and two to agree on the protocol of a stream, whose answer brings the byte that says the other side is ready.
+ */
+export const DIAL_CROSSINGS = 8
+/** Where only faults are looked for: the sooner nodes are connected again, the more happens in the time there is. */
+const SHORT_DIAL_CROSSINGS = 3
 /** A message that others overtake is late by up to this. */
 const DISORDER_US = 2_000_000
 /** Around a message: its length, noise, yamux, TCP and IP. */
@@ -253,13 +260,13 @@ export class Network {
     return link
   }
 
-  /** Three crossings: connection, handshake, and the byte that says the other side is ready. */
   #dial(link: Link): void {
     if (link.dialing) return
     link.dialing = true
     const pauseUs =
       link.attempts === 0 ? 0 : Math.min(BACKOFF_MOST_US, BACKOFF_LEAST_US * 2 ** (link.attempts - 1))
-    this.#options.timeline.after(pauseUs + 3 * this.#delay(link), () => this.#dialled(link))
+    const crossings = link.line ? DIAL_CROSSINGS : SHORT_DIAL_CROSSINGS
+    this.#options.timeline.after(pauseUs + crossings * this.#delay(link), () => this.#dialled(link))
   }
 
   #dialled(link: Link): void {

@@ -4,7 +4,7 @@ import { suite } from '../harness.ts'
 
 const test = suite('sim/discovery')
 
-const quiet = { seed: 1, delayUs: () => 10_000, serveUs: 100 }
+const quiet = { seed: 1, delayUs: () => 10_000, serveUs: 100, dialUs: 1_000 }
 
 /** One walk after the other, each from another node. */
 function walks(discovery: Discovery, nodes: number, count: number): { walk: Walk; nearest: number[] }[] {
@@ -32,21 +32,37 @@ test('a walk finds the nearest that there are, in hops that grow as the logarith
   assert.ok(before > 2, 'among 20,000 nobody knows everybody')
 })
 
-test('a question costs two ways and the time of those who serve; those of one host wait for each other', () => {
+test('a question costs four ways and the time of those who serve; those of one host wait for each other', () => {
   const { walk } = walks(new Discovery({ ...quiet, nodes: 2 }), 2, 1)[0]!
-  assert.equal([walk.questions, walk.hops, walk.us], [1, 1, 2 * 10_100])
+  assert.equal([walk.questions, walk.hops, walk.us], [1, 1, 4 * 10_000 + 2 * 100])
   const atOnce = (count: number, hosts: number) => {
     const discovery = new Discovery({ ...quiet, nodes: 20, hosts })
     const us: number[] = []
     const key = discovery.randomKey()
     for (let node = 0; node < count; node++) discovery.find(node, key, walk => us.push(walk.us))
     discovery.run()
-    return Math.max(...us) - 2 * 10_000
+    return Math.max(...us) - 4 * 10_000
   }
   // 19 questions one behind the other at the host; the answers come as slowly as those are served.
   assert.is(atOnce(1, 1), 100 * (19 + 1))
   assert.is(atOnce(5, 1), 100 * (5 * 19 + 1))
   assert.ok(atOnce(5, 20) < 100 * 2 * 19)
+})
+
+test('who is not connected is dialled first: six ways more, and the work of both ends', () => {
+  const places = [
+    { high: 1, low: 0 },
+    { high: 2, low: 0 },
+  ]
+  const us = (connected: number[]) => {
+    const real = { places, known: [[1], []], connected: [new Set(connected), new Set<number>()] }
+    return walks(new Discovery({ ...quiet, nodes: 2, real }), 1, 1)[0]!.walk.us
+  }
+  assert.is(us([]) - us([1]), 6 * 10_000 + 2 * 1_000)
+  // Of a drawn network those are connected who stand in the own table.
+  const { walk } = walks(new Discovery({ ...quiet, nodes: 5_000 }), 1, 1)[0]!
+  assert.ok(walk.hops > 1)
+  assert.ok(walk.us > 4 * 10_000 + (walk.hops - 1) * 10 * 10_000, `${walk.us} us for ${walk.hops} hops`)
 })
 
 test('what one provides the others find, and nobody finds what nobody provided', () => {
