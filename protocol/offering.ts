@@ -148,19 +148,19 @@ export function accepted(
   const order = readOrder(message.order)
   if (!isOrder(order)) return violation(from, message.t, 'RECORD_INVALID', order.reason)
   const o = readOrdering(context.get, order.id)
-  const isParty = o && order.parties.some(org => org.toString() === from)
+  const isParty = order.parties.some(org => org.toString() === from)
   // Owners tell each other what they signed; what this one has not agreed to is none of its business.
-  if (!order.lead.equals(context.self.id) && !(isParty && hasGiven(o, context.self.org))) return stay()
-  if (!isParty) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
+  if (!order.lead.equals(context.self.id) && !(o && isParty && givesIt(o, order, context))) return stay()
+  // It was away for longer than anybody tells it.
+  if (isParty && isPassed(order, context)) return showSince(from, order.asset, order.version, context)
+  if (!o || !isParty) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
   if (o.state === 'WITHDRAWN' || (o.state === 'DECLINED' && isWriter(o)))
     return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
-  if (o.state === 'VOTING') {
+  if (o.state === 'VOTING' || o.state === 'FROZEN') {
     const t = isWriter(o) ? 'handover/signed' : 'handover/accept' // signed by its writer, or by enough
     const isAnswered = o.version > 0 && (isWriter(o) || isShort(order))
     return isAnswered ? say<Ordering>(undefined, from, { t, order: o.order }) : stay()
   }
-  // It was away for longer than anybody tells it.
-  if (isPassed(order, context)) return showSince(from, order.asset, order.version, context)
   if (o.state !== 'OFFERED' && o.state !== 'ACCEPTED') return stay()
   const signers = signersOf(order, keysOf(context, o.identities))
   if (isRefused(signers)) return violation(from, message.t, 'SIGNATURE_INVALID', signers.text)
@@ -172,6 +172,10 @@ export function accepted(
   if (misplaced(titleOf(context.get, order.asset), order, keysOf(context, o.identities))) return stay()
   return goOn({ ...o, agreed, refused }, signers, context)
 }
+
+/** Whether this node has signed it as one who gives it, or said that it will. */
+const givesIt = (o: Ordering, { givers }: Order, context: Context): boolean =>
+  hasGiven(o, context.self.org) || (o.state === 'ACCEPTED' && givers !== undefined && isIn(givers, context))
 
 const hasGiven = (o: Ordering, org: string): boolean =>
   o.signers.some(each => each.org === org && each.role === orderIn(o).givers?.role)
@@ -230,8 +234,8 @@ function ownSigners(order: Order, known: Signer[], { self, sign }: Context): Sig
 }
 
 /** The signature that waited for the writer's. */
-const readySigner = ({ ready }: Ordering, { givers }: Order, { self }: Context): Signer[] =>
-  givers && ready ? [{ role: givers.role, org: self.id, signature: ready }] : []
+const readySigner = (o: Ordering, { givers }: Order, { self }: Context): Signer[] =>
+  givers && o.ready && !hasGiven(o, self.org) ? [{ role: givers.role, org: self.id, signature: o.ready }] : []
 
 /** The other side does not want it, or too few owners do. */
 export function declined(
@@ -242,6 +246,7 @@ export function declined(
   const o = readOrdering(context.get, id)
   const order = o && orderIn(o)
   if (!order?.parties.some(org => org.toString() === from) || !isWriter(o!)) return stay()
+  if (isPassed(order, context)) return showSince(from, order.asset, order.version, context)
   if (o!.state !== 'OFFERED' && o!.state !== 'ACCEPTED') return stay()
   const others = o!.refused.filter(({ org }) => org !== from)
   const next: Ordering = {
@@ -273,7 +278,7 @@ export function offered(from: string, message: MessageOf<'handover/offer'>, cont
     return violation(from, message.t, 'RECORD_INVALID', 'it is no offer of this partner to this node')
   const before = readOrdering(context.get, order.id)
   const step = before
-    ? repeat(before, from, order.id, context)
+    ? repeat(before, from, order.id)
     : learned(from, message, context, then => consider(from, order, message, then))
   return isPassed(order, context) ? withSince(step, from, order, context) : step
 }
@@ -363,11 +368,9 @@ function whyNot(order: Order, message: MessageOf<'handover/offer'>, context: Con
   return canDecide(owned?.committee ?? after, order) ?? unfitNext(after, order)
 }
 
-function repeat(o: Ordering, from: string, id: CID, context: Context): Step<unknown> {
+function repeat(o: Ordering, from: string, id: CID): Step<unknown> {
   if (o.state === 'ACCEPTED') return say(undefined, from, { t: 'handover/accept', order: o.order })
-  if (o.state === 'DECLINED') return decline(from, id, o.refusal!)
-  if (o.state === 'WITHDRAWN') return save({ ...o, state: 'OFFERED' }, stay(), context)
-  return stay()
+  return o.state === 'DECLINED' ? decline(from, id, o.refusal!) : stay()
 }
 
 /** The committees of an asset, from its registration to after this order. */
@@ -455,9 +458,8 @@ export function refuse(id: CID, reason: string, context: Context): Step<Ordering
   if (!o || isWriter(o)) throw new ProtocolError('NOT_FOUND', 'nobody offers this')
   const isOpen = o.state === 'OFFERED' || (o.state === 'ACCEPTED' && o.signers.length === 0)
   if (!isOpen) throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
-  const refusal = { code: 'DENIED_BY_PERSON', text: reason }
-  const step = save({ ...o, state: 'DECLINED', refusal }, stay(), context)
-  return { ...step, output: join(step.output, decline(o.org!, id, refusal).output) }
+  const refusal = tidy({ code: 'DENIED_BY_PERSON', text: reason })
+  return ask({ ...o, state: 'DECLINED', refusal, sent: 0 }, context)
 }
 
 /** The owner takes its offer back. One who has signed cannot, whatever it says. */
@@ -487,6 +489,7 @@ export function complete(
   if (o.state === 'VOTING' && isShort(order) && o.role === 'joint')
     return say<Ordering>(undefined, from, { t: 'handover/accept', order: o.order })
   if (isPassed(order, context)) return showSince(from, order.asset, order.version, context)
+  if (o.state === 'DECLINED') return decline(from, order.id, o.refusal!)
   if (o.state === 'VOTING' || o.state === 'FROZEN') return stay()
   const keys = keysOf(context, o.identities)
   const signers = signersOf(order, keys)

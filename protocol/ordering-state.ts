@@ -46,10 +46,12 @@ export interface Ordering {
   refusal?: Refusal
 }
 
-export const isOver = ({ state, role, sent }: Ordering): boolean =>
-  state === 'CERTIFIED'
-    ? sent >= MAX_TOLD || !isWriter({ role })
-    : state === 'FROZEN' || state === 'DECLINED' || state === 'WITHDRAWN'
+export const isOver = ({ state, role, sent, ready }: Ordering): boolean => {
+  if (state === 'CERTIFIED') return sent >= MAX_TOLD || !isWriter({ role })
+  // Its writer counts on the yes of before.
+  if (state === 'DECLINED') return !ready || sent >= MAX_TOLD
+  return state === 'FROZEN' || state === 'WITHDRAWN'
+}
 
 /** Whether this node wrote the order; others only sign it. */
 export const isWriter = ({ role }: Pick<Ordering, 'role'>): boolean => role === 'owner' || role === 'seller'

@@ -113,7 +113,7 @@ function addressees(o: Ordering, context: Context): string[] {
     case 'VOTING': {
       const parties = orderIn(o).parties.map(String)
       const open = deciding.filter(org => !parties.includes(org) && !hasVoted(org, o))
-      if (!isWriter(o)) return o.version === 0 ? [] : open // only who registers may ask
+      if (!isWriter(o)) return o.version === 0 ? [o.org!] : open // only who registers may ask seats
       return [...others.filter(org => o.agreed.includes(org)), ...open]
     }
     case 'CERTIFIED': {
@@ -121,6 +121,8 @@ function addressees(o: Ordering, context: Context): string[] {
       const all = new Set([...others, ...deciding, ...next])
       return [...all].filter(org => org !== context.self.org && !o.told.includes(org))
     }
+    case 'DECLINED':
+      return isWriter(o) ? [] : [o.org!]
     default:
       return []
   }
@@ -153,11 +155,11 @@ const hasVoted = (seat: string, { votes }: Ordering): boolean => votes.some(({ o
 
 /** What this one is sent in this state; `whole`: with all that it may not know. */
 function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Message[] {
-  const { order, next } = o
+  const { order } = o
   const read = orderIn(o)
   switch (o.state) {
     case 'OFFERED': {
-      const brought = o.version === 0 ? context.get(KEY.jury(o.committee)) : next
+      const brought = broughtBy(o, context)
       const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
       const identities = whole ? show([...read.parties, ...seats], context) : []
       const shown = whole && brought ? { committee: brought } : {}
@@ -178,9 +180,11 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
       return o.agreed.includes(to)
         ? [{ t: 'handover/signed', order }]
         : dueTo(to, { ...o, state: 'OFFERED' }, whole, context)
+    case 'DECLINED':
+      return [{ t: 'handover/decline', order: read.id, refusal: o.refusal! }]
     case 'VOTING':
       return othersIn(o, context).includes(to)
-        ? [{ t: 'handover/signed', order }]
+        ? [{ t: isWriter(o) ? 'handover/signed' : 'handover/accept', order }]
         : [withSteps(voteAsk(o, read, whole, context), to, o, o.version - 1, whole, context)]
     case 'CERTIFIED':
       return tell(
@@ -231,15 +235,21 @@ function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
   return fits(whole) ? whole : message
 }
 
-function voteAsk({ order, next, identities }: Ordering, read: Order, whole: boolean, context: Context) {
+/** The committee that an order brings: that of a registration, or the one that is to follow. */
+const broughtBy = ({ version, committee, next }: Ordering, { get }: Context): Uint8Array | undefined =>
+  version === 0 ? get(KEY.jury(committee)) : next
+
+function voteAsk(o: Ordering, read: Order, whole: boolean, context: Context) {
+  const { order, identities } = o
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
-  const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+  const brought = broughtBy(o, context)
+  const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
   return {
     t: 'vote/ask' as const,
     order,
     identities: whole ? among([...read.parties, ...seats], identities, context) : [],
     ...(asset ? { asset } : {}),
-    ...(whole && next ? { committee: next } : {}),
+    ...(whole && brought ? { committee: brought } : {}),
   }
 }
 
@@ -286,7 +296,7 @@ function isDecided(o: Ordering, context: Context): boolean {
 function certified(o: Ordering, context: Context): Step<Ordering> {
   const order = orderIn(o)
   const asset = order.version === 0 ? keptRecord(context, order.asset) : undefined
-  const shown = order.version === 0 ? context.get(KEY.jury(o.committee)) : o.next
+  const shown = broughtBy(o, context)
   const link: Link = {
     order: o.order,
     certificate: makeCertificate(o.votes.map(({ vote }) => vote!)),

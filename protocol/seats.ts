@@ -225,11 +225,10 @@ export interface Given {
   committee?: CID
 }
 
-/** An own seat, with the committee as far as it is signed. */
+/** An own seat, with the committee as this node signed it. */
 export interface Sitting {
   handle: string
   committee: Uint8Array
-  isWhole: boolean
   /** The word by which it was given up. */
   lost?: Uint8Array
 }
@@ -314,7 +313,7 @@ export function sign(from: string, message: MessageOf<'seat/sign'>, context: Con
   const step = say<never>(undefined, from, { t: 'seat/signed', id, committee })
   const at = KEY.sitting(read.id)
   if (!context.get(at)) {
-    const sitting: Sitting = { handle, committee: message.committee, isWhole: false }
+    const sitting: Sitting = { handle, committee: message.committee }
     step.output.writes.push(
       { key: at, value: encodeState(sitting), if: 'absent' },
       { key: KEY.given(from, id), value: encodeState({ ...given, committee: read.id } satisfies Given) },
@@ -327,17 +326,11 @@ export function sign(from: string, message: MessageOf<'seat/sign'>, context: Con
 export function done(from: string, message: MessageOf<'seat/done'>, context: Context): Step<never> {
   const read = readAssetCommittee(message.committee, keysOf(context, message.identities))
   if (!isStored(read)) return violation(from, message.t, 'COMMITTEE_INVALID', read.reason)
-  const at = KEY.sitting(read.id)
-  const stored = context.get(at)
-  const sitting = stored && decodeState<Sitting>(stored)
-  if (!sitting) return violation(from, message.t, 'SEAT_UNKNOWN', 'this node has not signed the committee')
+  if (!context.get(KEY.sitting(read.id)))
+    return violation(from, message.t, 'SEAT_UNKNOWN', 'this node has not signed the committee')
   const step = say<never>(undefined, from, { t: 'seat/kept', id: message.id })
-  if (sitting.isWhole) return step
-  const next: Sitting = { ...sitting, committee: message.committee, isWhole: true }
-  step.output.writes.push(
-    { key: at, value: encodeState(next) },
-    { key: KEY.jury(read.id), value: message.committee },
-  )
+  if (context.get(KEY.jury(read.id))) return step
+  step.output.writes.push({ key: KEY.jury(read.id), value: message.committee })
   const orgs = read.payload.seats.map(({ org }) => org)
   step.output.writes.push(...keep(orgs, message.identities, context))
   step.output.events.push({ type: 'jury', id: toHex(digestOf(read.id)) })

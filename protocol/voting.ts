@@ -87,7 +87,7 @@ function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context
   if (sitting && !isProven(sitting, context)) return refuse(from, read.id, 'STORE_UNPROVEN', UNPROVEN_TEXT)
   // A registration is voted on by a seat of the committee that it names, or not at all.
   const isBlind =
-    read.version > 0
+    read.version > 0 || (sitting && !committeeKnown(context.get, read.committee))
       ? lacks(read, message, context)
       : message.identities.length === 0 && !knows(read.states, context)
   if (isBlind) return askWhole(from, read.asset, before?.version)
@@ -190,7 +190,8 @@ export function freshWord(
   context: Context,
 ): { fresh: Uint8Array } | { code: string; text: string } {
   const sitting = sittingIn(committee, context)
-  if (!sitting?.isWhole) return { code: 'SEAT_UNKNOWN', text: 'this node has no seat in the committee' }
+  if (!sitting || !committeeKnown(context.get, committee))
+    return { code: 'SEAT_UNKNOWN', text: 'this node has no seat in the committee' }
   const key = sitting.lost ? undefined : context.seatKey(sitting.handle)
   if (!key) return { code: 'SEAT_LOST', text: 'this seat lost its votes and abstains for ever' }
   if (!isProven(sitting, context)) return { code: 'STORE_UNPROVEN', text: UNPROVEN_TEXT }

@@ -197,4 +197,25 @@ test('a buyer that was away for longer than anybody tells it hears what it signe
   story.check()
 })
 
+test('seats that never heard that their committee is whole are shown it with a registration, and vote', () => {
+  const story = new Ownership()
+  const { world, seats, bolt } = story
+  const [cole, dunn] = seats as [Member, Member]
+  world.bend = ({ t }, _, to) => (t === 'seat/done' && (to === cole || to === dunn) ? 0 : 1)
+  story.begin()
+  world.run(48 * 3_600_000)
+  world.bend = () => 1
+  story.register()
+  story.offer().accept()
+  all(story, '1 Bolt GmbH')
+  const before = world.wire.length
+  bolt.input({ type: 'fresh', asset: story.asset })
+  world.run(10_000)
+  const words = world.wire
+    .slice(before)
+    .flatMap(({ message }) => (message.t === 'owner/fresh' ? [message.fresh !== undefined] : []))
+  assert.equal(words, [true, true, true, true])
+  story.check()
+})
+
 test.run()

@@ -280,7 +280,7 @@ test('an offer that was taken back and comes once more binds nobody', () => {
   world.run()
   world.send(acme, jost.org, offer)
   world.run(60_000)
-  assert.is(story.stateAt(jost), 'OFFERED')
+  assert.is(story.stateAt(jost), 'WITHDRAWN')
   story.sell(kern).yes(kern, story.bolt).yes(kern, jost)
   assert.is(story.owner(story.bolt), '1 Bolt GmbH')
 })
@@ -307,5 +307,98 @@ for (const who of ['an owner that signed', 'an owner that was never asked'] as c
     assert.is(story.owner(acme), '1 Jost AG')
     story.check()
   })
+
+const DAYS_MS = 48 * 3_600_000
+
+test('owners that heard that their registration is signed, and not of its certificate, ask its writer', () => {
+  const story = new Joint().ask(2)
+  const { acme, jost, kern, world } = story
+  world.bend = ({ t }) => (t === 'vote/ask' ? 0 : 1)
+  story.yes(acme, jost).yes(acme, kern, 5_000)
+  assert.equal([story.stateAt(jost), story.stateAt(kern)], ['VOTING', 'VOTING'])
+  jost.up = kern.up = false
+  world.bend = () => 1
+  world.run(3_600_000)
+  jost.restart()
+  kern.restart()
+  world.run(DAYS_MS)
+  assert.equal([story.stateAt(jost), story.stateAt(kern)], ['CERTIFIED', 'CERTIFIED'])
+  story.check()
+})
+
+test('an offer of a version that is certified by now stays closed where its writer comes late', () => {
+  const story = new Joint().joint(2)
+  const { acme, bolt, jost, kern, world } = story
+  story.sell(acme)
+  acme.up = false
+  story.sell(jost).yes(jost, bolt).yes(jost, kern)
+  world.run(3_600_000)
+  acme.restart()
+  world.run(DAYS_MS)
+  assert.is(story.owner(acme), '1 Bolt GmbH')
+  for (const each of [acme, bolt, jost, kern]) assert.is(story.stateAt(each), 'WITHDRAWN')
+})
+
+test('so many as are needed end an order without its writer, also who has not signed yet', () => {
+  const story = new Joint().joint(3)
+  const { acme, bolt, jost, kern, world } = story
+  story.sell(acme).yes(acme, bolt)
+  world.bend = ({ t }, _, to) => (t === 'handover/signed' && to === kern ? 0 : 1)
+  story.yes(acme, jost).yes(acme, kern, 1_000)
+  acme.up = false
+  world.bend = () => 1
+  world.run(DAYS_MS)
+  for (const each of [jost, kern, bolt]) assert.is(story.owner(each), '1 Bolt GmbH')
+  story.check()
+})
+
+test('a yes that is taken back is taken back although the first word of it is lost: its writer is not bound', () => {
+  const story = new Joint().joint(3)
+  const { acme, bolt, jost, kern, world } = story
+  story.sell(acme).yes(acme, bolt).yes(acme, jost)
+  let lost = 0
+  world.bend = ({ t }) => (t === 'handover/decline' && lost++ === 0 ? 0 : 1)
+  story.no(acme, jost)
+  world.run(3_600_000)
+  assert.is(story.stateAt(acme), 'DECLINED')
+  assert.is(story.stateAt(kern), 'WITHDRAWN')
+  const said = story.sent('handover/decline').length
+  world.run(DAYS_MS)
+  assert.is(story.sent('handover/decline').length, said, 'it is said so often, and no more')
+})
+
+test('a writer that has signed hears that an owner went back on its yes', () => {
+  const story = new Joint().joint(3)
+  const { acme, bolt, jost, kern, world } = story
+  story.sell(acme).yes(acme, bolt).yes(acme, jost)
+  world.bend = ({ t }) => (t === 'handover/decline' ? 0 : 1)
+  story.no(acme, jost)
+  world.run(DAYS_MS)
+  story.yes(acme, kern)
+  assert.is(story.stateAt(acme), 'ACCEPTED')
+  world.bend = () => 1
+  world.run(3_600_000)
+  assert.equal(
+    story.at(acme)!.refused.map(({ code }) => code),
+    ['DENIED_BY_PERSON'],
+  )
+  story.yes(acme, jost)
+  world.run(3_600_000)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+})
+
+test('an owner that says no to what was certified while it was away hears so', () => {
+  const story = new Joint().joint(2)
+  const { acme, bolt, jost, kern, world } = story
+  story.sell(acme)
+  kern.up = false
+  story.yes(acme, bolt).yes(acme, jost)
+  world.run(DAYS_MS)
+  kern.restart()
+  world.run(DAYS_MS)
+  assert.is(story.owner(kern), '0 Acme Steel')
+  story.no(acme, kern)
+  assert.is(story.owner(kern), '1 Bolt GmbH')
+})
 
 test.run()

@@ -262,7 +262,7 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'handover/accept · of what was not offered': () => {
     const story = offered().accept()
     return again(story, 'handover/accept', ({ order }) => ({
-      order: resign(order, { made: 7 }, ['to', operation(story.bolt)]),
+      order: resign(order, { version: 2 }, ['to', operation(story.bolt)]),
     }))
   },
   'handover/accept · signed by another': () => {
