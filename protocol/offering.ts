@@ -151,11 +151,11 @@ export function accepted(
   const isParty = order.parties.some(org => org.toString() === from)
   // Owners tell each other what they signed; what this one has not agreed to is none of its business.
   if (!order.lead.equals(context.self.id) && !(o && isParty && givesIt(o, order, context))) return stay()
+  if (o && isParty && (o.state === 'WITHDRAWN' || (o.state === 'DECLINED' && isWriter(o))))
+    return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
   // It was away for longer than anybody tells it.
   if (isParty && isPassed(order, context)) return showSince(from, order.asset, order.version, context)
   if (!o || !isParty) return violation(from, message.t, 'UNKNOWN_DIALOGUE', 'this was not offered')
-  if (o.state === 'WITHDRAWN' || (o.state === 'DECLINED' && isWriter(o)))
-    return say<Ordering>(undefined, from, { t: 'handover/withdraw', order: order.id })
   if (o.state === 'VOTING' || o.state === 'FROZEN') {
     const t = isWriter(o) ? 'handover/signed' : 'handover/accept' // signed by its writer, or by enough
     const isAnswered = o.version > 0 && (isWriter(o) || isShort(order))

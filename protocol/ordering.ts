@@ -387,9 +387,15 @@ export function settled(asset: CID, version: number, context: Context): Step<unk
   return [...ids.values()].reduce((step, id) => {
     const o = readOrdering(get, id)
     if (!o || isOver(o) || o.state === 'CERTIFIED') return step
-    const next = id.equals(order.id) ? held(o, link, order, context) : passedBy(o, version, context)
+    const next = settle(o, link, context)
     return { output: join(step.output, next.output), records: [...step.records, ...next.records] }
   }, none)
+}
+
+/** What becomes of an order whose version is certified by this step. */
+function settle(o: Ordering, link: Link, context: Context): Step<Ordering> {
+  const order = orderIn(link)
+  return order.id.equals(orderIn(o).id) ? held(o, link, order, context) : passedBy(o, context)
 }
 
 /** It is certified. Whoever has not seen it with enough signatures logs it now. */
@@ -399,8 +405,8 @@ function held(o: Ordering, link: Link, { record }: Order, context: Context): Ste
 }
 
 /** Another one is: what its owners have signed never gets its votes, and what they have not is over. */
-function passedBy(o: Ordering, version: number, context: Context): Step<Ordering> {
-  const refusal = { code: 'VERSION_PASSED', text: `another order of version ${version} is certified` }
+function passedBy(o: Ordering, context: Context): Step<Ordering> {
+  const refusal = { code: 'VERSION_PASSED', text: `another order of version ${o.version} is certified` }
   const isGiven = o.signers.some(({ role }) => role === givingRole(o)) || o.state === 'VOTING'
   return save({ ...o, state: isGiven ? 'FROZEN' : 'WITHDRAWN', refusal }, stay(), context)
 }
@@ -439,6 +445,9 @@ export function again(machine: string, type: 'tick' | 'start', context: Context)
   const o = stored && decodeState<Ordering>(stored)
   if (!o || isOver(o)) return stay()
   if (!isWriter(o) && o.state === 'OFFERED') return stay()
+  // One that this node took instead may have become certified.
+  const [link] = o.state === 'CERTIFIED' ? [] : linksOf(context.get, o.asset, o.version, 1)
+  if (link) return settle(o, link, context)
   // Who lacks it asks when the order that followed comes.
   if (o.state === 'CERTIFIED' && o.sent > 0 && (titleOf(context.get, o.asset)?.version ?? 0) > o.version)
     return save({ ...o, sent: MAX_TOLD + 1 }, stay(), context)

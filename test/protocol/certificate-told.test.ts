@@ -218,4 +218,21 @@ test('seats that never heard that their committee is whole are shown it with a r
   story.check()
 })
 
+test('a buyer that took an offer, and another in its place, is done with both when one is certified', () => {
+  const story = new Ownership().register().offer()
+  const { acme, bolt, world } = story
+  const first = story.order
+  world.bend = ({ t }) => (t === 'handover/accept' || t === 'handover/withdraw' ? 0 : 1)
+  story.accept(bolt, undefined, 1_000)
+  acme.input({ type: 'take-back', order: first })
+  world.run(1_000)
+  world.bend = ({ t }) => (t === 'handover/withdraw' ? 0 : 1)
+  story.offer().accept()
+  all(story, '1 Bolt GmbH')
+  world.run(600_000)
+  story.order = first
+  assert.equal([story.state(acme), story.state(bolt)], ['WITHDRAWN', 'WITHDRAWN'])
+  story.check()
+})
+
 test.run()
