@@ -68,10 +68,10 @@ const MOST_FULL = 200_000
 const MIB = 2 ** 20
 const KIB = 2 ** 10
 /** Measured: what a participant takes once it is set up, what each hour of what it does adds, and what all share. */
-const BASE_BYTES = 200 * MIB
-const PARTICIPANT_BYTES = 120 * KIB
-const PUBLISH_BYTES = 9 * KIB
-const NEGOTIATION_BYTES = 60 * KIB
+const BASE_BYTES = 600 * MIB
+const PARTICIPANT_BYTES = 110 * KIB
+const PUBLISH_BYTES = 4 * KIB
+const NEGOTIATION_BYTES = 40 * KIB
 const LOOKUP_NODE_BYTES = 200
 /** Left to the rest of the machine. */
 const SPARE = 0.05

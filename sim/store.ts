@@ -56,7 +56,7 @@ export class Disk {
 
   #kept(key: string, value: Uint8Array): Uint8Array | number {
     const archive = this.#archive
-    return archive && isCold(key, value) && archive.takes(value) ? archive.put(value) : value
+    return archive && COLD.test(key) && archive.takes(value) ? archive.put(value) : value
   }
 
   #value(kept: Uint8Array | number | undefined): Uint8Array | undefined {
@@ -90,10 +90,8 @@ export class Disk {
   }
 }
 
-/** What is written once or now and then and seldom read again: a log and what proves it, and what has been agreed. Of fewer bytes it is not worth it. */
-const COLD_BYTES = 512
-const COLD = /^(log\/run|tile|record|head|proofs|negotiation)\//
-const isCold = (key: string, { length }: Uint8Array): boolean => length >= COLD_BYTES && COLD.test(key)
+/** What is written once or now and then and seldom read again: a log and what proves it, what is published and agreed, and whose seats. */
+const COLD = /^(log\/run|tile|record|head|proofs|negotiation|seat|root|packet|asset|secret)\//
 
 /** Order of UTF-8 bytes, which for surrogates is not that of UTF-16 units. */
 function order(a: string, b: string): number {
