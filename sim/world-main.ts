@@ -11,8 +11,8 @@ import { type Request, readRequest, type Typed } from './request.ts'
 import { htmlOf, linesOf } from './summary.ts'
 import { World } from './world.ts'
 
-/** Else V8 marks all of a large heap anew for each 64 MiB of arrays: of 5,000 participants a third of all work. */
-setFlagsFromString('--external-memory-accounted-in-global-limit')
+// Else all of a large heap is marked anew for each 64 MiB of arrays: of 5,000 participants a third of all work.
+if (process.versions.v8.startsWith('13.')) setFlagsFromString('--external-memory-accounted-in-global-limit')
 
 const request = readRequest(JSON.parse(process.argv[2]!) as Typed)
 const bar = new ProgressBar(process.stderr)
