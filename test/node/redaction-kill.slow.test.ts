@@ -35,9 +35,19 @@ function holding(home: string, { words, salt, key }: Secrets): string[] {
     .filter(each => each.isFile())
     .map(each => join(each.parentPath, each.name))
     .filter(path => {
-      const bytes = readFileSync(path)
+      const bytes = contentOf(path)
       return [words, salt, key].some(wanted => bytes.includes(Buffer.from(wanted)))
     })
+}
+
+/** A daemon that runs may have removed it meanwhile; one that was killed has not. */
+function contentOf(path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0)
+    throw error
+  }
 }
 
 /** Of packets in a home at rest: where their bodies' keys lie, and what the salts are. */
