@@ -105,7 +105,10 @@ test(
       )
       // The first comes to its end and the second does not begin, whatever is drawn.
       const pauseMs = [10_000, 0][i] ?? roll() * 2 * tookMs
-      await Promise.race([asked, new Promise(done => setTimeout(done, pauseMs))])
+      const { promise: passed, resolve } = Promise.withResolvers<void>()
+      const timer = setTimeout(resolve, pauseMs)
+      await Promise.race([asked, passed])
+      clearTimeout(timer)
       const wasAcknowledged = isAcknowledged
       await acme.kill()
       await asked
