@@ -17,7 +17,6 @@
 import { type CID, parseCid } from '../crypto/cid.ts'
 import type { Payload } from '../crypto/statement.ts'
 import type { Mode } from './asset-committee.ts'
-import { modeOf } from './asset-committee.ts'
 import { over } from './context.ts'
 import { ProtocolError } from './error.ts'
 import { isOrder, type Order, type Owner, readOrder, type Side } from './handover.ts'
@@ -50,7 +49,7 @@ import {
   signersOf,
   unfitNext,
 } from './ownership.ts'
-import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
+import type { CommitteeRule } from './ownership-trust.ts'
 import { among, keysOf } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
@@ -59,12 +58,12 @@ import {
   committeeKnown,
   lacks,
   learned,
-  linksOf,
   openCommittee,
   showSince,
   titleOf,
   wanting,
 } from './title.ts'
+import { weakness } from './weakness.ts'
 
 export const begun = (
   role: Ordering['role'],
@@ -371,37 +370,6 @@ function whyNot(order: Order, message: MessageOf<'handover/offer'>, context: Con
 function repeat(o: Ordering, from: string, id: CID): Step<unknown> {
   if (o.state === 'ACCEPTED') return say(undefined, from, { t: 'handover/accept', order: o.order })
   return o.state === 'DECLINED' ? decline(from, id, o.refusal!) : stay()
-}
-
-/** The committees of an asset, from its registration to after this order. */
-function committeesOf(o: Pick<Ordering, 'asset' | 'version' | 'next'>, get: Context['get']) {
-  const links = linksOf(get, o.asset, 0, o.version)
-  const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
-  return o.next ? [...shown, openCommittee(o.next)] : shown
-}
-
-const MODES: Mode[] = ['none', 'majority', 'all', 'byzantine']
-
-/** The weakest mode in which an asset was voted on, and why the rule of this node does not take it. */
-export const weakness = (o: Ordering, rule: CommitteeRule, get: Context['get']) =>
-  weakest(o, orderIn(o).parties, rule, get)
-
-/** The same of what is not written yet; `others` become parties by it. */
-export function weakest(
-  o: Pick<Ordering, 'asset' | 'version' | 'next'>,
-  others: CID[],
-  rule: CommitteeRule,
-  get: Context['get'],
-): { mode: Mode; text: string } | undefined {
-  const parties = new Set(
-    linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
-  )
-  const all = [...parties, ...others]
-  const weak = committeesOf(o, get).flatMap(({ payload }) => {
-    const text = whyUntrusted(payload, all, rule)
-    return text === undefined ? [] : [{ mode: modeOf(payload).mode, text }]
-  })
-  return weak.sort((a, b) => MODES.indexOf(a.mode) - MODES.indexOf(b.mode))[0]
 }
 
 /** A person takes the offer; `mode` where the committee is weaker than the rule, and it is taken all the same (RULES E1). */

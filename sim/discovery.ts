@@ -4,9 +4,7 @@
  *
  * As there: a table is a tree of prefixes that splits a full bucket down to six bits and keeps 20 peers in each; a walk goes
  * ten ways at a time with ten questions open on each, asks nobody twice, and a way ends when nobody nearer than the 20
- * nearest that answered is left; a record goes to the 20 nearest that a walk found.
- *
- * A table is a function of the seed and not kept: which 20 of a full bucket a node knows. So a million of them fit.
+ * nearest that answered is left; a record goes to the 20 nearest that a walk found. A table is a function of the seed and not kept: which 20 of a full bucket a node knows. So a million of them fit.
  */
 import { Prng } from './prng.ts'
 import { Timeline } from './timeline.ts'
