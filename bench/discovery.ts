@@ -13,7 +13,8 @@ import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { sha256 } from '../crypto/hash.ts'
-import { Discovery, inOrder, type Key, placeOf } from '../sim/discovery.ts'
+import { Discovery } from '../sim/discovery.ts'
+import { inOrder, type Key, placeOf } from '../sim/places.ts'
 import { Prng } from '../sim/prng.ts'
 import { type Figure, figure, median, type Result } from './harness.ts'
 
@@ -197,7 +198,7 @@ class Network {
   }
 
   #nearest(key: Key): number[] {
-    const { places } = { places: this.#nodes.map(({ place }) => place) }
+    const places = this.#nodes.map(({ place }) => place)
     const options = { nodes: places.length, seed: 1, delayUs: () => 0, serveUs: 0, dialUs: 0 }
     return new Discovery({ ...options, real: { places, known: [], connected: [] } }).trulyNearest(key)
   }

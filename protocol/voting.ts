@@ -85,7 +85,8 @@ function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context
     return refuse(from, read.id, 'NOT_OWNER', 'a registration is asked for by its owner')
   const sitting = sittingIn(read.committee, context)
   if (sitting && !isProven(sitting, context)) return refuse(from, read.id, 'STORE_UNPROVEN', UNPROVEN_TEXT)
-  // A registration is voted on by a seat of the committee that it names, or not at all.
+  // A registration is voted on by a seat of the committee that it names, or not at all; one that never heard that all have
+  // signed it is shown it.
   const isBlind =
     read.version > 0 || (sitting && !committeeKnown(context.get, read.committee))
       ? lacks(read, message, context)

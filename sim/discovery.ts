@@ -4,13 +4,14 @@
  *
  * As there: a table is a tree of prefixes that splits a full bucket down to six bits and keeps 20 peers in each; a walk goes
  * ten ways at a time with ten questions open on each, asks nobody twice, and a way ends when nobody nearer than the 20
- * nearest that answered is left; a record goes to the 20 nearest that a walk found. A table is a function of the seed and not kept: which 20 of a full bucket a node knows. So a million of them fit.
+ * nearest that answered is left; a record goes to the 20 nearest that a walk found.
+ *
+ * A table is a function of the seed and not kept: which 20 of a full bucket a node knows. So a million of them fit.
  */
+import { drawKey, drawKeys, type Key, NEAREST, Nearest, Places } from './places.ts'
 import { Prng } from './prng.ts'
 import { Timeline } from './timeline.ts'
 
-/** Peers in a bucket, in an answer, and that a record goes to (K). */
-const NEAREST = 20
 /** Ways of a walk, and open questions on each (ALPHA). */
 const WAYS = 10
 const OPEN_ON_A_WAY = 10
@@ -46,13 +47,6 @@ export interface DiscoveryOptions {
    */
   real?: { places: Key[]; known: number[][]; connected: ReadonlySet<number>[] }
 }
-
-/** A place among the nodes: 32 and 20 bits, so that a distance is one exact number; enough to tell a million apart. */
-export interface Key {
-  high: number
-  low: number
-}
-const LOW_BITS = 20
 
 /** How a walk went. */
 export interface Walk {
@@ -404,80 +398,6 @@ class Walker {
       us: this.#discovery.nowUs - this.#startUs,
     })
   }
-}
-
-/** The nearest to a place of those that were added, at most 20, sorted: by the exclusive or of places, as a number. */
-export class Nearest {
-  readonly nodes: number[] = []
-  readonly #distances: number[] = []
-  readonly #places: Places
-  #key: Key
-
-  constructor(places: Places, key: Key) {
-    this.#places = places
-    this.#key = key
-  }
-
-  reset(key: Key): void {
-    this.#key = key
-    this.nodes.length = 0
-    this.#distances.length = 0
-  }
-
-  get isFull(): boolean {
-    return this.nodes.length >= NEAREST
-  }
-
-  distanceOf(node: number): number {
-    const { high, low } = this.#places
-    return ((high[node]! ^ this.#key.high) >>> 0) * 2 ** LOW_BITS + (low[node]! ^ this.#key.low)
-  }
-
-  /** Whether there is room for what is so far away. */
-  takes(distance: number): boolean {
-    return !this.isFull || distance < this.#distances[NEAREST - 1]!
-  }
-
-  add(node: number): void {
-    const distance = this.distanceOf(node)
-    if (!this.takes(distance)) return
-    const [nodes, distances] = [this.nodes, this.#distances]
-    if (!this.isFull) {
-      nodes.push(node)
-      distances.push(distance)
-    }
-    let at = nodes.length - 1
-    for (; at > 0 && distances[at - 1]! > distance; at--) {
-      nodes[at] = nodes[at - 1]!
-      distances[at] = distances[at - 1]!
-    }
-    nodes[at] = node
-    distances[at] = distance
-  }
-}
-
-/** The places of the nodes, in order: a node is its index here. */
-class Places {
-  readonly high: Uint32Array
-  readonly low: Uint32Array
-
-  constructor(keys: Key[]) {
-    this.high = Uint32Array.from(keys, ({ high }) => high)
-    this.low = Uint32Array.from(keys, ({ low }) => low)
-  }
-}
-
-const drawKey = (prng: Prng): Key => ({ high: prng.next(), low: prng.below(2 ** LOW_BITS) })
-const drawKeys = (count: number, prng: Prng): Key[] =>
-  Array.from({ length: count }, () => drawKey(prng)).sort(inOrder)
-
-/** The order of places. */
-export const inOrder = (a: Key, b: Key): number => a.high - b.high || a.low - b.low
-
-/** The place that the first 52 bits of a digest are. */
-export function placeOf(digest: Uint8Array): Key {
-  const view = new DataView(digest.buffer, digest.byteOffset)
-  return { high: view.getUint32(0), low: view.getUint32(4) >>> (32 - LOW_BITS) }
 }
 
 const nameOf = ({ high, low }: Key): string => `${high}/${low}`

@@ -10,14 +10,14 @@ const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const MIB = 2 ** 20
 const LEAST_HEAP_MIB = 2_048
 /** What is not live any more may take so much beside what is. */
-const SPARE = 1.2
+const HEADROOM = 1.2
 /** Young objects live long here: a small nursery would copy them again and again. */
 const NURSERY_MIB = 64
 
 /** The exit code of the run. Throws the codes of SimError before it starts. */
 export function launch(typed: Typed): Promise<number> {
   const { seed, memory } = readRequest(typed)
-  const heap = Math.ceil(Math.max(LEAST_HEAP_MIB, (SPARE * memory) / MIB))
+  const heap = Math.ceil(Math.max(LEAST_HEAP_MIB, (HEADROOM * memory) / MIB))
   const flags = [
     `--max-old-space-size=${heap}`,
     `--max-semi-space-size=${NURSERY_MIB}`,
