@@ -60,7 +60,7 @@ export function equation(signature: Uint8Array, message: Uint8Array, publicKey: 
   if (question === undefined) return false
   if (held.has(question)) return true
   try {
-    if (!check(signature, message, publicKey)) return false
+    if (!by.equation(signature, message, publicKey)) return false
   } catch {
     return false
   }
@@ -68,13 +68,15 @@ export function equation(signature: Uint8Array, message: Uint8Array, publicKey: 
   return true
 }
 
-type Check = Backend['equation']
-export const openssl: Check = (signature, message, publicKey) =>
-  nodeVerify(null, message, publicObject(publicKey), signature)
-let check = openssl
-/** By what the equation is computed from here on. */
-export const checkBy = (other: Check): void => {
-  check = other
+type Signatures = Pick<Backend, 'equation' | 'sign'>
+export const openssl: Signatures = {
+  equation: (signature, message, publicKey) => nodeVerify(null, message, publicObject(publicKey), signature),
+  sign: (seed, message) => new Uint8Array(nodeSign(null, message, privateObject(seed))),
+}
+let by = openssl
+/** By what signatures are checked and made from here on. */
+export const signaturesBy = (other: Signatures): void => {
+  by = other
 }
 
 /** Key and signature have one length, so that nothing else gives these bytes. */
@@ -89,7 +91,7 @@ function holds(question: string): void {
 }
 
 export function sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
-  const signature = new Uint8Array(nodeSign(null, message, privateObject(seed)))
+  const signature = by.sign(seed, message)
   const key = derived.get(seed)
   if (key) holds(questionOf(signature, message, key)!)
   return signature

@@ -1,20 +1,43 @@
 /**
- * Signatures checked by libsodium, in half the time of OpenSSL, whose field elements have ten limbs here and not five: 55 us for
- * 105. For processes that run the packages which they were installed with: whatever is called `sodium-native` beside a verifier
- * that is a single file must not be run.
+ * Signatures by libsodium, in half the time of OpenSSL, whose field elements have ten limbs here and not five: checked in 55 us
+ * for 105, made in 18 for 34. For processes that run the packages which they were installed with: whatever is called
+ * `sodium-native` beside a verifier that is a single file must not be run.
  */
 import { createRequire } from 'node:module'
-import { checkBy, openssl } from './backend-node.ts'
+import { openssl, publicKey, signaturesBy } from './backend-node.ts'
+import { concat, equal } from './bytes.ts'
 import { selfTest } from './selftest.ts'
 
-/** False where there is none for this platform, or where its verdicts are others: all is as before then. */
+interface Sodium {
+  crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean
+  /** Writes the signature; `secret` is the seed and its public key. */
+  crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secret: Uint8Array): void
+}
+
+/** False where there is none for this platform, or where its verdicts or signatures are others: all is as before then. */
 export function useLibsodium(): boolean {
   try {
-    checkBy(createRequire(import.meta.url)('sodium-native').crypto_sign_verify_detached)
+    const sodium = createRequire(import.meta.url)('sodium-native') as Sodium
+    const sign = signer(sodium)
+    const any = new Uint8Array(32)
+    if (!equal(sign(any, any), openssl.sign(any, any))) return false
+    signaturesBy({ equation: sodium.crypto_sign_verify_detached, sign })
     selfTest()
     return true
   } catch {
-    checkBy(openssl)
+    signaturesBy(openssl)
     return false
+  }
+}
+
+function signer(sodium: Sodium): typeof openssl.sign {
+  /** By the array of the seed, so that no copy of it outlives it. */
+  const secrets = new WeakMap<Uint8Array, Uint8Array>()
+  return (seed, message) => {
+    const secret = secrets.get(seed) ?? concat(seed, publicKey(seed))
+    secrets.set(seed, secret)
+    const signature = new Uint8Array(64)
+    sodium.crypto_sign_detached(signature, message, secret)
+    return signature
   }
 }

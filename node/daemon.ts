@@ -76,7 +76,7 @@ export interface Daemon {
 const BEGUN = 'begun'
 
 /** Events after which the home has come further than its mark says. */
-const GROWN = new Set<Event['type']>(['head', 'recovered', 'identity'])
+const GROWN = new Set<Event['type']>(['head', 'recovered', 'identity', 'votes'])
 
 /** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
 export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
@@ -260,8 +260,8 @@ export class Node {
       node.#stock.stop()
       node.exchange.stop()
       node.driver.stop()
-      node.place.close()
       await store.idle().catch(() => {})
+      node.place.close()
     })
     await node.#begin(options, config, undo)
     return node
@@ -299,12 +299,11 @@ export class Node {
     this.place.settle(extent(), seatsMade(get))
     this.env.provenFrom = () => this.place.provenFrom
     this.driver.on('event', event => {
-      if (GROWN.has(event.type)) this.place.grown(extent())
-      else if (event.type === 'votes') this.place.voted(extent)
+      if (GROWN.has(event.type)) this.place.grown(extent)
       else if (event.type === 'redacted') this.place.redacted(event.word)
       // Its machine noticed nothing. That no seat votes any more is durable by now: here they say so.
       else if (event.type === 'behind')
-        this.background(this.#putBack('older').then(() => this.place.grown(extent())))
+        this.background(this.#putBack('older').then(() => this.place.grown(extent)))
     })
   }
 

@@ -26,6 +26,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Restored } from '../protocol/restored.ts'
 import { temporaryName } from './file.ts'
+import { StoreError } from './store.ts'
 
 /**
  * How far a home has come: the number of its log, the entries of that, how often its seats all ended, votes cast on assets,
@@ -67,8 +68,8 @@ function furthest(one: Extent, other: Extent): Extent {
   return { log, size, ended, votes, events: Math.max(one.events ?? 0, other.events ?? 0) }
 }
 
-/** How long votes wait for others before the mark is written. */
-const VOTED_MS = 100
+/** From one write of the mark to the next. */
+const PAUSE_MS = 100
 
 const STATE = (): string => process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state')
 
@@ -76,7 +77,9 @@ export class Place {
   readonly #home: string
   readonly #dir: string
   #mark: Mark | undefined
-  #voting: NodeJS.Timeout | undefined
+  #pause: NodeJS.Timeout | undefined
+  /** How far the store has come, for the next write of the mark. */
+  #waiting: (() => Extent) | undefined
 
   constructor(home: string, org: string) {
     this.#home = home
@@ -115,23 +118,26 @@ export class Place {
     return unproven === true ? Number.POSITIVE_INFINITY : unproven
   }
 
-  /** The log has grown. What is lost of this by a power cut only makes the mark milder. */
-  grown(extent: Extent): void {
-    if (this.#mark && isShort(this.#mark, extent))
-      this.#writeMark({ ...this.#mark, ...furthest(this.#mark, extent) })
+  /**
+   * The log has grown, or votes were cast. Many share one write of the mark: what a kill loses of it only makes it milder.
+   */
+  grown(extent: () => Extent): void {
+    if (this.#pause) this.#waiting = extent
+    else {
+      this.#reach(extent)
+      this.#pause = setTimeout(() => {
+        this.#pause = undefined
+        const next = this.#taken()
+        if (next) this.grown(next)
+      }, PAUSE_MS)
+    }
   }
 
-  /** Votes were cast: many of them share one write of the mark. */
-  voted(extent: () => Extent): void {
-    this.#voting ??= setTimeout(() => {
-      this.#voting = undefined
-      this.grown(extent())
-    }, VOTED_MS)
-  }
-
-  /** Nothing waits to be marked any more. */
+  /** Marks what waits, and takes no more. */
   close(): void {
-    clearTimeout(this.#voting)
+    clearTimeout(this.#pause)
+    const last = this.#taken()
+    if (last) this.#reach(last)
   }
 
   /** The words by which records were redacted in this log, on this machine. */
@@ -147,6 +153,22 @@ export class Place {
       const path = join(this.#dir, 'redactions')
       appendFileSync(path, `${Buffer.from(word).toString('base64')}\n`, { mode: 0o600, flush: true })
     })
+  }
+
+  #taken(): (() => Extent) | undefined {
+    const next = this.#waiting
+    this.#waiting = undefined
+    return next
+  }
+
+  #reach(read: () => Extent): void {
+    try {
+      const extent = read()
+      if (this.#mark && isShort(this.#mark, extent))
+        this.#writeMark({ ...this.#mark, ...furthest(this.#mark, extent) })
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error // one that failed is not marked any more
+    }
   }
 
   #known(): string | undefined {

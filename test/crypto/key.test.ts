@@ -29,7 +29,7 @@ const DID = join(SHARED, 'vectors', 'did-key', 'ed25519-x25519.json')
 const CASES = join(import.meta.dirname, 'ed25519-cases.json')
 assert.ok(useLibsodium(), 'libsodium checks here')
 /** `node` is libsodium from here on. */
-const backends: Backend[] = [node, noble, { ...node, equation: node.openssl }]
+const backends: Backend[] = [node, noble, { ...node, ...node.openssl }]
 
 /** RFC 8032 section 7.1: TEST 1, 2, 3 and SHA(abc). */
 const RFC8032 = [

@@ -1,9 +1,10 @@
 /** The mark outside of a home (RULES D1, E3): what it notices, and from which own seat on the votes here are shown to be all. */
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { Place } from '../../node/place.ts'
 import { suite, temporary } from '../harness.ts'
+import { eventually } from './daemons.ts'
 
 const test = suite('node/place')
 
@@ -21,15 +22,16 @@ function home(path: string) {
       return { doubt, provenFrom: place.provenFrom, place }
     },
     lose: () => rmSync(join(path, 'state', 'waybill', 'org', 'mark.json')),
+    marked: () => JSON.parse(readFileSync(join(path, 'state', 'waybill', 'org', 'mark.json'), 'utf8')).size,
   }
 }
 
 /** Runs with a state folder of its own. */
-function within(work: (of: ReturnType<typeof home>) => void): void {
+async function within(work: (of: ReturnType<typeof home>) => void | Promise<void>): Promise<void> {
   using dir = temporary()
   const before = process.env.XDG_STATE_HOME
   try {
-    work(home(dir.path))
+    await work(home(dir.path))
   } finally {
     if (before === undefined) delete process.env.XDG_STATE_HOME
     else process.env.XDG_STATE_HOME = before
@@ -80,6 +82,21 @@ test('a log and an identity that the store lacks stay missed', () =>
       { ...EXTENT, size: 20, events: 1 },
     ])
       for (const _ of [1, 2]) assert.is(start(extent, 0).doubt, 'older')
+  }))
+
+test('a log that grows all the time is marked at once and then a few times a second; what waits is marked at the end', () =>
+  within(async ({ start, marked }) => {
+    const { place } = start(EXTENT, 0)
+    const grow = (size: number) => place.grown(() => ({ ...EXTENT, size }))
+    grow(11)
+    assert.is(marked(), 11)
+    for (let size = 12; size <= 20; size++) grow(size)
+    assert.is(marked(), 11)
+    await eventually('the mark', async () => marked() === 20 || undefined)
+    grow(21)
+    assert.is(marked(), 20)
+    place.close()
+    assert.is(marked(), 21)
   }))
 
 test.run()

@@ -68,6 +68,46 @@ test('it speaks with the stock channel, both ways and with itself', async () => 
   }
 })
 
+test('waiting for the next frame makes no error, as it does with the stock channel', async () => {
+  const made: number[] = []
+  for (const encrypter of [stock, secureChannel]) {
+    await using a = await peer(encrypter)
+    await using b = await peer(encrypter)
+    const arrived = Promise.withResolvers<string>()
+    await b.handle(PROTOCOL, stream => void digestOf(stream, 1_200).then(arrived.resolve, arrived.reject))
+    const stream = await a.dialProtocol(b.getMultiaddrs(), PROTOCOL)
+    using errors = rangeErrors()
+    stream.send(new Uint8Array(1_200))
+    await arrived.promise
+    made.push(errors.made)
+  }
+  const [byStock, here] = made as [number, number]
+  assert.ok(byStock > 0, 'else the channel has nothing to mend any more')
+  assert.is(here, 0)
+})
+
+/** Counts the range errors that are made anywhere. */
+function rangeErrors() {
+  const { RangeError: real } = globalThis
+  const counted = {
+    made: 0,
+    [Symbol.dispose]: () => {
+      globalThis.RangeError = real
+    },
+  }
+  globalThis.RangeError = new Proxy(real, {
+    apply: (of, _, args) => {
+      counted.made++
+      return of(...args)
+    },
+    construct: (of, args) => {
+      counted.made++
+      return new of(...args)
+    },
+  })
+  return counted
+}
+
 test('a changed byte on the wire ends the connection', async () => {
   await using a = await peer(secureChannel)
   await using b = await peer(secureChannel)
