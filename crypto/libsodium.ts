@@ -4,13 +4,15 @@
  * `sodium-native` beside a verifier that is a single file must not be run.
  */
 import { createRequire } from 'node:module'
-import { openssl, publicKey, signaturesBy } from './backend-node.ts'
-import { concat, equal } from './bytes.ts'
+import { openssl, signaturesBy } from './backend-node.ts'
+import { equal } from './bytes.ts'
 import { selfTest } from './selftest.ts'
 
 interface Sodium {
   crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean
-  /** Writes the signature; `secret` is the seed and its public key. */
+  /** Writes both; `secret`, 64 bytes, is the seed and its public key. */
+  crypto_sign_seed_keypair(publicKey: Uint8Array, secret: Uint8Array, seed: Uint8Array): void
+  /** Writes the signature. */
   crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secret: Uint8Array): void
 }
 
@@ -33,11 +35,17 @@ export function useLibsodium(): boolean {
 function signer(sodium: Sodium): typeof openssl.sign {
   /** By the array of the seed, so that no copy of it outlives it. */
   const secrets = new WeakMap<Uint8Array, Uint8Array>()
+  const secretOf = (seed: Uint8Array): Uint8Array => {
+    const known = secrets.get(seed)
+    if (known) return known
+    const made = new Uint8Array(64)
+    sodium.crypto_sign_seed_keypair(new Uint8Array(32), made, seed)
+    secrets.set(seed, made)
+    return made
+  }
   return (seed, message) => {
-    const secret = secrets.get(seed) ?? concat(seed, publicKey(seed))
-    secrets.set(seed, secret)
     const signature = new Uint8Array(64)
-    sodium.crypto_sign_detached(signature, message, secret)
+    sodium.crypto_sign_detached(signature, message, secretOf(seed))
     return signature
   }
 }
