@@ -90,13 +90,6 @@ export function groupCommit(disk: Disk, onFailure: (error: Error) => void): Stor
   return new GroupStore(disk, onFailure)
 }
 
-/**
- * After a group of so many the next one gathers for so long: then a sync, and a packet for each partner, serve twice as many,
- * and what waits for one of many waits much longer for a processor. One thing after the other never makes such groups.
- */
-const MANY_COMMITS = 8
-const LINGER_MS = 2
-
 /** Commits that become durable together; of several writes of a key the last one counts. */
 interface Group {
   operations: Map<string, Operation>
@@ -115,8 +108,6 @@ class GroupStore implements Store {
   /** Is being made durable. */
   #syncing = emptyGroup()
   #busy = false
-  /** So many commits were in the group before. */
-  #lately = 0
   #unusable: StoreError | undefined
 
   constructor(disk: Disk, onFailure: (error: Error) => void) {
@@ -184,19 +175,17 @@ class GroupStore implements Store {
     return value !== undefined && Buffer.compare(value, condition.equals) === 0
   }
 
-  /** Starts after this turn and its promise callbacks, so that callers released together share a group; under load later. */
+  /** Starts after this turn and its promise callbacks, so that callers released together share a group. */
   #wake(): void {
     if (this.#busy) return
     this.#busy = true
-    if (this.#lately < MANY_COMMITS) process.nextTick(() => this.#run())
-    else setTimeout(() => this.#run(), LINGER_MS)
+    process.nextTick(() => this.#run())
   }
 
   /** Makes the open group durable and releases it; what was queued meanwhile is the next group. */
   async #run(): Promise<void> {
     const { operations, releases } = this.#open
     this.#syncing = this.#open
-    this.#lately = releases.length
     this.#open = emptyGroup()
     try {
       if (operations.size > 0) await this.#disk.batch([...operations.values()])

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
-import { following, groupCommit, openStore } from '../../node/store.ts'
+import { following, openStore } from '../../node/store.ts'
 import { rejectsCode, suite, temporary } from '../harness.ts'
 import { type Rig, storeSuite } from '../store.suite.ts'
 
@@ -65,33 +65,6 @@ test('what was read of late is read as it is now, however much was read and writ
     check('read again')
     for (const key of keys) assert.is(store.get(key)?.[0], store.getDurable(key)?.[0])
   }
-})
-
-test('after a group of many the next one waits for more; otherwise none does', async () => {
-  const groups: string[] = []
-  const store = groupCommit(
-    {
-      get: () => undefined,
-      batch: async operations => void groups.push(operations.map(({ key }) => key).join('')),
-      list: async () => [],
-      raw: async function* () {},
-      close: async () => {},
-    },
-    onFailure,
-  )
-  const put = async (keys: string) => {
-    for (const key of keys) store.commit([{ key, value: new Uint8Array(1) }], () => {})
-    await new Promise(setImmediate)
-  }
-  await put('a')
-  await put('bcdefghi')
-  await put('j')
-  await put('k')
-  await store.idle()
-  await put('l')
-  await put('m')
-  assert.equal(groups, ['a', 'bcdefghi', 'jk', 'l', 'm'])
-  await store.close()
 })
 
 test('a missing database is an error, not an empty one', async () => {
