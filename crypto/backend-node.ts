@@ -74,9 +74,10 @@ export const openssl: Signatures = {
   sign: (seed, message) => new Uint8Array(nodeSign(null, message, privateObject(seed))),
 }
 let by = openssl
-/** By what signatures are checked and made from here on. */
+/** By what signatures are checked and made from here on; what others found to hold is forgotten. */
 export const signaturesBy = (other: Signatures): void => {
   by = other
+  held.clear()
 }
 
 /** Key and signature have one length, so that nothing else gives these bytes. */

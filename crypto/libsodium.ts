@@ -6,9 +6,10 @@
 import { createRequire } from 'node:module'
 import { openssl, signaturesBy } from './backend-node.ts'
 import { equal } from './bytes.ts'
+import { CryptoError } from './error.ts'
 import { selfTest } from './selftest.ts'
 
-interface Sodium {
+export interface Sodium {
   crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean
   /** Writes both; `secret`, 64 bytes, is the seed and its public key. */
   crypto_sign_seed_keypair(publicKey: Uint8Array, secret: Uint8Array, seed: Uint8Array): void
@@ -16,13 +17,15 @@ interface Sodium {
   crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secret: Uint8Array): void
 }
 
+const installed = (): Sodium => createRequire(import.meta.url)('sodium-native')
+
 /** False where there is none for this platform, or where its verdicts or signatures are others: all is as before then. */
-export function useLibsodium(): boolean {
+export function useLibsodium(load: () => Sodium = installed): boolean {
   try {
-    const sodium = createRequire(import.meta.url)('sodium-native') as Sodium
+    const sodium = load()
     const sign = signer(sodium)
-    const any = new Uint8Array(32)
-    if (!equal(sign(any, any), openssl.sign(any, any))) return false
+    for (const message of MESSAGES)
+      if (!equal(sign(SEED, message), openssl.sign(SEED, message))) throw new Error('other signatures')
     signaturesBy({ equation: sodium.crypto_sign_verify_detached, sign })
     selfTest()
     return true
@@ -32,12 +35,18 @@ export function useLibsodium(): boolean {
   }
 }
 
+const SEED = new Uint8Array(32)
+/** Of no block, one and two of SHA-512. */
+const MESSAGES = [0, 64, 200].map(length => new Uint8Array(length))
+
 function signer(sodium: Sodium): typeof openssl.sign {
   /** By the array of the seed, so that no copy of it outlives it. */
   const secrets = new WeakMap<Uint8Array, Uint8Array>()
   const secretOf = (seed: Uint8Array): Uint8Array => {
     const known = secrets.get(seed)
     if (known) return known
+    // It would read 32 bytes from wherever a shorter one lies.
+    if (seed.length !== 32) throw new CryptoError('KEY_INVALID', 'a seed has 32 bytes')
     const made = new Uint8Array(64)
     sodium.crypto_sign_seed_keypair(new Uint8Array(32), made, seed)
     secrets.set(seed, made)

@@ -45,7 +45,7 @@ import { SealedStore } from './sealed-store.ts'
 import { seatKeys } from './seat-keys.ts'
 import { Settings } from './settings.ts'
 import { StockWitnesses } from './stock-witness.ts'
-import { openStore } from './store.ts'
+import { openStore, StoreError } from './store.ts'
 import { Views } from './views.ts'
 
 export { initHome } from './home.ts'
@@ -76,7 +76,6 @@ export interface Daemon {
 const BEGUN = 'begun'
 
 /** Events after which the home has come further than its mark says. */
-const GROWN = new Set<Event['type']>(['head', 'recovered', 'identity', 'votes'])
 
 /** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
 export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
@@ -298,12 +297,21 @@ export class Node {
     if (why) await this.#putBack(why)
     this.place.settle(extent(), seatsMade(get))
     this.env.provenFrom = () => this.place.provenFrom
+    const now = () => {
+      try {
+        return extent()
+      } catch (error) {
+        if (!(error instanceof StoreError)) this.#fatal(error as Error) // that one is told by the store
+        return undefined
+      }
+    }
     this.driver.on('event', event => {
-      if (GROWN.has(event.type)) this.place.grown(extent)
+      if (event.type === 'head' || event.type === 'votes') this.place.grown(now)
+      else if (event.type === 'identity' || event.type === 'recovered') this.place.reached(now)
       else if (event.type === 'redacted') this.place.redacted(event.word)
       // Its machine noticed nothing. That no seat votes any more is durable by now: here they say so.
       else if (event.type === 'behind')
-        this.background(this.#putBack('older').then(() => this.place.grown(extent)))
+        this.background(this.#putBack('older').then(() => this.place.reached(now)))
     })
   }
 

@@ -26,7 +26,6 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Restored } from '../protocol/restored.ts'
 import { temporaryName } from './file.ts'
-import { StoreError } from './store.ts'
 
 /**
  * How far a home has come: the number of its log, the entries of that, how often its seats all ended, votes cast on assets,
@@ -79,7 +78,8 @@ export class Place {
   #mark: Mark | undefined
   #pause: NodeJS.Timeout | undefined
   /** How far the store has come, for the next write of the mark. */
-  #waiting: (() => Extent) | undefined
+  #waiting: (() => Extent | undefined) | undefined
+  #closed = false
 
   constructor(home: string, org: string) {
     this.#home = home
@@ -119,25 +119,36 @@ export class Place {
   }
 
   /**
-   * The log has grown, or votes were cast. Many share one write of the mark: what a kill loses of it only makes it milder.
+   * The log has grown, or votes were cast: many of these share one write of the mark, and what a kill loses of it makes it
+   * milder. `extent` gives nothing where the store cannot be read any more.
    */
-  grown(extent: () => Extent): void {
-    if (this.#pause) this.#waiting = extent
-    else {
-      this.#reach(extent)
-      this.#pause = setTimeout(() => {
-        this.#pause = undefined
-        const next = this.#taken()
-        if (next) this.grown(next)
-      }, PAUSE_MS)
+  grown(extent: () => Extent | undefined): void {
+    if (this.#closed) return
+    if (this.#pause) {
+      this.#waiting = extent
+      return
     }
+    this.reached(extent)
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined
+      const next = this.#taken()
+      if (next) this.grown(next)
+    }, PAUSE_MS)
   }
 
-  /** Marks what waits, and takes no more. */
+  /** The same, marked before anything else happens: for what is rare, and not to be done twice. */
+  reached(extent: () => Extent | undefined): void {
+    const at = this.#closed ? undefined : extent()
+    if (at && this.#mark && isShort(this.#mark, at))
+      this.#writeMark({ ...this.#mark, ...furthest(this.#mark, at) })
+  }
+
+  /** Marks what waits, and nothing after it. */
   close(): void {
     clearTimeout(this.#pause)
     const last = this.#taken()
-    if (last) this.#reach(last)
+    if (last) this.reached(last)
+    this.#closed = true
   }
 
   /** The words by which records were redacted in this log, on this machine. */
@@ -155,20 +166,10 @@ export class Place {
     })
   }
 
-  #taken(): (() => Extent) | undefined {
+  #taken(): (() => Extent | undefined) | undefined {
     const next = this.#waiting
     this.#waiting = undefined
     return next
-  }
-
-  #reach(read: () => Extent): void {
-    try {
-      const extent = read()
-      if (this.#mark && isShort(this.#mark, extent))
-        this.#writeMark({ ...this.#mark, ...furthest(this.#mark, extent) })
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error // one that failed is not marked any more
-    }
   }
 
   #known(): string | undefined {

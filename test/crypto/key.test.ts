@@ -19,7 +19,8 @@ import {
   thumbprint,
   verify,
 } from '../../crypto/key.ts'
-import { useLibsodium } from '../../crypto/libsodium.ts'
+import { type Sodium, useLibsodium } from '../../crypto/libsodium.ts'
+import { selfTest } from '../../crypto/selftest.ts'
 import { SHARED, sameBytes, suite, throwsCode } from '../harness.ts'
 import { type Case, makeCases } from './ed25519-cases.ts'
 
@@ -135,6 +136,35 @@ test('what one back end signs, the other accepts; a changed key array is another
   assert.ok(verify(bytes, fromHex(message)!, fromHex(signature)!))
   bytes.set(fromHex(RFC8032[0]!.key)!)
   assert.not(verify(bytes, fromHex(message)!, fromHex(signature)!))
+})
+
+test('a library of other verdicts or signatures is not used and leaves nothing behind; a short seed signs nothing', () => {
+  const like: Sodium = {
+    crypto_sign_verify_detached: node.openssl.equation,
+    crypto_sign_seed_keypair: (_, secret, seed) => secret.set(seed),
+    crypto_sign_detached: (signature, message, secret) =>
+      signature.set(node.openssl.sign(secret.slice(0, 32), message)),
+  }
+  const { seed, message, signature } = RFC8032[1]!
+  const signs = () => toHex(node.sign(fromHex(seed)!, fromHex(message)!)) === signature
+  assert.ok(useLibsodium(() => like))
+  assert.ok(signs())
+  const others: (() => Sodium)[] = [
+    () => ({ ...like, crypto_sign_verify_detached: () => true }),
+    () => ({ ...like, crypto_sign_verify_detached: () => false }),
+    () => ({ ...like, crypto_sign_detached: () => {} }),
+    () => {
+      throw new Error('there is none')
+    },
+  ]
+  for (const load of others) {
+    assert.not(useLibsodium(load))
+    selfTest()
+    assert.ok(signs())
+  }
+  assert.ok(useLibsodium())
+  assert.ok(signs())
+  throwsCode(() => node.sign(new Uint8Array(31), new Uint8Array(1)), 'KEY_INVALID')
 })
 
 test('verify never throws', () => {
