@@ -36,8 +36,8 @@ export function useLibsodium(load: () => Sodium = installed): boolean {
 }
 
 const SEED = new Uint8Array(32)
-/** Of no block, one and two of SHA-512. */
-const MESSAGES = [0, 64, 200].map(length => new Uint8Array(length))
+/** With what is hashed before them, of one block of SHA-512 and of two. */
+const MESSAGES = [0, 200].map(length => new Uint8Array(length))
 
 function signer(sodium: Sodium): typeof openssl.sign {
   /** By the array of the seed, so that no copy of it outlives it. */

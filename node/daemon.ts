@@ -75,8 +75,6 @@ export interface Daemon {
 /** Marks that the store has begun: without it level would silently open an empty one in its place. */
 const BEGUN = 'begun'
 
-/** Events after which the home has come further than its mark says. */
-
 /** Starts a node on a home, making the home when there is none. Resolves when it is ready. */
 export async function runDaemon(home: string, options: DaemonOptions = {}): Promise<Daemon> {
   if (!useLibsodium()) selfTest()
@@ -297,7 +295,7 @@ export class Node {
     if (why) await this.#putBack(why)
     this.place.settle(extent(), seatsMade(get))
     this.env.provenFrom = () => this.place.provenFrom
-    const now = () => {
+    const readable = () => {
       try {
         return extent()
       } catch (error) {
@@ -305,13 +303,14 @@ export class Node {
         return undefined
       }
     }
+    // After these the home has come further than its mark says.
     this.driver.on('event', event => {
-      if (event.type === 'head' || event.type === 'votes') this.place.grown(now)
-      else if (event.type === 'identity' || event.type === 'recovered') this.place.reached(now)
+      if (event.type === 'head' || event.type === 'votes') this.place.grown(readable)
+      else if (event.type === 'identity' || event.type === 'recovered') this.place.reached(readable)
       else if (event.type === 'redacted') this.place.redacted(event.word)
       // Its machine noticed nothing. That no seat votes any more is durable by now: here they say so.
       else if (event.type === 'behind')
-        this.background(this.#putBack('older').then(() => this.place.reached(now)))
+        this.background(this.#putBack('older').then(() => this.place.reached(readable)))
     })
   }
 

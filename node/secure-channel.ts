@@ -36,7 +36,7 @@ interface NoiseStream {
 /** After each piece from the socket noise asks for the length of a frame that is not there yet: one error serves all. */
 const tooShort = new RangeError('the length of a frame is not there yet')
 
-/** As it is, without a new error and its stack trace for each piece: with short messages 2 of 100 of a node's time. */
+/** As it is, without a new error and its stack trace for each piece: with short messages one or two of 100 of a node's time. */
 function lean<T extends { connection: object }>(secured: T): T {
   const { decoder } = secured.connection as NoiseStream
   if (decoder)
