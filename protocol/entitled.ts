@@ -69,7 +69,8 @@ export function entitled(
   const { version, committee } = owned
   if (committee.payload.q === 0) return { is: 'shown' }
   const own = freshWord({ committee: committee.id, asset: of.asset, version }, context)
-  const said = 'fresh' in own ? [...words, own.fresh] : words
+  // As many as may be shown: those of others may be that many already, as seats that are asked again answer again.
+  const said = 'fresh' in own ? [...words.slice(1 - MAX_SEATS), own.fresh] : words
   if (freshOf(owned, said, context)) return { is: 'shown', words: { version, words: said } }
   return asking(owned, { words, denied }, id, context)
 }
