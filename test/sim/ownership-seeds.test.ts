@@ -10,6 +10,10 @@ test('assets are handed over and back through crashes and loss, and no version h
   runOwnership({ first: 8, least: 2, most: 2, forMs: 0 })
 })
 
+test('a consumer that has a seat, and was told by the others as often as one may show, signs with its own word', () => {
+  assert.not.ok(simulateOwnership(5090).violation) // 33 words, a message that is refused
+})
+
 /** A participant that keeps nothing under such keys. */
 const forgetting =
   (prefix: string): typeof step =>
