@@ -47,11 +47,15 @@ export async function publish(daemon: TestDaemon, folder: string): Promise<void>
 export const logOf = async (daemon: TestDaemon) => (await daemon.client.status()).log
 const seats = async (daemon: TestDaemon) => (await daemon.client.committee.get()).inForce?.n ?? 0
 
-/** The log's newest head is final and covers everything; what it is worth, in words. */
+/**
+ * The log's newest head is final and covers everything; what it is worth, in words. The seats are asked for first: a head
+ * read before them may be one of the committee before.
+ */
 export const settled = (daemon: TestDaemon, n: number): Promise<string> =>
   eventually(`a final head under a committee of ${n}`, async () => {
+    if ((await seats(daemon)) !== n) return undefined
     const { final, headSize, size, position } = await logOf(daemon)
-    return (final && headSize === size && (await seats(daemon)) === n && position) || undefined
+    return (final && headSize === size && position) || undefined
   })
 
 export const problems = async ({ client }: TestDaemon): Promise<string[]> =>
