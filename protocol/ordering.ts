@@ -103,6 +103,7 @@ function addressees(o: Ordering, context: Context): string[] {
   const others = othersIn(o, context)
   switch (o.state) {
     case 'OFFERED':
+      if (!isWriter(o)) return [] // a person decides, and has not yet
       return others.filter(org => !o.agreed.includes(org) && !o.refused.some(each => each.org === org))
     case 'ACCEPTED': {
       const isSigned = o.signers.some(({ org, role }) => org === context.self.org && role === givingRole(o))

@@ -1,8 +1,10 @@
 /** Who is told of a certificate, when, and what becomes of whoever was not (RULES E5). */
 import * as assert from 'uvu/assert'
 import { decode, encode } from '../../crypto/cbor.ts'
+import { type Order, readOrder } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
-import { isOver as isCertified } from '../../protocol/ordering-state.ts'
+import { encodeState } from '../../protocol/machine.ts'
+import { type Dealt, isOver as isCertified } from '../../protocol/ordering-state.ts'
 import { shownLinks, titleOf } from '../../protocol/title.ts'
 import { suite } from '../harness.ts'
 import { Ownership, ordered } from './ownership-story.ts'
@@ -116,6 +118,24 @@ test('a seat that voted and misses the certificate asks for it when the next ord
   story.world.run(60_000)
   all(story, '1 Bolt GmbH')
   story.check()
+})
+
+test('whoever is asked again what it once said yes to, and no, asks nobody else, whoever says how far it knows the asset', () => {
+  const story = new Ownership().register().offer()
+  const { world, acme, bolt } = story
+  const { order } = story.sent('handover/offer')[0]!
+  const { id } = readOrder(order) as Order
+  bolt.store.set(KEY.signedOrder(story.asset, 1), encodeState({ order: id, signed: false } satisfies Dealt))
+  const before = world.wire.length
+  world.send(acme, bolt.org, { t: 'owner/known', asset: story.asset, version: 0 })
+  world.run(10)
+  const said = world.wire.slice(before).filter(({ from }) => from === bolt)
+  assert.equal(
+    said.map(({ message }) => message.t),
+    [],
+  )
+  story.accept()
+  all(story, '1 Bolt GmbH')
 })
 
 test('a buyer whose seller and one voter are gone gets the certificate from a seat that was told', () => {

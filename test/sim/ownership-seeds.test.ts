@@ -14,6 +14,10 @@ test('a consumer that has a seat, and was told by the others as often as one may
   assert.not.ok(simulateOwnership(5090).violation) // 33 words, a message that is refused
 })
 
+test('one that was offered an asset, and is told by its owner how far that knows it, offers it to nobody', () => {
+  assert.not.ok(simulateOwnership(7859).violation) // an offer to its writer, which is a breach
+})
+
 /** A participant that keeps nothing under such keys. */
 const forgetting =
   (prefix: string): typeof step =>
