@@ -1,23 +1,23 @@
 /**
- * What the simulator needs to have measured, for `npm run sim` starts it as a child: `calibrate [ROUNDS]` gives the profile of
- * this machine in JSON, and `real N` what N daemons do. `measure SAMPLES [SIZES]` measures one turn of everything and adds it
- * to a file; `compare SAMPLES PROFILE` says what the simulator predicts beside it, as a table, and writes the profile by which it does.
+ * What the simulator needs to have measured, for `npm run sim` starts it as a child: `calibrate [WINDOWS]` gives the profile of
+ * this machine in JSON, and `real N` what N daemons do. `measure SAMPLES [WINDOWS] [SIZES]` measures everything in turns and adds
+ * it to a file; `compare SAMPLES PROFILE` says what the simulator predicts beside it, as a table, and writes the profile by which it does.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { type Belief, belief, calibrate, errorsOf, measure, type Sample, SIZES } from './belief.ts'
-import { CONTENT_BYTES, KINDS, real } from './real.ts'
+import { type Belief, belief, calibrate, errorsOf, measure, type Sample, SIZES, WINDOWS } from './belief.ts'
+import { CONTENT_BYTES, type Kind, real, type Work } from './real.ts'
 
-const ROUNDS = 3
 const FIGURES = { perSecond: 'per second', p50Ms: 'p50, ms', p95Ms: 'p95, ms' } as const
 
-const [what = '', first, second] = process.argv.slice(2)
+const [what = '', first, second, third] = process.argv.slice(2)
 const does: Record<string, () => Promise<void> | void> = {
-  calibrate: async () => console.log(JSON.stringify(await calibrate(Number(first ?? ROUNDS)), null, 1)),
+  calibrate: async () => console.log(JSON.stringify(await calibrate(Number(first ?? WINDOWS)), null, 1)),
   real: () => told(Number(first)),
   measure: () =>
     measure(
       sample => appendFileSync(first!, `${JSON.stringify(sample)}\n`),
-      second?.split(',').map(Number) ?? SIZES,
+      third?.split(',').map(Number) ?? SIZES,
+      Number(second ?? WINDOWS),
     ),
   compare: () => {
     const lines = readFileSync(first!, 'utf8').trim().split('\n')
@@ -33,21 +33,24 @@ else {
 }
 
 async function told(count: number): Promise<void> {
-  const works = await real(count)
   console.log(
     `${count} daemons, one after the other each: publishes of ${CONTENT_BYTES} bytes, negotiations, transfers`,
   )
-  for (const kind of KINDS) {
-    const { perSecond, p50Ms, p95Ms, cpuMs } = works[kind]
+  const works: Partial<Record<Kind, Work>> = {}
+  await real([count], 1, taken => {
+    if ('proofMs' in taken) return
+    const { kind, work } = taken
+    works[kind] = work
+    const { perSecond, p50Ms, p95Ms, cpuMs } = work
     const times = `p50 ${p50Ms.toFixed(1)} ms, p95 ${p95Ms.toFixed(1)} ms, CPU ${cpuMs.toFixed(1)} ms each`
     console.log(`${kind.padEnd(12)} ${perSecond.toFixed(1)}/s, ${times}`)
-  }
+  })
   console.log(JSON.stringify({ schema: 'waybill.sim-real/1', nodes: count, works }))
 }
 
-function compared({ cells, rounds, profile }: Belief): void {
+function compared({ cells, windows, profile }: Belief): void {
   console.log(
-    `${profile.machine}, Node ${profile.node}, ${profile.date}; ${rounds} rounds, each predicted from its own primitives and its own two daemons; medians\n`,
+    `${profile.machine}, Node ${profile.node}, ${profile.date}; medians of at least ${windows} windows\n`,
   )
   console.log(
     '| daemons | what | figure | real | predicted | error | others had |\n| --- | --- | --- | --- | --- | --- | --- |',

@@ -5,27 +5,28 @@
  */
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Burst, BurstOptions } from '../sim/burst.ts'
+import type { Burst, BurstOptions, Span } from '../sim/burst.ts'
 import { type Cost, PROFILE_SCHEMA, type Profile } from '../sim/profile.ts'
 import { median } from './harness.ts'
 import { type Primitives, primitives } from './primitives.ts'
-import { CONTENT_BYTES, KINDS, type Kind, real, type Span, type Works } from './real.ts'
+import { AGAIN, CONTENT_BYTES, KINDS, type Kind, LOAD, real, type Taken, type Work } from './real.ts'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const SEED = 1
 const STOCK = 250
 
-/** Less than daemons are given: in the simulator nothing has to warm up. Proofs of deliveries are gathered in rounds. */
-const LOAD: Record<Kind, Span> = {
-  publish: { warm: 10, ms: 3_000 },
-  negotiation: { warm: 10, ms: 3_000 },
-  transfer: { warm: 20, ms: 10_000 },
+/** As in a window of daemons; nothing has to warm up. */
+const spanOf = (kind: Kind): Span => ({ warm: AGAIN, ms: LOAD[kind].ms })
+const SPANS: Record<Kind, Span> = {
+  publish: spanOf('publish'),
+  negotiation: spanOf('negotiation'),
+  transfer: spanOf('transfer'),
 }
 /** While a profile is being fitted. */
 const QUICK: Record<Kind, Span> = {
-  ...LOAD,
-  publish: { warm: 5, ms: 1_500 },
-  negotiation: { warm: 5, ms: 1_500 },
+  ...SPANS,
+  publish: { warm: AGAIN, ms: 1_500 },
+  negotiation: { warm: AGAIN, ms: 1_500 },
 }
 
 /** What the simulator says of so many daemons, by this profile. */
@@ -33,7 +34,7 @@ function predicted(nodes: number, profile: Profile, last?: Kind): Burst {
   const asked: BurstOptions = {
     nodes,
     profile,
-    load: last ? QUICK : LOAD,
+    load: last ? QUICK : SPANS,
     stock: STOCK,
     bytes: CONTENT_BYTES,
     seed: SEED,
@@ -54,11 +55,12 @@ const JUDGEMENTS = 2
  * proofs, a stream what is left of a transfer; what time is left then is that of messages on their way, of syncs, and of
  * the largest of many turns.
  */
-export function calibrated(base: Primitives, two: Works): Profile {
+function calibrated(base: Primitives, two: Record<Kind, Work> & { proofMs: number }): Profile {
   const flat = (eachUs: number, byteUs = 0): Cost => ({ eachUs, byteUs })
   let profile: Profile = {
     ...base,
     schema: PROFILE_SCHEMA,
+    beside: two.negotiation.beside,
     work: {
       ...base.work,
       step: flat(GUESSED.step),
@@ -79,12 +81,17 @@ export function calibrated(base: Primitives, two: Works): Profile {
   for (let round = 0; round < FITS; round++) {
     const said = predicted(2, profile)
     const short = (kind: Kind) => two[kind].cpuMs - said[kind].cpuMs
-    const step = profile.work.step.eachUs
+    const { step, proof } = profile.work
     add('step', short('negotiation'), said.negotiation.turns.step!)
-    const moreMs = (profile.work.step.eachUs - step) / 1_000
-    add('file', short('publish') - moreMs * said.publish.turns.step!, said.publish.turns.file!)
-    if (proofMs) add('proof', proofMs - said.proofMs, JUDGEMENTS)
-    add('stream', short('transfer'), said.transfer.turns.stream!)
+    add('proof', proofMs - said.proofMs, JUDGEMENTS)
+    // What they will cost more from now on is not missing elsewhere any more.
+    const more = (kind: Kind) => {
+      const { turns } = said[kind]
+      const ofSteps = (profile.work.step.eachUs - step.eachUs) * (turns.step ?? 0)
+      return (ofSteps + (profile.work.proof.eachUs - proof.eachUs) * (turns.proof ?? 0)) / 1_000
+    }
+    add('file', short('publish') - more('publish'), said.publish.turns.file!)
+    add('stream', short('transfer') - more('transfer'), said.transfer.turns.stream!)
   }
   const late = (delayUs: number): Profile => ({ ...profile, loopback: { ...profile.loopback, delayUs } })
   profile = fit(negotiation.p50Ms, 20_000, late, 'negotiation', 'p50Ms')
@@ -128,15 +135,16 @@ function fit(
 }
 
 /** The profile of this machine: primitives and two daemons, in turns. */
-export async function calibrate(rounds: number): Promise<Profile> {
+export async function calibrate(windows: number): Promise<Profile> {
   const samples: Sample[] = []
-  for (let round = 0; round < rounds; round++) await measure(sample => samples.push(sample), [2])
+  await measure(sample => samples.push(sample), [2], windows)
   return profileOf(samples)
 }
 
 export interface Belief {
   profile: Profile
-  rounds: number
+  /** The least of any ring and kind. */
+  windows: number
   cells: Cell[]
 }
 
@@ -154,73 +162,66 @@ export interface Cell {
 
 export const SIZES = [2, 4, 8, 16]
 
-/** What was measured at one time: primitives, or so many daemons. */
-export type Sample = { base: Primitives } | { daemons: number; works: Works }
+export const WINDOWS = 5
 
-/** One turn of everything; what is there is told at once. */
-export async function measure(tell: (sample: Sample) => void, sizes: number[] = SIZES): Promise<void> {
-  tell({ base: await primitives() })
-  for (const daemons of sizes) tell({ daemons, works: await real(daemons) })
+/** What was measured at one time: primitives, or so many daemons. */
+export type Sample = { base: Primitives } | Taken
+
+/** Primitives and rings of daemons in turns; what is there is told at once. */
+export async function measure(
+  tell: (sample: Sample) => void,
+  sizes: number[] = SIZES,
+  windows: number = WINDOWS,
+): Promise<void> {
+  await real(sizes, windows, tell, async () => tell({ base: await primitives() }))
+}
+
+/** What was taken of a ring, by kind. */
+const takenOf = (samples: Sample[], daemons: number): Record<Kind, Work[]> => {
+  const all = (kind: Kind) =>
+    samples.flatMap(each =>
+      'kind' in each && each.daemons === daemons && each.kind === kind ? [each.work] : [],
+    )
+  return { publish: all('publish'), negotiation: all('negotiation'), transfer: all('transfer') }
 }
 
 /** The profile by the median of everything. */
 function profileOf(samples: Sample[]): Profile {
-  const bases = samples.flatMap(sample => ('base' in sample ? [sample.base] : []))
-  const twos = samples.flatMap(sample => ('works' in sample && sample.daemons === 2 ? [sample.works] : []))
-  return calibrated(middle(bases), middle(twos))
+  const bases = samples.flatMap(each => ('base' in each ? [each.base] : []))
+  const proofs = samples.flatMap(each => ('proofMs' in each ? [each.proofMs] : []))
+  const { publish, negotiation, transfer } = takenOf(samples, 2)
+  if (bases.length * proofs.length === 0) throw new Error('there are no primitives, or no two daemons')
+  const two = { publish: middle(publish), negotiation: middle(negotiation), transfer: middle(transfer) }
+  return calibrated(middle(bases), { ...two, proofMs: median(proofs) })
 }
-
-/**
- * What the simulator says of what was measured. A machine that others use too is now faster and now slower: so in each
- * round the costs come from its own primitives and its own run of two daemons, and a cell is the median over the rounds.
- */
-export function belief(samples: Sample[]): Belief {
-  const rounds: Sample[][] = []
-  for (const sample of samples) {
-    if ('base' in sample) rounds.push([])
-    rounds.at(-1)!.push(sample)
-  }
-  const told = rounds.flatMap(round => toldOf(round) ?? [])
-  const all = told.flatMap(each => each.cells)
-  const cells = all.filter(cell => cell === all.find(each => isSame(each, cell)))
-  const medians = cells.map((cell): Cell => {
-    const same = all.filter(each => isSame(each, cell))
-    const of = (what: 'real' | 'predicted' | 'error' | 'others') => median(same.map(each => each[what]))
-    return {
-      ...cell,
-      real: of('real'),
-      predicted: of('predicted'),
-      error: of('error'),
-      others: of('others'),
-    }
-  })
-  medians.sort((a, b) => a.daemons - b.daemons)
-  return { profile: middle(told.map(each => each.profile)), rounds: told.length, cells: medians }
-}
-
-const isSame = (a: Cell, b: Cell): boolean =>
-  a.daemons === b.daemons && a.kind === b.kind && a.figure === b.figure
 
 const FIGURES = ['perSecond', 'p50Ms', 'p95Ms'] as const
 
-/** Of a round, if it has what it takes. */
-function toldOf(round: Sample[]): { profile: Profile; cells: Cell[] } | undefined {
-  const runs = round.flatMap(sample => ('works' in sample ? [sample] : []))
-  const two = runs.find(({ daemons }) => daemons === 2)
-  const [first] = round
-  if (!two || !first || !('base' in first)) return undefined
-  const profile = calibrated(first.base, two.works)
-  const cells = runs.flatMap(({ daemons, works }) => {
+/** What the simulator says of what was measured, by primitives and two daemons alone: each cell is the median over the windows. */
+export function belief(samples: Sample[]): Belief {
+  const profile = profileOf(samples)
+  const sizes = [...new Set(samples.flatMap(each => ('kind' in each ? [each.daemons] : [])))]
+  const windows = sizes.flatMap(daemons => Object.values(takenOf(samples, daemons)).map(all => all.length))
+  const cells = sizes.flatMap(daemons => {
     const said = predicted(daemons, profile)
-    return KINDS.flatMap(kind =>
-      FIGURES.map((figure): Cell => {
-        const [was, says] = [works[kind][figure], said[kind][figure]]
-        const { others } = works[kind]
-        return { daemons, kind, figure, real: was, predicted: says, error: says / was - 1, others }
-      }),
-    )
+    const taken = takenOf(samples, daemons)
+    return KINDS.flatMap(kind => {
+      const works = middle(taken[kind])
+      return FIGURES.map((figure): Cell => {
+        const [was, says] = [works[figure], said[kind][figure]]
+        return {
+          daemons,
+          kind,
+          figure,
+          real: was,
+          predicted: says,
+          error: says / was - 1,
+          others: works.others,
+        }
+      })
+    })
   })
-  return { profile, cells }
+  return { profile, windows: Math.min(...windows), cells }
 }
 
 /** Of several measurements the median of each number. */

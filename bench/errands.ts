@@ -27,19 +27,25 @@ export const isErrand = (order: { do: string }): order is Errand => Object.hasOw
 export interface Done {
   /** How long each took that ended within it, ms. */
   each: number[]
-  /** The CPU that this process took. */
+  /** The CPU that this process took, and what of it the thread did that Node itself runs in. */
   cpuMs: number
+  mainMs: number
   /** Deliveries whose proofs were gathered. */
   proven: number
   /** How many there are by now of what was asked for. */
   count: number
 }
-const NOTHING: Done = { each: [], cpuMs: 0, proven: 0, count: 0 }
+const NOTHING: Done = { each: [], cpuMs: 0, mainMs: 0, proven: 0, count: 0 }
 
 const HOUR_MS = 3_600_000
+/** More than is fetched while it counts. */
+const MOST_OFFERS = 800
 const assets: CID[] = []
 const offers: CID[] = []
 const agreements = new Map<string, CID>()
+/** Goes on where the last window ended. */
+const toFetch = agreements.values()
+let [published, requested] = [0, 0]
 
 export function run(node: Node, errand: Errand): Promise<Done> {
   return DO[errand.do](node, errand as never)
@@ -54,14 +60,14 @@ interface Loop {
 let loop: Loop | undefined
 
 /** Begins with the work; answers when it was done so often, and goes on. */
-async function begin(warm: number, work: (turn: number) => Promise<void>): Promise<Done> {
+async function begin(warm: number, work: () => Promise<void>): Promise<Done> {
   const { promise: isWarm, resolve, reject } = Promise.withResolvers<void>()
   const begun: Loop = { each: [], isOver: false, ended: Promise.resolve() }
   const goOn = async () => {
     for (let turn = 0; !begun.isOver; turn++) {
       if (turn === warm) resolve()
       const beganMs = performance.now()
-      await work(turn)
+      await work()
       begun.each.push(performance.now() - beganMs)
     }
   }
@@ -72,20 +78,20 @@ async function begin(warm: number, work: (turn: number) => Promise<void>): Promi
   return NOTHING
 }
 
-async function cpuDuring(work: () => Promise<void>): Promise<number> {
-  const before = process.cpuUsage()
+async function cpuDuring(work: () => Promise<void>): Promise<Pick<Done, 'cpuMs' | 'mainMs'>> {
+  const [before, main] = [process.cpuUsage(), process.threadCpuUsage()]
   await work()
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / 1_000
+  const ms = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1_000
+  return { cpuMs: ms(process.cpuUsage(before)), mainMs: ms(process.threadCpuUsage(main)) }
 }
 
 type Of<Name extends Errand['do']> = Extract<Errand, { do: Name }>
 const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Done> } = {
   /** The same content each time; its key is another. */
   publish: (node, { path, warm }) =>
-    begin(warm, async turn => {
+    begin(warm, async () => {
       const files = [{ path, name: 'content' }]
-      const title = `content ${turn}`
+      const title = `content ${published++}`
       const { asset } = await publish(node, { files, title, domain: 'production', level: 'general' })
       assets.push(parseCid(asset))
     }),
@@ -96,6 +102,7 @@ const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Do
       prohibitions: [],
       permissions: [{ action: 'analyse', constraints: [] }],
     }
+    assets.length = Math.min(assets.length, MOST_OFFERS)
     for (const asset of assets)
       await node.driver.submit({ type: 'offer', asset, audience: [], policy, approval: 'policy', untilMs })
     return { ...NOTHING, count: assets.length }
@@ -115,26 +122,24 @@ const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Do
   },
   /** Once for each offer, then again from the first; the first agreement on each counts. */
   negotiate: (node, { org, warm }) =>
-    begin(warm, async turn => {
-      const offer = offers[turn % offers.length]!
+    begin(warm, async () => {
+      const offer = offers[requested++ % offers.length]!
       const request = { type: 'request', org, offer, action: 'analyse', purpose: 'benchmark' } as const
       const machine = await machineOf(node, request, 'negotiation', 'FINALIZED')
       const { agreementId } = decodeState<Negotiation>(node.store.get(machine)!)
       if (!agreements.has(offer.toString())) agreements.set(offer.toString(), agreementId!)
     }),
-  transfer: (node, { org, warm }) => {
-    const left = agreements.values()
-    return begin(warm, async turn => {
-      const { value: agreement, done } = left.next()
-      if (done) throw new Error(`${turn} transfers are all that there is to fetch`)
+  transfer: (node, { org, warm }) =>
+    begin(warm, async () => {
+      const { value: agreement, done } = toFetch.next()
+      if (done) throw new Error(`${agreements.size} transfers are all that there is to fetch`)
       await machineOf(node, { type: 'transfer', org, agreement }, 'transfer', 'COMPLETED')
-    })
-  },
+    }),
   window: async (_node, { ms }) => {
     const { each } = loop!
     each.length = 0
-    const cpuMs = await cpuDuring(() => setTimeout(ms))
-    const done = { ...NOTHING, each: [...each], cpuMs }
+    const cpu = await cpuDuring(() => setTimeout(ms))
+    const done = { ...NOTHING, each: [...each], ...cpu }
     loop!.isOver = true
     await loop!.ended
     return done
@@ -142,8 +147,8 @@ const DO: { [Name in Errand['do']]: (node: Node, errand: Of<Name>) => Promise<Do
   rest: async (node, { ms }) => {
     const unproven = async () => (await node.store.list(KEY.allUnproven)).length
     const before = await unproven()
-    const cpuMs = await cpuDuring(() => setTimeout(ms))
-    return { ...NOTHING, cpuMs, proven: before - (await unproven()) }
+    const cpu = await cpuDuring(() => setTimeout(ms))
+    return { ...NOTHING, ...cpu, proven: before - (await unproven()) }
   },
 }
 

@@ -13,7 +13,7 @@ export interface Child {
   ask<T>(order: object): Promise<T>
 }
 
-async function start<T>(
+export async function start<T>(
   file: string,
   args: string[] = [],
   env: NodeJS.ProcessEnv = {},
@@ -28,7 +28,7 @@ async function start<T>(
   return { child: { process, ask }, hello }
 }
 
-async function stop(child: Child): Promise<void> {
+export async function stop(child: Child): Promise<void> {
   const ended = once(child.process, 'exit')
   child.process.disconnect()
   await ended

@@ -15,13 +15,17 @@ import { openStore } from '../node/store.ts'
 import { decodeMessage, encodeMessage, type Message } from '../protocol/message.ts'
 import type { Cost, Profile } from '../sim/profile.ts'
 import { cpuSeconds, median } from './harness.ts'
-import { rawPair } from './pair.ts'
+import { rawPair, start, stop } from './pair.ts'
 
 const ROUNDS = 7
+const BUSY_ROUNDS = 9
 const SMALL = 256
 const LARGE = 65_536
 
-export type Primitives = Pick<Profile, 'machine' | 'node' | 'date' | 'cores' | 'disk' | 'loopback'> & {
+export type Primitives = Pick<
+  Profile,
+  'machine' | 'node' | 'date' | 'cores' | 'crowded' | 'disk' | 'loopback'
+> & {
   work: Pick<
     Profile['work'],
     | 'sign'
@@ -85,6 +89,7 @@ export async function primitives(): Promise<Primitives> {
     node: process.versions.node,
     date: new Date().toISOString().slice(0, 10),
     cores: cpus().length,
+    crowded: await crowded(cpus().length),
     work: { ...work, ...wire, commit },
     disk,
     loopback: { delayUs, bytesPerMs: 500_000 },
@@ -117,6 +122,33 @@ function byBytes(calls: number, make: (bytes: number) => () => unknown): Cost {
 function sealing(): number {
   const { public: publicKey } = oneTimeKey(randomBytes(32))
   return cpuUs(100, () => seal(publicKey, new Uint8Array(8), new Uint8Array(64), randomBytes(32))) / 2
+}
+
+const BUSY_MS = 300
+const MOST_BUSY = 32
+
+/** How often as long work takes while others work too: on one core each, and with two and four taking turns on each. */
+async function crowded(cores: number): Promise<Profile['crowded']> {
+  const counts = [...new Set([1, cores, 2 * cores, 4 * cores].filter(count => count <= MOST_BUSY))]
+  const all = await Promise.all(Array.from({ length: counts.at(-1)! }, () => start<object>('busy.ts')))
+  const work = async (count: number) => {
+    const ms = BUSY_MS * Math.max(1, count / cores)
+    const took = all.slice(0, count).map(({ child }) => child.ask<{ eachUs: number }>({ ms }))
+    return median((await Promise.all(took)).map(({ eachUs }) => eachUs))
+  }
+  const rounds: number[][] = []
+  for (let i = 0; i < BUSY_ROUNDS; i++) {
+    const took: number[] = []
+    for (const count of counts) took.push(await work(count))
+    rounds.push(took)
+  }
+  await Promise.all(all.map(({ child }) => stop(child)))
+  // Whoever else uses the machine comes and goes: each is compared with what stood beside it, and more never cost less.
+  let times = 1
+  return counts.map((count, i) => {
+    times = Math.max(times, median(rounds.map(took => took[i]! / took[0]!)))
+    return [count, rounded(times)]
+  })
 }
 
 const COMMITS = 300

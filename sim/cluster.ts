@@ -17,7 +17,7 @@ import { parseTicket } from '../protocol/pairing.ts'
 import { step } from '../protocol/peer.ts'
 import type { Archive } from './archive.ts'
 import { Exchange } from './exchange.ts'
-import { Host, Worker } from './host.ts'
+import { Host, type Machine, Worker } from './host.ts'
 import { meter } from './meter.ts'
 import { type Lines, Network, type Weather } from './network.ts'
 import { type DiskTimes, type NodeInput, SimNode, type Step, type Watch } from './node.ts'
@@ -62,8 +62,7 @@ export interface Bulk {
 export interface Hosts {
   /** Which one a node is on. */
   of(node: number): number
-  cores: number
-  spread: number[]
+  machine: Machine
   lines: Lines
 }
 
@@ -163,9 +162,8 @@ export class Cluster {
   #worker(index: number): Worker | undefined {
     const { hosts, seed } = this.#options
     if (!hosts) return undefined
-    const { cores, spread } = hosts
     const number = hosts.of(index)
-    this.#hosts[number] ??= new Host(this.timeline, cores, spread, new Prng(seed, `host/${number}`))
+    this.#hosts[number] ??= new Host(this.timeline, hosts.machine, new Prng(seed, `host/${number}`))
     return new Worker(this.#hosts[number])
   }
 

@@ -5,6 +5,7 @@
  */
 import { meter } from './meter.ts'
 import type { Prng } from './prng.ts'
+import type { Profile } from './profile.ts'
 import type { Timeline } from './timeline.ts'
 
 type Work = () => void
@@ -44,27 +45,37 @@ export class Worker {
   }
 }
 
+/** What a profile says of a host. */
+export type Machine = Pick<Profile, 'cores' | 'crowded' | 'beside' | 'spread'>
+
+/** Whatever worked so lately has its part of the caches still, us. */
+const LATELY_US = 100_000
+
 export class Host {
   /** Over all cores, us. */
   spentUs = 0
   readonly #timeline: Timeline
   readonly #prng: Prng
-  readonly #spread: number[]
-  readonly cores: number
+  readonly #machine: Machine
   /** When each core is free, us. */
   readonly #cores: number[]
   readonly #queue: Task[] = []
+  /** Nodes that worked lately, and when each did; the one that has not for longest comes first. */
+  readonly #lately = new Map<Worker, number>()
   #diskFreeUs = 0
   /** When the queue is looked at next, if at all. */
   #wakesUs = Number.POSITIVE_INFINITY
   static #working: { node: Worker | undefined } | undefined
 
-  constructor(timeline: Timeline, cores: number, spread: number[], prng: Prng) {
+  constructor(timeline: Timeline, machine: Machine, prng: Prng) {
     this.#timeline = timeline
-    this.cores = cores
-    this.#cores = new Array<number>(cores).fill(0)
-    this.#spread = spread
+    this.#machine = machine
+    this.#cores = new Array<number>(machine.cores).fill(0)
     this.#prng = prng
+  }
+
+  get cores(): number {
+    return this.#cores.length
   }
 
   sync(us: number): number {
@@ -98,10 +109,13 @@ export class Host {
 
   #do(core: number, node: Worker | undefined, work: Work): void {
     const { us, on, factor, held } = meter
+    const { spread } = this.#machine
+    const beside = node ? this.#machine.beside : 0
     meter.us = 0
     meter.held = node?.held
     meter.on = true
-    meter.factor = this.#spread.length === 1 ? this.#spread[0]! : this.#prng.pick(this.#spread)
+    meter.factor = this.#crowded(node) * (spread.length === 1 ? spread[0]! : this.#prng.pick(spread))
+    meter.factor *= 1 - beside
     Host.#working = { node }
     try {
       work()
@@ -112,14 +126,39 @@ export class Host {
       this.#cores[core] = endsUs
       this.spentUs += spent
       if (node) {
+        const besideUs = (spent * beside) / (1 - beside)
+        this.#beside(besideUs)
         node.freeUs = endsUs
-        node.spentUs += spent
+        node.spentUs += spent + besideUs
       }
       meter.us = us
       meter.on = on
       meter.factor = factor
       meter.held = held
     }
+  }
+
+  /** How often as long work takes by how many nodes take turns in the caches. */
+  #crowded(node: Worker | undefined): number {
+    const { nowUs } = this.#timeline
+    const lately = this.#lately
+    if (node) {
+      lately.delete(node)
+      lately.set(node, nowUs)
+    }
+    for (const [each, atUs] of lately) {
+      if (atUs > nowUs - LATELY_US) break
+      lately.delete(each)
+    }
+    return timesAmong(lately.size, this.#machine.crowded)
+  }
+
+  /** What other threads of a node do of its work keeps the core busy that is free first; nothing waits for it. */
+  #beside(us: number): void {
+    if (us === 0) return
+    const first = Math.min(...this.#cores)
+    this.#cores[this.#cores.indexOf(first)] = Math.max(first, this.#timeline.nowUs) + us
+    this.spentUs += us
   }
 
   #free(now: number): number {
@@ -156,4 +195,13 @@ export class Host {
     }
     if (this.#queue.length > 0) this.#wake(now)
   }
+}
+
+/** By the next smaller and the next larger number that was measured. */
+function timesAmong(nodes: number, crowded: Profile['crowded']): number {
+  const i = crowded.findIndex(([count]) => count >= nodes)
+  if (i < 0) return crowded.at(-1)![1]
+  const [count, times] = crowded[i]!
+  const [less, before] = crowded[i - 1] ?? [count, times]
+  return count === less ? times : before + ((times - before) * (nodes - less)) / (count - less)
 }

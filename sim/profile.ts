@@ -54,6 +54,10 @@ export interface Profile {
   date: string
   /** Of a host: so many inputs are worked on at a time, one of each node. */
   cores: number
+  /** So many nodes at work at the same time, and how often as long each takes then: they share cores and caches. */
+  crowded: [nodes: number, times: number][]
+  /** What part of the work of a node threads beside its own do: those of the compiler, the collector, the network. */
+  beside: number
   work: Record<Work, Cost>
   /** How often as long as its cost says a piece of work takes, one of these as it comes: a sample of what was measured. */
   spread: number[]
@@ -70,6 +74,9 @@ export interface Profile {
 }
 
 const MOST_CORES = 4_096
+/** Nodes that were measured together, and how often as long they took. */
+const MOST_CROWDED = 10_000
+const MOST_BESIDE = 0.9
 /** Beyond this a cost is a mistake: an hour. */
 const MOST_US = 3_600_000_000
 const MOST_SAMPLES = 1_000
@@ -83,6 +90,8 @@ export function readProfile(text: string): Profile {
     'node',
     'date',
     'cores',
+    'crowded',
+    'beside',
     'work',
     'spread',
     'disk',
@@ -92,15 +101,19 @@ export function readProfile(text: string): Profile {
   const work = fields(all.work, 'work', [...WORK])
   const disk = fields(all.disk, 'disk', ['syncUs', 'bytesPerMs'])
   const loopback = fields(all.loopback, 'loopback', ['delayUs', 'bytesPerMs'])
-  const { cores } = all
+  const { cores, beside } = all
   if (typeof cores !== 'number' || !Number.isSafeInteger(cores) || cores < 1 || cores > MOST_CORES)
     throw invalid(`cores: a whole number from 1 to ${MOST_CORES} is expected`)
+  if (typeof beside !== 'number' || !(beside >= 0 && beside <= MOST_BESIDE))
+    throw invalid(`beside: a number from 0 to ${MOST_BESIDE} is expected`)
   return {
     schema: PROFILE_SCHEMA,
     machine: words(all.machine, 'machine'),
     node: words(all.node, 'node'),
     date: words(all.date, 'date'),
     cores,
+    crowded: readCrowded(all.crowded),
+    beside,
     work: Object.fromEntries(WORK.map(name => [name, cost(work[name], `work.${name}`)])) as Profile['work'],
     spread: samples(all.spread, 'spread'),
     disk: {
@@ -112,6 +125,22 @@ export function readProfile(text: string): Profile {
       bytesPerMs: rate(loopback.bytesPerMs, 'loopback.bytesPerMs'),
     },
   }
+}
+
+function readCrowded(value: unknown): Profile['crowded'] {
+  const isPair = (each: unknown): each is [number, number] =>
+    Array.isArray(each) &&
+    each.length === 2 &&
+    each.every(n => typeof n === 'number' && n >= 1 && n <= MOST_CROWDED)
+  const isCrowded =
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= MOST_SAMPLES &&
+    value.every(isPair) &&
+    value.every(([nodes], i) => i === 0 || nodes > value[i - 1]![0])
+  if (!isCrowded)
+    throw invalid(`crowded: pairs of numbers from 1 to ${MOST_CROWDED} are expected, with more nodes in each`)
+  return value
 }
 
 function cost(value: unknown, at: string): Cost {

@@ -97,8 +97,7 @@ export class World {
       times: { leastSyncUs: 0, mostSyncUs: 0, readUs: 0, measured: profile.disk },
       hosts: {
         of: node => (hosts ? node % hosts : node),
-        cores: profile.cores,
-        spread: profile.spread,
+        machine: profile,
         lines: {
           between: (a, b) =>
             hosts && a % hosts === b % hosts
