@@ -127,7 +127,10 @@ function sealing(): number {
 const BUSY_MS = 300
 const MOST_BUSY = 32
 
-/** How often as long work takes while others work too: on one core each, and with two and four taking turns on each. */
+/**
+ * How often as long work takes while others work too: on one core each, and with two and four taking turns on each, as far as
+ * that is no more than MOST_BUSY processes.
+ */
 async function crowded(cores: number): Promise<Profile['crowded']> {
   const counts = [...new Set([1, cores, 2 * cores, 4 * cores].filter(count => count <= MOST_BUSY))]
   const all = await Promise.all(Array.from({ length: counts.at(-1)! }, () => start<object>('busy.ts')))

@@ -27,7 +27,7 @@ export const LOAD: Record<Kind, { first: number; ms: number }> = {
 export const AGAIN = 5
 /** What daemons that have just worked still do: their collectors take until then. */
 const STILL_MS = 8_000
-/** And after transfers: proofs are gathered until then. */
+/** And after transfers, when they gather proofs as well; large rings may not have ended by then. */
 const GATHERED_MS = 20_000
 /** Afterwards two daemons gather the proofs of what was delivered, and do nothing else. */
 const REST_MS = 12_000
