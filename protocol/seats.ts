@@ -14,7 +14,7 @@
  */
 import { equal, fromHex, readU64, toHex, u64 } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
-import { keyFromSeed } from '../crypto/key.ts'
+import { keyFromSeed, type PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, type Payload, type Signature } from '../crypto/statement.ts'
 import {
   type AssetCommittee,
@@ -45,7 +45,7 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { keep, keysOf, show } from './parties.ts'
+import { keep, keysOf, knows, show } from './parties.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, object, text, uint } from './shape.ts'
 
@@ -175,6 +175,9 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
       if (a.payload || a.given.some(({ org }) => org.toString() === from)) return a
       if (message.seat.org.toString() !== from)
         return violation(from, message.t, 'RECORD_INVALID', 'the seat is of another organisation')
+      // Who reads the committee judges by this state: one that nobody has would be a seat that has not signed.
+      if (!knows([message.seat], context))
+        return { ...a, refused: [...others, { org: from, text: 'the state of its keys is not known here' }] }
       const next = { ...a, refused: others, given: [...a.given, message.seat] }
       return next.given.length < a.seats.length ? next : { ...next, payload: payloadOf(next, context) }
     }
@@ -185,7 +188,7 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
       const seat = seatOf(opened(a.payload).payload, context.partner(from)!.id)
       const isSame = isStored(read) && read.id.equals(opened(a.payload).id)
       if (!isSame || !seat || !voter || !member) return a
-      const verdict = signedSeat(seat, message.committee, [voter, member], context.keys)
+      const verdict = signedSeat(seat, message.committee, [voter, member], keysOf(context, []))
       if (verdict.ok !== true) return violation(from, message.t, 'SIGNATURE_INVALID', verdict.reason)
       const next = { ...a, refused: others, signed: [...a.signed, { org: from, voter, member }] }
       return next.signed.length < a.seats.length ? next : whole(next)
@@ -225,7 +228,7 @@ export interface Given {
   committee?: CID
 }
 
-/** An own seat, with the committee as this node signed it. */
+/** An own seat, with the committee as this node alone has signed it. */
 export interface Sitting {
   handle: string
   committee: Uint8Array
@@ -296,10 +299,8 @@ export function sign(from: string, message: MessageOf<'seat/sign'>, context: Con
   if (!isStored(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
   const stored = context.get(KEY.given(from, id))
   const given = stored && decodeState<Given>(stored)
-  const seat = seatOf(read.payload, context.self.id)
-  const { n, f, q } = read.payload
-  const isGiven =
-    given?.seat && seat && equal(seat.key.k, given.seat.key.k) && seat.epoch === given.seat.epoch
+  const { n, f, q, seats } = read.payload
+  const isGiven = given?.seat && seats.some(seat => isSameSeat(seat, given.seat!))
   if (!isGiven || n !== given.n || f !== given.f || q !== given.q)
     return refuse(from, id, 'RECORD_INVALID', 'this is not the seat that was given')
   if (given.committee && !given.committee.equals(read.id))
@@ -307,19 +308,34 @@ export function sign(from: string, message: MessageOf<'seat/sign'>, context: Con
   const handle = HANDLE.vote(from, id)
   const key = context.seatKey(handle)
   if (!key) return refuse(from, id, 'SEAT_LOST', 'this seat lost its votes and abstains for ever')
-  const { payload } = read
-  const s = signSeat(payload, key, role => context.sign(payload as unknown as Payload, role, 'operation'))
-  const committee = encodeSigned({ p: payload as unknown as Payload, s })
-  const step = say<never>(undefined, from, { t: 'seat/signed', id, committee })
   const at = KEY.sitting(read.id)
-  if (!context.get(at)) {
-    const sitting: Sitting = { handle, committee: message.committee }
-    step.output.writes.push(
-      { key: at, value: encodeState(sitting), if: 'absent' },
-      { key: KEY.given(from, id), value: encodeState({ ...given, committee: read.id } satisfies Given) },
-    )
-  }
+  const before = context.get(at)
+  const committee = before ? decodeState<Sitting>(before).committee : signedBy(read.payload, key, context)
+  if (!committee)
+    return refuse(from, id, 'KEY_STATE_PASSED', 'its keys changed since it gave this seat: propose it again')
+  const step = say<never>(undefined, from, { t: 'seat/signed', id, committee })
+  if (before) return step
+  const sitting: Sitting = { handle, committee }
+  step.output.writes.push(
+    { key: at, value: encodeState(sitting), if: 'absent' },
+    { key: KEY.given(from, id), value: encodeState({ ...given, committee: read.id } satisfies Given) },
+  )
   return step
+}
+
+const isSameSeat = (one: Seat, other: Seat): boolean =>
+  one.org.equals(other.org) &&
+  one.state.equals(other.state) &&
+  one.epoch === other.epoch &&
+  equal(one.key.k, other.key.k)
+
+/** The committee with both signatures of the own seat, unless its key is not the one of the state that the seat names any more. */
+function signedBy(payload: AssetCommittee, key: PrivateKey, context: Context): Uint8Array | undefined {
+  const signer = (role: string) => context.sign(payload as unknown as Payload, role, 'operation')
+  const s = signSeat(payload, key, signer)
+  const committee = encodeSigned({ p: payload as unknown as Payload, s })
+  const verdict = signedSeat(seatOf(payload, context.self.id)!, committee, s, keysOf(context, []))
+  return verdict.ok === true ? committee : undefined
 }
 
 /** Every seat has signed: from here on it votes. */

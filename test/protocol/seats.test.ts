@@ -6,7 +6,7 @@ import { decodeState } from '../../protocol/machine.ts'
 import type { Message } from '../../protocol/message.ts'
 import { type Sitting, seatsMade } from '../../protocol/seats.ts'
 import { suite } from '../harness.ts'
-import { Ownership } from './ownership-story.ts'
+import { assemblies, juries, Ownership } from './ownership-story.ts'
 import type { Member } from './world.ts'
 
 const test = suite('protocol/seats')
@@ -101,6 +101,69 @@ test('a seat that nothing proves to be current abstains for ever, and one that i
   assert.ok(cole.env.get(KEY.vote(next, story.asset, 2)))
   assert.not.ok(cole.env.get(KEY.vote(jury, story.asset, 1)), 'none in the old one')
   story.check()
+})
+
+/** A committee that is asked for, where Cole changes its operation key once it is about to sign, and once it has signed. */
+function changing(when: 'before' | 'after') {
+  const story = new Ownership()
+  const { world, acme } = story
+  const [cole] = story.seats as [Member]
+  let changed = false
+  world.intercept = ({ message, from, to }) => {
+    const isThen =
+      when === 'before'
+        ? message.t === 'seat/sign' && to === cole
+        : message.t === 'seat/signed' && from === cole
+    if (!isThen || changed) return undefined
+    return () => {
+      changed = true
+      cole.delegate(['operation'])
+      // Before, the message comes late; after, it is lost.
+      if (when === 'before') world.later(() => cole.input({ type: 'message', from: acme.org, message }))
+    }
+  }
+  acme.input({ type: 'assemble', seats: story.seats.map(({ env }) => env.self.id) })
+  world.run(600_000)
+  return { story, cole }
+}
+
+test('a seat whose keys changed since it was given does not sign: nobody lists a committee that others would not take', () => {
+  const { story, cole } = changing('before')
+  const [asked] = assemblies(story.acme)
+  assert.equal(asked!.refused, [
+    { org: cole.org, text: 'its keys changed since it gave this seat: propose it again' },
+  ])
+  assert.equal([story.acme, ...story.seats].flatMap(juries), [])
+  story.jury = story.assemble()
+  assert.is(story.register().state(story.acme), 'CERTIFIED')
+  story.check()
+})
+
+test('a seat that signed and then changed its keys answers again with what it signed', () => {
+  const { story } = changing('after')
+  assert.equal(
+    [story.acme, ...story.seats].map(each => juries(each).length),
+    [1, 1, 1, 1, 1],
+  )
+  ;[story.jury] = juries(story.acme) as [(typeof story)['jury']]
+  assert.is(story.register().state(story.acme), 'CERTIFIED')
+  story.check()
+})
+
+test('a seat that names a state which its identity has not is none', () => {
+  const story = new Ownership()
+  const { world, acme, bolt } = story
+  const [cole] = story.seats as [Member]
+  world.intercept = ({ message, from }) => {
+    if (message.t !== 'seat/given' || from !== cole) return undefined
+    const seat = { ...message.seat, state: bolt.env.self.id }
+    return () => acme.input({ type: 'message', from: cole.org, message: { ...message, seat } })
+  }
+  acme.input({ type: 'assemble', seats: story.seats.map(({ env }) => env.self.id) })
+  world.run(600_000)
+  const [asked] = assemblies(acme)
+  assert.equal(asked!.refused, [{ org: cole.org, text: 'the state of its keys is not known here' }])
+  assert.equal([acme, ...story.seats].flatMap(juries), [])
 })
 
 test.run()
