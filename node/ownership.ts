@@ -32,7 +32,7 @@ import {
   titleOf,
 } from '../protocol/title.ts'
 import { isProven } from '../protocol/voting.ts'
-import { weakest, weakness } from '../protocol/weakness.ts'
+import { lostIn, weakest, weakness } from '../protocol/weakness.ts'
 import type { Node } from './daemon.ts'
 import type * as schema from './schema-ownership.ts'
 import { NotFound } from './views.ts'
@@ -76,17 +76,18 @@ export async function unprovenSeats({ store, env }: Node): Promise<number> {
   return silent.filter(([key]) => !replaced.includes(key)).length
 }
 
-function juryView(node: Node, { id, payload }: Stored<AssetCommittee>): schema.Jury {
-  const { n, f, q, seats } = payload
+function juryView(node: Node, committee: Stored<AssetCommittee>): schema.Jury {
+  const { n, f, q, seats } = committee.payload
+  const lost = lostIn(committee, get(node))
   return {
-    id: id.toString(),
+    id: committee.id.toString(),
     n,
     f,
     q,
-    ...modeOf(payload),
+    ...modeOf(committee.payload, lost.length),
     seats: seats.map(({ org }) => ({
       ...node.views.nameOf(org),
-      lost: node.store.get(KEY.lostSeat(id, org.toString())) !== undefined,
+      lost: lost.some(each => each.equals(org)),
     })),
     own: seats.some(({ org }) => org.equals(node.env.self.id)),
   }

@@ -140,8 +140,15 @@ export function usualRule(n: number): { f: number; q: number } {
 
 export type Mode = 'none' | 'all' | 'majority' | 'byzantine'
 
-/** What the votes of a committee are worth, and in which case they are worth nothing (RULES D3, E7). */
-export function modeOf({ n, f, q }: Pick<AssetCommittee, 'n' | 'f' | 'q'>): { mode: Mode; words: string } {
+/**
+ * What the votes of a committee are worth, and in which case they are worth nothing (RULES D3, E7). `lost` of its seats said
+ * that they lost their votes: they vote no more, and count among those that may lie (RULES E3).
+ */
+export function modeOf(
+  { n, f, q }: Pick<AssetCommittee, 'n' | 'f' | 'q'>,
+  lost = 0,
+): { mode: Mode; words: string } {
+  if (lost > 0) return modeWithout(lost, { n, f, q })
   if (n === 0)
     return {
       mode: 'none',
@@ -155,4 +162,24 @@ export function modeOf({ n, f, q }: Pick<AssetCommittee, 'n' | 'f' | 'q'>): { mo
     mode: 'byzantine',
     words: `Byzantine: ${q} of ${n} vote, safe while at most ${f} of them lie; ${ends}`,
   }
+}
+
+function modeWithout(
+  lost: number,
+  { n, f, q }: Pick<AssetCommittee, 'n' | 'f' | 'q'>,
+): { mode: Mode; words: string } {
+  const left = n - lost
+  const gone = `${lost} of ${n} seats lost their votes`
+  if (left < q)
+    return {
+      mode: 'none',
+      words: `${gone}, and ${q} must vote: what it votes on can never be handed over again`,
+    }
+  if (lost > f)
+    return { mode: 'none', words: `${gone}, and it is safe with at most ${f} such: two may be certified` }
+  const ends = `if more than ${left - q} of the ${left} others disappear, it can never be handed over again`
+  const votes = `${gone}, ${q} of the ${left} others vote`
+  return f === lost
+    ? { mode: 'majority', words: `${votes}: safe only if none of these lies; ${ends}` }
+    : { mode: 'byzantine', words: `${votes}: safe while at most ${f - lost} of these lie; ${ends}` }
 }

@@ -1,6 +1,7 @@
 /** What an owner writes, alone or for several: a registration, a hand-over, a change of the committee; offering.ts has it signed. */
 import type { CID } from '../crypto/cid.ts'
 import { asset } from './asset.ts'
+import type { AssetCommittee } from './asset-committee.ts'
 import { ProtocolError } from './error.ts'
 import {
   type CommitteeChange,
@@ -22,6 +23,7 @@ import type { Ordering } from './ordering-state.ts'
 import { canDecide, type Owned, unfitNext } from './ownership.ts'
 import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
 import { committeeKnown, titleOf } from './title.ts'
+import { silent } from './weakness.ts'
 
 type Got<P> = Stored<P>
 
@@ -75,10 +77,14 @@ export function register(about: Register, context: Context): Step<Ordering> {
   const verdict = checkPayload(registration, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<Registration>)
-  const unfit = canDecide(committee, order) ?? unfitNext(committee, order)
+  const unfit = undecided(committee, order, context) ?? unfitNext(committee, order)
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
   return written(begun('owner', order, order.record.bytes, context), context)
 }
+
+/** Why the seats cannot decide it, or are too few by now. */
+const undecided = (committee: Stored<AssetCommittee>, order: Order, { get }: Context) =>
+  canDecide(committee, order) ?? silent(committee, order, get)
 
 /** All owners at the states that are known of them; one alone is not several. */
 function jointOf(lead: CID, shared: Shared | undefined, context: Context): Joint | undefined {
@@ -162,7 +168,7 @@ function draft({ asset: id, to, joint, next, passes }: HandOver, context: Contex
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<Handover>)
   const after = next ? known(next, context) : owned.committee
-  const unfit = canDecide(owned.committee, order) ?? unfitNext(after, order)
+  const unfit = undecided(owned.committee, order, context) ?? unfitNext(after, order)
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
   return order
 }
@@ -193,7 +199,7 @@ export function reseat(
   const verdict = checkPayload(committeeChange, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<CommitteeChange>)
-  const unfit = canDecide(owned.committee, order) ?? unfitNext(known(next, context), order)
+  const unfit = undecided(owned.committee, order, context) ?? unfitNext(known(next, context), order)
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
   return written(
     { ...begun('owner', order, order.record.bytes, context), next: get(KEY.jury(next))! },

@@ -131,7 +131,8 @@ export const KEY = {
   sitting: (committee: CID): string => `sitting/${hex(committee)}`,
   sittings: 'sitting/',
   lostSeat: (committee: CID, org: string): string => `lost-seat/${hex(committee)}/${org}`,
-  lostSeats: (committee: CID): string => `lost-seat/${hex(committee)}/`,
+  /** How many of a partner are kept of committees that are not known here. */
+  lostUnknown: (org: string): string => `lost-unknown/${org}`,
   ownLost: 'lost-seats',
   seatEpoch: 'seat-epoch',
   /** The store was found to be behind, and its seats have not ended one by one: until then none of them votes. */

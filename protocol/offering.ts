@@ -63,7 +63,7 @@ import {
   titleOf,
   wanting,
 } from './title.ts'
-import { weakness } from './weakness.ts'
+import { silent, weakness } from './weakness.ts'
 
 export const begun = (
   role: Ordering['role'],
@@ -190,6 +190,8 @@ function goOn(o: Ordering, more: Signer[], context: Context): Step<Ordering> {
   const mayWrite = isWriter(o) && o.state === 'OFFERED' && isAgreed(o, order, context)
   const mayGive =
     !isWriter(o) && known.some(({ role, org }) => role === order.givers?.role && org.equals(order.lead))
+  const mute = mayWrite && silent(committeeKnown(context.get, o.committee)!, order, context.get)
+  if (mute) return takenBack({ ...o, refusal: mute }, 'WITHDRAWN', context)
   const own = mayWrite ? ownSigners(order, known, context) : mayGive ? readySigner(o, order, context) : []
   const bytes = signedBy(order, [...known, ...own])
   const record = readOrder(bytes) as Order
@@ -383,12 +385,15 @@ export function accept(
   const isOpen = o.state === 'OFFERED' || (o.state === 'DECLINED' && o.role === 'joint')
   if (!isOpen) throw new ProtocolError('OUT_OF_ORDER', `the hand-over is ${o.state}`)
   const order = orderIn(o)
+  const voters = committeeKnown(context.get, o.committee) ?? openCommittee(o.next!)
+  const wrong =
+    misplaced(titleOf(context.get, o.asset), order, keysOf(context, o.identities)) ??
+    silent(voters, order, context.get)
+  if (wrong) throw new ProtocolError(wrong.code, wrong.text)
   const takes = order.takers !== undefined && isIn(order.takers, context)
   const weak = isOwnerAfter(order, context) ? weakness(o, rule, context.get) : undefined
   if (weak && weak.mode !== mode)
     throw new ProtocolError('MODE_WEAKER', `the committee is not trusted: ${weak.text}`)
-  const wrong = misplaced(titleOf(context.get, o.asset), order, keysOf(context, o.identities))
-  if (wrong) throw new ProtocolError(wrong.code, wrong.text)
   const gives = order.givers !== undefined && isIn(order.givers, context)
   const state = order.states.find(({ org }) => org.equals(context.self.id))!
   if (!(o.ready && !takes) && !state.state.equals(context.self.chain.last))

@@ -31,15 +31,18 @@ export const committeeRule = ({ certified = [], control = [] }: SeatsTrusted): C
     control.map(group => group.map(parseCid)),
   )
 
-/** Why a committee does not meet the rule; `parties` are all owners of the chain. */
+/** Why a committee does not meet the rule; `parties` are all owners of the chain, `lost` so many seats that lost their votes. */
 export function whyUntrusted(
   committee: AssetCommittee,
   parties: CID[],
   { certified, leastSeats, leastFaulty, control }: CommitteeRule,
+  lost = 0,
 ): string | undefined {
   const { n, f, seats } = committee
   if (n < leastSeats) return `it has ${n} of at least ${leastSeats} seats: ${modeOf(committee).words}`
-  if (f < leastFaulty) return `it stands ${f} of at least ${leastFaulty} liars: ${modeOf(committee).words}`
+  const stands = Math.max(0, f - lost)
+  if (stands < leastFaulty)
+    return `it stands ${stands} of at least ${leastFaulty} liars: ${modeOf(committee, lost).words}`
   const party = seats.find(({ org }) => parties.some(each => each.equals(org)))
   if (party) return `${party.org} sits in it, and is a party`
   for (const group of control) {

@@ -379,6 +379,7 @@ export function lose(keys: string[], isLogged: boolean, context: Context): Step<
     step.output.writes.push(
       { key, value: encodeState({ ...sitting, lost: record.bytes } satisfies Sitting) },
       { key: KEY.secret(sitting.handle) },
+      { key: KEY.lostSeat(opened(sitting.committee).id, context.self.org), value: record.bytes },
     )
   }
   if (words.length > 0)
@@ -390,9 +391,11 @@ function lostWord({ committee }: Sitting, context: Context): Stored<SeatLost> {
   const { id, payload } = opened(committee)
   const { epoch } = seatOf(payload, context.self.id)!
   const { now, self } = context
-  const word: SeatLost = { t: seatLost.t, org: self.id, committee: id, epoch, made: now.wallMs }
-  return signed(word, [context.sign(word, 'member', 'operation')])
+  return said({ t: seatLost.t, org: self.id, committee: id, epoch, made: now.wallMs }, context)
 }
+
+const said = (word: SeatLost, { sign }: Context): Stored<SeatLost> =>
+  signed(word, [sign(word as unknown as Payload, 'member', 'operation')])
 
 /** How often all seats of this store have ended. */
 export function timesEnded(get: Context['get']): number {
@@ -405,13 +408,14 @@ const ownLost = ({ get }: Context): Uint8Array[] => {
   return stored ? decodeState<Uint8Array[]>(stored) : []
 }
 
-/** First on each connection, where there is something to say. */
+/** First on each connection, where there is something to say: by the key that stands now, as the one of then may be revoked. */
 export const tellLost = (context: Context): Message[] =>
   ownLost(context)
     .slice(-MAX_SITTINGS)
-    .map(lost => ({ t: 'seat/lost', lost }))
+    .map(stored => (readRecord(seatLost, stored) as Stored<SeatLost>).payload)
+    .map(word => ({ t: 'seat/lost', lost: said(word, context).bytes }))
 
-/** A partner's seat is lost: it is kept where the committee is known. */
+/** A partner's seat is lost: that is kept, of committees that are not known here yet too, so many of each partner. */
 export function lost(from: string, message: MessageOf<'seat/lost'>, context: Context): Step<never> {
   const read = readRecord(seatLost, message.lost)
   if (!isStored(read)) return violation(from, message.t, 'RECORD_INVALID', read.reason)
@@ -422,7 +426,13 @@ export function lost(from: string, message: MessageOf<'seat/lost'>, context: Con
   const step = stay<never>()
   const { committee } = read.payload
   const key = KEY.lostSeat(committee, from)
-  if (!context.get(KEY.jury(committee)) || context.get(key)) return step
+  if (context.get(key)) return step
+  if (!context.get(KEY.jury(committee))) {
+    const stored = context.get(KEY.lostUnknown(from))
+    const many = stored ? readU64(stored)! : 0
+    if (many >= MAX_SITTINGS) return step
+    step.output.writes.push({ key: KEY.lostUnknown(from), value: u64(many + 1) })
+  }
   step.output.writes.push({ key, value: message.lost })
   return step
 }

@@ -1,9 +1,12 @@
 /** How weak a committee among those of an asset is, for a person who is to own it (RULES E1). */
 import type { CID } from '../crypto/cid.ts'
-import { type Mode, modeOf } from './asset-committee.ts'
+import { type AssetCommittee, type Mode, modeOf } from './asset-committee.ts'
+import type { Order } from './handover.ts'
+import { KEY } from './layout.ts'
 import type { Context } from './machine.ts'
 import { type Ordering, orderIn } from './ordering-state.ts'
 import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
+import type { Stored } from './record.ts'
 import { linksOf, openCommittee } from './title.ts'
 
 /** The committees of an asset, from its registration to after this order. */
@@ -11,6 +14,25 @@ function committeesOf(o: Pick<Ordering, 'asset' | 'version' | 'next'>, get: Cont
   const links = linksOf(get, o.asset, 0, o.version)
   const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
   return o.next ? [...shown, openCommittee(o.next)] : shown
+}
+
+/** Seats that say that they lost their votes, as far as it was heard here (RULES E3). */
+export const lostIn = ({ id, payload }: Stored<AssetCommittee>, get: Context['get']): CID[] =>
+  payload.seats.map(({ org }) => org).filter(org => get(KEY.lostSeat(id, org.toString())))
+
+/** Why no certificate of an order can come any more: too few seats are left that vote. */
+export function silent(
+  committee: Stored<AssetCommittee>,
+  { parties }: Order,
+  get: Context['get'],
+): { code: 'SEAT_LOST'; text: string } | undefined {
+  const { seats, q } = committee.payload
+  const lost = lostIn(committee, get)
+  const mute = [...lost, ...parties]
+  const left = seats.filter(({ org }) => !mute.some(each => each.equals(org))).length
+  if (lost.length === 0 || left >= q) return undefined
+  const text = `${lost.length} of ${seats.length} seats lost their votes, and ${left} others are fewer than the ${q} that must vote: signed, it would stand still for ever`
+  return { code: 'SEAT_LOST', text }
 }
 
 const MODES: Mode[] = ['none', 'majority', 'all', 'byzantine']
@@ -30,9 +52,11 @@ export function weakest(
     linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
   )
   const all = [...parties, ...others]
-  const weak = committeesOf(o, get).flatMap(({ payload }) => {
-    const text = whyUntrusted(payload, all, rule)
-    return text === undefined ? [] : [{ mode: modeOf(payload).mode, text }]
+  const weak = committeesOf(o, get).flatMap(committee => {
+    const { payload } = committee
+    const lost = lostIn(committee, get).length
+    const text = whyUntrusted(payload, all, rule, lost)
+    return text === undefined ? [] : [{ mode: modeOf(payload, lost).mode, text }]
   })
   return weak.sort((a, b) => MODES.indexOf(a.mode) - MODES.indexOf(b.mode))[0]
 }
