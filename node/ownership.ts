@@ -6,8 +6,6 @@ import { type Asset, asset, packet } from '../protocol/asset.ts'
 import { type AssetCommittee, modeOf } from '../protocol/asset-committee.ts'
 import { decodeRoot } from '../protocol/content.ts'
 import type { Shared } from '../protocol/drafting.ts'
-import type { Event } from '../protocol/event.ts'
-import { freshBy } from '../protocol/freshness.ts'
 import type { Handover, Order, Registration } from '../protocol/handover.ts'
 import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
@@ -15,7 +13,7 @@ import { isOwnerAfter } from '../protocol/offering.ts'
 import { isOver, isWriter, type Ordering, orderIn } from '../protocol/ordering-state.ts'
 import { signedBoth, votersOf } from '../protocol/ownership.ts'
 import { encodeOwnership } from '../protocol/ownership-evidence.ts'
-import { committeeRule, whyOneHand } from '../protocol/ownership-trust.ts'
+import { committeeRule } from '../protocol/ownership-trust.ts'
 import { keysOf, type Shown, shownOf } from '../protocol/parties.ts'
 import { isStored, readRecord, type Stored } from '../protocol/record.ts'
 import { contentCommitment, plainDigest } from '../protocol/registered.ts'
@@ -32,13 +30,12 @@ import {
   titleOf,
 } from '../protocol/title.ts'
 import { isProven } from '../protocol/voting.ts'
-import { lostIn, weakest, weakness } from '../protocol/weakness.ts'
+import { lostIn, ownersDoubted, weakest, weakness } from '../protocol/weakness.ts'
 import type { Node } from './daemon.ts'
+import { askSeats, freshness } from './freshness.ts'
 import type * as schema from './schema-ownership.ts'
 import { NotFound } from './views.ts'
 
-/** How long seats have to say whether a version is the last. */
-const FRESH_MS = 3_000
 /** How many orders are taken up again when a partner is met. */
 const MET_ORDERS = 64
 
@@ -242,7 +239,11 @@ async function draft(
   const after = next && committeeKnown(get(node), next)
   const rule = committeeRule(node.settings.seats)
   const about = { asset, version: version + 1, ...(after ? { next: after.bytes } : {}) }
-  const doubts = [weakest(about, takers, rule, get(node))?.text, whyOneHand(takers, rule)]
+  const { self } = node.env
+  const doubts = [
+    weakest(about, takers, rule, get(node))?.text,
+    ownersDoubted(about, takers, rule, { self, get: get(node) }),
+  ]
   return {
     dryRun: true,
     committee: juryView(node, after ?? committee),
@@ -300,6 +301,8 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
   const { takers, k } = orderIn(o)
   const isAsked = !isWriter(o) && o.state === 'OFFERED' && isOwnerAfter(orderIn(o), node.env)
   const weaker = isAsked ? weakness(o, rule, get(node)) : undefined
+  const after = takers?.owners.map(({ org }) => org) ?? []
+  const doubt = isAsked ? ownersDoubted(o, after, rule, { self: node.env.self, get: get(node) }) : undefined
   return {
     id: orderIn(o).id.toString(),
     role: o.role,
@@ -316,6 +319,7 @@ export function orderView(node: Node, order: CID | string): schema.OrderView {
       : {}),
     ...(passes ? { passes } : {}),
     ...(weaker ? { weaker } : {}),
+    ...(doubt ? { doubt } : {}),
     parties: orderIn(o).parties.map(id => ({
       ...node.views.nameOf(id),
       signed: o.signers.some(({ org }) => org === id.toString()),
@@ -342,7 +346,7 @@ function titleText(node: Node, id: CID, described?: Uint8Array): string {
 export async function ownerOf(node: Node, wanted: string, fresh: boolean): Promise<schema.OwnerView> {
   const id = await node.views.titleId(wanted)
   const view = ownerView(node, id)
-  return fresh ? { ...view, fresh: await freshness(node, id) } : view
+  return fresh ? { ...view, fresh: await freshness(node, titleOf(get(node), id)!) } : view
 }
 
 function ownerView(node: Node, id: CID): schema.OwnerView {
@@ -376,54 +380,6 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
   }
 }
 
-async function freshness(node: Node, id: CID): Promise<NonNullable<schema.OwnerView['fresh']>> {
-  const owned = titleOf(get(node), id)!
-  const seats = owned.committee.payload.seats.map(({ org }) => org)
-  const { words, silent } = await askSeats(node, id, seats.length)
-  const found = freshBy(words, owned)
-  const names = new Set(silent.map(({ org }) => org))
-  return {
-    seats: (found?.orgs ?? []).map(org => node.views.nameOf(org)),
-    ...(found ? { atMs: found.atMs } : {}),
-    silent: seats
-      .filter(org => names.has(org.toString()))
-      .map(org => ({
-        ...node.views.nameOf(org),
-        text: silent.find(each => each.org === org.toString())!.text,
-      })),
-  }
-}
-
-/** Words of seats, and what others said instead; some may not answer in time. */
-export async function askSeats(
-  node: Node,
-  id: CID,
-  most: number,
-): Promise<{ words: Uint8Array[]; silent: { org: string; text: string }[] }> {
-  const words: Uint8Array[] = []
-  const silent: { org: string; text: string }[] = []
-  if (most === 0) return { words, silent }
-  const { promise, resolve } = Promise.withResolvers<void>()
-  let asked = ''
-  const listener = (event: Event) => {
-    if (event.type !== 'fresh' || event.id !== asked) return
-    if (event.fresh) words.push(event.fresh)
-    else silent.push({ org: event.org, text: event.text ?? '' })
-    if (words.length + silent.length === most) resolve()
-  }
-  node.driver.on('event', listener)
-  const timer = setTimeout(resolve, FRESH_MS)
-  try {
-    const { machine } = (await node.driver.submit({ type: 'fresh', asset: id })) as { machine: string }
-    asked = machine.slice(machine.indexOf('/') + 1)
-    await promise
-  } finally {
-    clearTimeout(timer)
-    node.driver.off('event', listener)
-  }
-  return { words, silent }
-}
-
 export async function history(node: Node, wanted: string): Promise<schema.OwnerHistory> {
   const id = await node.views.titleId(wanted)
   const links = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
@@ -451,8 +407,7 @@ export async function history(node: Node, wanted: string): Promise<schema.OwnerH
 export async function evidence(node: Node, wanted: string): Promise<Uint8Array> {
   const id = await node.views.titleId(wanted)
   const { links, identities } = shownLinks(node.reading(), id, 0, Number.MAX_SAFE_INTEGER)
-  const { seats } = titleOf(get(node), id)!.committee.payload
-  const { words } = await askSeats(node, id, seats.length)
+  const { words } = await askSeats(node, titleOf(get(node), id)!)
   return encodeOwnership({ asset: id, links, identities, fresh: words, asOf: Date.now() })
 }
 

@@ -96,6 +96,8 @@ export const order = z.object({
     .optional(),
   /** Why the rule of this node would not take the committee, and the mode by which a person may all the same. */
   weaker: z.object({ mode, text: z.string() }).optional(),
+  /** What `verify` will say of its owners by the trust of this home. */
+  doubt: z.string().optional(),
   /** Who has signed it, and who has said that it will; empty where nobody else has to. */
   parties: z.array(org.extend({ signed: z.boolean(), agreed: z.boolean() })),
   votes: z.array(org),

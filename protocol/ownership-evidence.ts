@@ -18,7 +18,7 @@ import {
   OWNER_FRESH_MS,
 } from './limits.ts'
 import { advance, type ChainKeys, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
-import { type CommitteeRule, committeeRule, whyOneHand, whyUntrusted } from './ownership-trust.ts'
+import { type CommitteeRule, committeeRule, whyNotOwners, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
 import type { KeyResolver } from './record.ts'
 import { blob, link, list, object, optional, text, uint } from './shape.ts'
@@ -231,17 +231,9 @@ function toWords({ owner, joint: { k, owners } }: Owned, { record }: Order): str
 export const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'
 
 function judgeOwners({ owners, joints }: Walked, trust: Trust, rule: CommitteeRule, say: Say): void {
-  const stranger = owners.find(owner => !isTrusted(trust, owner))
-  const [twins] = joints.flatMap(
-    joint =>
-      whyOneHand(
-        joint.owners.map(({ org }) => org),
-        rule,
-      ) ?? [],
-  )
-  if (stranger) say('owners', 'inconclusive', `${stranger} is not in the trust file`)
-  else if (twins) say('owners', 'inconclusive', twins)
-  else say('owners', 'ok', 'each is in the trust file')
+  const together = joints.map(joint => joint.owners.map(({ org }) => org))
+  const why = whyNotOwners(owners, together, org => isTrusted(trust, org), rule)
+  say('owners', why ? 'inconclusive' : 'ok', why ?? 'each is in the trust file')
 }
 
 /**

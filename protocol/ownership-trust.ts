@@ -57,8 +57,20 @@ export function whyUntrusted(
 }
 
 /** Why these do not own an asset as several: one hand controls two of them, and signs for both. */
-export function whyOneHand(owners: CID[], { control }: CommitteeRule): string | undefined {
+function whyOneHand(owners: CID[], { control }: CommitteeRule): string | undefined {
   const held = control.map(group => owners.filter(org => group.some(each => each.equals(org))))
   const twins = held.find(({ length }) => length > 1)
   return twins && `${twins.slice(0, 2).join(' and ')} own it together, and are under the same control`
+}
+
+/** Why these owners leave a chain undecided; `joints` are all who owned it together, step by step. */
+export function whyNotOwners(
+  owners: CID[],
+  joints: CID[][],
+  isBelieved: (org: CID) => boolean,
+  rule: CommitteeRule,
+): string | undefined {
+  const stranger = owners.find(org => !isBelieved(org))
+  if (stranger) return `${stranger} is not in the trust file`
+  return joints.flatMap(together => whyOneHand(together, rule) ?? [])[0]
 }

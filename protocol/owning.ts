@@ -5,6 +5,7 @@ import type { Mode } from './asset-committee.ts'
 import { over } from './context.ts'
 import * as drafting from './drafting.ts'
 import { ProtocolError } from './error.ts'
+import type { Event } from './event.ts'
 import { KEY } from './layout.ts'
 import { type Context, type Step, stay } from './machine.ts'
 import type { Message, MessageOf, MessageType } from './message.ts'
@@ -101,13 +102,23 @@ function askFresh(asset: CID, context: Context): { step: Step<unknown>; machine:
   const id = context.random('fresh', 16)
   const step = stay<unknown>()
   const { id: committee, payload } = owned.committee
-  for (const { org } of payload.seats)
-    step.output.sends.push({
-      to: org.toString(),
-      message: { t: 'owner/ask', id, committee, asset, version: owned.version },
-    })
+  const ask = { committee, asset, version: owned.version }
+  for (const { org } of payload.seats) {
+    const to = org.toString()
+    if (to === context.self.org) step.output.events.push(heard(to, id, voting.freshWord(ask, context)))
+    else if (context.partner(to)) step.output.sends.push({ to, message: { t: 'owner/ask', id, ...ask } })
+    else step.output.events.push(heard(to, id, { text: 'it is no partner of this home' }))
+  }
   return { step, machine: `fresh/${toHex(id)}` }
 }
+
+/** What a seat says, or why it says nothing. */
+const heard = (org: string, id: Uint8Array, said: { fresh: Uint8Array } | { text: string }): Event => ({
+  type: 'fresh',
+  org,
+  id: toHex(id),
+  ...('fresh' in said ? { fresh: said.fresh } : { text: said.text }),
+})
 
 export function receive(from: string, message: MessageOf<OwnershipType>, context: Context): Step<unknown> {
   switch (message.t) {
@@ -149,13 +160,7 @@ export function receive(from: string, message: MessageOf<OwnershipType>, context
     case 'owner/fresh': {
       const { id, fresh, refusal } = message
       const step = stay<unknown>()
-      step.output.events.push({
-        type: 'fresh',
-        org: from,
-        id: toHex(id),
-        ...(fresh ? { fresh } : {}),
-        ...(refusal ? { text: refusal.text } : {}),
-      })
+      step.output.events.push(heard(from, id, fresh ? { fresh } : { text: refusal?.text ?? '' }))
       return step
     }
     case 'owner/frozen':

@@ -5,7 +5,7 @@ import type { Order } from './handover.ts'
 import { KEY } from './layout.ts'
 import type { Context } from './machine.ts'
 import { type Ordering, orderIn } from './ordering-state.ts'
-import { type CommitteeRule, whyUntrusted } from './ownership-trust.ts'
+import { type CommitteeRule, whyNotOwners, whyUntrusted } from './ownership-trust.ts'
 import type { Stored } from './record.ts'
 import { linksOf, openCommittee } from './title.ts'
 
@@ -59,4 +59,18 @@ export function weakest(
     return text === undefined ? [] : [{ mode: modeOf(payload, lost).mode, text }]
   })
   return weak.sort((a, b) => MODES.indexOf(a.mode) - MODES.indexOf(b.mode))[0]
+}
+
+/** What `verify` would hold against the owners by the trust of this home, once these have it too: itself and its partners. */
+export function ownersDoubted(
+  { asset, version }: Pick<Ordering, 'asset' | 'version'>,
+  others: CID[],
+  rule: CommitteeRule,
+  { self, get }: Pick<Context, 'self' | 'get'>,
+): string | undefined {
+  const orders = linksOf(get, asset, 0, version).map(({ order }) => orderIn({ order }))
+  const owners = [...orders.flatMap(({ parties }) => parties), ...others]
+  const joints = orders.flatMap(({ takers }) => (takers ? [takers.owners.map(({ org }) => org)] : []))
+  const isBelieved = (org: CID) => org.equals(self.id) || get(KEY.partner(org.toString())) !== undefined
+  return whyNotOwners(owners, [...joints, others], isBelieved, rule)
 }

@@ -178,6 +178,7 @@ export async function accept(cli: Cli, { mode }: { mode?: Jury['mode'] }, id: st
   cli.note(`votes: ${juryWords(offered.next ?? offered.committee)}`)
   const from = offered.partner?.name ?? 'its owner'
   if (offered.passes) cli.note(passesWords(offered.passes, from, 'who shared it'))
+  if (offered.doubt) cli.note(`not trusted by this home: ${offered.doubt}`)
   if (offered.weaker && mode !== offered.weaker.mode)
     throw new WaybillError('MODE_WEAKER', `the committee is not trusted: ${offered.weaker.text}`, {
       hint: `waybill handover accept ${id} --mode ${offered.weaker.mode}, if that is good enough`,

@@ -53,6 +53,7 @@ test('two, three, four and six organisations: what is said of the committee befo
     assert.is(draft.committee.words.includes('Byzantine'), draft.committee.f > 0 && mode === 'byzantine')
     const offered = await acme.client.handovers.offer({ asset, to: 'Bolt' })
     const seen = await inState(bolt, offered.id, 'OFFERED')
+    assert.is(seen.doubt, undefined, 'all are partners of each other')
     assert.is(seen.weaker?.mode, verdict === 'verified' ? undefined : mode)
     if (seen.weaker) {
       const refusal = await bolt.client.handovers.accept(offered.id).catch(error => error)

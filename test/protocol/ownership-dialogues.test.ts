@@ -274,6 +274,28 @@ test('an owner that signs two orders freezes its own asset, everybody who looks 
   assert.not.ok(other.has(story.asset.toString()))
 })
 
+test('a home with a seat hears its own word too, and says at once whom it cannot ask', () => {
+  const story = new Ownership(2).register().offer().accept(undefined, 'all')
+  const [cole, dunn] = story.seats as [Member, Member]
+  const before = cole.events.length
+  cole.input({ type: 'fresh', asset: story.asset })
+  const heard = () => cole.events.slice(before).flatMap(event => (event.type === 'fresh' ? [event] : []))
+  assert.equal(
+    heard().map(({ org, text }) => [org, text]),
+    [
+      [cole.org, undefined],
+      [dunn.org, 'it is no partner of this home'],
+    ].sort(([a], [b]) => (a! < b! ? -1 : 1)),
+  )
+  story.world.pair(cole, dunn)
+  story.world.run()
+  cole.events.length = 0
+  cole.input({ type: 'fresh', asset: story.asset })
+  story.world.run()
+  const words = cole.events.flatMap(event => (event.type === 'fresh' && event.fresh ? [event.fresh] : []))
+  assert.is(freshBy(words, titleOf(cole.env.get, story.asset)!)?.orgs.length, 2)
+})
+
 test('q seats say that a version is the last, and none does once it has voted for the next', () => {
   const story = new Ownership().register()
   const words = (by: Member) => {
