@@ -36,10 +36,12 @@ export const MAX_PATH = 107
 /** Addresses and witnesses a hello may name. */
 export const MAX_ADDRESSES = 16
 export const MAX_WITNESSES = 32
-/** Seats of an asset's committee; 31 of them tolerate ten liars, and more only cost time. */
 /** Owners of one asset. */
 export const MAX_OWNERS = 16
+/** Seats of an asset's committee; 31 of them tolerate ten liars, and more only cost time. */
 export const MAX_SEATS = 32
+/** Identities of all seats as they took their seats: with the committee, an order and its parties they are one message. */
+export const MAX_SEATS_BYTES = 196_608
 /** Registrations that a seat takes of one owner: 1 KiB each. */
 export const MAX_REGISTRATIONS = 10_000
 /** Committees of assets that one partner may ask a seat in, and assets whose steps one may tell (RULES H4). */

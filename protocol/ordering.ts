@@ -161,8 +161,8 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   switch (o.state) {
     case 'OFFERED': {
       const brought = broughtBy(o, context)
-      const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
-      const identities = whole ? show([...read.parties, ...seats], context) : []
+      const seats = brought ? openCommittee(brought).payload.seats : []
+      const identities = whole ? show(read.parties, context, seats) : []
       const shown = whole && brought ? { committee: brought } : {}
       const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
       const unsigned = o.signers.length > 0 ? signedBy(read, []) : order
@@ -244,11 +244,11 @@ function voteAsk(o: Ordering, read: Order, whole: boolean, context: Context) {
   const { order, identities } = o
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
   const brought = broughtBy(o, context)
-  const seats = brought ? openCommittee(brought).payload.seats.map(({ org }) => org) : []
+  const seats = brought ? openCommittee(brought).payload.seats : []
   return {
     t: 'vote/ask' as const,
     order,
-    identities: whole ? among([...read.parties, ...seats], identities, context) : [],
+    identities: whole ? among(read.parties, identities, context, seats) : [],
     ...(asset ? { asset } : {}),
     ...(whole && brought ? { committee: brought } : {}),
   }

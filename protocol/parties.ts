@@ -3,6 +3,7 @@
  * what is shown and what is known the one counts that has the event by which a signature is to be judged.
  */
 import { type CID, digestOf } from '../crypto/cid.ts'
+import type { Seat } from './asset-committee.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
 import { type Chain, chainAt, eventsOf, isRefused, readChain, resolver } from './identity-chain.ts'
 import { KEY } from './layout.ts'
@@ -89,9 +90,11 @@ export function keysIn(shown: Shown[], known: (org: CID) => Chain | undefined = 
   return Object.assign(keys, { isBefore })
 }
 
+const statesOf = ({ genesis, events }: Chain): CID[] => [genesis.id, ...events.map(({ id }) => id)]
+
 /** Whether one event of a chain is before another, if it has both. */
 function orderIn(chain: Chain | undefined, one: CID, other: CID): boolean | undefined {
-  const states = chain ? [chain.genesis.id, ...chain.events.map(({ id }) => id)] : []
+  const states = chain ? statesOf(chain) : []
   const [a, b] = [one, other].map(state => states.findIndex(id => id.equals(state))) as [number, number]
   return a < 0 || b < 0 ? undefined : a < b
 }
@@ -122,13 +125,13 @@ function longest(shown: Shown[] = []): { shown: Shown; chain: Chain } | undefine
   return undefined
 }
 
-/** The identities of these organisations and of no others, each once and as long as it is known or shown. */
-export function among(orgs: CID[], shown: Shown[], context: Knowing): Shown[] {
+/** The identities of these organisations and of no others, each once and as long as it is known or shown; seats as in `show`. */
+export function among(orgs: CID[], shown: Shown[], context: Knowing, seats: SeatAt[] = []): Shown[] {
   const all = byOrg(shown)
-  return [...new Map(orgs.map(org => [org.toString(), org]))].flatMap(([name, org]) => {
+  return shownAs(orgs, seats, context, org => {
     const [own] = show([org], context)
-    const longer = all.get(name)?.filter(({ events }) => !own || events.length > own.events.length)
-    return longest(longer)?.shown ?? own ?? []
+    const longer = all.get(org.toString())?.filter(({ events }) => !own || events.length > own.events.length)
+    return longest(longer)?.shown ?? own
   })
 }
 
@@ -138,14 +141,47 @@ export function strangers(orgs: CID[], shown: Shown[], context: Knowing): Shown[
   return unknown.length > 0 ? among(unknown, shown, context) : []
 }
 
-/** The identities of these organisations as far as this node knows them, each once. */
-export function show(orgs: CID[], context: Knowing): Shown[] {
-  const once = new Map(orgs.map(org => [org.toString(), org]))
-  return [...once].flatMap(([name, org]) => {
+/**
+ * The identities of these organisations as far as this node knows them, each once. Those of seats go to the event by which
+ * they signed their committee: by that it is judged, and what came after makes no message too long.
+ */
+export const show = (orgs: CID[], context: Knowing, seats: SeatAt[] = []): Shown[] =>
+  shownAs(orgs, seats, context, org => {
     if (org.equals(context.self.id))
-      return [{ identity: context.self.identityBytes, events: eventsOf(context.self.chain) }]
-    const partner = context.partner(name)
-    if (partner) return [{ identity: partner.identityBytes, events: eventsOf(partner.chain) }]
-    return keptOf(org, context) ?? []
+      return { identity: context.self.identityBytes, events: eventsOf(context.self.chain) }
+    const partner = context.partner(org.toString())
+    if (partner) return { identity: partner.identityBytes, events: eventsOf(partner.chain) }
+    return keptOf(org, context)
   })
+
+/** A seat of a committee, and the last event of its identity when it took it. */
+type SeatAt = Pick<Seat, 'org' | 'state'>
+
+function shownAs(
+  orgs: CID[],
+  seats: SeatAt[],
+  context: Knowing,
+  find: (org: CID) => Shown | undefined,
+): Shown[] {
+  const all = new Map<string, Shown>()
+  for (const org of orgs) {
+    const found = all.has(org.toString()) ? undefined : find(org)
+    if (found) all.set(org.toString(), found)
+  }
+  const cut = new Map<string, Shown>()
+  for (const seat of seats) {
+    const name = seat.org.toString()
+    const found = all.has(name) ? undefined : find(seat.org)
+    const upTo = found && cutAt(found, seat, context)
+    if (upTo && upTo.events.length >= (cut.get(name)?.events.length ?? 0)) cut.set(name, upTo)
+  }
+  return [...all.values(), ...cut.values()]
+}
+
+function cutAt(shown: Shown, { org, state }: SeatAt, context: Knowing): Shown {
+  if (shown.events.length === 0) return shown
+  const known = chainKnown(org, context)
+  const chain = known && known.events.length >= shown.events.length ? known : chainOf(shown)
+  const at = chain ? statesOf(chain).findIndex(id => id.equals(state)) : -1
+  return at < 0 ? shown : { ...shown, events: shown.events.slice(0, at) }
 }

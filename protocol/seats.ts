@@ -31,7 +31,7 @@ import {
 import { ProtocolError } from './error.ts'
 import { saved } from './fold.ts'
 import { HANDLE, KEY } from './layout.ts'
-import { MAX_SITTINGS, MAX_TOLD } from './limits.ts'
+import { MAX_SEATS_BYTES, MAX_SITTINGS, MAX_TOLD } from './limits.ts'
 import {
   type Context,
   decodeState,
@@ -45,7 +45,7 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { keep, keysOf, knows, show } from './parties.ts'
+import { keep, keysOf, knows, type Shown, show } from './parties.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, object, text, uint } from './shape.ts'
 
@@ -133,8 +133,8 @@ function dueTo(to: string, a: Assembly, context: Context): Message | undefined {
   const { id, f, q } = a
   if (a.record) {
     if (a.kept.includes(to)) return undefined
-    const others = a.given.map(({ org }) => org).filter(org => org.toString() !== to)
-    return { t: 'seat/done', id, committee: a.record, identities: show(others, context) }
+    const others = a.given.filter(({ org }) => org.toString() !== to)
+    return { t: 'seat/done', id, committee: a.record, identities: show([], context, others) }
   }
   if (a.payload)
     return a.signed.some(({ org }) => org === to) ? undefined : { t: 'seat/sign', id, committee: a.payload }
@@ -178,7 +178,13 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
       // Who reads the committee judges by this state: one that nobody has would be a seat that has not signed.
       if (!knows([message.seat], context))
         return { ...a, refused: [...others, { org: from, text: 'the state of its keys is not known here' }] }
-      const next = { ...a, refused: others, given: [...a.given, message.seat] }
+      const given = [...a.given, message.seat]
+      if (sizeOf(show([], context, given)) > MAX_SEATS_BYTES)
+        return {
+          ...a,
+          refused: [...others, { org: from, text: 'the events of all seats are too many to be shown' }],
+        }
+      const next = { ...a, refused: others, given }
       return next.given.length < a.seats.length ? next : { ...next, payload: payloadOf(next, context) }
     }
     case 'seat/signed': {
@@ -197,6 +203,9 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
       return a.kept.includes(from) || !a.record ? a : { ...a, kept: [...a.kept, from] }
   }
 }
+
+const sizeOf = (shown: Shown[]): number =>
+  shown.flatMap(({ identity, events }) => [identity, ...events]).reduce((sum, { length }) => sum + length, 0)
 
 function whole(a: Assembly): Assembly {
   const { payload } = opened(a.payload!)

@@ -10,7 +10,7 @@
  */
 import { equal, readU64, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
-import { type AssetCommittee, assetCommittee, seatOf } from './asset-committee.ts'
+import { type AssetCommittee, assetCommittee, type Seat, seatOf } from './asset-committee.ts'
 import { over as overOutput } from './context.ts'
 import { handover, isOrder, isSame, type Joint, type Order, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
@@ -106,19 +106,19 @@ export function shownLinks(
   most: number,
 ): { links: Link[]; identities: Shown[] } {
   const links = linksOf(context.get, asset, from, most)
-  return { links, identities: show(links.flatMap(signersOf), context) }
+  return { links, identities: show(links.flatMap(partiesOf), context, links.flatMap(seatsOf)) }
 }
 
 /** As they are told to who is likely to know who signed them: else it asks for the whole. */
 export const bareLinks = (...of: Parameters<typeof linksOf>): Link[] =>
   linksOf(...of).map(({ committee: _, ...link }) => link)
 
-/** The organisations by whose keys a step is judged. */
-function signersOf({ order, committee }: Link): CID[] {
+/** The organisations by whose keys a step is judged, and its committee where it brings one. */
+const partiesOf = ({ order }: Link): CID[] => {
   const read = readOrder(order)
-  const seats = committee ? openCommittee(committee).payload.seats.map(({ org }) => org) : []
-  return isOrder(read) ? [...read.parties, ...seats] : seats
+  return isOrder(read) ? read.parties : []
 }
+const seatsOf = ({ committee }: Link): Seat[] => (committee ? openCommittee(committee).payload.seats : [])
 
 /** A certified step, where the asset stands with it, and who signed it where nobody here knows that. */
 export function keepLink(
@@ -141,7 +141,11 @@ export function keepLink(
       if: before ? { equals: before } : 'absent',
     },
     ...(get(KEY.jury(committee.id)) ? [] : [{ key: KEY.jury(committee.id), value: committee.bytes }]),
-    ...keep(signersOf(brings ? { ...link, committee: committee.bytes } : link), identities, context),
+    ...keep(
+      [...partiesOf(link), ...(brings ? committee.payload.seats.map(({ org }) => org) : [])],
+      identities,
+      context,
+    ),
   ]
 }
 

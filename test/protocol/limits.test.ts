@@ -119,6 +119,7 @@ const rows: [what: string, bound: string][] = [
   ['a newer head is shown to partners every', `${time(L.GOSSIP_MS)}, give or take a quarter`],
   ['words of seats say who owns an asset for', `${L.OWNER_FRESH_MS / 3_600_000} h`],
   ['seats that were not asked at first are asked after', time(L.OTHERS_ASKED_MS)],
+  ['identities of all seats as they took them', `${n(L.MAX_SEATS_BYTES)} bytes`],
 ]
 /** Not a bound: the words of section 4.3. */
 const ELSEWHERE = ['CLASSIFICATION_LEVELS']

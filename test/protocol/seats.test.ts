@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert'
 import { isBehind } from '../../protocol/behind.ts'
 import { KEY } from '../../protocol/layout.ts'
+import { MAX_IDENTITY_EVENTS } from '../../protocol/limits.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message } from '../../protocol/message.ts'
 import { type Sitting, seatsMade } from '../../protocol/seats.ts'
@@ -164,6 +165,50 @@ test('a seat that names a state which its identity has not is none', () => {
   const [asked] = assemblies(acme)
   assert.equal(asked!.refused, [{ org: cole.org, text: 'the state of its keys is not known here' }])
   assert.equal([acme, ...story.seats].flatMap(juries), [])
+})
+
+/** As many events as an identity may have. */
+function lengthen(story: Ownership): void {
+  for (const seat of story.seats)
+    for (let i = 0; i < MAX_IDENTITY_EVENTS; i++) seat.delegate(['log', 'operation', 'witness'])
+  story.world.run(60_000)
+}
+
+test('seats are shown as they took their seats: what their keys do later makes no message longer', () => {
+  const story = new Ownership(7).register()
+  const { world, acme } = story
+  const jane = world.add('Jane SE')
+  world.pair(acme, jane)
+  lengthen(story)
+  story.offer(jane).accept(jane)
+  assert.is(story.owner(jane), '1 Jane SE')
+  const longest = Math.max(
+    ...world.wire.flatMap(({ message, frame }) => (message.t === 'handover/offer' ? [frame.length] : [])),
+  )
+  assert.ok(longest < 32_768, `${longest} bytes`)
+  story.check()
+})
+
+test('seats whose identities are too long together are no committee, and who asks hears which', () => {
+  const story = new Ownership(7)
+  const { world, acme } = story
+  for (const name of ['Jane SE', 'Kern AG', 'Lund AB']) {
+    const seat = world.add(name)
+    world.pair(acme, seat)
+    story.seats.push(seat)
+  }
+  world.run(5_000)
+  lengthen(story)
+  acme.input({ type: 'assemble', seats: story.seats.map(({ env }) => env.self.id) })
+  world.run(600_000)
+  const [asked] = assemblies(acme)
+  assert.ok(asked!.given.length > 5 && asked!.given.length < 10)
+  assert.equal(
+    [...new Set(asked!.refused.map(({ text }) => text))],
+    ['the events of all seats are too many to be shown'],
+  )
+  assert.is(asked!.given.length + asked!.refused.length, 10)
+  story.check()
 })
 
 test.run()
