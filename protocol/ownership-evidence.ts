@@ -17,7 +17,15 @@ import {
   MAX_SEATS,
   OWNER_FRESH_MS,
 } from './limits.ts'
-import { advance, type ChainKeys, isRefused, type Link, type Owned, type Refused } from './ownership.ts'
+import {
+  advance,
+  type ChainKeys,
+  isRefused,
+  keysThen,
+  type Link,
+  type Owned,
+  type Refused,
+} from './ownership.ts'
 import { type CommitteeRule, committeeRule, whyNotOwners, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
 import type { KeyResolver } from './record.ts'
@@ -166,6 +174,7 @@ interface Walked {
   joints: Joint[]
   /** The order that made each version. */
   orders: CID[]
+  /** Of whoever published the asset. */
   keys: KeyResolver
   /** When its seats said that the last version is the last. */
   freshMs?: number
@@ -173,13 +182,23 @@ interface Walked {
   committees: [number, Owned['committee']][]
 }
 
-function walk({ links }: OwnershipEvidence, keys: ChainKeys, say: Say): Walked | undefined {
+/**
+ * Keys by which an asset is judged beside its chain: as they stood at the state that its registration names, for what becomes
+ * of a key later changes nothing that it signed before (RULES C3).
+ */
+export function keysOfAsset({ links, identities }: OwnershipEvidence): KeyResolver {
+  const [first] = links
+  const registered = first && readOrder(first.order)
+  return registered && isOrder(registered) ? keysThen(registered, keysIn(identities)) : () => undefined
+}
+
+function walk(evidence: OwnershipEvidence, keys: ChainKeys, say: Say): Walked | undefined {
   let owned: Owned | undefined
   const owners = new Map<string, CID>()
   const committees: Walked['committees'] = []
   const orders: CID[] = []
   const joints: Joint[] = []
-  for (const link of links) {
+  for (const link of evidence.links) {
     const order = readOrder(link.order)
     const next = advance(owned, link, keys)
     const name = stepName(order, owned)
@@ -198,7 +217,7 @@ function walk({ links }: OwnershipEvidence, keys: ChainKeys, say: Say): Walked |
     say('registration', 'failed', 'a chain begins with the registration')
     return undefined
   }
-  return { owned, owners: [...owners.values()], joints, orders, keys, committees }
+  return { owned, owners: [...owners.values()], joints, orders, keys: keysOfAsset(evidence), committees }
 }
 
 /** Why an identity has no place in the file: the walk from the claim comes to each once, or it is no part of it (RULES G1). */

@@ -4,8 +4,7 @@
  * evidence of other agreements loads nothing of it.
  */
 import { FRESH_MS } from './limits.ts'
-import { judgeOwnership, readOwnershipFile } from './ownership-evidence.ts'
-import { keysIn } from './parties.ts'
+import { judgeOwnership, keysOfAsset, readOwnershipFile } from './ownership-evidence.ts'
 import { iso, MISSING, type Outcome, type Question, type Title } from './verify-steps.ts'
 
 export function judgeTitle({ evidence, trust }: Question): Outcome<Title> {
@@ -40,5 +39,5 @@ export function takenTitle({ evidence }: Question): Outcome<Title> {
   const read = readOwnershipFile(found.bytes)
   return typeof read === 'string'
     ? { failed: read }
-    : { value: { keys: keysIn(read.identities), unlike: () => undefined }, detail: 'taken' }
+    : { value: { keys: keysOfAsset(read), unlike: () => undefined }, detail: 'taken' }
 }

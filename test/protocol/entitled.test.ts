@@ -14,11 +14,11 @@ import {
 } from '../../protocol/ownership-evidence.ts'
 import { readTrust } from '../../protocol/trust.ts'
 import { verify } from '../../protocol/verify.ts'
-import { judgeTitle } from '../../protocol/verify-title.ts'
+import { judgeTitle, takenTitle } from '../../protocol/verify-title.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { consentOf } from './evidence-story.ts'
 import { Ownership, ordered } from './ownership-story.ts'
-import { DAY_MS, POLICY } from './story.ts'
+import { DAY_MS, POLICY, resign } from './story.ts'
 import type { Member } from './world.ts'
 
 const test = suite('protocol/entitled')
@@ -76,14 +76,14 @@ class Sharing extends Ownership {
     return consentOf(by, other, this.asked().agreementId!, this.world.wallMs)
   }
 
-  judged(evidence = this.evidence(), certified: Member[] = this.seats): string {
+  judged(evidence = this.evidence(), certified: Member[] = this.seats, title = judgeTitle): string {
     const trust = readTrust({
       schema: 'waybill.trust/1',
       identities: this.world.members.map(({ org }) => ({ id: org })),
       committees: [],
       certified: certified.map(({ org }) => org),
     })
-    const report = verify(formatEvidence(evidence), trust, { asOfMs: this.world.wallMs, title: judgeTitle })
+    const report = verify(formatEvidence(evidence), trust, { asOfMs: this.world.wallMs, title })
     const step = report.steps.find(({ status }) => status !== 'ok' && status !== 'skipped')
     return step ? `${report.verdict}: ${step.id}: ${step.detail}` : report.verdict
   }
@@ -94,6 +94,21 @@ const shared = (): Sharing => {
   story.register()
   const offer = story.makeOffer()
   return story.read().request(offer)
+}
+
+/** After a hand-over: what came with it, shared by the new owner as its own. */
+function passedOn(story: Sharing): void {
+  const { bolt, world } = story
+  // The keys and blocks come by themselves.
+  world.run(60_000)
+  const got = bolt
+    .stateOf(KEY.deliveries, stored => decodeState<{ state: string; packet: CID; root: CID }>(stored))
+    .filter(({ state }) => state === 'DONE')
+  assert.is(got.length, 2)
+  for (const { root } of got) assert.ok(bolt.secrets.get(HANDLE.content(root)))
+  const packets = got.map(({ packet }) => packet)
+  const offer = story.makeOffer(bolt, packets)
+  story.read(bolt).request(offer, bolt)
 }
 
 test('the consumer asks the seats before it signs, and both sides can show that the assigner owned the asset', () => {
@@ -140,6 +155,54 @@ test('who owned it is a matter of the trust file and of the words, and cannot be
     story.judged({ ...evidence, parts: { ...evidence.parts, title: theirs } }),
     /^failed: agreement: the owner that is shown is of another asset/,
   )
+})
+
+test('a key that is revoked after it signed the asset changes nothing, for whichever owner (C3)', () => {
+  const sold = new Sharing()
+  sold.register().offer().accept()
+  passedOn(sold)
+  const stories = [
+    { story: shared(), owner: 'acme' as const },
+    { story: sold, owner: 'bolt' as const }, // its publisher is no party any more
+  ]
+  for (const { story, owner } of stories) {
+    const { acme, jane, world } = story
+    const judged = () =>
+      [story.evidence(story[owner], jane), story.evidence(jane, story[owner])].flatMap(evidence => [
+        story.judged(evidence),
+        story.judged(evidence, story.seats, takenTitle),
+      ])
+    const whole = ['verified', 'verified', 'verified', 'verified']
+    assert.equal(judged(), whole)
+    acme.delegate(['operation'], ['operation'])
+    world.run(60_000)
+    assert.equal(judged(), whole)
+    story.check()
+  }
+})
+
+test('an asset signed by a key that was revoked before its registration is none, nor is one by a key that came later', () => {
+  const story = new Sharing()
+  const { acme, world } = story
+  const before = acme.key('operation')
+  acme.delegate(['operation'], ['operation'])
+  world.run()
+  story.register()
+  const offer = story.makeOffer()
+  const evidence = story.read().request(offer).evidence()
+  assert.is(story.judged(evidence), 'verified')
+  acme.delegate(['operation'])
+  world.run()
+  const since = acme.key('operation')
+  const { title } = story.evidence().parts
+  for (const key of [before, since]) {
+    const asset = resign(evidence.parts.asset!, {}, ['publisher', key])
+    const parts = { ...evidence.parts, asset, title: title! }
+    assert.match(
+      story.judged({ ...evidence, parts }),
+      /^failed: asset: the signature of publisher does not verify/,
+    )
+  }
 })
 
 test('words from long before the agreement say nothing of it', () => {
@@ -219,19 +282,7 @@ test('what passes with a hand-over passes: the content, and the right to share i
   const old = story.makeOffer()
   story.read().offer().accept()
   const { acme, bolt, jane, world } = story
-  // The keys and blocks come by themselves.
-  world.run(60_000)
-  const packets = bolt
-    .stateOf(KEY.deliveries, stored => decodeState<{ state: string; packet: CID; root: CID }>(stored))
-    .filter(({ state }) => state === 'DONE')
-  assert.is(packets.length, 2)
-  for (const { root } of packets) assert.ok(bolt.secrets.get(HANDLE.content(root)))
-  // The new owner offers them as its own.
-  const offer = story.makeOffer(
-    bolt,
-    packets.map(({ packet }) => packet),
-  )
-  story.read(bolt).request(offer, bolt)
+  passedOn(story)
   assert.is(story.asked().state, 'FINALIZED')
   assert.is(story.judged(story.evidence(jane, bolt)), 'verified')
   const { agreementId } = story.asked()
