@@ -20,7 +20,7 @@ import { KEY } from './layout.ts'
 import { type Context, type Step, signed } from './machine.ts'
 import { begun, held, written } from './offering.ts'
 import type { Ordering } from './ordering-state.ts'
-import { canDecide, type Owned, unfitNext } from './ownership.ts'
+import { canDecide, notTheirs, type Owned, unfitNext } from './ownership.ts'
 import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
 import { committeeKnown, titleOf } from './title.ts'
 import { silent } from './weakness.ts'
@@ -53,12 +53,6 @@ export function register(about: Register, context: Context): Step<Ordering> {
     throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
   if (titleOf(context.get, about.asset) || held(about.asset, 0, context.get))
     throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
-  if (!described.payload.committee?.equals(about.committee))
-    throw new ProtocolError(
-      'COMMITTEE_INVALID',
-      'the asset does not name this committee: publish one that does',
-    )
-  const committee = known(about.committee, context)
   const payload: Registration = {
     t: 'registration/1',
     asset: about.asset,
@@ -77,6 +71,14 @@ export function register(about: Register, context: Context): Step<Ordering> {
   const verdict = checkPayload(registration, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<Registration>)
+  // Once it is signed nobody takes it back, and the seats would refuse it for ever.
+  const wrong = notTheirs(order, stored, context.keys)
+  if (wrong)
+    throw new ProtocolError(
+      wrong.code,
+      `no seat votes for this asset: ${wrong.text}; publish it again: waybill publish FILE --committee COMMITTEE`,
+    )
+  const committee = known(about.committee, context)
   const unfit = undecided(committee, order, context) ?? unfitNext(committee, order)
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
   return written(begun('owner', order, order.record.bytes, context), context)
@@ -112,7 +114,7 @@ function owning({ joint }: Owned, context: Context): Joint | undefined {
   return { k: joint.k, owners: joint.owners.map(now) }
 }
 
-function known(id: CID, { get }: Context) {
+function known(id: CID, { get }: Context): Stored<AssetCommittee> {
   const committee = committeeKnown(get, id)
   if (!committee)
     throw new ProtocolError('NOT_FOUND', `there is no committee ${id} here that all have signed`)

@@ -125,7 +125,7 @@ const CODES = {
   SIGNED_TOO_LATE: [denied, 'ask again'],
   WITHDRAWN: [denied, 'ask again'],
   TERMINATED: [denied, 'waybill requests'],
-  SIGNATURE_INVALID: badEvidence,
+  SIGNATURE_INVALID: [failed, 'let it be signed again, by a key that stands'],
   RECORD_INVALID: wrongRecord,
   RELEASE_INVALID: wrongRecord,
   REJECTION_UNPROVEN: wrongRecord,

@@ -235,6 +235,24 @@ test('one asset is not registered with two committees: its record names the one'
   assert.is(isRefused(read) && read.code, 'COMMITTEE_INVALID')
 })
 
+test('an asset that a revoked key signed is not registered: nothing is signed that no seat votes for', () => {
+  for (const revoked of [[], ['operation' as const]]) {
+    const story = new Ownership().begin()
+    story.acme.delegate(['operation'], revoked)
+    story.world.run()
+    if (revoked.length === 0) story.register()
+    else {
+      throwsCode(() => story.register(), 'SIGNATURE_INVALID')
+      assert.equal(story.sent('vote/ask'), [])
+      // Published again it is: the name is free, and nothing of before stands in its way.
+      story.asset = story.publish()
+      story.register()
+    }
+    assert.is(story.owner(story.acme), '0 Acme Steel')
+    story.check()
+  }
+})
+
 test('a seat is given to one committee', () => {
   const story = new Ownership()
   story.jury = story.assemble()
