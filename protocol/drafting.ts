@@ -1,5 +1,5 @@
 /** What an owner writes, alone or for several: a registration, a hand-over, a change of the committee; offering.ts has it signed. */
-import type { CID } from '../crypto/cid.ts'
+import { type CID, cidFromBytes } from '../crypto/cid.ts'
 import { asset } from './asset.ts'
 import type { AssetCommittee } from './asset-committee.ts'
 import { ProtocolError } from './error.ts'
@@ -17,6 +17,7 @@ import {
 } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
+import { originHash } from './log.ts'
 import { type Context, type Step, signed } from './machine.ts'
 import { begun, held, written } from './offering.ts'
 import type { Ordering } from './ordering-state.ts'
@@ -51,8 +52,15 @@ export function register(about: Register, context: Context): Step<Ordering> {
   const described = stored && readRecord(asset, stored)
   if (!described || !isStored(described) || !described.payload.org.equals(context.self.id))
     throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
-  if (titleOf(context.get, about.asset) || held(about.asset, 0, context.get))
+  if (isRegistered(about.asset, context))
     throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
+  const name = KEY.registered(about.committee, context.self.id, originHash(about.ref))
+  const namesake = context.get(name)
+  if (namesake && isRegistered(cidFromBytes(namesake), context))
+    throw new ProtocolError(
+      'OUT_OF_ORDER',
+      `another asset is registered as "${about.ref}", or on its way to it: choose another name (--ref)`,
+    )
   const payload: Registration = {
     t: 'registration/1',
     asset: about.asset,
@@ -81,12 +89,18 @@ export function register(about: Register, context: Context): Step<Ordering> {
   const committee = known(about.committee, context)
   const unfit = undecided(committee, order, context) ?? unfitNext(committee, order)
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
-  return written(begun('owner', order, order.record.bytes, context), context)
+  const step = written(begun('owner', order, order.record.bytes, context), context)
+  step.output.writes.push({ key: name, value: about.asset.bytes })
+  return step
 }
 
 /** Why the seats cannot decide it, or are too few by now. */
 const undecided = (committee: Stored<AssetCommittee>, order: Order, { get }: Context) =>
   canDecide(committee, order) ?? silent(committee, order, get)
+
+/** Whether an asset has an owner by votes, or by an order that this node holds to may get one. */
+const isRegistered = (id: CID, { get }: Context): boolean =>
+  titleOf(get, id) !== undefined || held(id, 0, get) !== undefined
 
 /** All owners at the states that are known of them; one alone is not several. */
 function jointOf(lead: CID, shared: Shared | undefined, context: Context): Joint | undefined {

@@ -119,7 +119,7 @@ export const KEY = {
   /** The one vote of an own seat for a version of an asset's ownership. */
   vote: (committee: CID, asset: CID, version: number): string =>
     `vote/${hex(committee)}/${hex(asset)}/${padded(version)}`,
-  /** A name that an owner has registered an asset under, and how many there are. */
+  /** A name that an owner has registered an asset under, and how many there are; of an own name which asset. */
   registered: (committee: CID, owner: CID, name: string): string =>
     `registered/${hex(committee)}/${hex(owner)}/${name}`,
   registrations: (committee: CID, owner: CID): string => `registrations/${hex(committee)}/${hex(owner)}`,

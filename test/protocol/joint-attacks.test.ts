@@ -224,7 +224,7 @@ test('what a partner asks this node to own with it fills no store', () => {
   )
   story.asset = story.publish('press 5')
   const before = jost.store.size
-  story.ask(2)
+  story.ask(2, [jost, story.kern], 'press 5')
   const said = story.sent('handover/decline').map(({ refusal }) => refusal.code)
   assert.equal(said, ['QUOTA_EXCEEDED'])
   assert.is(jost.store.size, before)

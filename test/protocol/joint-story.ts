@@ -29,9 +29,9 @@ export class Joint extends Ownership {
   }
 
   /** Acme registers it for itself and these; the others are asked. */
-  ask(k: number, others: Member[] = [this.jost, this.kern]): this {
+  ask(k: number, others: Member[] = [this.jost, this.kern], ref = 'press 4'): this {
     if (!this.asset) this.begin()
-    const what = { asset: this.asset, committee: this.jury, ref: 'press 4', content: new Uint8Array(32) }
+    const what = { asset: this.asset, committee: this.jury, ref, content: new Uint8Array(32) }
     const joint = { others: others.map(({ env }) => env.self.id), k }
     this.wrote.set(this.acme, ordered(this.acme.input({ type: 'register', ...what, title: 'made', joint })))
     this.world.run()

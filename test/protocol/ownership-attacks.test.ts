@@ -10,6 +10,7 @@ import { keysIn } from '../../protocol/parties.ts'
 import { frozenOf, isStopped, titleOf } from '../../protocol/title.ts'
 import { weakness } from '../../protocol/weakness.ts'
 import { suite, throwsCode } from '../harness.ts'
+import { Joint } from './joint-story.ts'
 import { juries, Ownership, ordered } from './ownership-story.ts'
 import { resign } from './story.ts'
 import type { Member } from './world.ts'
@@ -251,6 +252,22 @@ test('an asset that a revoked key signed is not registered: nothing is signed th
     assert.is(story.owner(story.acme), '0 Acme Steel')
     story.check()
   }
+})
+
+test('an owner that calls a second asset what it called the first is told so before it signs', () => {
+  const story = new Ownership().register()
+  story.asset = story.publish()
+  throwsCode(() => story.register(), 'OUT_OF_ORDER')
+  story.register('press 5')
+  assert.is(story.owner(story.acme), '0 Acme Steel')
+  story.check()
+  // One that others did not want leaves its name free.
+  const joint = new Joint().ask(2)
+  joint.no(joint.acme, joint.jost)
+  assert.is(joint.stateAt(joint.acme), 'DECLINED')
+  joint.asset = joint.publish()
+  joint.register()
+  assert.is(joint.owner(joint.acme), '0 Acme Steel')
 })
 
 test('a seat is given to one committee', () => {

@@ -381,9 +381,12 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
   'vote/ask · a registration under a name that is taken': () => {
     const story = registered()
     story.asset = story.publish('press 5')
-    const asked = story.sent('vote/ask').length
-    story.register('press 4')
-    return answered(story, cole(story), asked) // the first refusal in the whole play
+    story.world.bend = ({ t }) => (t === 'vote/ask' ? 0 : 1)
+    story.register('press 5')
+    story.world.bend = () => 1
+    return again(story, 'vote/ask', ({ order }) => ({
+      order: resign(order, { ref: 'press 4' }, ['owner', operation(story.acme)]),
+    }))
   },
   'vote/ask · of who has no seat': () => {
     const story = played()
