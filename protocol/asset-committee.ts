@@ -15,7 +15,15 @@ import {
 } from '../crypto/statement.ts'
 import { publicKey } from './identity.ts'
 import { MAX_SEATS } from './limits.ts'
-import { isStored, type KeyResolver, readRecord, recordType, type Stored, type Verdict } from './record.ts'
+import {
+  isStored,
+  type KeyResolver,
+  readRecord,
+  recordType,
+  type Stored,
+  type Unread,
+  type Verdict,
+} from './record.ts'
 import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
 
 export const seatShape = object({
@@ -60,10 +68,7 @@ export const assetCommittee = recordType({
 })
 
 /** A committee that every seat has signed, first all vote keys, then all organisations; otherwise why not. */
-export function readAssetCommittee(
-  stored: Uint8Array,
-  keys: KeyResolver,
-): Stored<AssetCommittee> | Exclude<Verdict, { ok: true }> {
+export function readAssetCommittee(stored: Uint8Array, keys: KeyResolver): Stored<AssetCommittee> | Unread {
   const read = readRecord(assetCommittee, stored)
   if (!isStored(read)) return read
   const { signatures, payload } = read

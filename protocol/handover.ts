@@ -8,7 +8,15 @@ import type { PrivateKey } from '../crypto/key.ts'
 import { encodeSigned, payloadPart, signRecord, verifySignature } from '../crypto/statement.ts'
 import { type AssetCommittee, type Seat, seatOf } from './asset-committee.ts'
 import { MAX_NAME_LENGTH, MAX_OWNERS } from './limits.ts'
-import { isStored, type RecordType, readRecord, recordType, type Stored, type Verdict } from './record.ts'
+import {
+  isStored,
+  type RecordType,
+  readRecord,
+  recordType,
+  type Stored,
+  type Unread,
+  type Verdict,
+} from './record.ts'
 import { remembering } from './remember.ts'
 import { bytes, flag, type Infer, link, list, object, oneOf, optional, text, uint } from './shape.ts'
 
@@ -234,12 +242,9 @@ function partiesOf({ givers, takers }: Pick<Order, 'givers' | 'takers'>): Pick<O
 }
 
 /** An order as it came; its signatures are not checked yet. */
-export const readOrder: (stored: Uint8Array) => Order | Exclude<Verdict, { ok: true }> = remembering(
-  READ,
-  read,
-)
+export const readOrder: (stored: Uint8Array) => Order | Unread = remembering(READ, read)
 
-function read(stored: Uint8Array): Order | Exclude<Verdict, { ok: true }> {
+function read(stored: Uint8Array): Order | Unread {
   const asHandover = readRecord(handover, stored)
   if (isStored(asHandover)) return orderOf(asHandover)
   const asRegistration = readRecord(registration, stored)
@@ -272,17 +277,18 @@ export function voteIn(stored: Uint8Array): Vote | undefined {
 export function readVote(
   stored: Uint8Array,
   committee: Stored<AssetCommittee>,
-): { vote: Vote; seat: Seat } | { reason: string } {
+): { vote: Vote; seat: Seat } | Unread {
   const read = openVote(stored)
-  if (!isStored(read)) return { reason: read.reason }
+  if (!isStored(read)) return read
   const { payload, signatures } = read
-  if (!payload.committee.equals(committee.id)) return { reason: 'the vote is of another committee' }
+  const none = (reason: string) => ({ ok: false as const, reason })
+  if (!payload.committee.equals(committee.id)) return none('the vote is of another committee')
   const seat = seatOf(committee.payload, payload.org)
-  if (seat?.epoch !== payload.epoch) return { reason: `${payload.org} has no such seat` }
+  if (seat?.epoch !== payload.epoch) return none(`${payload.org} has no such seat`)
   const [signature] = signatures
-  const held =
-    signatures.length === 1 &&
-    signature!.r === 'seat' &&
-    verifySignature(vote.t, payloadPart(stored), signature!, seat.key.k)
-  return held ? { vote: payload, seat } : { reason: `the vote of ${payload.org} is not signed by its seat` }
+  const isUnsigned = signatures.length !== 1 || signature!.r !== 'seat'
+  if (!isUnsigned && signature!.a !== 1)
+    return { ok: 'unknown', reason: `algorithm ${signature!.a} is not known to this version` }
+  const held = !isUnsigned && verifySignature(vote.t, payloadPart(stored), signature!, seat.key.k)
+  return held ? { vote: payload, seat } : none(`the vote of ${payload.org} is not signed by its seat`)
 }

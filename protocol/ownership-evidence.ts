@@ -2,10 +2,10 @@
  * Evidence of who owns an asset: its chain of certified steps from the registration on, the identities by which they are
  * signed, and what seats said of the last version. Verified offline, from the file and a trust file alone (RULES E1, G1).
  */
-import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
-import { CryptoError } from '../crypto/error.ts'
 import { modeOf } from './asset-committee.ts'
+import { isNamed, readDocument } from './document.ts'
 import { freshBy } from './freshness.ts'
 import { committeeChange, isOrder, type Joint, type Order, type Registration, readOrder } from './handover.ts'
 import {
@@ -28,7 +28,7 @@ import {
 } from './ownership.ts'
 import { type CommitteeRule, committeeRule, whyNotOwners, whyUntrusted } from './ownership-trust.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
-import type { KeyResolver } from './record.ts'
+import type { KeyResolver, Unread } from './record.ts'
 import { blob, link, list, object, optional, text, uint } from './shape.ts'
 import { isTrusted, type Trust } from './trust.ts'
 import { iso, type Verdict, type VerifyStep } from './verify-steps.ts'
@@ -69,22 +69,11 @@ export interface OwnershipEvidence {
 export const encodeOwnership = (evidence: OwnershipEvidence): Uint8Array =>
   encode({ t: OWNERSHIP, ...evidence } as unknown as Value)
 
-/** Whether a file says that it is of this kind; other evidence is an archive, which no map is. */
-export const isOwnership = (file: Uint8Array): boolean =>
-  file.length > 0 && file[0]! >> 5 === 5 && typeof readOwnershipFile(file) !== 'string'
+/** Whether a file says that it is of this kind. */
+export const isOwnership = (file: Uint8Array): boolean => isNamed(readOwnershipFile(file))
 
-export function readOwnershipFile(file: Uint8Array): OwnershipEvidence | string {
-  try {
-    const value = decode(file, MAX_EVIDENCE_BYTES)
-    const why = shape.check(value, 'evidence')
-    if (why) return why
-    const read = value as unknown as OwnershipEvidence & { t: string }
-    return read.t === OWNERSHIP ? read : `${read.t} is no ${OWNERSHIP}`
-  } catch (error) {
-    if (error instanceof CryptoError) return error.message
-    throw error
-  }
-}
+export const readOwnershipFile = (file: Uint8Array): OwnershipEvidence | Unread =>
+  readDocument<OwnershipEvidence & { t: string }>(file, MAX_EVIDENCE_BYTES, OWNERSHIP, shape)
 
 export interface OwnershipReport {
   verdict: Verdict
@@ -138,8 +127,8 @@ export function judgeOwnership(
   const steps: VerifyStep[] = []
   const say = (id: string, status: VerifyStep['status'], detail: string) => steps.push({ id, status, detail })
   const read = readOwnershipFile(file)
-  if (typeof read === 'string') {
-    say('bundle', 'failed', read)
+  if ('reason' in read) {
+    say('bundle', statusOf(read), read.reason)
     return { steps }
   }
   say('bundle', 'ok', `${read.links.length} steps of one asset`)
@@ -245,6 +234,10 @@ function toWords({ owner, joint: { k, owners } }: Owned, { record }: Order): str
   const others = owners.length > 1 ? `, one of ${owners.length} owners of whom ${k} sign` : ''
   return `to ${owner}${others}${bought ? `; on its word bought by ${bought}, which is not shown` : ''}`
 }
+
+/** What a step says that something is none, or of another version. */
+export const statusOf = ({ ok }: Unread): VerifyStep['status'] =>
+  ok === 'unknown' ? 'inconclusive' : 'failed'
 
 /** Neither true nor false: another version, or keys that the evidence does not have. */
 export const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'

@@ -5,9 +5,8 @@
  * arXiv 1906.05574: a single owner's asset needs no consensus).
  */
 import { equal } from '../crypto/bytes.ts'
-import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
-import { CryptoError } from '../crypto/error.ts'
 import { thumbprint } from '../crypto/key.ts'
 import {
   encodeSigned,
@@ -18,6 +17,7 @@ import {
 } from '../crypto/statement.ts'
 import { asset } from './asset.ts'
 import { type AssetCommittee, readAssetCommittee, seatOf } from './asset-committee.ts'
+import { readDocument } from './document.ts'
 import type { ProtocolCode } from './error.ts'
 import {
   isOrder,
@@ -28,14 +28,21 @@ import {
   readOrder,
   readVote,
   type Side,
+  type Vote,
   voteIn,
 } from './handover.ts'
 import { MAX_RECORD_BYTES, MAX_SEATS } from './limits.ts'
-import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
+import {
+  isStored,
+  type KeyResolver,
+  readRecord,
+  type Stored,
+  type Unread,
+  verifySignatures,
+} from './record.ts'
 import { blob, type Infer, list, object, text } from './shape.ts'
 
 const certificateShape = object({ t: text(32), votes: list(blob(MAX_RECORD_BYTES), MAX_SEATS) })
-type Certificate = Infer<typeof certificateShape>
 const CERTIFICATE = 'certificate/1'
 
 /** Where the ownership of an asset stands. */
@@ -83,6 +90,10 @@ export interface Refused {
 export const refused = (code: Refused['code'], text: string): Refused => ({ code, text })
 export const isRefused = (step: object): step is Refused => 'code' in step && 'text' in step
 
+/** Why something does not hold; what is of another version is neither true nor false (RULES B2). */
+const refusedAs = (code: Refused['code'], { ok, reason }: Unread): Refused =>
+  refused(ok === 'unknown' ? 'UNKNOWN_VERSION' : code, reason)
+
 /** Puts votes together; which of them count is for who reads it. */
 export const makeCertificate = (votes: Uint8Array[]): Uint8Array =>
   encode({ t: CERTIFICATE, votes } as unknown as Value)
@@ -96,8 +107,7 @@ export function checkOrder(
   keys: KeyResolver,
 ): Order | Refused {
   const read = readOrder(stored)
-  if (!isOrder(read))
-    return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'RECORD_INVALID', read.reason)
+  if (!isOrder(read)) return refusedAs('RECORD_INVALID', read)
   const wrong = unsigned(read, keys)
   if (wrong) return wrong
   return read.version > 0 ? read : (notTheirs(read, assetBytes, keysThen(read, keys)) ?? read)
@@ -178,7 +188,7 @@ export function notTheirs(
 ): Refused | undefined {
   const read = assetBytes && readRecord(asset, assetBytes)
   if (!read) return refused('RECORD_INVALID', 'the asset is not shown')
-  if (!isStored(read)) return refused('RECORD_INVALID', read.reason)
+  if (!isStored(read)) return refusedAs('RECORD_INVALID', read)
   if (!read.id.equals(order.asset)) return refused('RECORD_INVALID', 'the asset shown is another one')
   if (!read.payload.org.equals(order.to))
     return refused('NOT_OWNER', `${order.to} did not publish this asset`)
@@ -188,7 +198,7 @@ export function notTheirs(
       'the asset names another committee, or none: two could not know of each other',
     )
   const verdict = verifySignatures(asset, read, keys)
-  return verdict.ok === true ? undefined : refused('SIGNATURE_INVALID', verdict.reason)
+  return verdict.ok === true ? undefined : refusedAs('SIGNATURE_INVALID', verdict)
 }
 
 export function checkCommittee(
@@ -197,8 +207,7 @@ export function checkCommittee(
 ): Stored<AssetCommittee> | Refused {
   if (!stored) return refused('COMMITTEE_INVALID', 'the committee is not shown')
   const read = readAssetCommittee(stored, keys)
-  if (isStored(read)) return read
-  return refused(read.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'COMMITTEE_INVALID', read.reason)
+  return isStored(read) ? read : refusedAs('COMMITTEE_INVALID', read)
 }
 
 /**
@@ -233,7 +242,10 @@ export function unfitNext({ payload }: Stored<AssetCommittee>, order: Order): Re
   )
 }
 
-/** Why votes are no certificate of an order; `undefined` when q seats that are no parties voted for it. */
+/**
+ * Why votes are no certificate of an order; `undefined` when q seats that are no parties voted for it. With a vote of another
+ * version among them nobody can tell, unless they are too few with it.
+ */
 export function checkCertificate(
   stored: Uint8Array,
   order: Order,
@@ -242,21 +254,31 @@ export function checkCertificate(
   const unfit = canDecide(committee, order)
   if (unfit) return unfit
   const read = readCertificate(stored)
-  if (typeof read === 'string') return refused('CERTIFICATE_INVALID', read)
+  if ('reason' in read) return refusedAs('CERTIFICATE_INVALID', read)
   const voted = new Set<string>()
+  const unknown: Refused[] = []
   for (const each of read.votes) {
+    const said = voteIn(each)
+    if (said && !isFor(said, order))
+      return refused('CERTIFICATE_INVALID', `the vote of ${said.org} is for another order`)
     const found = readVote(each, committee)
-    if ('reason' in found) return refused('CERTIFICATE_INVALID', found.reason)
-    const { vote } = found
-    if (!vote.choice.equals(order.id) || !vote.asset.equals(order.asset) || vote.version !== order.version)
-      return refused('CERTIFICATE_INVALID', `the vote of ${vote.org} is for another order`)
-    if (!order.parties.some(org => org.equals(vote.org))) voted.add(vote.org.toString())
+    if ('vote' in found) {
+      const { org } = found.vote
+      if (!order.parties.some(party => party.equals(org))) voted.add(org.toString())
+    } else {
+      const wrong = refusedAs('CERTIFICATE_INVALID', found)
+      if (!found.ok) return wrong
+      unknown.push(wrong)
+    }
   }
   const { q } = committee.payload
-  return voted.size >= q
-    ? undefined
+  return voted.size + unknown.length >= q
+    ? unknown[0]
     : refused('CERTIFICATE_INVALID', `${voted.size} votes of others than the parties, of ${q}`)
 }
+
+const isFor = (vote: Vote, { id, asset: of, version }: Order): boolean =>
+  vote.choice.equals(id) && vote.asset.equals(of) && vote.version === version
 
 /** An order with these signatures in their order, as far as one is there for each owner. */
 export function signedBy(order: Order, signers: Signer[]): Uint8Array {
@@ -271,21 +293,11 @@ export function signedBy(order: Order, signers: Signer[]): Uint8Array {
 /** Whose votes a certificate has, as they say. */
 export function votersOf(stored: Uint8Array): CID[] {
   const read = readCertificate(stored)
-  return typeof read === 'string' ? [] : read.votes.flatMap(each => voteIn(each)?.org ?? [])
+  return 'reason' in read ? [] : read.votes.flatMap(each => voteIn(each)?.org ?? [])
 }
 
-function readCertificate(stored: Uint8Array): Certificate | string {
-  try {
-    const value = decode(stored, MAX_RECORD_BYTES)
-    const why = certificateShape.check(value, 'certificate')
-    if (why) return why
-    const certificate = value as unknown as Certificate
-    return certificate.t === CERTIFICATE ? certificate : `${certificate.t} is no ${CERTIFICATE}`
-  } catch (error) {
-    if (error instanceof CryptoError) return error.message
-    throw error
-  }
-}
+const readCertificate = (stored: Uint8Array) =>
+  readDocument<Infer<typeof certificateShape>>(stored, MAX_RECORD_BYTES, CERTIFICATE, certificateShape)
 
 /** Keys of organisations, and which of two events of one identity is the earlier; `undefined` when one is not known. */
 export interface ChainKeys extends KeyResolver {

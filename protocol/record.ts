@@ -4,6 +4,7 @@
  */
 import type { Value } from '../crypto/cbor.ts'
 import { type CID, cidOf } from '../crypto/cid.ts'
+import { isRecordType } from '../crypto/domain.ts'
 import { CryptoError } from '../crypto/error.ts'
 import {
   decodeSigned,
@@ -43,6 +44,8 @@ export interface RecordType<P = Payload> {
 export type KeyResolver = (org: CID, key: KeyRole, named: Uint8Array, state?: CID) => Uint8Array | undefined
 
 export type Verdict = { ok: true } | { ok: false; reason: string } | { ok: 'unknown'; reason: string }
+/** Why something is no record of its type, or that nobody here can tell. */
+export type Unread = Exclude<Verdict, { ok: true }>
 const valid: Verdict = { ok: true }
 const invalid = (reason: string): Verdict => ({ ok: false, reason })
 const unknown = (reason: string): Verdict => ({ ok: 'unknown', reason })
@@ -67,10 +70,7 @@ export const recordType = <S extends Shape<unknown>>(definition: {
  * Reads a signed record of the given type from bytes: canonical, of that type and shape. Signatures are not checked.
  * Another version of the type is `unknown`, never true or false.
  */
-export function readRecord<P>(
-  type: RecordType<P>,
-  bytes: Uint8Array,
-): Stored<P> | Exclude<Verdict, { ok: true }> {
+export function readRecord<P>(type: RecordType<P>, bytes: Uint8Array): Stored<P> | Unread {
   let signed: Signed
   try {
     signed = decodeSigned(bytes)
@@ -85,14 +85,14 @@ export function readRecord<P>(
 
 export const isStored = <P>(read: Stored<P> | Verdict): read is Stored<P> => 'payload' in read
 
+/** Whether a type is one that is known here, by another number. */
+export const isOtherVersion = (t: Value | undefined, known: string): boolean =>
+  typeof t === 'string' && isRecordType(t) && t !== known && t.split('/')[0] === known.split('/')[0]
+
 /** Whether a payload is of the type and shape; an unknown version, algorithm or profile inside is `unknown`. */
 export function checkPayload<P>(type: RecordType<P>, payload: Payload): Verdict {
-  if (payload.t !== type.t) {
-    const same = String(payload.t).split('/')[0] === type.t.split('/')[0]
-    return same
-      ? unknown(`type ${payload.t} is not known to this version`)
-      : invalid(`${payload.t} is not ${type.t}`)
-  }
+  if (isOtherVersion(payload.t, type.t)) return unknown(`type ${payload.t} is not known to this version`)
+  if (payload.t !== type.t) return invalid(`${payload.t} is not ${type.t}`)
   try {
     const reason = type.shape.check(payload as Value, type.t) ?? type.rule?.(payload as P)
     return reason ? invalid(reason) : valid

@@ -2,8 +2,8 @@
  * Registrations whose commitment to the content their owner has opened, as a file that anybody checks alone: one says what was
  * registered; two of one owner, of one content and different assets, convict it (RULES E2).
  */
-import { decode, encode, type Value } from '../crypto/cbor.ts'
-import { CryptoError } from '../crypto/error.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
+import { isNamed, readDocument } from './document.ts'
 import { type Registration, registration } from './handover.ts'
 import {
   MAX_EVENT_BYTES,
@@ -12,9 +12,9 @@ import {
   MAX_OWNERS,
   MAX_RECORD_BYTES,
 } from './limits.ts'
-import { isUnknown, verdictOf } from './ownership-evidence.ts'
+import { isUnknown, statusOf, verdictOf } from './ownership-evidence.ts'
 import { keysIn, type Shown, shownOf } from './parties.ts'
-import { isStored, type KeyResolver, readRecord } from './record.ts'
+import { isStored, type KeyResolver, readRecord, type Unread } from './record.ts'
 import { type Disclosed, isRegisteredTwice, opens, unsignedRegistration } from './registered.ts'
 import { blob, bytes, list, object, text } from './shape.ts'
 import { isTrusted, type Trust } from './trust.ts'
@@ -37,41 +37,32 @@ export interface Registered {
 }
 
 /** Whether a file says that it is of this kind. */
-export const isRegistered = (file: Uint8Array): boolean =>
-  file.length > 0 && file[0]! >> 5 === 5 && typeof readRegistered(file) !== 'string'
+export const isRegistered = (file: Uint8Array): boolean => isNamed(readRegistered(file))
 
 export const encodeRegistered = (file: Registered): Uint8Array =>
   encode({ t: REGISTERED, ...file } as unknown as Value)
 
 /** What the file has, or why it is none. */
-export function readRegistered(file: Uint8Array): Registered | string {
-  try {
-    const value = decode(file, MAX_EVIDENCE_BYTES)
-    const why = shape.check(value, 'evidence')
-    if (why) return why
-    const { t, ...read } = value as unknown as Registered & { t: string }
-    if (t !== REGISTERED) return `${t} is no ${REGISTERED}`
-    return read.opened.length > 0 ? read : 'no registration is in it'
-  } catch (error) {
-    if (error instanceof CryptoError) return error.message
-    throw error
-  }
+export function readRegistered(file: Uint8Array): Registered | Unread {
+  const read = readDocument<Registered & { t: string }>(file, MAX_EVIDENCE_BYTES, REGISTERED, shape)
+  if ('reason' in read || read.opened.length > 0) return read
+  return { ok: false, reason: 'no registration is in it' }
 }
 
 /** What two such files prove together: one file for whoever believes neither. */
-export function bothRegistered(one: Uint8Array, other: Uint8Array): Uint8Array | string {
+export function bothRegistered(one: Uint8Array, other: Uint8Array): Uint8Array | Unread {
   const files: Registered[] = []
   for (const file of [one, other]) {
     const read = readRegistered(file)
-    if (typeof read === 'string') return read
-    if (read.opened.length !== 1) return 'a file of two registrations is whole'
+    if ('reason' in read) return read
+    if (read.opened.length !== 1) return { ok: false, reason: 'a file of two registrations is whole' }
     files.push(read)
   }
   const [a, b] = files as [Registered, Registered]
   const identities = longest([...a.identities, ...b.identities])
   return isRegisteredTwice(a.opened[0]!, b.opened[0]!, keysIn(identities))
     ? encodeRegistered({ opened: [...a.opened, ...b.opened], identities })
-    : NOT_TWICE
+    : { ok: false, reason: NOT_TWICE }
 }
 
 /** Each once: one that has grown between the two has the key states of both. */
@@ -100,8 +91,8 @@ type Say = (id: string, status: VerifyStep['status'], detail: string) => void
 
 function judge(file: Uint8Array, trust: Trust, say: Say): RegisteredReport['claim'] {
   const read = readRegistered(file)
-  if (typeof read === 'string') {
-    say('bundle', 'failed', read)
+  if ('reason' in read) {
+    say('bundle', statusOf(read), read.reason)
     return undefined
   }
   const { opened, identities } = read
@@ -138,7 +129,7 @@ function judgeOne(
   say: (status: VerifyStep['status'], detail: string) => undefined,
 ): Registration | undefined {
   const read = readRecord(registration, each.registration)
-  if (!isStored(read)) return say(read.ok ? 'inconclusive' : 'failed', (read as { reason: string }).reason)
+  if (!isStored(read)) return say(statusOf(read), read.reason)
   const { owner, asset } = read.payload
   const wrong = unsignedRegistration(read, keys)
   if (wrong) return say(isUnknown(wrong) ? 'inconclusive' : 'failed', wrong.text)

@@ -5,7 +5,7 @@
  */
 import { FRESH_MS } from './limits.ts'
 import { judgeOwnership, keysOfAsset, readOwnershipFile } from './ownership-evidence.ts'
-import { iso, MISSING, type Outcome, type Question, type Title } from './verify-steps.ts'
+import { iso, MISSING, type Outcome, type Question, type Title, worse } from './verify-steps.ts'
 
 export function judgeTitle({ evidence, trust }: Question): Outcome<Title> {
   const found = evidence.part('title')
@@ -37,7 +37,7 @@ export function takenTitle({ evidence }: Question): Outcome<Title> {
   const found = evidence.part('title')
   if (found.is !== 'here') return MISSING
   const read = readOwnershipFile(found.bytes)
-  return typeof read === 'string'
-    ? { failed: read }
+  return 'reason' in read
+    ? worse(read)
     : { value: { keys: keysOfAsset(read), unlike: () => undefined }, detail: 'taken' }
 }

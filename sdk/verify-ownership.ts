@@ -33,10 +33,11 @@ export function verifyRegistered(
   return held(() => verifyOpened(evidence, readTrust(trust), Number(asOf)))
 }
 
-/** The proof that the owner of two disclosed registrations registered one content twice. Throws REGISTERED_ONCE. */
+/** The proof that the owner of two disclosed registrations registered one content twice. Throws REGISTERED_ONCE, UNKNOWN_VERSION. */
 export function registeredTwice(one: Uint8Array, other: Uint8Array): Uint8Array {
   const proof = bothRegistered(one, other)
-  if (typeof proof === 'string') throw new WaybillError('REGISTERED_ONCE', proof)
+  if ('reason' in proof)
+    throw new WaybillError(proof.ok === 'unknown' ? 'UNKNOWN_VERSION' : 'REGISTERED_ONCE', proof.reason)
   return proof
 }
 

@@ -1,6 +1,7 @@
 /** An agreement over a registered asset: its seats say who owns it before it is signed, and the new owner goes on sharing. */
 import * as assert from 'uvu/assert'
 import { utf8 } from '../../crypto/bytes.ts'
+import { encode } from '../../crypto/cbor.ts'
 import type { CID } from '../../crypto/cid.ts'
 import type { Answer } from '../../protocol/command.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
@@ -134,6 +135,9 @@ test('who owned it is a matter of the trust file and of the words, and cannot be
   assert.match(story.judged(evidence, []), /^inconclusive: title: committee .* not trusted/)
   assert.match(story.judged(changed({ fresh: [] })), /^inconclusive: title: freshness/)
   assert.match(story.judged(changed({ links: [] })), /^failed: title: registration/)
+  const later = { ...evidence, parts: { ...evidence.parts, title: encode({ t: 'ownership/2' }) } }
+  for (const title of [judgeTitle, takenTitle])
+    assert.match(story.judged(later, story.seats, title), /^inconclusive: title: .*ownership\/2 is not known/)
   const { title: __, ...parts } = evidence.parts
   assert.match(story.judged({ ...evidence, parts }), /^inconclusive: agreement: its owner/)
   // An agreement about what is not registered names no owner, and takes none.

@@ -74,6 +74,23 @@ function register(
   return send(story, from, cole(story), { ...asked, order })
 }
 
+/** The steps of the play with another certificate of the last one, as they are told to a seat that knows none of them. */
+function certified(change: (certificate: { t: string; votes: Uint8Array[] }) => object): string | undefined {
+  const story = played()
+  const [link] = last(story, 'owner/told').links
+  const certificate = encode(change(decode(link!.certificate, 65_536) as never) as never)
+  const seat = cole(story)
+  const stored = seat.store.get(KEY.step(story.asset, 0))
+  for (const key of [...seat.store.keys()]) if (/^(title|step)\//.test(key)) seat.store.delete(key)
+  if (!stored) return undefined
+  const { links, identities } = first(story, 'owner/told')
+  return send(story, story.acme, seat, {
+    t: 'owner/told',
+    links: [links[0]!, { ...link!, certificate }],
+    identities,
+  })
+}
+
 /** The hand-over of the play, changed and signed by both again, as it is asked of a seat. */
 function handOver(
   story: Ownership,
@@ -368,6 +385,16 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     const story = registered()
     return register(story, { committee: story.assemble() })
   },
+  'vote/ask · of an asset of another version': () => {
+    const story = registered()
+    const { message } = story.world.wire.find(each => each.message.t === 'vote/ask')!
+    const asked = message as MessageOf<'vote/ask'>
+    const { p, s } = decodeSigned(asked.asset!)
+    return send(story, story.acme, cole(story), {
+      ...asked,
+      asset: encodeSigned({ p: { ...p, t: 'asset/2' }, s }),
+    })
+  },
   'vote/ask · of licensed data': () => register(registered(), { title: 'licensed' }),
   'vote/ask · another order of the same version': () => register(registered(), { nonce: ID }),
   'vote/ask · by who owns it no more': () => {
@@ -434,20 +461,9 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     })
     return send(story, cole(story), story.acme, { t: 'vote/cast', vote: wrong })
   },
-  'owner/told · half a certificate': () => {
-    const story = played()
-    const [link] = last(story, 'owner/told').links
-    const { t, votes } = decode(link!.certificate, 65_536) as unknown as { t: string; votes: Uint8Array[] }
-    const half = encode({ t, votes: votes.slice(0, 2) } as never)
-    const seat = cole(story)
-    const stored = seat.store.get(KEY.step(story.asset, 0))
-    for (const key of [...seat.store.keys()]) if (/^(title|step)\//.test(key)) seat.store.delete(key)
-    if (!stored) return undefined
-    const [registration] = first(story, 'owner/told').links
-    const { identities } = first(story, 'owner/told')
-    const links = [registration!, { ...link!, certificate: half }]
-    return send(story, story.acme, seat, { t: 'owner/told', links, identities })
-  },
+  'owner/told · half a certificate': () =>
+    certified(({ votes, ...rest }) => ({ ...rest, votes: votes.slice(0, 2) })),
+  'owner/told · a certificate of another version': () => certified(rest => ({ ...rest, t: 'certificate/2' })),
   'owner/told · a committee that the owner minted': () => {
     const story = registered()
     const seat = cole(story)

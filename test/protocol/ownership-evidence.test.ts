@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { decode, encode } from '../../crypto/cbor.ts'
 import { decodeSigned, encodeSigned, type Payload, signRecord } from '../../crypto/statement.ts'
 import { MAX_EVIDENCE_BYTES, OWNER_FRESH_MS } from '../../protocol/limits.ts'
+import type { Link } from '../../protocol/ownership.ts'
 import {
   encodeOwnership,
   isOwnership,
@@ -10,6 +11,7 @@ import {
   verifyOwnership,
 } from '../../protocol/ownership-evidence.ts'
 import { chainOf, type Shown } from '../../protocol/parties.ts'
+import type { Unread } from '../../protocol/record.ts'
 import {
   contentCommitment,
   type Disclosed,
@@ -220,8 +222,67 @@ test('any step, vote or committee that is changed makes it false', () => {
   for (const [code, links] of cases)
     assert.match(said(story, { ...whole, links }), new RegExp(`^failed: .*${code}`))
   assert.match(said(story, { ...whole, links: [] }), /^failed/)
-  for (const bytes of [new Uint8Array(0), encode({ t: 'ownership/2' } as never)])
+  for (const bytes of [
+    new Uint8Array(0),
+    encode({ t: 'ownership/1' } as never),
+    encode({ t: 'ownership/02' }),
+  ])
     assert.is(verifyOwnership(bytes, trustOf(story), 0).verdict, 'failed')
+})
+
+test('what is of a version that is not known is neither true nor false (B2)', () => {
+  const [first, second] = whole.links as [Link, Link]
+  const { t, votes } = decode(second.certificate, MAX_EVIDENCE_BYTES) as unknown as {
+    t: string
+    votes: Uint8Array[]
+  }
+  const later = (record: Uint8Array, t: string) => {
+    const { p, s } = decodeSigned(record)
+    return encodeSigned({ p: { ...p, t }, s })
+  }
+  const signedAnew = (record: Uint8Array) => {
+    const { p, s } = decodeSigned(record)
+    return encodeSigned({ p, s: s.map(each => ({ ...each, a: 2 })) })
+  }
+  const certified = (...of: Uint8Array[]) => [
+    first,
+    { ...second, certificate: encode({ t, votes: of } as never) },
+  ]
+  const [one, two, three] = votes as [Uint8Array, Uint8Array, Uint8Array]
+  const forged = resign(two, {}, ['seat', story.acme.env.keys.operation])
+  const told = (links: Link[]) => said(story, { ...whole, links })
+
+  const open: [string, Link[]][] = [
+    ['registration', [{ ...first, asset: later(first.asset!, 'asset/2') }, second]],
+    ['registration', [{ ...first, asset: signedAnew(first.asset!) }, second]],
+    ['registration', [{ ...first, order: later(first.order, 'registration/2') }, second]],
+    ['registration', [{ ...first, committee: signedAnew(first.committee!) }, second]],
+    ['hand-over 1', [first, { ...second, order: signedAnew(second.order) }]],
+    ['hand-over 1', [first, { ...second, certificate: encode({ t: 'certificate/2', q: 3 }) }]],
+    ['hand-over 1', certified(...votes.map(each => later(each, 'vote/2')))],
+    ['hand-over 1', certified(...votes.map(signedAnew))],
+    ['hand-over 1', certified(one, two, signedAnew(three))],
+    ['hand-over 1', certified(one, two, three, later(three, 'vote/2'))],
+  ]
+  for (const [i, [step, links]] of open.entries())
+    assert.match(told(links), new RegExp(`^inconclusive: ${step}: UNKNOWN_VERSION`), `case ${i}`)
+
+  // What is false without them is false with them.
+  const lost: Link[][] = [
+    certified(one, forged, signedAnew(three)),
+    certified(signedAnew(three), one, forged),
+    certified(one, later(two, 'vote/2')),
+    certified(one, two, signedAnew(resign(three, { version: 2 }, ['seat', story.acme.env.keys.operation]))),
+    certified(one, two, later(three, 'fresh/2')),
+    [first, { ...second, certificate: encode({ t: 'certificates/2', votes }) }],
+  ]
+  for (const [i, links] of lost.entries())
+    assert.match(told(links), /^failed: hand-over 1: CERTIFICATE_INVALID/, `case ${i}`)
+
+  const file = encode({ t: 'ownership/2', chain: [] })
+  assert.ok(isOwnership(file))
+  const { verdict, steps } = verifyOwnership(file, trustOf(story), 0)
+  assert.equal([verdict, steps.map(({ id }) => id)], ['inconclusive', ['bundle']])
 })
 
 test('a genuine step of another asset, or by an owner of before, does not fit', () => {
@@ -299,8 +360,8 @@ test('two registrations of one content convict their owner, once both are opened
   const nobody = readTrust({ schema: 'waybill.trust/1', identities: [], committees: [] })
   assert.equal(at(proof, nobody), ['inconclusive', 'owner', true])
   assert.equal(at(file(registered(0), registered(0))), ['failed', 'twice', undefined])
-  assert.match(bothRegistered(file(registered(0)), file(registered(0))) as string, /two assets/)
-  assert.match(bothRegistered(proof, file(registered(0))) as string, /is whole/)
+  assert.match((bothRegistered(file(registered(0)), file(registered(0))) as Unread).reason, /two assets/)
+  assert.match((bothRegistered(proof, file(registered(0))) as Unread).reason, /is whole/)
   const other = plainDigest([new Uint8Array(32).fill(3)])
   const salt = new Uint8Array(32).fill(6)
   const elsewhere = { ...registered(1, { content: contentCommitment(salt, other) }), plain: other }
@@ -312,6 +373,10 @@ test('two registrations of one content convict their owner, once both are opened
   assert.equal(at(file(registered(1, {}, story.bolt))), ['failed', 'registration 1', undefined])
   const stranger = encodeRegistered({ opened: [registered(0)], identities: [] })
   assert.equal(at(stranger), ['inconclusive', 'registration 1', undefined])
+  const later = encode({ t: 'registered/2', more: 1 })
+  assert.ok(isRegistered(later))
+  assert.equal(at(later), ['inconclusive', 'bundle', undefined])
+  assert.equal((bothRegistered(later, file(registered(0))) as Unread).ok, 'unknown')
   for (const bytes of [file(), proof.subarray(1), proof.subarray(0, -1), encodeOwnership(whole)])
     assert.equal(at(bytes), ['failed', 'bundle', undefined])
 })
