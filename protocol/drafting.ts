@@ -46,41 +46,15 @@ export interface Shared {
   k: number
 }
 
-/** Registers an own asset: version 0. Throws ProtocolError when it cannot be. */
+/** Registers an own asset: version 0. Throws ProtocolError when it cannot be: once it is signed nobody takes it back. */
 export function register(about: Register, context: Context): Step<Ordering> {
-  const stored = keptRecord(context, about.asset)
-  const described = stored && readRecord(asset, stored)
-  if (!described || !isStored(described) || !described.payload.org.equals(context.self.id))
-    throw new ProtocolError('NOT_FOUND', `there is no asset ${about.asset} of this home`)
-  if (isRegistered(about.asset, context))
-    throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
   const name = KEY.registered(about.committee, context.self.id, originHash(about.ref))
-  const namesake = context.get(name)
-  if (namesake && isRegistered(cidFromBytes(namesake), context))
-    throw new ProtocolError(
-      'OUT_OF_ORDER',
-      `another asset is registered as "${about.ref}", or on its way to it: choose another name (--ref)`,
-    )
-  const payload: Registration = {
-    t: 'registration/1',
-    asset: about.asset,
-    owner: context.self.id,
-    ownerState: context.self.chain.last,
-    ...withJoint('joint', jointOf(context.self.id, about.joint, context)),
-    committee: about.committee,
-    ref: about.ref,
-    content: about.content,
-    title: about.title,
-    ...(about.bought ? { bought: about.bought } : {}),
-    warranty: true,
-    made: context.now.wallMs,
-    nonce: context.random('registration', 16),
-  }
+  const described = toRegister(about, name, context)
+  const payload = registrationOf(about, context)
   const verdict = checkPayload(registration, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<Registration>)
-  // Once it is signed nobody takes it back, and the seats would refuse it for ever.
-  const wrong = notTheirs(order, stored, context.keys)
+  const wrong = notTheirs(order, described, context.keys)
   if (wrong)
     throw new ProtocolError(
       wrong.code,
@@ -93,6 +67,39 @@ export function register(about: Register, context: Context): Step<Ordering> {
   step.output.writes.push({ key: name, value: about.asset.bytes })
   return step
 }
+
+/** The record of an own asset that is not registered, nor any other by its name. */
+function toRegister({ asset: id, ref }: Register, name: string, context: Context): Uint8Array {
+  const stored = keptRecord(context, id)
+  const described = stored && readRecord(asset, stored)
+  if (!described || !isStored(described) || !described.payload.org.equals(context.self.id))
+    throw new ProtocolError('NOT_FOUND', `there is no asset ${id} of this home`)
+  if (isRegistered(id, context))
+    throw new ProtocolError('OUT_OF_ORDER', 'this asset is registered, or on its way to it')
+  const namesake = context.get(name)
+  if (namesake && isRegistered(cidFromBytes(namesake), context))
+    throw new ProtocolError(
+      'OUT_OF_ORDER',
+      `another asset is registered as "${ref}", or on its way to it: choose another name (--ref)`,
+    )
+  return stored
+}
+
+const registrationOf = (about: Register, context: Context): Registration => ({
+  t: 'registration/1',
+  asset: about.asset,
+  owner: context.self.id,
+  ownerState: context.self.chain.last,
+  ...withJoint('joint', jointOf(context.self.id, about.joint, context)),
+  committee: about.committee,
+  ref: about.ref,
+  content: about.content,
+  title: about.title,
+  ...(about.bought ? { bought: about.bought } : {}),
+  warranty: true,
+  made: context.now.wallMs,
+  nonce: context.random('registration', 16),
+})
 
 /** Why the seats cannot decide it, or are too few by now. */
 const undecided = (committee: Stored<AssetCommittee>, order: Order, { get }: Context) =>
