@@ -7,8 +7,10 @@
  */
 import { readU64, toHex, u64 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
+import { decodeSigned } from '../crypto/statement.ts'
 import { offer } from './agreement.ts'
 import { asset } from './asset.ts'
+import { signerOf } from './identity-chain.ts'
 import { keepSeen, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
@@ -87,8 +89,15 @@ function describe(from: string, id: CID, context: Context) {
   const assetBytes = keptRecord(context, read.payload.asset)
   const totals = context.get(KEY.assetTotals(read.payload.asset))
   if (!assetBytes || !totals) return undefined
+  // Who reads a record that a key signed which is revoked takes the whole page for false.
+  const signed = read.payload.order ? [offerBytes] : [offerBytes, assetBytes]
+  if (!signed.every(each => holds(each, context))) return undefined
   return { offer: offerBytes, asset: assetBytes, packets: readU64(totals)!, bytes: readU64(totals, 8)! }
 }
+
+/** Whether no key signed it that was revoked since. */
+const holds = (record: Uint8Array, { self }: Context): boolean =>
+  decodeSigned(record).s.every(({ k }) => signerOf(self.chain, 'operation', k) !== undefined)
 
 /** Consumer: checks a page, keeps the offers, asks for the next. */
 export function received(

@@ -29,7 +29,7 @@ import { redaction } from './redaction.ts'
 import { cosignersOf, endsSoon, renewal } from './renewal.ts'
 import { committeesOf, everSeated, shownCommittees } from './shown-committees.ts'
 import type { Staple } from './staple.ts'
-import { shownLinks } from './title.ts'
+import { linksOf, shownLinks } from './title.ts'
 
 /** What collecting looks at: the home's store and identity, and its partners; a part of the context of a step. */
 export type Reading = Pick<Context, 'self' | 'get' | 'slots' | 'partner' | 'witnesses'>
@@ -157,12 +157,19 @@ function consentOf(home: Reading, agreementId: CID): Subject {
   const { assigner: provider, assignee: consumer, offer, asset, assigneeNonce: negotiation } = agreed.payload
   const parts: Parts = { agreement: agreed.bytes }
   put(parts, 'offer', keptRecord(home, offer))
-  put(parts, 'asset', keptRecord(home, asset))
+  put(parts, 'asset', assetOf(agreed.payload, home))
   if (agreed.payload.order) put(parts, 'title', titleFor(agreed.payload, home))
   put(parts, 'provider', identityOf(provider.toString(), home))
   put(parts, 'consumer', identityOf(consumer.toString(), home))
   const redacted = wordsFor([offer, asset], home)
   return { provider, consumer, negotiation, parts, ids: { offer, agreement: agreementId }, redacted }
+}
+
+/** Of a registered asset the record as its seats saw it: a catalog may show it signed by nobody. */
+function assetOf({ asset, order }: Agreement, home: Reading): Uint8Array | undefined {
+  const kept = keptRecord(home, asset)
+  const [registered] = kept && order ? linksOf(home.get, asset, 0, 1) : []
+  return registered?.asset ?? kept
 }
 
 /** The steps of the asset up to the version that its seats called the last, with their words. */

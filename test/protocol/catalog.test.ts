@@ -48,6 +48,26 @@ test('a page of long offers ends at its bytes, and the rest follows', () => {
   }
 })
 
+test('what a key signed that is revoked is left out: it would make the whole page false', () => {
+  const story = published()
+  const { acme, bolt, world } = story
+  acme.delegate(['operation'], ['operation'])
+  world.run()
+  // The old asset has the old signature still.
+  story.makeOffer()
+  story.publish()
+  assert.ok(story.read())
+  assert.is(seen(story), 1)
+  // One that gave way and was not revoked signs what it signed.
+  acme.delegate(['operation'])
+  world.run()
+  story.offer = story.makeOffer()
+  assert.ok(story.read())
+  assert.is(seen(story), 2)
+  assert.equal(codes(bolt), [])
+  story.check()
+})
+
 test('what is not for the reader, and what has ended, is left out; a page of nothing else leads on', () => {
   const story = published()
   const others = [story.cole.env.self.id]

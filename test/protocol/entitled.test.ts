@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { utf8 } from '../../crypto/bytes.ts'
 import { encode } from '../../crypto/cbor.ts'
 import type { CID } from '../../crypto/cid.ts'
+import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
 import type { Answer } from '../../protocol/command.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { HANDLE, KEY } from '../../protocol/layout.ts'
@@ -183,6 +184,26 @@ test('a key that is revoked after it signed the asset changes nothing, for which
     assert.equal(judged(), whole)
     story.check()
   }
+})
+
+test('a provider that shows the record without its signature spoils nobody’s evidence', () => {
+  const story = new Sharing()
+  story.register()
+  const offer = story.makeOffer()
+  const { world, acme, jane } = story
+  world.intercept = ({ message, to }) => {
+    if (message.t !== 'catalog/page' || to !== jane) return undefined
+    const bent = (bytes: Uint8Array) => {
+      const { p, s } = decodeSigned(bytes)
+      return encodeSigned({ p, s: s.map(each => ({ ...each, s: new Uint8Array(64) })) })
+    }
+    const items = message.items.map(item => ({ ...item, asset: bent(item.asset) }))
+    return () => jane.input({ type: 'message', from: acme.org, message: { ...message, items } })
+  }
+  story.read().request(offer)
+  assert.is(story.judged(), 'verified')
+  assert.is(story.judged(story.evidence(acme, jane)), 'verified')
+  story.check()
 })
 
 test('an asset signed by a key that was revoked before its registration is none, nor is one by a key that came later', () => {
