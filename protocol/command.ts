@@ -11,7 +11,7 @@ import { type AskingInput, type Outcome, type Redact, redact } from './erasure.t
 import { ProtocolError } from './error.ts'
 import { found } from './fork.ts'
 import type { Chain } from './identity-chain.ts'
-import { identityForkFound, readIdentityFork } from './identity-fork.ts'
+import { identityForkFound, isOfIdentity } from './identity-fork.ts'
 import * as introduction from './introduction.ts'
 import { keepSeen, keptRecord, readTail } from './kept.ts'
 import { KEY } from './layout.ts'
@@ -233,7 +233,7 @@ export function command(
 
 /** Of a log, or of an identity. */
 const foundProof = (proof: Uint8Array, context: Context): Output =>
-  typeof readIdentityFork(proof) === 'string' ? found(proof, context) : identityForkFound(proof, context)
+  isOfIdentity(proof) ? identityForkFound(proof, context) : found(proof, context)
 
 function init(context: Context): Done {
   if (context.get(KEY.tail)) throw new ProtocolError('OUT_OF_ORDER', 'the log of this home has begun already')

@@ -9,12 +9,12 @@ import { equal, text, utf8 } from '../crypto/bytes.ts'
 import { decode, encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
 import { verifyForConviction } from '../crypto/conviction.ts'
-import { CryptoError } from '../crypto/error.ts'
 import { verifyConsistency } from '../crypto/merkle.ts'
 import { ED25519_NOTE, formatNote, isLineOf, parseNote } from '../crypto/note.ts'
+import { readDocument } from './document.ts'
 import { ProtocolError } from './error.ts'
-import { identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, eventsOf, isRefused, readChain } from './identity-chain.ts'
+import { identityGenesis } from './identity.ts'
+import { type Chain, eventsOf, shownChain } from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import {
   MAX_EVENT_BYTES,
@@ -29,8 +29,8 @@ import { type Head, originOf, readHead } from './log.ts'
 import { type Context, type Partner, violation } from './machine.ts'
 import type { MessageOf } from './message.ts'
 import { nothing, type Output, type Write } from './output.ts'
-import { isStored, readRecord } from './record.ts'
-import { blob, bytes, type Infer, list, object, type Shape, text as word } from './shape.ts'
+import { isStored, readRecord, type Unread } from './record.ts'
+import { blob, bytes, type Infer, list, object, text as word } from './shape.ts'
 
 const shape = object({
   t: word(32),
@@ -61,47 +61,38 @@ const TYPE = 'fork/1'
 const REPLACE_MS = 3_600_000
 
 /**
- * Checks a proof. A text says why it proves nothing; an unknown version is one too, and convicts nobody. Nor does a key that
- * has ended, by the proof or by what is `known` of the identity: whoever got hold of it could close the log. But for `held`,
+ * Checks a proof: what it convicts, or why it convicts nobody; of a version that is not known nobody here can tell. Nor does a
+ * key that has ended convict, by the proof or by what is `known` of the identity: whoever got hold of it could close the log. But for `held`,
  * the head that the owner of the log itself showed here while its key stood: no other can have slipped that in.
  */
-export function readFork(proof: Uint8Array, known?: Chain, held?: Uint8Array): Fork | string {
-  const read = readProof<ForkProof>(proof, shape, TYPE)
-  if (typeof read === 'string') return read
-  const stored = readRecord(identityGenesis, read.identity)
-  if (!isStored(stored)) return stored.reason
-  const verdict = verifyIdentity(stored)
-  if (verdict.ok !== true) return verdict.reason
-  const told = readChain(stored, read.events)
-  if (isRefused(told)) return told.reason
+export function readFork(proof: Uint8Array, known?: Chain, held?: Uint8Array): Fork | Unread {
+  const read = readProof(proof)
+  if ('reason' in read) return read
+  const told = shownChain(read.identity, read.events)
+  if ('reason' in told) return told
   const chain = known && known.events.length > told.events.length ? known : told
   const [older, newer] = [read.older, read.newer].map(note =>
     readHead(note, chain, convicts, { closed: true }),
   )
-  if (!older || 'reason' in older) return `the older head: ${older?.reason}`
-  if (!newer || 'reason' in newer) return `the newer head: ${newer?.reason}`
+  if (!older || 'reason' in older) return nothingIn(`the older head: ${older?.reason}`)
+  if (!newer || 'reason' in newer) return nothingIn(`the newer head: ${newer?.reason}`)
   const body = held && parseNote(text(held)).body
   if ([older, newer].some(({ signer, note }) => signer.ended !== undefined && note.body !== body))
-    return 'the log key that signed a head has ended'
-  if (older.log !== newer.log) return 'the two heads are of two logs'
-  if (!contradict(older, newer, read)) return 'the two heads do not contradict each other'
-  return { org: stored.id, name: stored.payload.name, chain, older, newer }
+    return nothingIn('the log key that signed a head has ended')
+  if (older.log !== newer.log) return nothingIn('the two heads are of two logs')
+  if (!contradict(older, newer, read)) return nothingIn('the two heads do not contradict each other')
+  const { id, payload } = told.genesis
+  return { org: id, name: payload.name, chain, older, newer }
 }
 
-/** A proof of a type as it was written; a text says why it is none. */
-export function readProof<P extends { t: string }>(
-  proof: Uint8Array,
-  shape: Shape<unknown>,
-  t: string,
-): P | string {
-  try {
-    const value = decode(proof, MAX_FORK_BYTES)
-    return shape.check(value, 'fork') ?? ((value as P).t === t ? (value as unknown as P) : `no ${t}`)
-  } catch (error) {
-    if (error instanceof CryptoError) return error.message
-    throw error
-  }
-}
+const readProof = (proof: Uint8Array): ForkProof | Unread => readDocument(proof, MAX_FORK_BYTES, TYPE, shape)
+
+/** Why a proof convicts nobody. */
+export const nothingIn = (reason: string): Unread => ({ ok: false, reason })
+
+/** What to call it that a proof convicts nobody: of a version that is not known that cannot be said for ever. */
+export const codeOf = ({ ok }: Unread): 'UNKNOWN_VERSION' | 'FORK_UNPROVEN' =>
+  ok === 'unknown' ? 'UNKNOWN_VERSION' : 'FORK_UNPROVEN'
 
 function contradict(older: Head, newer: Head, { root, path }: ForkProof): boolean {
   if (older.size === 0 || older.size > newer.size || equal(root, older.root)) return false
@@ -122,7 +113,7 @@ export function proveFork(
   const events = eventsOf(partner.chain)
   const value = { t: TYPE, identity: partner.identityBytes, events, older, newer, ...newerTree }
   const proof = encode(value as unknown as Value)
-  return typeof readFork(proof, partner.chain, held) === 'string' ? undefined : proof
+  return 'reason' in readFork(proof, partner.chain, held) ? undefined : proof
 }
 
 /** A head without its cosignatures: who witnesses a log is nobody else's business. */
@@ -217,33 +208,40 @@ export function keepProof(
   return { writes, isNew: true }
 }
 
-/** A proof that this home found: of a log of a partner, or of its own. Throws FORK_UNPROVEN. */
+/** A proof that this home found: of a log of a partner, or of its own. Throws FORK_UNPROVEN, UNKNOWN_VERSION. */
 export function found(proof: Uint8Array, context: Context): Output {
-  const org = accused(proof)
+  const read = readProof(proof)
+  if ('reason' in read) throw new ProtocolError(codeOf(read), read.reason)
+  const org = accused(read)
   const known = org === context.self.org ? context.self.chain : org && context.partner(org)?.chain
   if (!known) throw new ProtocolError('FORK_UNPROVEN', 'it is of no log that is known here')
   const fork = readFork(proof, known)
-  if (typeof fork === 'string') throw new ProtocolError('FORK_UNPROVEN', fork)
+  if ('reason' in fork) throw new ProtocolError(codeOf(fork), fork.reason)
   return isSucceeded(fork, known) ? nothing() : close(fork, proof, context)
 }
 
 /** A partner tells of a fork. Looked at only for a log that concerns this node, and only when it says something new. */
 export function told(from: string, { proof }: MessageOf<'gossip/fork'>, context: Context): Output {
-  const org = accused(proof)
+  const read = readProof(proof)
+  if ('reason' in read) return read.ok === 'unknown' ? unproven(from, read) : nothing()
+  const org = accused(read)
   if (org === undefined || (org !== context.self.org && !context.partner(org))) return nothing()
   if (isKept(KEY.fork(org), proof, context)) return nothing()
   const known = org === context.self.org ? context.self.chain : context.partner(org)!.chain
   const fork = readFork(proof, known)
-  if (typeof fork === 'string') return violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
+  if ('reason' in fork) return unproven(from, fork)
   return isSucceeded(fork, known) ? nothing() : close(fork, proof, context)
 }
+
+/** The answer to who tells of a fork by what proves none. */
+export const unproven = (from: string, unread: Unread): Output =>
+  violation(from, 'gossip/fork', codeOf(unread), unread.reason).output
 
 /** What is proven of a log that was closed says nothing of the one after it. */
 const isSucceeded = ({ newer }: Fork, { logs }: Chain): boolean => newer.log < logs.length - 1
 
 /** Whom a proof is about, before anything dear is done with it. */
-function accused(proof: Uint8Array): string | undefined {
-  const read = readProof<ForkProof>(proof, shape, TYPE)
-  const stored = typeof read === 'string' ? undefined : readRecord(identityGenesis, read.identity)
-  return stored && isStored(stored) ? stored.id.toString() : undefined
+export function accused({ identity }: { identity: Uint8Array }): string | undefined {
+  const stored = readRecord(identityGenesis, identity)
+  return isStored(stored) ? stored.id.toString() : undefined
 }

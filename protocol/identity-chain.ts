@@ -17,8 +17,10 @@ import {
   type Delegated,
   delegation,
   type Identity,
+  identityGenesis,
   isDelegated,
   publicKey,
+  verifyIdentity,
 } from './identity.ts'
 import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS } from './limits.ts'
 import { logAfter } from './log-genesis.ts'
@@ -30,6 +32,7 @@ import {
   readRecord,
   recordType,
   type Stored,
+  type Unread,
   verifySignatures,
 } from './record.ts'
 import { bytes, type Infer, link, list, object, optional, text, uint } from './shape.ts'
@@ -153,6 +156,17 @@ export function keptChain(genesis: Stored<Identity>, events: Uint8Array[]): Chai
 /** A genesis that was checked with all of its events; the first that does not continue refuses them. */
 export function readChain(genesis: Stored<Identity>, events: Uint8Array[]): Chain | Refused {
   return further(beginChain(genesis), events)
+}
+
+/** The chain of an identity as a document shows it; else why it is none, or that the version of a part is not known. */
+export function shownChain(identity: Uint8Array, events: Uint8Array[]): Chain | Unread {
+  const genesis = readRecord(identityGenesis, identity)
+  if (!isStored(genesis)) return genesis
+  const verdict = verifyIdentity(genesis)
+  if (verdict.ok !== true) return verdict
+  const chain = readChain(genesis, events)
+  if (!isRefused(chain)) return chain
+  return { ok: chain.code === 'UNKNOWN_VERSION' ? 'unknown' : false, reason: chain.reason }
 }
 
 /** What somebody tells of an identity beside what is known of it: a longer chain, the same, or a contradiction. */

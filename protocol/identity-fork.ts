@@ -6,9 +6,20 @@
 import { compare, equal } from '../crypto/bytes.ts'
 import { encode, type Value } from '../crypto/cbor.ts'
 import type { CID } from '../crypto/cid.ts'
+import { isNamed, readDocument } from './document.ts'
 import { ProtocolError } from './error.ts'
-import { isKept, keepProof, proofsKept, readProof, toTell } from './fork.ts'
-import { identityGenesis, verifyIdentity } from './identity.ts'
+import {
+  accused,
+  codeOf,
+  type Fork,
+  isKept,
+  keepProof,
+  nothingIn,
+  proofsKept,
+  readFork,
+  toTell,
+  unproven,
+} from './fork.ts'
 import {
   type Chain,
   eventsOf,
@@ -17,13 +28,13 @@ import {
   isRefused,
   keptChain,
   numberOf,
-  readChain,
+  shownChain,
 } from './identity-chain.ts'
 import { KEY } from './layout.ts'
-import { MAX_EVENT_BYTES, MAX_IDENTITY_EVENTS, MAX_RECORD_BYTES } from './limits.ts'
-import { type Context, violation } from './machine.ts'
+import { MAX_EVENT_BYTES, MAX_FORK_BYTES, MAX_IDENTITY_EVENTS, MAX_RECORD_BYTES } from './limits.ts'
+import type { Context } from './machine.ts'
 import { join, nothing, type Output } from './output.ts'
-import { isStored, readRecord } from './record.ts'
+import type { Unread } from './record.ts'
 import { blob, type Infer, list, object, text as word } from './shape.ts'
 
 const event = blob(MAX_EVENT_BYTES)
@@ -39,7 +50,7 @@ const shape = object({
 
 type Proof = Infer<typeof shape>
 
-export const TYPE = 'identity-fork/1'
+const TYPE = 'identity-fork/1'
 
 /** Whom a proof convicts, and of which number there are two events. */
 export interface IdentityFork {
@@ -50,22 +61,29 @@ export interface IdentityFork {
   isSuccession: boolean
 }
 
-/** Checks a proof. A text says why it proves nothing. */
-export function readIdentityFork(proof: Uint8Array): IdentityFork | string {
-  const read = readProof<Proof>(proof, shape, TYPE)
-  if (typeof read === 'string') return read
-  const genesis = readRecord(identityGenesis, read.identity)
-  if (!isStored(genesis)) return genesis.reason
-  const verdict = verifyIdentity(genesis)
-  if (verdict.ok !== true) return verdict.reason
-  const before = readChain(genesis, read.events)
-  if (isRefused(before)) return before.reason
-  if (compare(read.one, read.other) >= 0) return 'the two events are not in order'
-  if (!isIdentityFork(before, read.one, read.other)) return 'the two events are not both of one number'
+/** Checks a proof: whom it convicts, or why nobody; of a version that is not known nobody here can tell. */
+export function readIdentityFork(proof: Uint8Array): IdentityFork | Unread {
+  const read = readProof(proof)
+  if ('reason' in read) return read
+  const before = shownChain(read.identity, read.events)
+  if ('reason' in before) return before
+  if (compare(read.one, read.other) >= 0) return nothingIn('the two events are not in order')
+  if (!isIdentityFork(before, read.one, read.other))
+    return nothingIn('the two events are not both of one number')
   const logs = [read.one, read.other].map(each => (extendChain(before, each) as Chain).logs.length)
   const isSuccession = logs.every(each => each > before.logs.length)
-  return { org: genesis.id, name: genesis.payload.name, n: before.events.length + 1, isSuccession }
+  const { id, payload } = before.genesis
+  return { org: id, name: payload.name, n: before.events.length + 1, isSuccession }
 }
+
+const readProof = (proof: Uint8Array): Proof | Unread => readDocument(proof, MAX_FORK_BYTES, TYPE, shape)
+
+/** Whether a proof says that it is of an identity, and of no log. */
+export const isOfIdentity = (proof: Uint8Array): boolean => isNamed(readProof(proof))
+
+/** A proof of either kind. */
+export const readEitherFork = (proof: Uint8Array): Fork | IdentityFork | Unread =>
+  isOfIdentity(proof) ? readIdentityFork(proof) : readFork(proof)
 
 /** The proof that what is told of an identity contradicts what is known of it; nothing where it does not. */
 export function proveIdentityFork(known: Chain, told: Uint8Array[]): Uint8Array | undefined {
@@ -92,7 +110,7 @@ const upTo = ({ genesis, events }: Chain, n: number): Chain =>
 export function convict(known: Chain, told: Uint8Array[], context: Context): Output {
   const proof = proveIdentityFork(known, told)
   const fork = proof && readIdentityFork(proof)
-  return fork && typeof fork !== 'string' ? keep(fork, proof, context) : nothing()
+  return fork && !('reason' in fork) ? keep(fork, proof, context) : nothing()
 }
 
 /**
@@ -131,19 +149,19 @@ function keep({ org, n }: IdentityFork, proof: Uint8Array, context: Context): Ou
 
 /** A partner tells of a fork: looked at only when it says something new of somebody who is known here. */
 export function identityForkTold(from: string, proof: Uint8Array, context: Context): Output {
-  const org = accused(proof)
+  const read = readProof(proof)
+  if ('reason' in read) return read.ok === 'unknown' ? unproven(from, read) : nothing()
+  const org = accused(read)
   if (org === undefined || !isConcern(org, context) || isKept(KEY.identityFork(org), proof, context))
     return nothing()
   const fork = readIdentityFork(proof)
-  return typeof fork === 'string'
-    ? violation(from, 'gossip/fork', 'FORK_UNPROVEN', fork).output
-    : keep(fork, proof, context)
+  return 'reason' in fork ? unproven(from, fork) : keep(fork, proof, context)
 }
 
-/** A proof that the operator found. Throws FORK_UNPROVEN. */
+/** A proof that the operator found. Throws FORK_UNPROVEN, UNKNOWN_VERSION. */
 export function identityForkFound(proof: Uint8Array, context: Context): Output {
   const fork = readIdentityFork(proof)
-  if (typeof fork === 'string') throw new ProtocolError('FORK_UNPROVEN', fork)
+  if ('reason' in fork) throw new ProtocolError(codeOf(fork), fork.reason)
   if (!isConcern(fork.org.toString(), context))
     throw new ProtocolError('FORK_UNPROVEN', 'it is of no identity that is known here')
   return keep(fork, proof, context)
@@ -151,9 +169,3 @@ export function identityForkFound(proof: Uint8Array, context: Context): Output {
 
 const isConcern = (org: string, { self, partner }: Context): boolean =>
   org === self.org || partner(org) !== undefined
-
-function accused(proof: Uint8Array): string | undefined {
-  const read = readProof<Proof>(proof, shape, TYPE)
-  const stored = typeof read === 'string' ? undefined : readRecord(identityGenesis, read.identity)
-  return stored && isStored(stored) ? stored.id.toString() : undefined
-}

@@ -4,21 +4,20 @@
  */
 import { equal } from '../crypto/bytes.ts'
 import { ProtocolError } from './error.ts'
-import { type Fork, readFork } from './fork.ts'
+import { codeOf, type Fork } from './fork.ts'
 import { everStood } from './identity-chain.ts'
-import { readIdentityFork } from './identity-fork.ts'
+import { readEitherFork } from './identity-fork.ts'
 import type { KnownForks } from './verify-steps.ts'
 
-/** Throws FORK_UNPROVEN for one that convicts nobody. */
+/** Throws FORK_UNPROVEN for one that convicts nobody, UNKNOWN_VERSION for one that is not known. */
 export function readKnownForks(proofs: Uint8Array[]): KnownForks {
   const logs: Fork[] = []
   const identities = new Map<string, number>()
   for (const proof of proofs) {
-    const fork = readFork(proof)
-    const identity = readIdentityFork(proof)
-    if (typeof fork !== 'string') logs.push(fork)
-    else if (typeof identity !== 'string') least(identities, identity.org.toString(), identity.n)
-    else throw new ProtocolError('FORK_UNPROVEN', `a fork proof proves nothing: ${fork}; ${identity}`)
+    const fork = readEitherFork(proof)
+    if ('reason' in fork) throw new ProtocolError(codeOf(fork), `a fork proof proves nothing: ${fork.reason}`)
+    if ('chain' in fork) logs.push(fork)
+    else least(identities, fork.org.toString(), fork.n)
   }
   return {
     // A key may rest on an event that another contradicts (RULES C1).

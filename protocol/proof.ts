@@ -11,13 +11,13 @@
  *     checkpoint, signed
  */
 import { equal, fromBase64, text, toBase64, toHex, utf8 } from '../crypto/bytes.ts'
-import { decode, encode, type Value } from '../crypto/cbor.ts'
+import { encode, type Value } from '../crypto/cbor.ts'
 import { CryptoError } from '../crypto/error.ts'
 import { leafHash, verifyInclusion } from '../crypto/merkle.ts'
 import { decodeSigned, recordId } from '../crypto/statement.ts'
 import { committeesShape } from './committee-record.ts'
-import { identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, isRefused, readChain } from './identity-chain.ts'
+import { readDocument } from './document.ts'
+import { type Chain, shownChain } from './identity-chain.ts'
 import {
   MAX_ENTRY_BYTES,
   MAX_EVENT_BYTES,
@@ -28,7 +28,7 @@ import {
   MAX_WITNESSES,
 } from './limits.ts'
 import { commitment, type Entry, type Head, KIND, readEntry, readHead } from './log.ts'
-import { isStored, readRecord } from './record.ts'
+import type { Unread } from './record.ts'
 import { blob, bytes, type Infer, list, object, optional, text as word } from './shape.ts'
 import { readState } from './state.ts'
 import { isTrusted, positionWords, type Trust } from './trust.ts'
@@ -42,6 +42,7 @@ import {
   type Verdict,
   type VerifyOptions,
   type VerifyStep,
+  worse,
 } from './verify-steps.ts'
 
 const FIRST_LINE = 'c2sp.org/tlog-proof@v1'
@@ -88,30 +89,31 @@ export function formatProof({ extra, index, path, note }: EntryProof): Uint8Arra
 
 export const makeExtra = (about: Omit<Extra, 't'>): Extra => ({ t: TYPE, ...about })
 
-/** Reads a proof of the form above; a text says why it is none. */
-function readProof(file: Uint8Array): EntryProof | string {
-  if (file.length > MAX_EVIDENCE_BYTES) return `more than ${MAX_EVIDENCE_BYTES} bytes`
+/** Reads a proof of the form above; else why it is none, or that what it adds to the form is of a version not known. */
+function readProof(file: Uint8Array): EntryProof | Unread {
+  if (file.length > MAX_EVIDENCE_BYTES) return noProof(`more than ${MAX_EVIDENCE_BYTES} bytes`)
   try {
     const whole = text(file)
     const end = whole.indexOf('\n\n')
     const [first, second = '', third = '', ...hashes] = whole.slice(0, Math.max(0, end)).split('\n')
-    if (first !== FIRST_LINE) return `the first line is not ${FIRST_LINE}`
+    if (first !== FIRST_LINE) return noProof(`the first line is not ${FIRST_LINE}`)
     const index = /^index (0|[1-9][0-9]{0,15})$/.exec(third)?.[1]
     const encoded = second.startsWith('extra ') ? fromBase64(second.slice('extra '.length)) : undefined
-    if (index === undefined || !encoded) return 'no lines with extra data and index'
+    if (index === undefined || !encoded) return noProof('no lines with extra data and index')
     const path = hashes.map(fromBase64)
     if (path.length > MAX_PATH || !path.every(hash => hash?.length === 32))
-      return 'a line of the path is not 32 bytes in base64'
-    const extra = decode(encoded, MAX_EVIDENCE_BYTES)
-    const wrong = extraShape.check(extra, 'extra')
-    if (wrong) return wrong
+      return noProof('a line of the path is not 32 bytes in base64')
+    const extra = readDocument<Extra>(encoded, MAX_EVIDENCE_BYTES, TYPE, extraShape)
+    if ('reason' in extra) return extra
     const note = utf8(whole.slice(end + 2))
-    return { extra: extra as Extra, index: Number(index), path: path as Uint8Array[], note }
+    return { extra, index: Number(index), path: path as Uint8Array[], note }
   } catch (error) {
-    if (error instanceof CryptoError) return error.message
+    if (error instanceof CryptoError) return noProof(error.message)
     throw error
   }
 }
+
+const noProof = (reason: string): Unread => ({ ok: false, reason })
 
 /** Judges a proof under a trust file. Never fails to answer. */
 export function verifyProof(
@@ -122,9 +124,7 @@ export function verifyProof(
   const steps = new Steps()
   const proof = steps.judge('form', () => {
     const read = readProof(file)
-    if (typeof read === 'string') return { failed: read }
-    if (read.extra.t !== TYPE) return { inconclusive: `extra data of a type not known here: ${read.extra.t}` }
-    return { value: read, detail: 'C2SP tlog-proof' }
+    return 'reason' in read ? worse(read) : { value: read, detail: 'C2SP tlog-proof' }
   })
   const owner = proof && steps.judge('owner', () => ownerOf(proof.extra, trust))
   const head = owner && steps.judge('head', () => headOf(proof, owner))
@@ -135,20 +135,11 @@ export function verifyProof(
 }
 
 function ownerOf({ owner }: Extra, trust: Trust) {
-  const chain = chainOf(owner)
-  if (typeof chain === 'string') return { failed: chain }
+  const chain = shownChain(owner.identity, owner.events)
+  if ('reason' in chain) return worse(chain)
   const { id, payload } = chain.genesis
   if (!isTrusted(trust, id)) return { inconclusive: `${payload.name} ${id} is not in the trust file` }
   return { value: chain, detail: `${payload.name} ${id}` }
-}
-
-function chainOf({ identity, events }: Infer<typeof identified>): Chain | string {
-  const genesis = readRecord(identityGenesis, identity)
-  if (!isStored(genesis)) return genesis.reason
-  const verdict = verifyIdentity(genesis)
-  if (verdict.ok !== true) return verdict.reason
-  const chain = readChain(genesis, events)
-  return isRefused(chain) ? chain.reason : chain
 }
 
 function headOf({ note }: EntryProof, owner: Chain) {
@@ -178,7 +169,7 @@ function judgePosition(
 ): void {
   steps.judge('position', () => {
     const chains = witnessesIn(extra, owner)
-    if (typeof chains === 'string') return { failed: chains }
+    if ('reason' in chains) return worse(chains)
     const org = owner.genesis.id
     const parties = { get: (each: string) => chains.get(each), isWhole: () => true }
     const later = committeesOfOne(question, parties, org, extra.committees ?? [])
@@ -206,18 +197,18 @@ function endOfLogKey({ signer }: Head, asOfMs: number): string[] {
   return hasEnded ? ['the log key that signed the head has ended: valid when made cannot be shown'] : []
 }
 
-/** The identities in a proof, each once, and no key in two of them (RULES B3); a text says what is wrong. */
-function witnessesIn({ witnesses }: Extra, owner: Chain): Map<string, Chain> | string {
+/** The identities in a proof, each once, and no key in two of them (RULES B3). */
+function witnessesIn({ witnesses }: Extra, owner: Chain): Map<string, Chain> | Unread {
   const chains = new Map([[owner.genesis.id.toString(), owner]])
-  for (const witness of witnesses) {
-    const chain = chainOf(witness)
-    if (typeof chain === 'string') return `a witness: ${chain}`
+  for (const { identity, events } of witnesses) {
+    const chain = shownChain(identity, events)
+    if ('reason' in chain) return { ...chain, reason: `a witness: ${chain.reason}` }
     const { id, payload } = chain.genesis
-    if (chains.has(id.toString())) return `the identity of ${payload.name} is there twice`
+    if (chains.has(id.toString())) return noProof(`the identity of ${payload.name} is there twice`)
     chains.set(id.toString(), chain)
   }
   const keys = [...chains.values()].flatMap(chain => [...new Set(chain.keys.map(({ key }) => toHex(key)))])
-  return new Set(keys).size === keys.length ? chains : 'two organisations have a key in common'
+  return new Set(keys).size === keys.length ? chains : noProof('two organisations have a key in common')
 }
 
 /** The body, where it is shown: it is what the entry commits to, or the proof fails. */

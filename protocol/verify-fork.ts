@@ -2,12 +2,12 @@
  * What a fork proof proves to whoever has a trust file: that the log or the identity of an organisation which he believes to be
  * who it says has two histories. Whoever is accused has signed both, unless the file leaves out by which event the key was revoked.
  */
-import { type Fork, readFork } from './fork.ts'
-import { type IdentityFork, readIdentityFork } from './identity-fork.ts'
+import type { Fork } from './fork.ts'
+import { type IdentityFork, readEitherFork } from './identity-fork.ts'
 import type { VerifyStep } from './judge.ts'
 import { isTrusted, type Trust } from './trust.ts'
 import { unseenOf } from './verify-cosignatures.ts'
-import { Steps, type Verdict } from './verify-steps.ts'
+import { Steps, type Verdict, worse } from './verify-steps.ts'
 
 export interface ForkReport {
   verdict: Verdict
@@ -21,12 +21,10 @@ export interface ForkReport {
 /** Judges a proof of either kind under a trust file. Never fails to answer. */
 export function verifyFork(proof: Uint8Array, trust: Trust): ForkReport {
   const steps = new Steps()
-  const identity = readIdentityFork(proof)
-  const log = typeof identity === 'string' ? readFork(proof) : undefined
   const found = steps.judge('proof', () => {
-    const fork = log ?? identity
-    if (typeof fork === 'string') return { failed: fork }
-    return { value: fork, detail: log ? 'two heads of one log' : 'two events of one number' }
+    const fork = readEitherFork(proof)
+    if ('reason' in fork) return worse(fork)
+    return { value: fork, detail: 'chain' in fork ? 'two heads of one log' : 'two events of one number' }
   })
   if (found)
     steps.judge('accused', () => {

@@ -31,7 +31,8 @@ export interface VerifyOptions {
 
 /**
  * Verifies an evidence file against a trust file (parsed JSON). What is wrong with the evidence stands in the report;
- * thrown is only TRUST_MALFORMED, FORK_UNPROVEN for a fork proof that is none, and a RangeError for an as-of that is no time.
+ * thrown is only TRUST_MALFORMED, FORK_UNPROVEN for a fork proof that is none, UNKNOWN_VERSION for one of a later version, and a
+ * RangeError for an as-of that is no time.
  */
 export async function verify(
   evidence: Uint8Array,

@@ -90,7 +90,7 @@ function isOnLog(owner: SimNode, seen: Watch | undefined): boolean {
 /** By the proof alone, as somebody reads it who knows nothing else. */
 function isClosed(node: SimNode, org: string): boolean {
   const known = forksKnown({ get: node.onDisk }).map(proof => readFork(proof))
-  return known.some(fork => typeof fork !== 'string' && fork.org.toString() === org)
+  return known.some(fork => !('reason' in fork) && fork.org.toString() === org)
 }
 
 /** A successor begins where the closed log ended, and every sound partner follows it. */

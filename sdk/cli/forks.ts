@@ -58,7 +58,10 @@ async function check(cli: Cli, file: string, trustFile: string | undefined): Pro
   const { steps, verdict, trustDigest, log, identity } = report
   const open = steps.find(({ status }) => status !== 'ok')
   const found = log ?? identity
-  if (!found) throw new WaybillError('FORK_UNPROVEN', `${file} proves nothing: ${open?.detail}`)
+  if (!found) {
+    const code = verdict === 'inconclusive' ? 'UNKNOWN_VERSION' : 'FORK_UNPROVEN'
+    throw new WaybillError(code, `${file} proves nothing: ${open?.detail}`)
+  }
   const of = { org: found.org.toString(), name: found.name, verdict, trustDigest }
   const says = log ? ofLog(log) : ofIdentity(identity!)
   return answer({

@@ -79,7 +79,7 @@ test('a head of another history is a fork, with a proof that anybody checks alon
     assert.equal(codesOf(report), ['HEAD_INCONSISTENT'], `${size}`)
     const proof = audit.proof(entries.map(leafHash))!
     const fork = readFork(proof)
-    if (typeof fork === 'string') throw new Error(fork)
+    if ('reason' in fork) throw new Error(fork.reason)
     assert.is(fork.older.size, size)
     assert.is(fork.org.toString(), acme.org)
   }

@@ -4,13 +4,14 @@ import * as assert from 'uvu/assert'
 import { utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { formatNote, parseNote } from '../../crypto/note.ts'
-import { isClosed, proveFork, readFork } from '../../protocol/fork.ts'
+import { type Fork, isClosed, proveFork, readFork } from '../../protocol/fork.ts'
 import { newestHead, readWatch } from '../../protocol/heads.ts'
 import { KEY } from '../../protocol/layout.ts'
 import { decodeState } from '../../protocol/machine.ts'
 import type { Message } from '../../protocol/message.ts'
+import type { Unread } from '../../protocol/record.ts'
 import type { Submission } from '../../protocol/witness.ts'
-import { suite } from '../harness.ts'
+import { suite, throwsCode } from '../harness.ts'
 import { codes, forgedHead, Story } from './story.ts'
 import type { Member } from './world.ts'
 
@@ -85,7 +86,7 @@ for (const [first, second] of [
     world.run()
     for (const member of [acme, bolt, cole]) {
       const fork = readFork(forkAt(member, acme)!)
-      assert.ok(typeof fork !== 'string', `${member.env.self.identity.name}: ${fork}`)
+      assert.ok(!('reason' in fork), member.env.self.identity.name)
       assert.is(fork.org.toString(), acme.org)
       assert.ok(fork.older.size <= before + second)
       assert.is(member.events.filter(event => event.type === 'forked').length, 1, 'told once')
@@ -109,7 +110,7 @@ test('two heads of one size are a proof as they are shown', () => {
   for (let i = 0; i < 2; i++) world.send(acme, bolt.org, { t: 'head/show', note })
   world.run()
   const fork = readFork(forkAt(bolt, acme)!)
-  assert.ok(typeof fork !== 'string')
+  assert.ok(!('reason' in fork))
   assert.is(fork.older.size, fork.newer.size)
   assert.is(bolt.events.filter(({ type }) => type === 'forked').length, 1)
 })
@@ -275,20 +276,34 @@ test('a proof that proves nothing is refused, and closes nothing', () => {
     ...(decode(good, good.length) as object),
     identity: cole.env.self.identityBytes,
   } as Value)
-  assert.match(readFork(stranger) as string, /origin/)
+  assert.match((readFork(stranger) as Unread).reason, /origin/)
   assert.is(forkAt(cole, acme), undefined)
+})
+
+test('a proof of another version is refused as such, and closes nothing, whoever has it', () => {
+  const { acme, bolt, cole, world } = new Story().pair()
+  for (const t of ['fork/2', 'identity-fork/2']) {
+    const proof = encode({ t, more: acme.env.self.identityBytes })
+    world.send(bolt, cole.org, { t: 'gossip/fork', proof })
+    world.run()
+    assert.equal(codes(cole), ['UNKNOWN_VERSION'])
+    throwsCode(() => cole.input({ type: 'fork', proof }), 'UNKNOWN_VERSION')
+    cole.events.length = 0
+  }
+  throwsCode(() => cole.input({ type: 'fork', proof: encode({ t: 'forks/1' }) }), 'FORK_UNPROVEN')
+  assert.ok(![...cole.store.keys()].some(key => key.startsWith(KEY.fork(''))), 'nobody is convicted')
 })
 
 test('a proof with any bit changed convicts nobody', () => {
   const { acme } = new Story().pair()
   const root = new Uint8Array(32).fill(9)
   const proof = proveFork(acme.env.self, forgedHead(acme, 3), forgedHead(acme, 3, root), { root, path: [] })!
-  assert.is.not(typeof readFork(proof), 'string')
+  assert.ok(!('reason' in readFork(proof)))
   fc.assert(
     fc.property(fc.nat(proof.length * 8 - 1), bit => {
       const changed = proof.slice()
       changed[bit >> 3]! ^= 1 << (bit & 7)
-      assert.type(readFork(changed), 'string')
+      assert.ok('reason' in readFork(changed))
     }),
     { numRuns: 200 },
   )
@@ -314,7 +329,7 @@ test('a proof of a smaller fork takes the place of one, an hour later', () => {
   const tell = (size: number) => {
     world.send(bolt, cole.org, { t: 'gossip/fork', proof: proofAt(size) })
     world.run()
-    return (readFork(forkAt(cole, acme)!) as Exclude<ReturnType<typeof readFork>, string>).older.size
+    return (readFork(forkAt(cole, acme)!) as Fork).older.size
   }
   assert.is(tell(8), 8)
   assert.is(tell(5), 8, 'not so soon')
@@ -415,7 +430,7 @@ test('a head that waits for its proof is not forgotten for another', () => {
   acme.input({ type: 'gossip', orgs: [bolt.org], about: [] })
   world.run()
   const fork = readFork(forkAt(bolt, acme) ?? new Uint8Array())
-  assert.ok(typeof fork !== 'string' && fork.older.size === size + 3, String(fork))
+  assert.ok(!('reason' in fork) && fork.older.size === size + 3)
 })
 
 test('two heads that others were shown prove a fork though their owner answers nothing', () => {
@@ -439,7 +454,7 @@ test('two heads that others were shown prove a fork though their owner answers n
     )
     world.run()
     const fork = readFork(forkAt(bolt, acme) ?? HASH)
-    assert.ok(typeof fork !== 'string', `${shows}: ${fork}`)
+    assert.ok(!('reason' in fork), shows)
     assert.equal([fork.older.size, fork.newer.size], [size, size])
   }
 })

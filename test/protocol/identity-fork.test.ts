@@ -9,6 +9,7 @@ import { KEY } from '../../protocol/layout.ts'
 import type { Message } from '../../protocol/message.ts'
 import { identityBehind } from '../../protocol/missed-events.ts'
 import { decodePartner } from '../../protocol/pairing.ts'
+import type { Unread } from '../../protocol/record.ts'
 import { endIn } from '../../protocol/successor.ts'
 import { sameBytes, suite, throwsCode } from '../harness.ts'
 import { codes, Story } from './story.ts'
@@ -57,7 +58,7 @@ for (const [what, act, isSuccession] of [
     assert.ok(codes(bolt).includes('IDENTITY_FORKED'))
     const proof = proofAt(bolt)!
     const fork = readIdentityFork(proof)
-    assert.ok(typeof fork !== 'string', String(fork))
+    assert.ok(!('reason' in fork))
     assert.equal([fork.org.toString(), fork.n, fork.isSuccession], [acme.org, 1, isSuccession])
     sameBytes(eventsOf(chainAt(bolt, acme))[0]!, first[0]!)
     bolt.input({ type: 'gossip', orgs: [cole.org, acme.org], about: [], forks: true })
@@ -99,7 +100,7 @@ for (const [what, message] of [
     assert.is(proofAt(bolt), undefined)
     show(other!)
     const fork = readIdentityFork(proofAt(bolt)!)
-    assert.ok(typeof fork !== 'string', String(fork))
+    assert.ok(!('reason' in fork))
     assert.equal([fork.org.toString(), fork.n], [acme.org, 1])
     assert.equal(eventsOf(chainAt(bolt, acme)), known, 'what was known first stays')
     show(other!)
@@ -136,18 +137,22 @@ test('a proof holds from the file alone, in one form, and everything else proves
   assert.is(proveIdentityFork(acme.chain, [forged]), undefined)
   const value = decode(proof) as { [field: string]: Value }
   const changed = (change: object) => readIdentityFork(encode({ ...value, ...change }))
-  assert.ok(typeof readIdentityFork(proof) !== 'string')
+  assert.ok(!('reason' in readIdentityFork(proof)))
   const wrong: [object, RegExp][] = [
-    [{ t: 'identity-fork/2' }, /no identity-fork\/1/],
+    [{ t: 'identity-fork/2' }, /^unknown: identity-fork\/2 is not known/],
+    [{ t: 'fork/1' }, /^false: it is no identity-fork\/1/],
     [{ one: value.other!, other: value.one! }, /not in order/],
     [{ other: value.one! }, /not in order/],
     [{ events: [one] }, /not both of one number/],
     [{ identity: bolt.env.self.identityBytes }, /not both of one number/],
     [{ more: 1 }, /more/],
   ]
-  for (const [change, why] of wrong) assert.match(String(changed(change)), why)
+  for (const [change, why] of wrong) {
+    const { ok, reason } = changed(change) as Unread
+    assert.match(`${ok}: ${reason}`, why)
+  }
   for (let at = 0; at < proof.length; at += 7)
-    assert.type(readIdentityFork(proof.with(at, proof[at]! ^ 1)), 'string', `byte ${at}`)
+    assert.ok('reason' in readIdentityFork(proof.with(at, proof[at]! ^ 1)), `byte ${at}`)
 })
 
 test('of identities that do not concern this home nothing is kept, and what proves nothing is a violation', () => {

@@ -1,6 +1,8 @@
 /** What a verifier that knows of forks says of evidence (RULES C1, D4, G3). */
 import * as assert from 'uvu/assert'
+import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { thumbprint } from '../../crypto/key.ts'
+import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
 import { formatEvidence } from '../../protocol/evidence-file.ts'
 import { proveFork } from '../../protocol/fork.ts'
 import {
@@ -121,7 +123,33 @@ test('a fork proof convicts by a trust file: whom it believes, and which event i
   const two = await verifyFork(identityFork(acme, 'known'), told.trust.file)
   assert.equal([two.verdict, two.identity?.n], ['verified', 1])
   assert.is((await verifyFork(proof.slice(1), told.trust.file)).verdict, 'failed')
+  const ofNoFork = encode({ ...(decode(proof) as object), t: 'forks/1' } as Value)
+  assert.is((await verifyFork(ofNoFork, told.trust.file)).verdict, 'failed')
   await rejectsCode(verifyFork(proof, undefined), 'TRUST_MALFORMED')
+})
+
+test('a proof of another version is neither true nor false, nor is one of an identity or event of such a version', async () => {
+  const { chain, env } = acme
+  const body = { older: forgedHead(acme, 1), newer: forgedHead(acme, 1), root: new Uint8Array(32), path: [] }
+  const event = makeDelegate(chain, env.keys.admin, { revoke: [thumbprint(acme.key('node').public)] }, 1)
+  const later = (bytes: Uint8Array, t: string) => {
+    const { p, s } = decodeSigned(bytes)
+    return encodeSigned({ p: { ...p, t }, s })
+  }
+  const identity = env.self.identityBytes
+  const cases: [object, RegExp][] = [
+    [{ t: 'fork/2', more: 1 }, /^fork\/2 is not known/],
+    [{ t: 'identity-fork/2', more: 1 }, /^identity-fork\/2 is not known/],
+    [{ t: 'fork/1', identity: later(identity, 'id/2'), events: [], ...body }, /^type id\/2 is not known/],
+    [{ t: 'fork/1', identity, events: [later(event, 'delegate/2')], ...body }, /delegate\/2 is not known/],
+  ]
+  for (const [what, why] of cases) {
+    const proof = encode(what as Value)
+    const { verdict, steps } = await verifyFork(proof, told.trust.file)
+    assert.is(verdict, 'inconclusive')
+    assert.match(steps[0]!.detail, why)
+    throwsCode(() => readKnownForks([proof]), 'UNKNOWN_VERSION')
+  }
 })
 
 test.run()

@@ -1,6 +1,7 @@
 /** What is wrong with a message about logs and who keeps them, and the code that it gets: rows of protocol/README.md, section 14. */
 import * as assert from 'uvu/assert'
 import { text, utf8 } from '../../crypto/bytes.ts'
+import { encode } from '../../crypto/cbor.ts'
 import { type CID, cidOf } from '../../crypto/cid.ts'
 import { formatNote, parseNote } from '../../crypto/note.ts'
 import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
@@ -133,6 +134,10 @@ export const LOG_CASES: Record<string, Case> = {
     fork(story, bolt)
     const [proof] = forksKnown(bolt.env)
     return send(story, bolt, cole, { t: 'gossip/fork', proof: spoilt(proof!) })
+  },
+  'gossip/fork · a proof of another version': () => {
+    const story = paired()
+    return send(story, story.bolt, story.cole, { t: 'gossip/fork', proof: encode({ t: 'fork/2' }) })
   },
 
   'committee/ask · no record': () => {

@@ -3,12 +3,14 @@ import { fromBase64, text, toBase64, utf8 } from '../../crypto/bytes.ts'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import type { CID } from '../../crypto/cid.ts'
 import { leafHash, verifyInclusion } from '../../crypto/merkle.ts'
+import { decodeSigned, encodeSigned } from '../../crypto/statement.ts'
 import { collectProofs } from '../../protocol/collect.ts'
 import { keptRecord } from '../../protocol/kept.ts'
 import { verifyProof } from '../../protocol/proof.ts'
 import { readTrust } from '../../protocol/trust.ts'
 import { suite, throwsCode } from '../harness.ts'
 import { Story } from './story.ts'
+import type { Member } from './world.ts'
 
 const test = suite('protocol/proof')
 
@@ -32,6 +34,11 @@ const trust = readTrust({
 })
 const records = [story.agreement!, story.offer!, story.asset!]
 const prove = (shown: CID[] = []) => collectProofs(reading, acme.state.ledger, records, shown)
+/** An identity as a later version may write it. */
+const ofLater = ({ env }: Member) => {
+  const { p, s } = decodeSigned(env.self.identityBytes)
+  return { identity: encodeSigned({ p: { ...p, t: 'id/2' }, s }), events: [] }
+}
 /** A proof with other values in its extra line. */
 const withExtra = (whole: string, change: (extra: Record<string, Value>) => object) =>
   utf8(
@@ -95,7 +102,10 @@ test('every part that is changed is found, at its step', () => {
     ['an index with a zero in front', utf8(whole.replace(/^index /m, 'index 0')), 'failed', 'form'],
     ['a short hash', utf8(whole.replace(/^(index \d+\n)..../m, '$1')), 'failed', 'form'],
     ['an unknown field', extra({ more: 1 }), 'failed', 'form'],
-    ['another type', extra({ t: 'entry-proof/2' }), 'inconclusive', 'form'],
+    ['another version', extra({ t: 'entry-proof/2', more: 1 }), 'inconclusive', 'form'],
+    ['another type', extra({ t: 'entry/1' }), 'failed', 'form'],
+    ['an owner of another version', extra({ owner: ofLater(acme) }), 'inconclusive', 'owner'],
+    ['a witness of another version', extra({ witnesses: [ofLater(cole)] }), 'inconclusive', 'position'],
     ['another index', utf8(whole.replace(`index ${index}`, `index ${index + 1}`)), 'failed', 'entry'],
     [
       'another owner',
