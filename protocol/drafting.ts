@@ -22,6 +22,7 @@ import { type Context, type Step, signed } from './machine.ts'
 import { begun, held, written } from './offering.ts'
 import type { Ordering } from './ordering-state.ts'
 import { canDecide, notTheirs, type Owned, unfitNext } from './ownership.ts'
+import { knows } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
 import { committeeKnown, titleOf } from './title.ts'
 import { silent } from './weakness.ts'
@@ -125,12 +126,16 @@ function stateOf(org: CID, { self, partner }: Context): CID {
 const withJoint = <K extends string>(name: K, joint: Joint | undefined) =>
   (joint ? { [name]: joint } : {}) as { [P in K]?: Joint }
 
-/** The owners of a version as they are to sign the next one, at the states that are known of them. */
+/**
+ * The owners of a version as they are to sign the next one, at the states that are known of them. Where one has changed its keys
+ * and not been met since, that is a state from before the certified one, by which nobody signs any more: that one stands.
+ */
 function owning({ joint }: Owned, context: Context): Joint | undefined {
   if (joint.owners.length === 1) return undefined
-  const now = ({ org, state }: Owner): Owner => {
-    const isKnown = org.equals(context.self.id) || context.partner(org.toString())
-    return { org, state: isKnown ? stateOf(org, context) : state }
+  const now = (owner: Owner): Owner => {
+    const { org } = owner
+    const isNear = org.equals(context.self.id) || context.partner(org.toString())
+    return isNear && knows([owner], context) ? { org, state: stateOf(org, context) } : owner
   }
   return { k: joint.k, owners: joint.owners.map(now) }
 }

@@ -70,6 +70,27 @@ test('an owner holds to one order of a version, so that two that are written at 
   story.check()
 })
 
+test('an owner that has not met another since that one changed its keys names the state that is certified', () => {
+  const story = new Joint().joint()
+  const { acme, jost, kern, bolt, world } = story
+  acme.up = false
+  jost.delegate(['operation'], ['operation'])
+  world.run(60_000)
+  story.wrote.set(jost, ordered(jost.input({ type: 'reseat', asset: story.asset })))
+  world.run()
+  story.yes(jost, kern, 60_000)
+  jost.up = false
+  acme.restart()
+  story.sell(acme)
+  world.run(60_000)
+  assert.is(story.owner(acme), '1 Acme Steel', 'it is told of the step that it missed')
+  assert.is(acme.knowing.partner(jost.org)!.chain.events.length, 0)
+  story.sell(acme).yes(acme, kern).yes(acme, bolt)
+  assert.is(story.stateAt(acme), 'CERTIFIED')
+  assert.is(story.owner(bolt), '2 Bolt GmbH')
+  story.check()
+})
+
 test('who changes its mind before it signed may, and an order that too few want ends and binds nobody', () => {
   const story = new Joint().joint()
   const { acme, jost, kern, bolt } = story
