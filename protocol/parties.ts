@@ -2,15 +2,26 @@
  * Identities that travel with orders and committees: who reads them may know nobody who signed. An identity proves itself; of
  * what is shown and what is known the one counts that has the event by which a signature is to be judged.
  */
+import { equal } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
+import { thumbprint } from '../crypto/key.ts'
 import type { Seat } from './asset-committee.ts'
 import { identityGenesis, verifyIdentity } from './identity.ts'
-import { type Chain, chainAt, eventsOf, isRefused, readChain, resolver } from './identity-chain.ts'
+import {
+  type Chain,
+  chainAt,
+  eventsOf,
+  everStood,
+  isRefused,
+  readChain,
+  resolver,
+  standingOf,
+} from './identity-chain.ts'
 import { KEY } from './layout.ts'
 import { type Context, decodeState, encodeState } from './machine.ts'
 import type { Write } from './output.ts'
 import type { ChainKeys } from './ownership.ts'
-import { isStored, type KeyRole, readRecord } from './record.ts'
+import { isStored, type KeyResolver, type KeyRole, readRecord } from './record.ts'
 import { remembering } from './remember.ts'
 
 /** An identity as it travels: its genesis, and the events in their order. */
@@ -51,6 +62,24 @@ function keptOf(org: CID, { get }: Knowing): Shown | undefined {
 /** Keys of the organisations that a node knows, and of those that it is shown; each identity is read when it is asked for. */
 export const keysOf = (context: Knowing, shown: Shown[]): ChainKeys =>
   keysIn(shown, org => chainKnown(org, context))
+
+/**
+ * Keys by which what an organisation has published is judged where an event of its identity is known to have begun it: one that
+ * was revoked behind that signed before, as far as anybody here can tell, and its end changes nothing (RULES C3).
+ */
+export const keysSince =
+  (since: (org: CID) => CID | undefined, context: Knowing): KeyResolver =>
+  (org, role, named) => {
+    const chain = chainKnown(org, context)
+    if (!chain) return undefined
+    const state = since(org)
+    const at = statesOf(chain).findIndex(id => state?.equals(id))
+    const n = at < 0 ? chain.events.length : at
+    const held = everStood(chain, role).find(
+      ({ key, revoked = Number.POSITIVE_INFINITY }) => revoked > n && equal(thumbprint(key), named),
+    )
+    return (held ?? standingOf(chain, role))?.key
+  }
 
 /** Whether what these organisations signed at these events can be judged by what is known here. */
 export const knows = (signers: { org: CID; state: CID }[], context: Knowing): boolean =>

@@ -25,10 +25,10 @@ import { type Context, decodeState, resendAt, type Step, say, stay, tidy, violat
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { type Ordering, orderIn, readOrdering } from './ordering-state.ts'
 import { nothing } from './output.ts'
-import { keysOf } from './parties.ts'
+import { keysSince } from './parties.ts'
 import { evaluate } from './policy.ts'
 import { isStored, type KeyResolver, readRecord, type Stored, verifySignatures } from './record.ts'
-import { endedWith, shownLinks } from './title.ts'
+import { endedWith, linksOf } from './title.ts'
 
 export type TransferState = 'REQUESTED' | 'STARTED' | 'COMPLETED' | 'TERMINATED'
 
@@ -392,10 +392,13 @@ interface Publishers {
   keys: KeyResolver
 }
 
+/** Their keys count as they stood when the agreement was signed, or when each became the owner. */
 function publishersOf({ asset, assigner, terms }: Grant, context: Context): Publishers {
-  if (terms) return { orgs: [assigner], keys: context.keys }
-  const { links, identities } = shownLinks(context, asset, 0, Number.MAX_SAFE_INTEGER)
-  return { orgs: links.map(link => orderIn(link).to), keys: keysOf(context, identities) }
+  if (terms) return { orgs: [assigner], keys: keysSince(() => terms.assignerState, context) }
+  const orders = linksOf(context.get, asset, 0, Number.MAX_SAFE_INTEGER).map(orderIn)
+  const since = (org: CID) =>
+    orders.find(({ to }) => to.equals(org))?.states.find(each => each.org.equals(org))?.state
+  return { orgs: orders.map(({ to }) => to), keys: keysSince(since, context) }
 }
 
 /** Under what we owe `org` data now; the policy is decided again at each step that gives something. */

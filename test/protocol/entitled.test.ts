@@ -324,6 +324,27 @@ test('what passes with a hand-over passes: the content, and the right to share i
   story.check()
 })
 
+test('what a key signed that its owner has revoked since passes too, to the next owner and on to the one after it (C3)', () => {
+  const story = new Sharing().register() as Sharing
+  const { acme, bolt, jane, world } = story
+  const got = (by: Member) =>
+    by.stateOf(KEY.deliveries, stored => decodeState<{ state: string }>(stored)).map(({ state }) => state)
+  acme.delegate(['operation'], ['operation'])
+  world.run()
+  story.offer().accept(bolt, undefined, 60_000)
+  assert.equal(got(bolt), ['DONE', 'DONE'])
+  acme.delegate(['operation'], ['operation'])
+  world.run()
+  story.offer(jane, bolt).accept(jane, undefined, 60_000)
+  assert.is(story.owner(jane), '2 Jane SE')
+  assert.equal(
+    jane.stateOf(KEY.transfers, stored => decodeState<{ state: string }>(stored).state),
+    ['COMPLETED'],
+  )
+  assert.equal(got(jane), ['DONE', 'DONE'])
+  story.check()
+})
+
 test('running agreements go on under the former owner, or end with the hand-over, as it says', () => {
   for (const agreements of [true, false]) {
     const story = shared()

@@ -69,6 +69,43 @@ test('a page of long records ends at its bytes, and the rest follows', () => {
   assert.ok(page!.packets.length < packets && page!.next, 'and says where to go on')
 })
 
+test('a key that its publisher revokes after the agreement takes no packet from it, one that it revoked before signs none', () => {
+  const story = new Story({ approval: 'policy' }).pair()
+  const { acme, world } = story
+  const before = acme.key('operation')
+  const renew = () => {
+    acme.delegate(['operation'], ['operation'])
+    world.run(60_000)
+  }
+  renew()
+  story.publish().read()
+  story.request().world.run(60_000)
+  renew()
+  alter(story, 'transfer/start', message => ({
+    ...message,
+    packets: message.packets.map(each => ({
+      ...each,
+      packet: resign(each.packet, {}, ['publisher', before]),
+    })),
+  }))
+  story.transfer()
+  assert.is(story.transfers(), 'TERMINATED TERMINATED')
+  assert.equal(
+    transfersOf(story).map(({ refusal }) => refusal?.code),
+    ['SIGNATURE_INVALID'],
+  )
+  world.intercept = () => undefined
+  story.transfer()
+  assert.equal(
+    transfersOf(story)
+      .map(({ state }) => state)
+      .sort(),
+    ['COMPLETED', 'TERMINATED'],
+  )
+  assert.is(story.deliveries(), 'DONE DONE')
+  story.check()
+})
+
 test('what is not here any more is left out of a page, and the pages go on', () => {
   const story = agreed({ packets: 2 * MAX_PAGE })
   const keys = [...story.acme.store.keys()].filter(key => key.startsWith('packet/')).sort()
