@@ -9,11 +9,18 @@ import { type CommitteeRule, whyNotOwners, whyUntrusted } from './ownership-trus
 import type { Stored } from './record.ts'
 import { linksOf, openCommittee } from './title.ts'
 
-/** The committees of an asset, from its registration to after this order. */
+/**
+ * The committees of an asset, from its registration to after this order, and how many seats each has lost: what became of one
+ * that was replaced says nothing of what it certified before.
+ */
 function committeesOf(o: Pick<Ordering, 'asset' | 'version' | 'next'>, get: Context['get']) {
   const links = linksOf(get, o.asset, 0, o.version)
   const shown = links.flatMap(({ committee }) => (committee ? [openCommittee(committee)] : []))
-  return o.next ? [...shown, openCommittee(o.next)] : shown
+  const inForce = [...shown.slice(-1), ...(o.next ? [openCommittee(o.next)] : [])]
+  return [
+    ...shown.slice(0, -1).map(({ payload }) => ({ payload, lost: 0 })),
+    ...inForce.map(each => ({ payload: each.payload, lost: lostIn(each, get).length })),
+  ]
 }
 
 /** Seats that say that they lost their votes, as far as it was heard here (RULES E3). */
@@ -52,9 +59,7 @@ export function weakest(
     linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
   )
   const all = [...parties, ...others]
-  const weak = committeesOf(o, get).flatMap(committee => {
-    const { payload } = committee
-    const lost = lostIn(committee, get).length
+  const weak = committeesOf(o, get).flatMap(({ payload, lost }) => {
     const text = whyUntrusted(payload, all, rule, lost)
     return text === undefined ? [] : [{ mode: modeOf(payload, lost).mode, text }]
   })

@@ -79,6 +79,8 @@ test('a buyer that heard of a lost seat names the weaker mode, or does not buy',
   story.world.run()
   assert.is(story.owner(bolt), '2 Bolt GmbH')
   assert.is(lostAt(bolt, story), 0)
+  story.offer(acme, bolt).accept(acme)
+  assert.is(story.owner(acme), '3 Acme Steel', 'the one that was replaced makes nothing weaker any more')
   story.check()
 })
 
