@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { paths } from '../../node/config.ts'
 import { openStore } from '../../node/store.ts'
 import { KEY } from '../../protocol/layout.ts'
+import { isWaybillError } from '../../sdk/error.ts'
 import { suite, temporary } from '../harness.ts'
 import { calling, eventually, pair, TestDaemon } from './daemons.ts'
 
@@ -45,41 +46,52 @@ test(
     )
     const path = join(dir.path, 'press.csv')
     writeFileSync(path, 'content')
-    const { asset } = await acme.client.packets.publish({
-      title: 'press',
-      files: [{ path, name: 'press.csv' }],
-      committee: jury,
-    })
-    const registered = await acme.client.assets.register(asset, {})
-    await eventually('both voted', async () =>
-      (await acme.client.handovers.get(registered.id)).state === 'CERTIFIED' ? true : undefined,
-    )
+    const registered = async (title: string) => {
+      const files = [{ path, name: 'press.csv' }]
+      const { asset } = await acme.client.packets.publish({ title, files, committee: jury! })
+      const { id } = await acme.client.assets.register(asset, {})
+      await eventually('both voted', async () =>
+        (await acme.client.handovers.get(id)).state === 'CERTIFIED' ? true : undefined,
+      )
+      return asset
+    }
+    const [asset, second] = [await registered('press'), await registered('press 2')]
     // The marks are written soon after the votes.
     const votes = (seat: TestDaemon): { votes: number } => JSON.parse(readFileSync(markOf(seat), 'utf8'))
     for (const seat of [cole, dunn])
-      await eventually('a vote in the mark', async () => (votes(seat).votes > 0 ? true : undefined))
+      await eventually('both votes in the mark', async () => (votes(seat).votes > 1 ? true : undefined))
     await marked(cole, rmSync)
-    await marked(dunn, mark => {
-      const before = votes(dunn)
-      writeFileSync(mark, JSON.stringify({ ...before, votes: before.votes + 1 }))
-    })
     const order = await acme.client.handovers.offer({ asset, to: 'Bolt' })
     await eventually('the offer at the buyer', () =>
       calling(bolt, client => client.handovers.accept(order.id, 'all')).catch(() => undefined),
     )
-    const refused = await eventually('Cole refuses', async () => {
-      const { refused } = await acme.client.handovers.get(order.id)
-      return refused.length > 0 ? refused : undefined
+    const names = (of: { name: string }[]) => of.map(({ name }) => name)
+    const asked = await eventually('Cole refuses, and Dunn votes', async () => {
+      const { refused, votes } = await acme.client.handovers.get(order.id)
+      return refused.length > 0 && votes.length > 0 ? { refused, votes } : undefined
     })
     assert.equal(
-      refused.map(({ name, code }) => [name, code]),
+      asked.refused.map(({ name, code }) => [name, code]),
       [['Cole', 'STORE_UNPROVEN']],
     )
+    assert.equal(names(asked.votes), ['Dunn'])
+    await eventually('its third vote in the mark', async () => (votes(dunn).votes > 2 ? true : undefined))
+    await marked(dunn, mark => {
+      const before = votes(dunn)
+      writeFileSync(mark, JSON.stringify({ ...before, votes: before.votes + 1 }))
+    })
     // The log of Dunn has no members, so that nothing is signed with its store at all.
     const { problems } = await dunn.client.status()
     assert.ok(problems.some(({ code }) => code === 'RESTORED_UNWITNESSED'))
-    assert.equal((await acme.client.handovers.get(order.id)).votes, [])
-    assert.is((await acme.client.assets.owner(asset)).version, 0)
+    // What it lost it says; from there on nobody signs what both would have to vote on.
+    const refusal = await eventually('Acme hears of it', async () => {
+      const [committee] = (await acme.client.juries.get()).items
+      if (!committee!.seats.some(({ lost }) => lost)) return undefined
+      assert.match(committee!.words, '1 of 2 seats lost their votes, and 2 must vote')
+      return await acme.client.handovers.offer({ asset: second, to: 'Bolt' }).catch(error => error)
+    })
+    assert.ok(isWaybillError(refusal, 'SEAT_LOST'))
+    for (const each of [asset, second]) assert.is((await acme.client.assets.owner(each)).version, 0)
 
     // The way back: Cole's next seat, in another committee, votes, and goes on to after a restart.
     const unproven = await cole.client.status()
