@@ -5,12 +5,13 @@
  *                -- request {id, after} -->      reads a page of its own offers, leaves out what is not for the asker
  *                <-- page {items, next} --
  */
-import { readU64, toHex, u64 } from '../crypto/bytes.ts'
+import { equal, readU64, toHex, u64 } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
+import { thumbprint } from '../crypto/key.ts'
 import { decodeSigned } from '../crypto/statement.ts'
 import { offer } from './agreement.ts'
 import { asset } from './asset.ts'
-import { signerOf } from './identity-chain.ts'
+import { everStood } from './identity-chain.ts'
 import { keepSeen, keptRecord, redactedOf } from './kept.ts'
 import { KEY } from './layout.ts'
 import { MAX_PAGE, PAGE_BYTES } from './limits.ts'
@@ -96,8 +97,12 @@ function describe(from: string, id: CID, context: Context) {
 }
 
 /** Whether no key signed it that was revoked since. */
-const holds = (record: Uint8Array, { self }: Context): boolean =>
-  decodeSigned(record).s.every(({ k }) => signerOf(self.chain, 'operation', k) !== undefined)
+function holds(record: Uint8Array, { self }: Context): boolean {
+  const revoked = everStood(self.chain, 'operation').filter(each => each.revoked !== undefined)
+  if (revoked.length === 0) return true
+  const { s } = decodeSigned(record)
+  return !s.some(({ k }) => revoked.some(({ key }) => equal(thumbprint(key), k)))
+}
 
 /** Consumer: checks a page, keeps the offers, asks for the next. */
 export function received(

@@ -159,7 +159,7 @@ const CODES = {
   MODE_WEAKER: [denied, 'waybill handover accept ORDER --mode MODE, if that is good enough'],
   STORE_UNPROVEN: [denied, 'waybill status, on the node of the seat'],
   PARTY_SEATED: [denied, 'name a committee without seats of the parties'],
-  SEAT_LOST: [denied, 'name a committee with another seat in its place'],
+  SEAT_LOST: [denied, 'waybill committee; what is not registered yet may name another one'],
   SEAT_UNKNOWN: [notFound, 'ask the seats that the committee names'],
   VERSION_PASSED: [conflict, 'ask for the asset as it stands now'],
   VOTED_OTHERWISE: [conflict, 'look at the two orders: their signer has frozen its asset'],
