@@ -30,6 +30,7 @@ import {
 } from './asset-committee.ts'
 import { ProtocolError } from './error.ts'
 import { saved } from './fold.ts'
+import { standingOf } from './identity-chain.ts'
 import { HANDLE, KEY } from './layout.ts'
 import { MAX_SEATS_BYTES, MAX_SITTINGS, MAX_TOLD } from './limits.ts'
 import {
@@ -419,7 +420,7 @@ const ownLost = ({ get }: Context): Uint8Array[] => {
 
 /** First on each connection, where there is something to say: by the key that stands now, as the one of then may be revoked. */
 export const tellLost = (context: Context): Message[] =>
-  ownLost(context)
+  (standingOf(context.self.chain, 'operation') ? ownLost(context) : [])
     .slice(-MAX_SITTINGS)
     .map(stored => (readRecord(seatLost, stored) as Stored<SeatLost>).payload)
     .map(word => ({ t: 'seat/lost', lost: said(word, context).bytes }))

@@ -141,6 +141,18 @@ test('a seat that changed its keys since says so by the new one', () => {
   story.check()
 })
 
+test('a seat without a key to say it by is silent, and connects', () => {
+  const story = new Ownership().register()
+  const [cole] = story.seats as [Member]
+  lose(story, cole)
+  story.acme.store.delete(KEY.lostSeat(story.jury, cole.org))
+  cole.delegate([], ['operation'])
+  story.world.run()
+  tell(story, cole)
+  assert.is(lostAt(story.acme, story), 0)
+  story.check()
+})
+
 test('a word about a committee that is not known yet counts once it is; of each partner so many are kept', () => {
   const story = new Ownership().begin()
   const [cole] = story.seats as [Member]

@@ -189,6 +189,29 @@ test('seats are shown as they took their seats: what their keys do later makes n
   story.check()
 })
 
+test('an owner of before that sits in the next committee is shown with what it signed since', () => {
+  const story = new Ownership(5)
+  const { world, acme, bolt, seats } = story
+  const jane = world.add('Jane SE')
+  for (const each of [bolt, ...seats]) world.pair(jane, each)
+  world.run(5_000)
+  story.jury = story.assemble(seats.slice(0, 4))
+  story.register()
+  const next = story.assemble([acme, ...seats.slice(0, 3)], bolt)
+  acme.delegate(['operation'])
+  world.run()
+  story.offer().accept()
+  // Away at first, so that the offer comes again with all that it rests on.
+  jane.up = false
+  story.offer(jane, bolt, next)
+  jane.up = true
+  world.run(600_000)
+  assert.is(story.state(jane), 'OFFERED')
+  story.accept(jane, 'byzantine')
+  assert.is(story.owner(jane), '2 Jane SE')
+  story.check()
+})
+
 test('seats whose identities are too long together are no committee, and who asks hears which', () => {
   const story = new Ownership(7)
   const { world, acme } = story
