@@ -32,7 +32,10 @@ export async function askSeats(
   const heard: Extract<Event, { type: 'fresh' }>[] = []
   const { promise, resolve } = Promise.withResolvers<void>()
   let asked: string | undefined
-  const said = () => heard.filter(({ id }) => id === asked)
+  // One answer of each seat: who answers again stands for nobody else.
+  const said = () => [
+    ...new Map(heard.filter(({ id }) => id === asked).map(each => [each.org, each])).values(),
+  ]
   // An own seat has said it before the command has its answer.
   const listener = (event: Event) => {
     if (event.type === 'fresh') heard.push(event)

@@ -243,8 +243,8 @@ export function unfitNext({ payload }: Stored<AssetCommittee>, order: Order): Re
 }
 
 /**
- * Why votes are no certificate of an order; `undefined` when q seats that are no parties voted for it. With a vote of another
- * version among them nobody can tell, unless they are too few with it.
+ * Why votes are no certificate of an order; `undefined` when q seats that are no parties voted for it. Where votes of another
+ * version could make up that number nobody can tell.
  */
 export function checkCertificate(
   stored: Uint8Array,
@@ -272,6 +272,7 @@ export function checkCertificate(
     }
   }
   const { q } = committee.payload
+  if (voted.size >= q) return undefined
   return voted.size + unknown.length >= q
     ? unknown[0]
     : refused('CERTIFICATE_INVALID', `${voted.size} votes of others than the parties, of ${q}`)

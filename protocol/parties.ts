@@ -76,7 +76,8 @@ export const keysSince =
     const at = statesOf(chain).findIndex(id => state?.equals(id))
     const n = at < 0 ? chain.events.length : at
     const held = everStood(chain, role).find(
-      ({ key, revoked = Number.POSITIVE_INFINITY }) => revoked > n && equal(thumbprint(key), named),
+      ({ key, epoch, revoked }) =>
+        (revoked === undefined || (revoked > n && epoch <= n)) && equal(thumbprint(key), named),
     )
     return (held ?? standingOf(chain, role))?.key
   }

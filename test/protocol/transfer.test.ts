@@ -69,7 +69,7 @@ test('a page of long records ends at its bytes, and the rest follows', () => {
   assert.ok(page!.packets.length < packets && page!.next, 'and says where to go on')
 })
 
-test('a key that its publisher revokes after the agreement takes no packet from it, one that it revoked before signs none', () => {
+test('a key that its publisher revokes after the agreement takes no packet from it, one that it revoked before or had not yet signs none', () => {
   const story = new Story({ approval: 'policy' }).pair()
   const { acme, world } = story
   const before = acme.key('operation')
@@ -81,18 +81,24 @@ test('a key that its publisher revokes after the agreement takes no packet from 
   story.publish().read()
   story.request().world.run(60_000)
   renew()
-  alter(story, 'transfer/start', message => ({
-    ...message,
-    packets: message.packets.map(each => ({
-      ...each,
-      packet: resign(each.packet, {}, ['publisher', before]),
-    })),
-  }))
-  story.transfer()
-  assert.is(story.transfers(), 'TERMINATED TERMINATED')
+  const after = acme.key('operation')
+  renew()
+  for (const wrong of [before, after]) {
+    alter(story, 'transfer/start', message => ({
+      ...message,
+      packets: message.packets.map(each => ({
+        ...each,
+        packet: resign(each.packet, {}, ['publisher', wrong]),
+      })),
+    }))
+    story.transfer()
+  }
   assert.equal(
-    transfersOf(story).map(({ refusal }) => refusal?.code),
-    ['SIGNATURE_INVALID'],
+    transfersOf(story).map(({ state, refusal }) => [state, refusal?.code]),
+    [
+      ['TERMINATED', 'SIGNATURE_INVALID'],
+      ['TERMINATED', 'SIGNATURE_INVALID'],
+    ],
   )
   world.intercept = () => undefined
   story.transfer()
@@ -100,7 +106,7 @@ test('a key that its publisher revokes after the agreement takes no packet from 
     transfersOf(story)
       .map(({ state }) => state)
       .sort(),
-    ['COMPLETED', 'TERMINATED'],
+    ['COMPLETED', 'TERMINATED', 'TERMINATED'],
   )
   assert.is(story.deliveries(), 'DONE DONE')
   story.check()
