@@ -13,7 +13,6 @@
  *
  * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
  */
-import { toHex } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import type { AssetCommittee } from './asset-committee.ts'
 import { over } from './context.ts'
@@ -26,7 +25,7 @@ import type { Message, MessageOf } from './message.ts'
 import { dealt, isOver, isWriter, type Ordering, orderIn, readOrdering, save } from './ordering-state.ts'
 import { join, nothing, type Output } from './output.ts'
 import { advance, isRefused, type Link, makeCertificate, signedBy } from './ownership.ts'
-import { among, keysOf, type Shown, show } from './parties.ts'
+import { among, eachOnce, keysOf, show } from './parties.ts'
 import type { Stored } from './record.ts'
 import {
   bareLinks,
@@ -230,19 +229,8 @@ function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
     return { ...message, links: steps(context.get, asset, from, version - from) }
   }
   const { links, identities } = shownLinks(context, asset, from, version - from)
-  const whole = { ...message, links, identities: longestOf([...message.identities, ...identities]) }
+  const whole = { ...message, links, identities: eachOnce([...message.identities, ...identities]) }
   return fits(whole) ? whole : message
-}
-
-/** Each identity once: a seat is shown up to its seat, and as an owner of before with what came after. */
-function longestOf(shown: Shown[]): Shown[] {
-  const all = new Map<string, Shown>()
-  for (const each of shown) {
-    const name = toHex(each.identity)
-    const before = all.get(name)
-    if (!before || before.events.length < each.events.length) all.set(name, each)
-  }
-  return [...all.values()]
 }
 
 /** The committee that an order brings: that of a registration, or the one that is to follow. */

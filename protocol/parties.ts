@@ -2,7 +2,7 @@
  * Identities that travel with orders and committees: who reads them may know nobody who signed. An identity proves itself; of
  * what is shown and what is known the one counts that has the event by which a signature is to be judged.
  */
-import { equal } from '../crypto/bytes.ts'
+import { equal, toHex } from '../crypto/bytes.ts'
 import { type CID, digestOf } from '../crypto/cid.ts'
 import { thumbprint } from '../crypto/key.ts'
 import type { Seat } from './asset-committee.ts'
@@ -153,6 +153,17 @@ function longest(shown: Shown[] = []): { shown: Shown; chain: Chain } | undefine
     if (chain) return { shown: each, chain }
   }
   return undefined
+}
+
+/** Each identity once, with the most events: one is shown up to its seat, and whole where it is a party too. */
+export function eachOnce(shown: Shown[]): Shown[] {
+  const all = new Map<string, Shown>()
+  for (const each of shown) {
+    const name = toHex(each.identity)
+    const before = all.get(name)
+    if (!before || before.events.length < each.events.length) all.set(name, each)
+  }
+  return [...all.values()]
 }
 
 /** The identities of these organisations and of no others, each once and as long as it is known or shown; seats as in `show`. */
