@@ -146,22 +146,12 @@ export async function register(
       ref: ref ?? described?.payload.title ?? '',
       content,
       title: bought === undefined ? 'made' : 'bought',
-      ...(bought === undefined ? {} : { bought: await boughtBy(node, bought) }),
+      ...(bought === undefined ? {} : { bought: await node.views.orderId(bought) }),
       ...(await shared(node, joint)),
     },
     [{ handle: HANDLE.registered(id), bytes: salt }],
   )
   return orderOf(node, answer)
-}
-
-/** An own purchase, as it is certified here. */
-async function boughtBy(node: Node, wanted: string): Promise<CID> {
-  const id = await node.views.orderId(wanted)
-  const o = decodeState<Ordering>(node.store.get(KEY.order(id))!)
-  const isTaker = orderIn(o).takers?.owners.some(({ org }) => org.equals(node.env.self.id))
-  if (o.state !== 'CERTIFIED' || o.version === 0 || !isTaker)
-    throw new NotFound('that is no hand-over to this home that is certified')
-  return id
 }
 
 /** Others who own it too, by their names; one of them may be this home. */

@@ -51,7 +51,7 @@ export const registerRequest = z.strictObject({
   /** The one that the asset names. */
   committee: id.optional(),
   ref: z.string().min(1).max(512).optional(),
-  /** The hand-over by which it was bought, where it was. */
+  /** The own hand-over by which it was bought, where it was: seats look for its certificate. */
   bought: id.optional(),
   joint: joint.optional(),
 })
@@ -161,7 +161,7 @@ export const ownerHistory = z.object({
       owners: z.array(org),
       madeMs: count,
       ref: z.string().optional(),
-      /** The hand-over by which it was bought, by the word of who registered it alone. */
+      /** The certified hand-over by which its first owner had bought it. */
       bought: id.optional(),
       votes: z.array(org),
       committee: jury,

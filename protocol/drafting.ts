@@ -17,14 +17,16 @@ import {
 } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
+import { MAX_CERTIFICATE_BYTES } from './limits.ts'
 import { originHash } from './log.ts'
 import { type Context, type Step, signed } from './machine.ts'
 import { begun, held, written } from './offering.ts'
-import type { Ordering } from './ordering-state.ts'
-import { canDecide, notTheirs, type Owned, unfitNext } from './ownership.ts'
-import { knows } from './parties.ts'
+import { voteAsk } from './ordering.ts'
+import { type Ordering, orderIn, readOrdering } from './ordering-state.ts'
+import { canDecide, notBought, notTheirs, type Owned, type Purchase, unfitNext } from './ownership.ts'
+import { keysOf, knows } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
-import { committeeKnown, titleOf } from './title.ts'
+import { committeeKnown, fits, linksOf, titleOf } from './title.ts'
 import { silent } from './weakness.ts'
 
 type Got<P> = Stored<P>
@@ -36,6 +38,7 @@ export interface Register {
   ref: string
   content: Uint8Array
   title: Registration['title']
+  /** The hand-over to this home by which it came by it. */
   bought?: CID
   /** Others who own it too, and of how many owners the next step needs the signatures. */
   joint?: Shared
@@ -55,6 +58,7 @@ export function register(about: Register, context: Context): Step<Ordering> {
   const verdict = checkPayload(registration, payload)
   if (verdict.ok !== true) throw new ProtocolError('RECORD_INVALID', verdict.reason)
   const order = orderOf(signed(payload, []) as Got<Registration>)
+  const bought = about.bought && purchaseOf(about.bought, context)
   const wrong = notTheirs(order, described, context.keys)
   if (wrong)
     throw new ProtocolError(
@@ -62,9 +66,15 @@ export function register(about: Register, context: Context): Step<Ordering> {
       `no seat votes for this asset: ${wrong.text}; publish it again: waybill publish FILE --committee COMMITTEE`,
     )
   const committee = known(about.committee, context)
-  const unfit = undecided(committee, order, context) ?? unfitNext(committee, order)
+  const unfit =
+    undecided(committee, order, context) ??
+    unfitNext(committee, order) ??
+    notBought(order, bought, keysOf(context, []))
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
-  const step = written(begun('owner', order, order.record.bytes, context), context)
+  const o = { ...begun('owner', order, order.record.bytes, context), ...(bought ? { bought } : {}) }
+  if (bought && !fits(voteAsk(o, order, true, context), MAX_CERTIFICATE_BYTES))
+    throw new ProtocolError('RECORD_INVALID', 'with the seats of its purchase it is too long for a message')
+  const step = written(o, context)
   step.output.writes.push({ key: name, value: about.asset.bytes })
   return step
 }
@@ -84,6 +94,17 @@ function toRegister({ asset: id, ref }: Register, name: string, context: Context
       `another asset is registered as "${ref}", or on its way to it: choose another name (--ref)`,
     )
   return stored
+}
+
+/** An own purchase, as it is certified here. Throws ProtocolError when there is none. */
+function purchaseOf(id: CID, { get, self }: Context): Purchase {
+  const o = readOrdering(get, id)
+  const [link] = o ? linksOf(get, o.asset, o.version, 1) : []
+  const sale = link && orderIn(link)
+  if (!sale?.id.equals(id) || !sale.givers || !sale.takers?.owners.some(({ org }) => org.equals(self.id)))
+    throw new ProtocolError('NOT_FOUND', 'that is no hand-over to this home that is certified')
+  const { order, certificate } = link!
+  return { order, certificate, committee: committeeKnown(get, sale.committee)!.bytes }
 }
 
 const registrationOf = (about: Register, context: Context): Registration => ({

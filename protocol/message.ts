@@ -61,6 +61,8 @@ const first = optional(object({ log: link, committee: link }))
 const events = list(blob(MAX_EVENT_BYTES), MAX_IDENTITY_EVENTS)
 
 const identities = list(object({ identity: record, events }), MAX_SHOWN)
+/** A hand-over by which what is registered was bought. */
+const purchase = object({ order: record, certificate: blob(MAX_CERTIFICATE_BYTES), committee: record })
 /** Certified steps of who owns an asset, in their order. */
 const links = list(
   object({
@@ -68,6 +70,7 @@ const links = list(
     order: record,
     certificate: blob(MAX_CERTIFICATE_BYTES),
     committee: optional(record),
+    bought: optional(purchase),
   }),
   MAX_LINKS,
 )
@@ -191,6 +194,7 @@ export const MESSAGES = {
     order: record,
     asset: optional(record),
     committee: optional(record),
+    bought: optional(purchase),
     identities,
     links: optional(links),
   }),
@@ -204,6 +208,7 @@ export const MESSAGES = {
     order: record,
     asset: optional(record),
     committee: optional(record),
+    bought: optional(purchase),
     identities,
     links: optional(links),
   }),

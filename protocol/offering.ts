@@ -42,6 +42,7 @@ import {
   count,
   isRefused,
   misplaced,
+  notBought,
   notTheirs,
   type Signer,
   sidesOf,
@@ -60,6 +61,7 @@ import {
   learned,
   openCommittee,
   showSince,
+  soldBy,
   titleOf,
   wanting,
 } from './title.ts'
@@ -319,13 +321,16 @@ function consider(
   const named = order.next ?? (version === 0 ? order.committee : undefined)
   const next = named && (context.get(KEY.jury(named)) ?? message.committee)
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
+  const sold = soldBy(message.bought)
+  const others = [...sold.parties, ...sold.seats.map(({ org }) => org)]
   const isJoint = version === 0 || order.givers!.owners.some(({ org }) => org.equals(context.self.id))
   const o: Ordering = {
     ...begun(isJoint ? 'joint' : 'buyer', order, message.order, context),
     org: from,
-    identities: among([...order.parties, ...seats], message.identities, context),
+    identities: among([...order.parties, ...seats, ...others], message.identities, context),
     ...(next ? { next } : {}),
     ...(message.asset ? { described: message.asset } : {}),
+    ...(message.bought ? { bought: message.bought } : {}),
   }
   const step = inPlace(o, id, save(o, stay(), context), context)
   step.output.writes.push(...counted)
@@ -356,7 +361,10 @@ function inPlace(
 function whyNot(order: Order, message: MessageOf<'handover/offer'>, context: Context): Refusal | undefined {
   const owned = titleOf(context.get, order.asset)
   const keys = keysOf(context, message.identities)
-  const wrong = misplaced(owned, order, keys) ?? (owned ? undefined : notTheirs(order, message.asset, keys))
+  const wrong =
+    misplaced(owned, order, keys) ??
+    (owned ? undefined : notTheirs(order, message.asset, keys)) ??
+    notBought(order, message.bought, keys)
   if (wrong) return wrong
   const named = order.next ?? order.committee
   const after =

@@ -7,6 +7,7 @@ import { KEY } from './layout.ts'
 import { MAX_TOLD } from './limits.ts'
 import { type Context, decodeState, type Step } from './machine.ts'
 import type { Refusal } from './message.ts'
+import type { Purchase } from './ownership.ts'
 import type { Shown } from './parties.ts'
 
 export interface Ordering {
@@ -26,6 +27,8 @@ export interface Ordering {
   agreed: string[]
   /** Of a registration that another one writes: the asset. */
   described?: Uint8Array
+  /** Of a registration: the purchase that it names. */
+  bought?: Purchase
   asset: CID
   version: number
   /** With the signatures that it has by now. */

@@ -14,7 +14,7 @@
  * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
  */
 import { type CID, digestOf } from '../crypto/cid.ts'
-import type { AssetCommittee } from './asset-committee.ts'
+import type { AssetCommittee, Seat } from './asset-committee.ts'
 import { over } from './context.ts'
 import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
@@ -38,6 +38,7 @@ import {
   linksOf,
   openCommittee,
   shownLinks,
+  soldBy,
   tell,
   titleOf,
 } from './title.ts'
@@ -160,8 +161,8 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   switch (o.state) {
     case 'OFFERED': {
       const brought = broughtBy(o, context)
-      const seats = brought ? openCommittee(brought).payload.seats : []
-      const identities = whole ? show(read.parties, context, seats) : []
+      const [parties, seats] = signersWith(o, brought)
+      const identities = whole ? show(parties, context, seats) : []
       const shown = whole && brought ? { committee: brought } : {}
       const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
       const unsigned = o.signers.length > 0 ? signedBy(read, []) : order
@@ -171,6 +172,7 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
         identities,
         ...shown,
         ...(asset ? { asset } : {}),
+        ...(o.bought ? { bought: o.bought } : {}),
       }
       return [withSteps(offer, to, o, 0, whole, context)]
     }
@@ -237,18 +239,30 @@ function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
 const broughtBy = ({ version, committee, next }: Ordering, { get }: Context): Uint8Array | undefined =>
   version === 0 ? get(KEY.jury(committee)) : next
 
-function voteAsk(o: Ordering, read: Order, whole: boolean, context: Context) {
+/** The question to a seat; `whole`: with all that it may not know. */
+export function voteAsk(o: Ordering, read: Order, whole: boolean, context: Context) {
   const { order, identities } = o
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
   const brought = broughtBy(o, context)
-  const seats = brought ? openCommittee(brought).payload.seats : []
+  const [parties, seats] = signersWith(o, brought)
   return {
     t: 'vote/ask' as const,
     order,
-    identities: whole ? among(read.parties, identities, context, seats) : [],
+    identities: whole ? among(parties, identities, context, seats) : [],
     ...(asset ? { asset } : {}),
     ...(whole && brought ? { committee: brought } : {}),
+    ...(o.bought ? { bought: o.bought } : {}),
   }
+}
+
+/** By whose keys an order is judged, and what is brought with it. */
+function signersWith(o: Ordering, brought: Uint8Array | undefined): [CID[], Seat[]] {
+  const sold = soldBy(o.bought)
+  const seats = brought ? openCommittee(brought).payload.seats : []
+  return [
+    [...orderIn(o).parties, ...sold.parties],
+    [...seats, ...sold.seats],
+  ]
 }
 
 /** A seat has voted. */
@@ -300,6 +314,7 @@ function certified(o: Ordering, context: Context): Step<Ordering> {
     certificate: makeCertificate(o.votes.map(({ vote }) => vote!)),
     ...(asset ? { asset } : {}),
     ...(shown ? { committee: shown } : {}),
+    ...(o.bought ? { bought: o.bought } : {}),
   }
   const keys = keysOf(context, o.identities)
   const known = (id: CID) => committeeKnown(context.get, id)

@@ -7,7 +7,7 @@ import type { CID } from '../crypto/cid.ts'
 import { modeOf } from './asset-committee.ts'
 import { isNamed, readDocument } from './document.ts'
 import { freshBy } from './freshness.ts'
-import { committeeChange, isOrder, type Joint, type Order, type Registration, readOrder } from './handover.ts'
+import { committeeChange, isOrder, type Joint, type Order, readOrder } from './handover.ts'
 import {
   MAX_CERTIFICATE_BYTES,
   MAX_EVENT_BYTES,
@@ -24,6 +24,7 @@ import {
   keysThen,
   type Link,
   type Owned,
+  purchaseIn,
   type Refused,
 } from './ownership.ts'
 import { type CommitteeRule, committeeRule, whyNotOwners, whyUntrusted } from './ownership-trust.ts'
@@ -45,6 +46,9 @@ const shape = object({
       order: record,
       certificate: blob(MAX_CERTIFICATE_BYTES),
       committee: optional(record),
+      bought: optional(
+        object({ order: record, certificate: blob(MAX_CERTIFICATE_BYTES), committee: record }),
+      ),
     }),
     MAX_STEPS,
   ),
@@ -135,21 +139,18 @@ export function judgeOwnership(
   const keys = keysIn(read.identities)
   const walked = walk(read, keys, say)
   if (!walked) return { steps }
-  const { owned, owners, committees } = walked
+  const { owned, owners, committees, sold } = walked
   const stray = strayIn(read.identities, walked)
   if (stray) say('identities', 'failed', stray)
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
   const rule = committeeRule(trust.file)
   judgeOwners(walked, trust, rule, say)
-  for (const [version, { payload }] of committees) {
-    const why = whyUntrusted(payload, owners, rule)
-    const { words } = modeOf(payload)
-    say(
-      `committee from version ${version}`,
-      why ? 'inconclusive' : 'ok',
-      why ? `committee not trusted: ${why}` : words,
-    )
+  const judge = (name: string, { payload }: Owned['committee'], parties: CID[]) => {
+    const why = whyUntrusted(payload, parties, rule)
+    say(name, why ? 'inconclusive' : 'ok', why ? `committee not trusted: ${why}` : modeOf(payload).words)
   }
+  if (sold) judge('committee of the purchase', sold.committee, sold.sale.parties)
+  for (const [version, committee] of committees) judge(`committee from version ${version}`, committee, owners)
   const freshMs = judgeFresh(owned, read.fresh, { asOfMs, skewMs: trust.clockSkewMs }, say)
   return { steps, walked: { ...walked, ...(freshMs === undefined ? {} : { freshMs }) } }
 }
@@ -159,6 +160,8 @@ type Say = (id: string, status: VerifyStep['status'], detail: string) => void
 interface Walked {
   owned: Owned
   owners: CID[]
+  /** How its first owners came by it, where they bought it. */
+  sold: ReturnType<typeof purchaseIn>
   /** Who owned it together, step by step. */
   joints: Joint[]
   /** The order that made each version. */
@@ -195,7 +198,7 @@ function walk(evidence: OwnershipEvidence, keys: ChainKeys, say: Say): Walked | 
       say(name, isUnknown(next) ? 'inconclusive' : 'failed', `${next.code}: ${next.text}`)
       return undefined
     }
-    say(name, 'ok', toWords(next, order as Order))
+    say(name, 'ok', toWords(next, purchaseIn(link.bought)?.sale))
     joints.push(next.joint)
     if (!owned?.committee.id.equals(next.committee.id)) committees.push([next.version, next.committee])
     for (const party of (order as Order).parties) owners.set(party.toString(), party)
@@ -206,13 +209,23 @@ function walk(evidence: OwnershipEvidence, keys: ChainKeys, say: Say): Walked | 
     say('registration', 'failed', 'a chain begins with the registration')
     return undefined
   }
-  return { owned, owners: [...owners.values()], joints, orders, keys: keysOfAsset(evidence), committees }
+  const sold = purchaseIn(evidence.links[0]!.bought)
+  return {
+    owned,
+    owners: [...owners.values()],
+    sold,
+    joints,
+    orders,
+    keys: keysOfAsset(evidence),
+    committees,
+  }
 }
 
 /** Why an identity has no place in the file: the walk from the claim comes to each once, or it is no part of it (RULES G1). */
-function strayIn(identities: Shown[], { owners, committees }: Walked): string | undefined {
-  const seats = committees.flatMap(([, { payload }]) => payload.seats.map(({ org }) => org))
-  const reached = new Set([...owners, ...seats].map(String))
+function strayIn(identities: Shown[], { owners, committees, sold }: Walked): string | undefined {
+  const all = [...committees.map(([, committee]) => committee), ...(sold ? [sold.committee] : [])]
+  const seats = all.flatMap(({ payload }) => payload.seats.map(({ org }) => org))
+  const reached = new Set([...owners, ...seats, ...(sold?.sale.parties ?? [])].map(String))
   for (const shown of identities) {
     const name = shownOf(shown)?.toString()
     if (!name) return 'an identity of nobody'
@@ -227,12 +240,11 @@ const stepName = (order: ReturnType<typeof readOrder>, owned: Owned | undefined)
   return version === 0 ? 'registration' : `${isChange ? 'committee change' : 'hand-over'} ${version}`
 }
 
-/** Whose it is by a step; that it was bought before is the word of who registered it. */
-function toWords({ owner, joint: { k, owners } }: Owned, { record }: Order): string {
-  const { payload } = record
-  const bought = payload.t === 'registration/1' ? (payload as Registration).bought : undefined
+/** Whose it is by a step, and by which hand-over it was bought before. */
+function toWords({ owner, joint: { k, owners } }: Owned, sale: Order | undefined): string {
   const others = owners.length > 1 ? `, one of ${owners.length} owners of whom ${k} sign` : ''
-  return `to ${owner}${others}${bought ? `; on its word bought by ${bought}, which is not shown` : ''}`
+  const bought = sale && `; bought of ${sale.from} by hand-over ${sale.version} of ${sale.asset}: ${sale.id}`
+  return `to ${owner}${others}${bought ?? ''}`
 }
 
 /** What a step says that something is none, or of another version. */
@@ -242,9 +254,10 @@ export const statusOf = ({ ok }: Unread): VerifyStep['status'] =>
 /** Neither true nor false: another version, or keys that the evidence does not have. */
 export const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSION'
 
-function judgeOwners({ owners, joints }: Walked, trust: Trust, rule: CommitteeRule, say: Say): void {
+function judgeOwners({ owners, joints, sold }: Walked, trust: Trust, rule: CommitteeRule, say: Say): void {
   const together = joints.map(joint => joint.owners.map(({ org }) => org))
-  const why = whyNotOwners(owners, together, org => isTrusted(trust, org), rule)
+  const sellers = sold?.sale.parties ?? []
+  const why = whyNotOwners([...owners, ...sellers], together, org => isTrusted(trust, org), rule)
   say('owners', why ? 'inconclusive' : 'ok', why ?? 'each is in the trust file')
 }
 

@@ -16,7 +16,7 @@ import {
   verifySignature,
 } from '../crypto/statement.ts'
 import { asset } from './asset.ts'
-import { type AssetCommittee, readAssetCommittee, seatOf } from './asset-committee.ts'
+import { type AssetCommittee, assetCommittee, readAssetCommittee, seatOf } from './asset-committee.ts'
 import { readDocument } from './document.ts'
 import type { ProtocolCode } from './error.ts'
 import {
@@ -25,6 +25,7 @@ import {
   type Joint,
   type Order,
   type Owner,
+  type Registration,
   readOrder,
   readVote,
   type Side,
@@ -68,6 +69,15 @@ export interface Link {
   order: Uint8Array
   certificate: Uint8Array
   committee?: Uint8Array
+  /** Of a registration of what was bought. */
+  bought?: Purchase
+}
+
+/** The hand-over by which the owner of a registration came by what it registers, and who certified it. */
+export interface Purchase {
+  order: Uint8Array
+  certificate: Uint8Array
+  committee: Uint8Array
 }
 
 export interface Refused {
@@ -278,6 +288,42 @@ export function checkCertificate(
     : refused('CERTIFICATE_INVALID', `${voted.size} votes of others than the parties, of ${q}`)
 }
 
+/**
+ * Why a registration is of nothing that its owner bought: it took it by the hand-over that it names, and the committee that this
+ * one names certified that (RULES E2). Whether to trust that committee is for who reads it, as with the asset's own.
+ */
+export function notBought(
+  { to, record }: Order,
+  shown: Purchase | undefined,
+  keys: KeyResolver,
+): Refused | undefined {
+  const named = (record.payload as Partial<Registration>).bought
+  if (!named) return shown && refused('RECORD_INVALID', 'a purchase is shown that nothing names')
+  if (!shown) return refused('CERTIFICATE_INVALID', 'the hand-over by which it was bought is not shown')
+  const sale = readOrder(shown.order)
+  if (!isOrder(sale)) return refusedAs('CERTIFICATE_INVALID', sale)
+  if (!sale.id.equals(named))
+    return refused('CERTIFICATE_INVALID', 'the hand-over shown is not the one by which it was bought')
+  if (!sale.givers || !sale.takers?.owners.some(({ org }) => org.equals(to)))
+    return refused('CERTIFICATE_INVALID', `${to} bought nothing by ${named}`)
+  const wrong = unsigned(sale, keys)
+  if (wrong) return wrong
+  const committee = checkCommittee(shown.committee, keys)
+  if (isRefused(committee)) return committee
+  return committee.id.equals(sale.committee)
+    ? checkCertificate(shown.certificate, sale, committee)
+    : refused('COMMITTEE_INVALID', 'the committee shown is not the one that voted on the purchase')
+}
+
+/** What is shown as a purchase, of somebody's word until it is checked. */
+export function purchaseIn(
+  shown: Purchase | undefined,
+): { sale: Order; committee: Stored<AssetCommittee> } | undefined {
+  const sale = shown && readOrder(shown.order)
+  const committee = shown && readRecord(assetCommittee, shown.committee)
+  return sale && isOrder(sale) && committee && isStored(committee) ? { sale, committee } : undefined
+}
+
 const isFor = (vote: Vote, { id, asset: of, version }: Order): boolean =>
   vote.choice.equals(id) && vote.asset.equals(of) && vote.version === version
 
@@ -347,7 +393,7 @@ export function advance(
 ): Owned | Refused {
   const order = checkOrder(link, keys)
   if (isRefused(order)) return order
-  const wrong = misplaced(owned, order, keys)
+  const wrong = misplaced(owned, order, keys) ?? notBought(order, link.bought, keys)
   if (wrong) return wrong
   const changes = !owned || order.next !== undefined
   const named = order.next ?? order.committee

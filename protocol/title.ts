@@ -12,13 +12,23 @@ import { equal, readU64, u64 } from '../crypto/bytes.ts'
 import type { CID } from '../crypto/cid.ts'
 import { type AssetCommittee, assetCommittee, type Seat, seatOf } from './asset-committee.ts'
 import { over as overOutput } from './context.ts'
-import { handover, isOrder, isSame, type Joint, type Order, readOrder } from './handover.ts'
+import { handover, isOrder, isSame, type Joint, type Order, type Owner, readOrder } from './handover.ts'
 import { KEY } from './layout.ts'
 import { MAX_LINKS, MAX_MESSAGE_BYTES, MAX_SHOWN, MAX_TITLES } from './limits.ts'
 import { type Context, decodeState, encodeState, type Step, say, stay, violation } from './machine.ts'
 import { encodeMessage, type Message, type MessageOf } from './message.ts'
 import { join, type Write } from './output.ts'
-import { advance, checkOrder, isEquivocation, isRefused, type Link, type Owned, passed } from './ownership.ts'
+import {
+  advance,
+  checkOrder,
+  isEquivocation,
+  isRefused,
+  type Link,
+  type Owned,
+  type Purchase,
+  passed,
+  purchaseIn,
+} from './ownership.ts'
 import { among, keep, keysOf, knows, type Shown, show } from './parties.ts'
 import { isStored, readRecord, type Stored } from './record.ts'
 import { remembering } from './remember.ts'
@@ -106,7 +116,12 @@ export function shownLinks(
   most: number,
 ): { links: Link[]; identities: Shown[] } {
   const links = linksOf(context.get, asset, from, most)
-  return { links, identities: show(links.flatMap(partiesOf), context, links.flatMap(seatsOf)) }
+  const sold = links.map(({ bought }) => soldBy(bought))
+  const orgs = [...links.flatMap(partiesOf), ...sold.flatMap(({ parties }) => parties)]
+  return {
+    links,
+    identities: show(orgs, context, [...links.flatMap(seatsOf), ...sold.flatMap(({ seats }) => seats)]),
+  }
 }
 
 /** As they are told to who is likely to know who signed them: else it asks for the whole. */
@@ -119,6 +134,14 @@ const partiesOf = ({ order }: Link): CID[] => {
   return isOrder(read) ? read.parties : []
 }
 const seatsOf = ({ committee }: Link): Seat[] => (committee ? openCommittee(committee).payload.seats : [])
+
+/** By whose keys a purchase is judged. */
+export function soldBy(bought: Purchase | undefined): { parties: CID[]; states: Owner[]; seats: Seat[] } {
+  const found = purchaseIn(bought)
+  if (!found) return { parties: [], states: [], seats: [] }
+  const { parties, states } = found.sale
+  return { parties, states, seats: found.committee.payload.seats }
+}
 
 /** A certified step, where the asset stands with it, and who signed it where nobody here knows that. */
 export function keepLink(
@@ -133,6 +156,8 @@ export function keepLink(
   const { committee: shown, ...step } = link
   const brings = shown ?? (!before || isChange(link))
   const kept: KeptLink = { ...step, ...(brings ? { committee: committee.id } : {}) }
+  const { parties, seats } = soldBy(link.bought)
+  const seated = [...(brings ? committee.payload.seats : []), ...seats]
   return [
     { key: KEY.step(owned.asset, owned.version), value: encodeState(kept) },
     {
@@ -141,11 +166,7 @@ export function keepLink(
       if: before ? { equals: before } : 'absent',
     },
     ...(get(KEY.jury(committee.id)) ? [] : [{ key: KEY.jury(committee.id), value: committee.bytes }]),
-    ...keep(
-      [...partiesOf(link), ...(brings ? committee.payload.seats.map(({ org }) => org) : [])],
-      identities,
-      context,
-    ),
+    ...keep([...partiesOf(link), ...parties, ...seated.map(({ org }) => org)], identities, context),
   ]
 }
 
@@ -154,8 +175,9 @@ const isChange = ({ order }: Link): boolean => {
   return isOrder(read) && read.next !== undefined
 }
 
-export const fits = (message: Message & { identities: Shown[] }): boolean =>
-  message.identities.length <= MAX_SHOWN && encodeMessage(message).length <= MAX_MESSAGE_BYTES
+/** Whether a message is short enough, with room for so many more bytes. */
+export const fits = (message: Message & { identities: Shown[] }, more = 0): boolean =>
+  message.identities.length <= MAX_SHOWN && encodeMessage(message).length + more <= MAX_MESSAGE_BYTES
 
 /** Tells a node the steps from a version on; `whole`: with who signed them. */
 export function tell(asset: CID, from: number, whole: boolean, context: Context): Message[] {
@@ -205,10 +227,16 @@ export const askWhole = (to: string, asset: CID, version: number | undefined): S
     whole: true,
   })
 
+/** What an order is shown with: the committee that follows it, and how its owner came by what it registers. */
+interface Brought {
+  committee?: Uint8Array | undefined
+  bought?: Purchase | undefined
+}
+
 /** Whether a message leaves out what is needed here to judge an order: keys of who signed it, or the committee that it brings. */
 export function lacks(
   order: Order,
-  { committee, identities }: { committee?: Uint8Array | undefined; identities: Shown[] },
+  { committee, bought, identities }: Brought & { identities: Shown[] },
   context: Context,
 ): boolean {
   const brought = order.next ?? (order.version === 0 ? order.committee : undefined)
@@ -216,8 +244,9 @@ export function lacks(
   if (isNew && !committee) return true
   if (identities.length > 0) return false
   const read = isNew && committee ? readRecord(assetCommittee, committee) : undefined
-  const seats = read && isStored(read) ? read.payload.seats : []
-  return !knows([...order.states, ...seats], context)
+  const sold = soldBy(bought)
+  const seats = [...(read && isStored(read) ? read.payload.seats : []), ...sold.seats]
+  return !knows([...order.states, ...sold.states, ...seats], context)
 }
 
 /** Somebody shows certified steps of one asset. */
@@ -266,7 +295,7 @@ export function learn(
     const wrong = owned ? undefined : unwanted(from, order, links, context)
     if (wrong) return wrongly(wrong.code, wrong.text)
     if (order.version > (owned?.version ?? -1) + 1) return { step: askSteps(from, order.asset, context) }
-    if (lacks(order, { committee: link.committee, identities }, context))
+    if (lacks(order, { ...link, identities }, context))
       return { step: askWhole(from, order.asset, titleOf(context.get, order.asset)?.version) }
     const next = advance(owned, link, keys, id => committeeKnown(context.get, id))
     if (isRefused(next)) return wrongly(next.code, next.text)

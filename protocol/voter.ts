@@ -26,7 +26,9 @@ import {
   checkOrder,
   isRefused,
   misplaced,
+  notBought,
   type Owned,
+  type Purchase,
   type Refused,
   refused,
   unfitNext,
@@ -36,8 +38,9 @@ import type { Stored } from './record.ts'
 
 export interface Ask {
   order: Uint8Array
-  /** Of a registration: the asset. */
+  /** Of a registration: the asset, and of what was bought the purchase. */
   asset?: Uint8Array
+  bought?: Purchase
   /** The committee that is in force after it, where that is a new one. */
   committee?: Uint8Array
   /** Where the asset stands; of a registration: nothing. */
@@ -89,7 +92,7 @@ export function ask(asked: Ask, seated: Seated): Ballot {
       ? { writes: [], reply: { t: 'vote', vote: held.vote } }
       : otherwise(held)
   const { before } = asked
-  const wrong = misplaced(before, order, seated.keys)
+  const wrong = misplaced(before, order, seated.keys) ?? notBought(order, asked.bought, seated.keys)
   if (wrong) return decline(wrong)
   const after = inForceAfter(order, asked, seated)
   if (isRefused(after)) return decline(after)

@@ -85,10 +85,9 @@ function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context
     return refuse(from, read.id, 'NOT_OWNER', 'a registration is asked for by its owner')
   const sitting = sittingIn(read.committee, context)
   if (sitting && !isProven(sitting, context)) return refuse(from, read.id, 'STORE_UNPROVEN', UNPROVEN_TEXT)
-  // A registration is voted on by a seat of the committee that it names, or not at all; one that never heard that all have
-  // signed it is shown it.
+  // A registration is voted on by a seat of the committee that it names, or not at all: no other need see the committee.
   const isBlind =
-    read.version > 0 || (sitting && !committeeKnown(context.get, read.committee))
+    read.version > 0 || sitting
       ? lacks(read, message, context)
       : message.identities.length === 0 && !knows(read.states, context)
   if (isBlind) return askWhole(from, read.asset, before?.version)
@@ -99,6 +98,7 @@ function vote(from: string, read: Order, message: MessageOf<'vote/ask'>, context
       identities: strangers(read.parties, message.identities, context),
       ...(message.asset ? { asset: message.asset } : {}),
       ...(message.committee ? { committee: message.committee } : {}),
+      ...(message.bought ? { bought: message.bought } : {}),
     },
     {
       self: context.self.id,

@@ -5,6 +5,7 @@ import type { Order } from './handover.ts'
 import { KEY } from './layout.ts'
 import type { Context } from './machine.ts'
 import { type Ordering, orderIn } from './ordering-state.ts'
+import { purchaseIn } from './ownership.ts'
 import { type CommitteeRule, whyNotOwners, whyUntrusted } from './ownership-trust.ts'
 import type { Stored } from './record.ts'
 import { linksOf, openCommittee } from './title.ts'
@@ -21,6 +22,12 @@ function committeesOf(o: Pick<Ordering, 'asset' | 'version' | 'next'>, get: Cont
     ...shown.slice(0, -1).map(({ payload }) => ({ payload, lost: 0 })),
     ...inForce.map(each => ({ payload: each.payload, lost: lostIn(each, get).length })),
   ]
+}
+
+/** How its owners came by what is registered: by the registration that is known here, or the one that is offered. */
+function soldIn(o: Pick<Ordering, 'asset' | 'bought'>, get: Context['get']) {
+  const [first] = linksOf(get, o.asset, 0, 1)
+  return purchaseIn(first ? first.bought : o.bought)
 }
 
 /** Seats that say that they lost their votes, as far as it was heard here (RULES E3). */
@@ -50,17 +57,22 @@ export const weakness = (o: Ordering, rule: CommitteeRule, get: Context['get']) 
 
 /** The same of what is not written yet; `others` become parties by it. */
 export function weakest(
-  o: Pick<Ordering, 'asset' | 'version' | 'next'>,
+  o: Pick<Ordering, 'asset' | 'version' | 'next' | 'bought'>,
   others: CID[],
   rule: CommitteeRule,
   get: Context['get'],
 ): { mode: Mode; text: string } | undefined {
-  const parties = new Set(
+  const owners = new Set(
     linksOf(get, o.asset, 0, o.version).flatMap(({ order }) => orderIn({ order }).parties),
   )
-  const all = [...parties, ...others]
-  const weak = committeesOf(o, get).flatMap(({ payload, lost }) => {
-    const text = whyUntrusted(payload, all, rule, lost)
+  const all = [...owners, ...others]
+  const sold = soldIn(o, get)
+  const committees = [
+    ...committeesOf(o, get).map(each => ({ ...each, parties: all })),
+    ...(sold ? [{ payload: sold.committee.payload, lost: 0, parties: sold.sale.parties }] : []),
+  ]
+  const weak = committees.flatMap(({ payload, lost, parties }) => {
+    const text = whyUntrusted(payload, parties, rule, lost)
     return text === undefined ? [] : [{ mode: modeOf(payload, lost).mode, text }]
   })
   return weak.sort((a, b) => MODES.indexOf(a.mode) - MODES.indexOf(b.mode))[0]
@@ -68,13 +80,14 @@ export function weakest(
 
 /** What `verify` would hold against the owners by the trust of this home, once these have it too: itself and its partners. */
 export function ownersDoubted(
-  { asset, version }: Pick<Ordering, 'asset' | 'version'>,
+  o: Pick<Ordering, 'asset' | 'version' | 'bought'>,
   others: CID[],
   rule: CommitteeRule,
   { self, get }: Pick<Context, 'self' | 'get'>,
 ): string | undefined {
-  const orders = linksOf(get, asset, 0, version).map(({ order }) => orderIn({ order }))
-  const owners = [...orders.flatMap(({ parties }) => parties), ...others]
+  const orders = linksOf(get, o.asset, 0, o.version).map(({ order }) => orderIn({ order }))
+  const sellers = soldIn(o, get)?.sale.parties ?? []
+  const owners = [...orders.flatMap(({ parties }) => parties), ...others, ...sellers]
   const joints = orders.flatMap(({ takers }) => (takers ? [takers.owners.map(({ org }) => org)] : []))
   const isBelieved = (org: CID) => org.equals(self.id) || get(KEY.partner(org.toString())) !== undefined
   return whyNotOwners(owners, [...joints, others], isBelieved, rule)

@@ -309,8 +309,7 @@ export async function history(cli: Cli, _options: object, id: string): Promise<A
         ['VERSION', 'OWNER', 'SINCE', 'VOTES OF'],
         items.map(({ version, owners, madeMs, votes, bought }) => [
           String(version),
-          owners.map(({ name }) => name).join(', ') +
-            (bought ? ` (bought by ${shortId('h', bought)}, on its word)` : ''),
+          owners.map(({ name }) => name).join(', ') + (bought ? ` (bought by ${shortId('h', bought)})` : ''),
           when(madeMs),
           votes.map(({ name }) => name).join(', ') || 'nobody',
         ]),

@@ -14,7 +14,7 @@ export function ownershipCommands(program: Command, run: Run): void {
     .argument('<asset>')
     .description('have it certified that you own it, by a committee that votes once on each version')
     .option('--ref <name>', 'what you call it; each name is registered once')
-    .option('--bought <order>', 'the hand-over by which you bought it, as you say')
+    .option('--bought <order>', 'the hand-over by which you bought it')
     .option('--with <partners...>', 'who owns it too: each of them has to sign')
     .option('--needs <n>', 'how many of its owners sign what becomes of it, more than half (all)')
     .action(run(async () => (await import('./ownership.ts')).register))

@@ -396,6 +396,13 @@ export const OWNERSHIP_CASES: Record<string, () => string | undefined> = {
     })
   },
   'vote/ask · of licensed data': () => register(registered(), { title: 'licensed' }),
+  'vote/ask · of what is bought by nothing that is shown': () => {
+    const story = begun()
+    story.world.bend = ({ t }) => (t === 'vote/ask' ? 0 : 1)
+    story.register()
+    story.world.bend = () => 1
+    return register(story, { title: 'bought', bought: story.order })
+  },
   'vote/ask · another order of the same version': () => register(registered(), { nonce: ID }),
   'vote/ask · by who owns it no more': () => {
     const story = played()
