@@ -26,5 +26,13 @@ export function readDocument<D extends { t: string }>(
   }
 }
 
-/** Whether what was read says that it is of this type, be it by a version that is not known. */
-export const isNamed = (read: object | Unread): boolean => !('reason' in read) || read.ok === 'unknown'
+/** Whether a document says that it is of this type: of whichever version, and well formed or not. */
+export function isNamed(document: Uint8Array, maxBytes: number, t: string): boolean {
+  try {
+    const value = decode(document, maxBytes)
+    return isPlain(value) && (value.t === t || isOtherVersion(value.t, t))
+  } catch (error) {
+    if (error instanceof CryptoError) return false
+    throw error
+  }
+}

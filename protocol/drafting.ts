@@ -131,12 +131,16 @@ const undecided = (committee: Stored<AssetCommittee>, order: Order, { get }: Con
 const isRegistered = (id: CID, { get }: Context): boolean =>
   titleOf(get, id) !== undefined || held(id, 0, get) !== undefined
 
-/** All owners at the states that are known of them; one alone is not several. */
-function jointOf(lead: CID, shared: Shared | undefined, context: Context): Joint | undefined {
+/** All owners at the states that are known of them, those who give it too at the one by which they do; one alone is not several. */
+function jointOf(lead: CID, shared: Shared | undefined, context: Context, givers?: Joint): Joint | undefined {
   if (!shared) return undefined
-  const owners = [lead, ...shared.others].map(org => ({ org, state: stateOf(org, context) }))
+  const owners = [lead, ...shared.others].map(org => stateAmong(org, context, givers))
   return { k: shared.k, owners: owners.toSorted((a, b) => (a.org.toString() < b.org.toString() ? -1 : 1)) }
 }
+
+/** An owner at the state by which it signs: where it gives and takes it that is one. */
+const stateAmong = (org: CID, context: Context, givers: Joint | undefined): Owner =>
+  givers?.owners.find(each => each.org.equals(org)) ?? { org, state: stateOf(org, context) }
 
 function stateOf(org: CID, { self, partner }: Context): CID {
   const chain = org.equals(self.id) ? self.chain : partner(org.toString())?.chain
@@ -197,6 +201,7 @@ function free(id: CID, { self, get }: Context): Owned {
 function draft({ asset: id, to, joint, next, passes }: HandOver, context: Context): Order {
   const { self, now } = context
   const owned = free(id, context)
+  const givers = owning(owned, context)
   const payload: Handover = {
     t: 'handover/1',
     asset: id,
@@ -204,10 +209,10 @@ function draft({ asset: id, to, joint, next, passes }: HandOver, context: Contex
     prev: owned.order,
     from: self.id,
     fromState: self.chain.last,
-    ...withJoint('fromJoint', owning(owned, context)),
+    ...withJoint('fromJoint', givers),
     to,
-    toState: stateOf(to, context),
-    ...withJoint('toJoint', jointOf(to, joint, context)),
+    toState: stateAmong(to, context, givers).state,
+    ...withJoint('toJoint', jointOf(to, joint, context, givers)),
     committee: owned.committee.id,
     ...(next ? { next } : {}),
     passes,

@@ -79,7 +79,7 @@ export function readIdentityFork(proof: Uint8Array): IdentityFork | Unread {
 const readProof = (proof: Uint8Array): Proof | Unread => readDocument(proof, MAX_FORK_BYTES, TYPE, shape)
 
 /** Whether a proof says that it is of an identity, and of no log. */
-export const isOfIdentity = (proof: Uint8Array): boolean => isNamed(readProof(proof))
+export const isOfIdentity = (proof: Uint8Array): boolean => isNamed(proof, MAX_FORK_BYTES, TYPE)
 
 /** A proof of either kind. */
 export const readEitherFork = (proof: Uint8Array): Fork | IdentityFork | Unread =>

@@ -74,7 +74,7 @@ export const encodeOwnership = (evidence: OwnershipEvidence): Uint8Array =>
   encode({ t: OWNERSHIP, ...evidence } as unknown as Value)
 
 /** Whether a file says that it is of this kind. */
-export const isOwnership = (file: Uint8Array): boolean => isNamed(readOwnershipFile(file))
+export const isOwnership = (file: Uint8Array): boolean => isNamed(file, MAX_EVIDENCE_BYTES, OWNERSHIP)
 
 export const readOwnershipFile = (file: Uint8Array): OwnershipEvidence | Unread =>
   readDocument<OwnershipEvidence & { t: string }>(file, MAX_EVIDENCE_BYTES, OWNERSHIP, shape)
@@ -257,7 +257,8 @@ export const isUnknown = ({ code }: Refused): boolean => code === 'UNKNOWN_VERSI
 function judgeOwners({ owners, joints, sold }: Walked, trust: Trust, rule: CommitteeRule, say: Say): void {
   const together = joints.map(joint => joint.owners.map(({ org }) => org))
   const sellers = sold?.sale.parties ?? []
-  const why = whyNotOwners([...owners, ...sellers], together, org => isTrusted(trust, org), rule)
+  const strange = (org: CID) => (isTrusted(trust, org) ? undefined : `${org} is not in the trust file`)
+  const why = whyNotOwners([...owners, ...sellers], together, strange, rule)
   say('owners', why ? 'inconclusive' : 'ok', why ?? 'each is in the trust file')
 }
 

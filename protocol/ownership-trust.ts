@@ -63,14 +63,13 @@ function whyOneHand(owners: CID[], { control }: CommitteeRule): string | undefin
   return twins && `${twins.slice(0, 2).join(' and ')} own it together, and are under the same control`
 }
 
-/** Why these owners leave a chain undecided; `joints` are all who owned it together, step by step. */
+/** Why these owners leave a chain undecided: `strange` says it of one, `joints` are all who owned it together, step by step. */
 export function whyNotOwners(
   owners: CID[],
   joints: CID[][],
-  isBelieved: (org: CID) => boolean,
+  strange: (org: CID) => string | undefined,
   rule: CommitteeRule,
 ): string | undefined {
-  const stranger = owners.find(org => !isBelieved(org))
-  if (stranger) return `${stranger} is not in the trust file`
-  return joints.flatMap(together => whyOneHand(together, rule) ?? [])[0]
+  const each = owners.flatMap(org => strange(org) ?? [])
+  return each[0] ?? joints.flatMap(together => whyOneHand(together, rule) ?? [])[0]
 }

@@ -37,7 +37,7 @@ export interface Registered {
 }
 
 /** Whether a file says that it is of this kind. */
-export const isRegistered = (file: Uint8Array): boolean => isNamed(readRegistered(file))
+export const isRegistered = (file: Uint8Array): boolean => isNamed(file, MAX_EVIDENCE_BYTES, REGISTERED)
 
 export const encodeRegistered = (file: Registered): Uint8Array =>
   encode({ t: REGISTERED, ...file } as unknown as Value)

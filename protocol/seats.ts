@@ -46,7 +46,7 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { keep, keysOf, knows, type Shown, show } from './parties.ts'
+import { keep, keysOf, knows, type Shown, show, shownOf } from './parties.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, object, text, uint } from './shape.ts'
 
@@ -180,11 +180,12 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
       if (!knows([message.seat], context))
         return { ...a, refused: [...others, { org: from, text: 'the state of its keys is not known here' }] }
       const given = [...a.given, message.seat]
-      if (sizeOf(show([], context, given)) > MAX_SEATS_BYTES)
-        return {
-          ...a,
-          refused: [...others, { org: from, text: 'the events of all seats are too many to be shown' }],
-        }
+      const shown = show([], context, given)
+      if (sizeOf(shown) > MAX_SEATS_BYTES) {
+        const [most] = shown.toSorted((one, two) => sizeOf([two]) - sizeOf([one]))
+        const text = `the identities of all seats are too long to be shown, that of ${shownOf(most!)} before all`
+        return { ...a, refused: [...others, { org: from, text }] }
+      }
       const next = { ...a, refused: others, given }
       return next.given.length < a.seats.length ? next : { ...next, payload: payloadOf(next, context) }
     }

@@ -89,6 +89,7 @@ export function ownersDoubted(
   const sellers = soldIn(o, get)?.sale.parties ?? []
   const owners = [...orders.flatMap(({ parties }) => parties), ...others, ...sellers]
   const joints = orders.flatMap(({ takers }) => (takers ? [takers.owners.map(({ org }) => org)] : []))
-  const isBelieved = (org: CID) => org.equals(self.id) || get(KEY.partner(org.toString())) !== undefined
-  return whyNotOwners(owners, [...joints, others], isBelieved, rule)
+  const isKnown = (org: CID) => org.equals(self.id) || get(KEY.partner(org.toString())) !== undefined
+  const strange = (org: CID) => (isKnown(org) ? undefined : `${org} is no partner of this home`)
+  return whyNotOwners(owners, [...joints, others], strange, rule)
 }

@@ -3,7 +3,12 @@ import * as assert from 'uvu/assert'
 import { decode, encode, type Value } from '../../crypto/cbor.ts'
 import { readWatch } from '../../protocol/heads.ts'
 import { type Chain, eventsOf, makeDelegate, standingOf } from '../../protocol/identity-chain.ts'
-import { identityForksKnown, proveIdentityFork, readIdentityFork } from '../../protocol/identity-fork.ts'
+import {
+  identityForksKnown,
+  proveIdentityFork,
+  readEitherFork,
+  readIdentityFork,
+} from '../../protocol/identity-fork.ts'
 import { readEntryAt } from '../../protocol/kept.ts'
 import { KEY } from '../../protocol/layout.ts'
 import type { Message } from '../../protocol/message.ts'
@@ -151,6 +156,9 @@ test('a proof holds from the file alone, in one form, and everything else proves
     const { ok, reason } = changed(change) as Unread
     assert.match(`${ok}: ${reason}`, why)
   }
+  // Of which kind a proof is says its type alone.
+  const { reason } = readEitherFork(encode({ ...value, more: 1 })) as Unread
+  assert.match(reason, /more/)
   for (let at = 0; at < proof.length; at += 7)
     assert.ok('reason' in readIdentityFork(proof.with(at, proof[at]! ^ 1)), `byte ${at}`)
 })

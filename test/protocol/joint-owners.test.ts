@@ -91,6 +91,30 @@ test('an owner that has not met another since that one changed its keys names th
   story.check()
 })
 
+test('an owner that stays is named at one state on both sides, whatever its writer has seen of it', () => {
+  const story = new Joint().joint()
+  const { acme, jost, kern, bolt, world } = story
+  world.bend = (_, from, to) => ([from, to].includes(jost) && [from, to].includes(acme) ? 0 : 1)
+  jost.delegate(['operation'], ['operation'])
+  world.run(60_000)
+  story.wrote.set(jost, ordered(jost.input({ type: 'reseat', asset: story.asset })))
+  world.run()
+  story.yes(jost, kern, 60_000)
+  story.sell(acme)
+  world.run(60_000)
+  assert.is(story.owner(acme), '1 Acme Steel')
+  assert.is(acme.knowing.partner(jost.org)!.chain.events.length, 0)
+  story.sell(acme, bolt, { others: [jost.env.self.id], k: 2 })
+  // They meet, and Acme sees who Jost is by now.
+  world.bend = () => 1
+  world.pair(jost, acme)
+  world.run(60_000)
+  story.yes(acme, kern).yes(acme, jost).yes(acme, bolt)
+  assert.is(story.stateAt(acme), 'CERTIFIED')
+  assert.is(story.owner(bolt), '2 Bolt GmbH')
+  story.check()
+})
+
 test('who changes its mind before it signed may, and an order that too few want ends and binds nobody', () => {
   const story = new Joint().joint()
   const { acme, jost, kern, bolt } = story

@@ -133,7 +133,7 @@ test('before anything is taken it is said what verify would hold against the pur
   const rule = usualCommittees(all)
   assert.is(ownersDoubted(about, [], rule, { self: bolt.env.self, get: bolt.env.get }), undefined)
   const { get, self } = others[0]!.env
-  assert.is(ownersDoubted(about, [], rule, { self, get }), `${acme.org} is not in the trust file`)
+  assert.is(ownersDoubted(about, [], rule, { self, get }), `${acme.org} is no partner of this home`)
 })
 
 test('a purchase that is another one, half certified, of another committee or not shown registers nothing', () => {

@@ -226,10 +226,9 @@ test('seats whose identities are too long together are no committee, and who ask
   world.run(600_000)
   const [asked] = assemblies(acme)
   assert.ok(asked!.given.length > 5 && asked!.given.length < 10)
-  assert.equal(
-    [...new Set(asked!.refused.map(({ text }) => text))],
-    ['the events of all seats are too many to be shown'],
-  )
+  const texts = [...new Set(asked!.refused.map(({ text }) => text))]
+  assert.is(texts.length, 1)
+  assert.match(texts[0]!, /^the identities of all seats are too long to be shown, that of .* before all$/)
   assert.is(asked!.given.length + asked!.refused.length, 10)
   story.check()
 })
