@@ -58,9 +58,9 @@ export function equation(signature: Uint8Array, message: Uint8Array, key: Uint8A
 /** As many as crypto/backend-node.ts keeps. */
 const MAX_HELD = 8_192
 
-/** An equation by the beginning of its signature, which is another for another key or message. */
+/** An equation by the beginning of its signature, which is another for another key or message: 32 bits, which take no room of their own. */
 const nameOf = (signature: Uint8Array): number =>
-  signature.subarray(0, 6).reduce((sum, byte) => sum * 256 + byte, 0)
+  signature.subarray(0, 4).reduce((sum, byte) => (sum << 8) | byte, 0)
 
 const isHeld = (signature: Uint8Array): boolean => meter.held?.has(nameOf(signature)) ?? false
 

@@ -247,7 +247,11 @@ export class World {
     const { cluster, acts } = this
     const until = (isReady: () => boolean, seconds: number, from: number, to: number) => {
       for (let s = 0; s < seconds && !cluster.violation && !isReady(); s += SETUP_STEP_S) {
-        cluster.run(cluster.timeline.nowUs + SETUP_STEP_S * S_US)
+        const endUs = cluster.timeline.nowUs + SETUP_STEP_S * S_US
+        while (cluster.timeline.nowUs < endUs && !cluster.violation) {
+          cluster.run(cluster.timeline.nowUs + S_US)
+          this.#share()
+        }
         this.#options.progress?.('set up', from + (to - from) * (s / seconds))
       }
     }
@@ -263,7 +267,6 @@ export class World {
     acts.registerAll()
     until(() => false, 30, 0.7, 1)
     this.#silence()
-    this.#share()
   }
 
   #silence(): void {
@@ -272,7 +275,7 @@ export class World {
     for (const node of this.nodes) if (prng.chance(liarsPpm)) node.lies = silent
   }
 
-  /** What many know of one partner is kept once. */
+  /** What many know of one partner is kept once: while all meet, what each reads by itself is most of what a world takes. */
   #share(): void {
     const known = new Map<string, { stored: Uint8Array; partner: Partner }[]>()
     for (const node of this.nodes)
