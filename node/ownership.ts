@@ -11,7 +11,7 @@ import { HANDLE, KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { isOwnerAfter } from '../protocol/offering.ts'
 import { isOver, isWriter, type Ordering, orderIn } from '../protocol/ordering-state.ts'
-import { signedBoth, votersOf } from '../protocol/ownership.ts'
+import { purchaseIn, signedBoth, votersOf } from '../protocol/ownership.ts'
 import { encodeOwnership } from '../protocol/ownership-evidence.ts'
 import { committeeRule } from '../protocol/ownership-trust.ts'
 import { keysOf, type Shown, shownOf } from '../protocol/parties.ts'
@@ -370,13 +370,20 @@ function ownerView(node: Node, id: CID): schema.OwnerView {
   }
 }
 
+const boughtView = (node: Node, { sale, committee }: NonNullable<ReturnType<typeof purchaseIn>>) => ({
+  order: sale.id.toString(),
+  of: node.views.nameOf(sale.lead),
+  committee: juryView(node, committee),
+})
+
 export async function history(node: Node, wanted: string): Promise<schema.OwnerHistory> {
   const id = await node.views.titleId(wanted)
   const links = linksOf(get(node), id, 0, Number.MAX_SAFE_INTEGER)
   return {
     items: links.map(link => {
       const { id: order, version, to, takers, givers, committee, record } = orderIn(link)
-      const { ref, made, bought } = record.payload as Registration
+      const { ref, made } = record.payload as Registration
+      const sold = purchaseIn(link.bought)
       const { owners } = (takers ?? givers)!
       return {
         version,
@@ -385,7 +392,7 @@ export async function history(node: Node, wanted: string): Promise<schema.OwnerH
         owners: owners.map(({ org }) => node.views.nameOf(org)),
         madeMs: made,
         ...(version === 0 ? { ref } : {}),
-        ...(bought ? { bought: bought.toString() } : {}),
+        ...(sold ? { bought: boughtView(node, sold) } : {}),
         votes: votersOf(link.certificate).map(org => node.views.nameOf(org)),
         committee: juryView(node, committeeKnown(get(node), committee)!),
       }

@@ -161,8 +161,8 @@ export const ownerHistory = z.object({
       owners: z.array(org),
       madeMs: count,
       ref: z.string().optional(),
-      /** The certified hand-over by which its first owner had bought it. */
-      bought: id.optional(),
+      /** The hand-over by which its first owner had bought it: of whom, and who certified that. */
+      bought: z.object({ order: id, of: org, committee: jury }).optional(),
       votes: z.array(org),
       committee: jury,
     }),

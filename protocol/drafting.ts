@@ -17,16 +17,15 @@ import {
 } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
-import { MAX_CERTIFICATE_BYTES } from './limits.ts'
+import { MAX_SEATS_BYTES } from './limits.ts'
 import { originHash } from './log.ts'
 import { type Context, type Step, signed } from './machine.ts'
 import { begun, held, written } from './offering.ts'
-import { voteAsk } from './ordering.ts'
 import { type Ordering, orderIn, readOrdering } from './ordering-state.ts'
 import { canDecide, notBought, notTheirs, type Owned, type Purchase, unfitNext } from './ownership.ts'
-import { keysOf, knows } from './parties.ts'
+import { bytesOf, keysOf, knows, lastOf, show } from './parties.ts'
 import { checkPayload, isStored, readRecord, type Stored } from './record.ts'
-import { committeeKnown, fits, linksOf, titleOf } from './title.ts'
+import { committeeKnown, linksOf, soldBy, titleOf } from './title.ts'
 import { silent } from './weakness.ts'
 
 type Got<P> = Stored<P>
@@ -72,8 +71,8 @@ export function register(about: Register, context: Context): Step<Ordering> {
     notBought(order, bought, keysOf(context, []))
   if (unfit) throw new ProtocolError(unfit.code, unfit.text)
   const o = { ...begun('owner', order, order.record.bytes, context), ...(bought ? { bought } : {}) }
-  if (bought && !fits(voteAsk(o, order, true, context), MAX_CERTIFICATE_BYTES))
-    throw new ProtocolError('RECORD_INVALID', 'with the seats of its purchase it is too long for a message')
+  if (bought && isLong(committee, bought, context))
+    throw new ProtocolError('RECORD_INVALID', 'its seats and those of its purchase are too long to be shown')
   const step = written(o, context)
   step.output.writes.push({ key: name, value: about.asset.bytes })
   return step
@@ -96,15 +95,21 @@ function toRegister({ asset: id, ref }: Register, name: string, context: Context
   return stored
 }
 
-/** An own purchase, as it is certified here. Throws ProtocolError when there is none. */
-function purchaseOf(id: CID, { get, self }: Context): Purchase {
+/** A hand-over as it is certified here. Throws ProtocolError when there is none. */
+function purchaseOf(id: CID, { get }: Context): Purchase {
   const o = readOrdering(get, id)
   const [link] = o ? linksOf(get, o.asset, o.version, 1) : []
-  const sale = link && orderIn(link)
-  if (!sale?.id.equals(id) || !sale.givers || !sale.takers?.owners.some(({ org }) => org.equals(self.id)))
+  if (!link || !orderIn(link).id.equals(id))
     throw new ProtocolError('NOT_FOUND', 'that is no hand-over to this home that is certified')
-  const { order, certificate } = link!
-  return { order, certificate, committee: committeeKnown(get, sale.committee)!.bytes }
+  const { order, certificate } = link
+  return { order, certificate, committee: committeeKnown(get, orderIn(link).committee)!.bytes }
+}
+
+/** Whether the seats of an asset are too long to be shown with those of its purchase, in one message with who owns it later. */
+function isLong({ payload }: Stored<AssetCommittee>, bought: Purchase, context: Context): boolean {
+  const shown = show([], context, [...payload.seats, ...soldBy(bought)])
+  const { order, certificate, committee } = bought
+  return bytesOf(shown) + order.length + certificate.length + committee.length > MAX_SEATS_BYTES
 }
 
 const registrationOf = (about: Register, context: Context): Registration => ({
@@ -139,13 +144,15 @@ function jointOf(lead: CID, shared: Shared | undefined, context: Context, givers
 }
 
 /** An owner at the state by which it signs: where it gives and takes it that is one. */
-const stateAmong = (org: CID, context: Context, givers: Joint | undefined): Owner =>
-  givers?.owners.find(each => each.org.equals(org)) ?? { org, state: stateOf(org, context) }
+function stateAmong(org: CID, context: Context, givers: Joint | undefined): Owner {
+  const owner = { org, state: stateOf(org, context) }
+  return givers?.owners.find(each => each.org.equals(org)) ?? owner
+}
 
-function stateOf(org: CID, { self, partner }: Context): CID {
-  const chain = org.equals(self.id) ? self.chain : partner(org.toString())?.chain
-  if (!chain) throw new ProtocolError('NOT_FOUND', `${org} is not a partner of this home`)
-  return chain.last
+function stateOf(org: CID, context: Context): CID {
+  const state = lastOf(org, context)
+  if (!state) throw new ProtocolError('NOT_FOUND', `${org} is not a partner of this home`)
+  return state
 }
 
 const withJoint = <K extends string>(name: K, joint: Joint | undefined) =>

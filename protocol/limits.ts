@@ -49,7 +49,7 @@ export const MAX_SITTINGS = 64
 export const MAX_TITLES = 10_000
 /** Certified steps in one message: each has two identities and, where the committee is a new one, those of its seats. */
 export const MAX_LINKS = 8
-/** An identity and its events, of each party and seat: two committees, and the owners before and after. */
+/** An identity and its events, of each party and seat: two committees, who sold, and the owners. */
 export const MAX_SHOWN = 96
 /** A certificate: a vote of each seat. */
 export const MAX_CERTIFICATE_BYTES = 16_384

@@ -3,7 +3,7 @@
  * binds nobody before the owner's: until then the owner may take its offer back, and afterwards nobody (RULES E5).
  *
  *     owner                                            buyer, or another owner
- *                -- handover/offer {order, asset?, committee?, identities} -->   a person decides
+ *                -- handover/offer {order, asset?, committee?, bought?, identities} -->   a person decides
  *                <-- handover/accept {order: signed by who takes it} --   who gives it says yes, and waits with its signature
  *                <-- handover/decline {order, refusal} --
  *                -- handover/withdraw {order} -->         while the owner has not signed
@@ -321,8 +321,7 @@ function consider(
   const named = order.next ?? (version === 0 ? order.committee : undefined)
   const next = named && (context.get(KEY.jury(named)) ?? message.committee)
   const seats = next ? openCommittee(next).payload.seats.map(({ org }) => org) : []
-  const sold = soldBy(message.bought)
-  const others = [...sold.parties, ...sold.seats.map(({ org }) => org)]
+  const others = soldBy(message.bought).map(({ org }) => org)
   const isJoint = version === 0 || order.givers!.owners.some(({ org }) => org.equals(context.self.id))
   const o: Ordering = {
     ...begun(isJoint ? 'joint' : 'buyer', order, message.order, context),

@@ -2,7 +2,7 @@
  * An order on its way to its certificate, at its owner and at the buyer: registrations and hand-overs that both have signed.
  *
  *     owner, or the buyer that hears nothing           seat
- *                -- vote/ask {order, asset?, committee?, identities} -->   voting.ts
+ *                -- vote/ask {order, asset?, committee?, bought?, identities} -->   voting.ts
  *                <-- vote/cast {vote} --
  *                <-- vote/refused {order, refusal, held?} --
  *
@@ -14,9 +14,9 @@
  * Nothing here expires: an order that was signed is asked for until it is certified or never can be (RULES E5).
  */
 import { type CID, digestOf } from '../crypto/cid.ts'
-import type { AssetCommittee, Seat } from './asset-committee.ts'
+import type { AssetCommittee } from './asset-committee.ts'
 import { over } from './context.ts'
-import { isOrder, type Order, readOrder, readVote, voteIn } from './handover.ts'
+import { isOrder, type Order, type Owner, readOrder, readVote, voteIn } from './handover.ts'
 import { keptRecord } from './kept.ts'
 import { KEY } from './layout.ts'
 import { BUYER_ASKS_MS, MAX_LINKS, MAX_TOLD, OTHERS_ASKED_MS } from './limits.ts'
@@ -161,8 +161,7 @@ function dueTo(to: string, o: Ordering, whole: boolean, context: Context): Messa
   switch (o.state) {
     case 'OFFERED': {
       const brought = broughtBy(o, context)
-      const [parties, seats] = signersWith(o, brought)
-      const identities = whole ? show(parties, context, seats) : []
+      const identities = whole ? show(read.parties, context, signersWith(o, brought)) : []
       const shown = whole && brought ? { committee: brought } : {}
       const asset = o.version === 0 ? keptRecord(context, o.asset) : undefined
       const unsigned = o.signers.length > 0 ? signedBy(read, []) : order
@@ -239,31 +238,25 @@ function withSteps<M extends MessageOf<'handover/offer' | 'vote/ask'>>(
 const broughtBy = ({ version, committee, next }: Ordering, { get }: Context): Uint8Array | undefined =>
   version === 0 ? get(KEY.jury(committee)) : next
 
-/** The question to a seat; `whole`: with all that it may not know. */
-export function voteAsk(o: Ordering, read: Order, whole: boolean, context: Context) {
+function voteAsk(o: Ordering, read: Order, whole: boolean, context: Context) {
   const { order, identities } = o
   const asset = read.version === 0 ? keptRecord(context, read.asset) : undefined
   const brought = broughtBy(o, context)
-  const [parties, seats] = signersWith(o, brought)
   return {
     t: 'vote/ask' as const,
     order,
-    identities: whole ? among(parties, identities, context, seats) : [],
+    identities: whole ? among(read.parties, identities, context, signersWith(o, brought)) : [],
     ...(asset ? { asset } : {}),
     ...(whole && brought ? { committee: brought } : {}),
     ...(o.bought ? { bought: o.bought } : {}),
   }
 }
 
-/** By whose keys an order is judged, and what is brought with it. */
-function signersWith(o: Ordering, brought: Uint8Array | undefined): [CID[], Seat[]] {
-  const sold = soldBy(o.bought)
-  const seats = brought ? openCommittee(brought).payload.seats : []
-  return [
-    [...orderIn(o).parties, ...sold.parties],
-    [...seats, ...sold.seats],
-  ]
-}
+/** By whose keys what is brought with an order is judged. */
+const signersWith = ({ bought }: Ordering, brought: Uint8Array | undefined): Owner[] => [
+  ...(brought ? openCommittee(brought).payload.seats : []),
+  ...soldBy(bought),
+]
 
 /** A seat has voted. */
 export function cast(from: string, message: MessageOf<'vote/cast'>, context: Context): Step<unknown> {

@@ -139,7 +139,7 @@ export function judgeOwnership(
   const keys = keysIn(read.identities)
   const walked = walk(read, keys, say)
   if (!walked) return { steps }
-  const { owned, owners, committees, sold } = walked
+  const { owned, owners, committees, joints, sold } = walked
   const stray = strayIn(read.identities, walked)
   if (stray) say('identities', 'failed', stray)
   if (!owned.asset.equals(read.asset)) say('asset', 'failed', 'the steps are of another asset than claimed')
@@ -149,7 +149,8 @@ export function judgeOwnership(
     const why = whyUntrusted(payload, parties, rule)
     say(name, why ? 'inconclusive' : 'ok', why ? `committee not trusted: ${why}` : modeOf(payload).words)
   }
-  if (sold) judge('committee of the purchase', sold.committee, sold.sale.parties)
+  const first = joints[0]!.owners.map(({ org }) => org)
+  if (sold) judge('committee of the purchase', sold.committee, [...sold.sale.parties, ...first])
   for (const [version, committee] of committees) judge(`committee from version ${version}`, committee, owners)
   const freshMs = judgeFresh(owned, read.fresh, { asOfMs, skewMs: trust.clockSkewMs }, say)
   return { steps, walked: { ...walked, ...(freshMs === undefined ? {} : { freshMs }) } }

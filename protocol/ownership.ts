@@ -292,20 +292,16 @@ export function checkCertificate(
  * Why a registration is of nothing that its owner bought: it took it by the hand-over that it names, and the committee that this
  * one names certified that (RULES E2). Whether to trust that committee is for who reads it, as with the asset's own.
  */
-export function notBought(
-  { to, record }: Order,
-  shown: Purchase | undefined,
-  keys: KeyResolver,
-): Refused | undefined {
-  const named = (record.payload as Partial<Registration>).bought
+export function notBought(order: Order, shown: Purchase | undefined, keys: KeyResolver): Refused | undefined {
+  const named = (order.record.payload as Partial<Registration>).bought
   if (!named) return shown && refused('RECORD_INVALID', 'a purchase is shown that nothing names')
   if (!shown) return refused('CERTIFICATE_INVALID', 'the hand-over by which it was bought is not shown')
   const sale = readOrder(shown.order)
   if (!isOrder(sale)) return refusedAs('CERTIFICATE_INVALID', sale)
   if (!sale.id.equals(named))
     return refused('CERTIFICATE_INVALID', 'the hand-over shown is not the one by which it was bought')
-  if (!sale.givers || !sale.takers?.owners.some(({ org }) => org.equals(to)))
-    return refused('CERTIFICATE_INVALID', `${to} bought nothing by ${named}`)
+  const none = boughtNothing(order, sale)
+  if (none) return refused('CERTIFICATE_INVALID', none)
   const wrong = unsigned(sale, keys)
   if (wrong) return wrong
   const committee = checkCommittee(shown.committee, keys)
@@ -313,6 +309,16 @@ export function notBought(
   return committee.id.equals(sale.committee)
     ? checkCertificate(shown.certificate, sale, committee)
     : refused('COMMITTEE_INVALID', 'the committee shown is not the one that voted on the purchase')
+}
+
+/** Why the owner of a registration did not buy what it registers: who took it together registers it together. */
+function boughtNothing({ asset: of, to, takers }: Order, sale: Order): string | undefined {
+  const isIn = (side: Side | undefined, org: CID) => side?.owners.some(each => each.org.equals(org)) ?? false
+  if (!isIn(sale.takers, to) || !sale.givers) return `${to} bought nothing by ${sale.id}`
+  if (isIn(sale.givers, to)) return `${to} owned it before ${sale.id}`
+  if (sale.asset.equals(of)) return 'it is a hand-over of the asset that is registered'
+  const left = sale.takers!.owners.find(({ org }) => !isIn(takers, org))
+  return left && `${left.org} bought it too, and is no owner by the registration`
 }
 
 /** What is shown as a purchase, of somebody's word until it is checked. */

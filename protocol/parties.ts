@@ -54,6 +54,7 @@ function chainKnown(org: CID, context: Knowing): Chain | undefined {
   return context.partner(org.toString())?.chain ?? (kept && chainOf(kept))
 }
 
+/** What was shown of an organisation and kept, also where it is a partner that has not told of it. */
 function keptOf(org: CID, { get }: Knowing): Shown | undefined {
   const stored = get(KEY.shown(org))
   return stored && decodeState(stored)
@@ -61,7 +62,16 @@ function keptOf(org: CID, { get }: Knowing): Shown | undefined {
 
 /** Keys of the organisations that a node knows, and of those that it is shown; each identity is read when it is asked for. */
 export const keysOf = (context: Knowing, shown: Shown[]): ChainKeys =>
-  keysIn(shown, org => chainKnown(org, context))
+  keysIn(
+    shown,
+    org => chainKnown(org, context),
+    org => keptChain(org, context),
+  )
+
+function keptChain(org: CID, context: Knowing): Chain | undefined {
+  const kept = keptOf(org, context)
+  return kept && chainOf(kept)
+}
 
 /**
  * Keys by which what an organisation has published is judged where an event of its identity is known to have begun it: one that
@@ -84,24 +94,31 @@ export const keysSince =
 
 /** Whether what these organisations signed at these events can be judged by what is known here. */
 export const knows = (signers: { org: CID; state: CID }[], context: Knowing): boolean =>
-  signers.every(({ org, state }) => {
-    const chain = chainKnown(org, context)
-    return chain && (chain.last.equals(state) || chainAt(chain, digestOf(state)) !== undefined)
-  })
+  signers.every(
+    ({ org, state }) => has(chainKnown(org, context), state) || has(keptChain(org, context), state),
+  )
 
-/** Identities of strangers that are shown with what is kept, so that it can be shown to others: each once. */
+const has = (chain: Chain | undefined, state: CID): boolean =>
+  chain !== undefined && (chain.last.equals(state) || chainAt(chain, digestOf(state)) !== undefined)
+
+/** Identities that are shown with what is kept, and not known as long, so that it can be shown to others: each once. */
 export const keep = (orgs: CID[], shown: Shown[], context: Knowing): Write[] =>
   shown.length === 0
     ? []
     : [...new Map(orgs.map(org => [org.toString(), org])).values()].flatMap(org => {
-        if (org.equals(context.self.id) || context.partner(org.toString())) return []
+        if (org.equals(context.self.id)) return []
         const [found] = among([org], shown, context)
-        const isNew = found && found.events.length > (keptOf(org, context)?.events.length ?? -1)
+        const known = [context.partner(org.toString())?.chain, keptOf(org, context)]
+        const isNew = found && known.every(each => !each || found.events.length > each.events.length)
         return isNew ? [{ key: KEY.shown(org), value: encodeState(found) }] : []
       })
 
-/** Keys of the identities that are shown, and of those that `known` has. */
-export function keysIn(shown: Shown[], known: (org: CID) => Chain | undefined = () => undefined): ChainKeys {
+/** Keys of the identities that are shown, and of those that `known` has, or else `kept`. */
+export function keysIn(
+  shown: Shown[],
+  known: (org: CID) => Chain | undefined = () => undefined,
+  kept: typeof known = () => undefined,
+): ChainKeys {
   const read = new Map<string, Chain | undefined>()
   let all: Map<string, Shown[]> | undefined
   const told = (org: CID): Chain | undefined => {
@@ -113,10 +130,10 @@ export function keysIn(shown: Shown[], known: (org: CID) => Chain | undefined = 
   const keys = (org: CID, role: KeyRole, named: Uint8Array, state?: CID) => {
     const at = (chain: Chain | undefined) =>
       state && chain && !chain.last.equals(state) ? chainAt(chain, digestOf(state)) : chain
-    return resolver(() => at(known(org)) ?? at(told(org)))(org, role, named)
+    return resolver(() => at(known(org)) ?? at(told(org)) ?? at(kept(org)))(org, role, named)
   }
   const isBefore = (org: CID, one: CID, other: CID) =>
-    orderIn(known(org), one, other) ?? orderIn(told(org), one, other)
+    orderIn(known(org), one, other) ?? orderIn(told(org), one, other) ?? orderIn(kept(org), one, other)
   return Object.assign(keys, { isBefore })
 }
 
@@ -191,9 +208,27 @@ export const show = (orgs: CID[], context: Knowing, seats: SeatAt[] = []): Shown
     if (org.equals(context.self.id))
       return { identity: context.self.identityBytes, events: eventsOf(context.self.chain) }
     const partner = context.partner(org.toString())
-    if (partner) return { identity: partner.identityBytes, events: eventsOf(partner.chain) }
-    return keptOf(org, context)
+    const kept = keptOf(org, context)
+    if (!partner || (kept && goneOn(kept, partner.chain))) return kept
+    return { identity: partner.identityBytes, events: eventsOf(partner.chain) }
   })
+
+/** What was shown, where it has more events than are known, and those first. */
+function goneOn(kept: Shown, { events, last }: Chain): Chain | undefined {
+  const chain = kept.events.length > events.length ? chainOf(kept) : undefined
+  return chain && statesOf(chain).some(id => id.equals(last)) ? chain : undefined
+}
+
+/** The last event of a partner that was heard of: from itself, or with what it signed. */
+export function lastOf(org: CID, context: Knowing): CID | undefined {
+  if (org.equals(context.self.id)) return context.self.chain.last
+  const partner = context.partner(org.toString())
+  const kept = partner && keptOf(org, context)
+  return ((kept && goneOn(kept, partner.chain)) ?? partner?.chain)?.last
+}
+
+export const bytesOf = (shown: Shown[]): number =>
+  shown.flatMap(({ identity, events }) => [identity, ...events]).reduce((sum, { length }) => sum + length, 0)
 
 /** A seat of a committee, and the last event of its identity when it took it. */
 type SeatAt = Pick<Seat, 'org' | 'state'>

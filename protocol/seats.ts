@@ -46,7 +46,7 @@ import {
 } from './machine.ts'
 import type { Message, MessageOf, Refusal } from './message.ts'
 import { nothing } from './output.ts'
-import { keep, keysOf, knows, type Shown, show, shownOf } from './parties.ts'
+import { bytesOf, keep, keysOf, knows, show, shownOf } from './parties.ts'
 import { isStored, readRecord, recordType, type Stored, verifySignatures } from './record.ts'
 import { type Infer, link, object, text, uint } from './shape.ts'
 
@@ -181,8 +181,8 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
         return { ...a, refused: [...others, { org: from, text: 'the state of its keys is not known here' }] }
       const given = [...a.given, message.seat]
       const shown = show([], context, given)
-      if (sizeOf(shown) > MAX_SEATS_BYTES) {
-        const [most] = shown.toSorted((one, two) => sizeOf([two]) - sizeOf([one]))
+      if (bytesOf(shown) > MAX_SEATS_BYTES) {
+        const [most] = shown.toSorted((one, two) => bytesOf([two]) - bytesOf([one]))
         const text = `the identities of all seats are too long to be shown, that of ${shownOf(most!)} before all`
         return { ...a, refused: [...others, { org: from, text }] }
       }
@@ -205,9 +205,6 @@ function move(a: Assembly, from: string, message: Reply, context: Context): Asse
       return a.kept.includes(from) || !a.record ? a : { ...a, kept: [...a.kept, from] }
   }
 }
-
-const sizeOf = (shown: Shown[]): number =>
-  shown.flatMap(({ identity, events }) => [identity, ...events]).reduce((sum, { length }) => sum + length, 0)
 
 function whole(a: Assembly): Assembly {
   const { payload } = opened(a.payload!)

@@ -35,8 +35,11 @@ import { remembering } from './remember.ts'
 
 type Get = Context['get']
 
-/** A step as it is kept: its committee, and the identities by which it is judged, stand by themselves. */
-type KeptLink = Omit<Link, 'committee'> & { committee?: CID }
+/** A step as it is kept: its committees, and the identities by which it is judged, stand by themselves. */
+type KeptLink = Omit<Link, 'committee' | 'bought'> & {
+  committee?: CID
+  bought?: Omit<Purchase, 'committee'> & { committee: CID }
+}
 
 /** Two orders of one version that the owner has signed, and the asset where one of them is a registration. */
 export interface Frozen {
@@ -102,8 +105,12 @@ export function linksOf(get: Get, asset: CID, from: number, most: number): Link[
   for (let version = from; links.length < most; version++) {
     const stored = get(KEY.step(asset, version))
     if (!stored) break
-    const { committee, ...link } = decodeState<KeptLink>(stored)
-    links.push(committee ? { ...link, committee: get(KEY.jury(committee))! } : link)
+    const { committee, bought, ...link } = decodeState<KeptLink>(stored)
+    links.push({
+      ...link,
+      ...(committee ? { committee: get(KEY.jury(committee))! } : {}),
+      ...(bought ? { bought: { ...bought, committee: get(KEY.jury(bought.committee))! } } : {}),
+    })
   }
   return links
 }
@@ -116,12 +123,8 @@ export function shownLinks(
   most: number,
 ): { links: Link[]; identities: Shown[] } {
   const links = linksOf(context.get, asset, from, most)
-  const sold = links.map(({ bought }) => soldBy(bought))
-  const orgs = [...links.flatMap(partiesOf), ...sold.flatMap(({ parties }) => parties)]
-  return {
-    links,
-    identities: show(orgs, context, [...links.flatMap(seatsOf), ...sold.flatMap(({ seats }) => seats)]),
-  }
+  const seats = links.flatMap(link => [...seatsOf(link), ...soldBy(link.bought)])
+  return { links, identities: show(links.flatMap(partiesOf), context, seats) }
 }
 
 /** As they are told to who is likely to know who signed them: else it asks for the whole. */
@@ -135,12 +138,10 @@ const partiesOf = ({ order }: Link): CID[] => {
 }
 const seatsOf = ({ committee }: Link): Seat[] => (committee ? openCommittee(committee).payload.seats : [])
 
-/** By whose keys a purchase is judged. */
-export function soldBy(bought: Purchase | undefined): { parties: CID[]; states: Owner[]; seats: Seat[] } {
+/** By whose keys a purchase is judged, each up to the state that it names: what they sign later makes no message too long. */
+export function soldBy(bought: Purchase | undefined): Owner[] {
   const found = purchaseIn(bought)
-  if (!found) return { parties: [], states: [], seats: [] }
-  const { parties, states } = found.sale
-  return { parties, states, seats: found.committee.payload.seats }
+  return found ? [...found.sale.states, ...found.committee.payload.seats] : []
 }
 
 /** A certified step, where the asset stands with it, and who signed it where nobody here knows that. */
@@ -153,11 +154,16 @@ export function keepLink(
   const { get } = context
   const { committee, ...rest } = owned
   const before = get(KEY.title(owned.asset))
-  const { committee: shown, ...step } = link
+  const { committee: shown, bought, ...step } = link
   const brings = shown ?? (!before || isChange(link))
-  const kept: KeptLink = { ...step, ...(brings ? { committee: committee.id } : {}) }
-  const { parties, seats } = soldBy(link.bought)
-  const seated = [...(brings ? committee.payload.seats : []), ...seats]
+  const sold = purchaseIn(bought)?.committee
+  const kept: KeptLink = {
+    ...step,
+    ...(brings ? { committee: committee.id } : {}),
+    ...(bought && sold ? { bought: { ...bought, committee: sold.id } } : {}),
+  }
+  const juries = [committee, ...(sold ? [sold] : [])].filter(({ id }) => !get(KEY.jury(id)))
+  const seated = [...(brings ? committee.payload.seats : []), ...soldBy(bought)]
   return [
     { key: KEY.step(owned.asset, owned.version), value: encodeState(kept) },
     {
@@ -165,8 +171,8 @@ export function keepLink(
       value: encodeState({ ...rest, committee: committee.id }),
       if: before ? { equals: before } : 'absent',
     },
-    ...(get(KEY.jury(committee.id)) ? [] : [{ key: KEY.jury(committee.id), value: committee.bytes }]),
-    ...keep([...partiesOf(link), ...parties, ...seated.map(({ org }) => org)], identities, context),
+    ...juries.map(({ id, bytes }) => ({ key: KEY.jury(id), value: bytes })),
+    ...keep([...partiesOf(link), ...seated.map(({ org }) => org)], identities, context),
   ]
 }
 
@@ -175,9 +181,8 @@ const isChange = ({ order }: Link): boolean => {
   return isOrder(read) && read.next !== undefined
 }
 
-/** Whether a message is short enough, with room for so many more bytes. */
-export const fits = (message: Message & { identities: Shown[] }, more = 0): boolean =>
-  message.identities.length <= MAX_SHOWN && encodeMessage(message).length + more <= MAX_MESSAGE_BYTES
+export const fits = (message: Message & { identities: Shown[] }): boolean =>
+  message.identities.length <= MAX_SHOWN && encodeMessage(message).length <= MAX_MESSAGE_BYTES
 
 /** Tells a node the steps from a version on; `whole`: with who signed them. */
 export function tell(asset: CID, from: number, whole: boolean, context: Context): Message[] {
@@ -245,8 +250,8 @@ export function lacks(
   if (identities.length > 0) return false
   const read = isNew && committee ? readRecord(assetCommittee, committee) : undefined
   const sold = soldBy(bought)
-  const seats = [...(read && isStored(read) ? read.payload.seats : []), ...sold.seats]
-  return !knows([...order.states, ...sold.states, ...seats], context)
+  const seats = read && isStored(read) ? read.payload.seats : []
+  return !knows([...order.states, ...seats, ...sold], context)
 }
 
 /** Somebody shows certified steps of one asset. */

@@ -92,7 +92,7 @@ export function ask(asked: Ask, seated: Seated): Ballot {
       ? { writes: [], reply: { t: 'vote', vote: held.vote } }
       : otherwise(held)
   const { before } = asked
-  const wrong = misplaced(before, order, seated.keys) ?? notBought(order, asked.bought, seated.keys)
+  const wrong = misplaced(before, order, seated.keys)
   if (wrong) return decline(wrong)
   const after = inForceAfter(order, asked, seated)
   if (isRefused(after)) return decline(after)
@@ -115,7 +115,7 @@ function inForceAfter(
 
 function cast(
   order: Order,
-  { order: orderBytes, identities = [] }: Ask,
+  { order: orderBytes, bought, identities = [] }: Ask,
   committee: Stored<AssetCommittee>,
   seated: Seated,
 ): Ballot {
@@ -127,6 +127,8 @@ function cast(
     return refuse('PARTY_SEATED', 'a party does not vote')
   const key = seated.voteKey(committee.id)
   if (!key) return refuse('SEAT_LOST', 'this seat lost its votes and abstains for ever')
+  const untitled = notBought(order, bought, seated.keys)
+  if (untitled) return decline(untitled)
   const vote = makeVote(seat, key, order)
   const shown = identities.length > 0 ? { identities } : {}
   const voted: Voted = { choice: order.id, vote, order: orderBytes, ...shown }

@@ -24,10 +24,14 @@ function committeesOf(o: Pick<Ordering, 'asset' | 'version' | 'next'>, get: Cont
   ]
 }
 
+/** Of what is not known here yet: a registration that is offered. */
+type Offered = Partial<Pick<Ordering, 'order' | 'bought'>>
+
 /** How its owners came by what is registered: by the registration that is known here, or the one that is offered. */
-function soldIn(o: Pick<Ordering, 'asset' | 'bought'>, get: Context['get']) {
-  const [first] = linksOf(get, o.asset, 0, 1)
-  return purchaseIn(first ? first.bought : o.bought)
+function soldIn(o: Pick<Ordering, 'asset'> & Offered, get: Context['get']) {
+  const [{ order, bought } = o] = linksOf(get, o.asset, 0, 1)
+  const sold = purchaseIn(bought)
+  return sold && order && { ...sold, parties: [...sold.sale.parties, ...orderIn({ order }).parties] }
 }
 
 /** Seats that say that they lost their votes, as far as it was heard here (RULES E3). */
@@ -57,7 +61,7 @@ export const weakness = (o: Ordering, rule: CommitteeRule, get: Context['get']) 
 
 /** The same of what is not written yet; `others` become parties by it. */
 export function weakest(
-  o: Pick<Ordering, 'asset' | 'version' | 'next' | 'bought'>,
+  o: Pick<Ordering, 'asset' | 'version' | 'next'> & Offered,
   others: CID[],
   rule: CommitteeRule,
   get: Context['get'],
@@ -69,7 +73,7 @@ export function weakest(
   const sold = soldIn(o, get)
   const committees = [
     ...committeesOf(o, get).map(each => ({ ...each, parties: all })),
-    ...(sold ? [{ payload: sold.committee.payload, lost: 0, parties: sold.sale.parties }] : []),
+    ...(sold ? [{ payload: sold.committee.payload, lost: 0, parties: sold.parties }] : []),
   ]
   const weak = committees.flatMap(({ payload, lost, parties }) => {
     const text = whyUntrusted(payload, parties, rule, lost)
@@ -80,7 +84,7 @@ export function weakest(
 
 /** What `verify` would hold against the owners by the trust of this home, once these have it too: itself and its partners. */
 export function ownersDoubted(
-  o: Pick<Ordering, 'asset' | 'version' | 'bought'>,
+  o: Pick<Ordering, 'asset' | 'version'> & Offered,
   others: CID[],
   rule: CommitteeRule,
   { self, get }: Pick<Context, 'self' | 'get'>,

@@ -309,7 +309,10 @@ export async function history(cli: Cli, _options: object, id: string): Promise<A
         ['VERSION', 'OWNER', 'SINCE', 'VOTES OF'],
         items.map(({ version, owners, madeMs, votes, bought }) => [
           String(version),
-          owners.map(({ name }) => name).join(', ') + (bought ? ` (bought by ${shortId('h', bought)})` : ''),
+          owners.map(({ name }) => name).join(', ') +
+            (bought
+              ? ` (bought of ${bought.of.name} by ${shortId('h', bought.order)}: ${bought.committee.words})`
+              : ''),
           when(madeMs),
           votes.map(({ name }) => name).join(', ') || 'nobody',
         ]),

@@ -115,6 +115,17 @@ test('an owner that stays is named at one state on both sides, whatever its writ
   story.check()
 })
 
+test('an owner that is to stay and is no partner of the writer cannot be asked, so nothing is written', () => {
+  const story = new Joint()
+  const { acme, bolt, jost, seats, world } = story
+  const lone = world.add('Lone SE')
+  for (const each of [acme, ...seats]) world.pair(lone, each)
+  story.register().sell(acme, bolt, { others: [lone.env.self.id], k: 2 })
+  story.yes(acme, bolt).yes(acme, lone)
+  assert.is(story.owner(bolt), '1 Bolt GmbH')
+  throwsCode(() => story.sell(bolt, jost, { others: [lone.env.self.id], k: 2 }), 'NOT_FOUND')
+})
+
 test('who changes its mind before it signed may, and an order that too few want ends and binds nobody', () => {
   const story = new Joint().joint()
   const { acme, jost, kern, bolt } = story

@@ -3,16 +3,20 @@
  * keeps or shows the chain has it, and `verify` judges who certified it by the same trust file.
  */
 import * as assert from 'uvu/assert'
+import { toHex } from '../../crypto/bytes.ts'
 import { decode, encode } from '../../crypto/cbor.ts'
 import type { CID } from '../../crypto/cid.ts'
-import { readOrder } from '../../protocol/handover.ts'
+import type { Answer } from '../../protocol/command.ts'
+import type { ProtocolError } from '../../protocol/error.ts'
+import { type Order, readOrder } from '../../protocol/handover.ts'
 import { KEY } from '../../protocol/layout.ts'
-import type { MessageOf } from '../../protocol/message.ts'
+import { encodeMessage, type MessageOf } from '../../protocol/message.ts'
 import {
   advance,
   type Purchase as Bought,
   isRefused,
   type Link,
+  notBought,
   type Refused,
 } from '../../protocol/ownership.ts'
 import {
@@ -26,6 +30,7 @@ import { shownLinks } from '../../protocol/title.ts'
 import { readTrust } from '../../protocol/trust.ts'
 import { ownersDoubted, weakest } from '../../protocol/weakness.ts'
 import { suite, throwsCode } from '../harness.ts'
+import { Joint } from './joint-story.ts'
 import { Purchase } from './purchase-story.ts'
 import { resign } from './story.ts'
 import type { Member } from './world.ts'
@@ -176,7 +181,7 @@ test('nobody registers what another bought, what is on its way, or what it made 
   const { acme, bolt, sale, jury } = story
   const [made] = shownLinks(bolt.knowing, story.bought, 0, 1).links as [Link]
   const { id } = readOrder(made.order) as { id: CID }
-  throwsCode(() => story.registerBought(sale, { committee: jury }, acme), 'NOT_FOUND')
+  throwsCode(() => story.registerBought(sale, { committee: jury }, acme), 'CERTIFICATE_INVALID')
   throwsCode(() => story.registerBought(id), 'NOT_FOUND')
   throwsCode(() => story.registerBought(story.bought), 'NOT_FOUND')
   throwsCode(() => story.registerBought(sale, { title: 'made' }), 'RECORD_INVALID')
@@ -204,6 +209,110 @@ test('seats refuse a registration of what its owner never bought, and vote for n
     [...seat.store.keys()].some(key => key.startsWith('vote/')),
     'it has voted for nothing',
   )
+})
+
+/** What Acme made is handed over to these, of whom all sign what follows. */
+function soldTo(story: Joint, one: Member, other: Member): CID {
+  story.register().sell(story.acme, one, { others: [other.env.self.id], k: 2 })
+  for (const each of [one, other]) if (each !== story.acme) story.yes(story.acme, each)
+  assert.is(story.stateAt(story.acme), 'CERTIFIED')
+  return story.wrote.get(story.acme)!
+}
+
+/** What a registration as bought is refused with. */
+function refusal(story: Joint, by: Member, bought: CID): string | undefined {
+  const committee = story.assemble(story.seats, by)
+  const what = {
+    title: 'again',
+    domain: 'production',
+    level: 'general',
+    committee,
+    packets: [] as never[],
+  } as const
+  const { asset } = by.input({ type: 'publish', ...what }) as Extract<Answer, { type: 'published' }>
+  const about = { ref: 'again', content: new Uint8Array(32), title: 'bought', bought } as const
+  try {
+    by.input({ type: 'register', asset, committee, ...about })
+    return undefined
+  } catch (error) {
+    return (error as ProtocolError).message
+  }
+}
+
+test('who owned it before bought nothing, and who bought together registers together', () => {
+  const stays = new Joint()
+  const kept = soldTo(stays, stays.bolt, stays.acme)
+  assert.match(refusal(stays, stays.acme, kept) ?? '', /owned it before/)
+  assert.is(
+    refusal(stays, stays.bolt, kept),
+    `${stays.acme.org} bought it too, and is no owner by the registration`,
+  )
+  const two = new Joint()
+  const shared = soldTo(two, two.bolt, two.jost)
+  assert.is(
+    refusal(two, two.bolt, shared),
+    `${two.jost.org} bought it too, and is no owner by the registration`,
+  )
+  // Nor is a hand-over of an asset how its first owner came by it.
+  const story = new Purchase().registerBought()
+  const [{ order, bought }] = evidence(story).links as [Link]
+  const own = resign(order, { asset: story.bought }, ['owner', story.bolt.env.keys.operation])
+  const none = notBought(readOrder(own) as Order, bought, keysOfAll(story)) as Refused
+  assert.equal(
+    [none.code, none.text],
+    ['CERTIFICATE_INVALID', 'it is a hand-over of the asset that is registered'],
+  )
+})
+
+test('a seat of the purchase that becomes an owner is a party: nothing of it is trusted', () => {
+  const story = new Purchase()
+  const { others, seats, world, sale } = story
+  const [seat] = seats as [Member]
+  for (const each of others) world.pair(seat, each)
+  story.registerBought(sale, { joint: { others: [seat.env.self.id], k: 2 } })
+  const certified = [...seats, ...others].map(({ env }) => env.self.id)
+  const { order } = story
+  throwsCode(() => seat.input({ type: 'take-over', order, certified }), 'MODE_WEAKER')
+  seat.input({ type: 'take-over', order, certified, mode: 'byzantine' })
+  world.run()
+  assert.ok(judged(story, evidence(story)).includes('committee of the purchase inconclusive'))
+})
+
+test('what is shown of a purchase does not grow with the keys of who sold and certified it', () => {
+  const story = new Purchase().registerBought()
+  const { acme, bolt, seats, world } = story
+  const size = () => encodeMessage({ t: 'owner/told', ...shownLinks(bolt.knowing, story.asset, 0, 1) }).length
+  const before = size()
+  for (const each of [acme, seats[0]!]) each.delegate(['operation', 'witness'], ['operation'])
+  world.run(60_000)
+  assert.is(bolt.knowing.partner(acme.org)!.chain.events.length, 1)
+  assert.is(size(), before)
+})
+
+test('seats that changed their keys unseen by who bought are shown on as their committee showed them', () => {
+  const story = new Purchase()
+  const { acme, bolt, seats, world } = story
+  const [seat] = seats as [Member]
+  world.bend = (_, from, to) => ([from, to].includes(seat) && [from, to].includes(bolt) ? 0 : 1)
+  seat.delegate(['operation'], ['operation'])
+  world.run(60_000)
+  story.jury = story.assemble(seats, acme)
+  story.asset = story.publish('second')
+  story.register('second').offer().accept()
+  assert.is(bolt.knowing.partner(seat.org)!.chain.events.length, 0)
+  assert.ok(judged(story, evidence(story)).includes('registration ok'))
+  story.registerBought(story.order)
+  assert.is(story.state(bolt), 'CERTIFIED')
+  assert.ok(judged(story, evidence(story)).includes('committee of the purchase ok'))
+})
+
+test('a committee of a purchase is kept once, however much is registered by it', () => {
+  const story = new Purchase().registerBought()
+  const step = story.others[0]!.store.get(KEY.step(story.asset, 0))!
+  const [{ bought }] = evidence(story, story.others[0]!).links as [Link]
+  const text = toHex(step)
+  assert.ok(text.includes(toHex(bought!.certificate)))
+  assert.not(text.includes(toHex(bought!.committee)))
 })
 
 test('one of several owners signs what another bought when it is shown, and not what nobody sold', () => {

@@ -108,8 +108,8 @@ test('three register together, two of them hand it over while the third is away,
     'waybill.owner-history/1',
   ) as OwnerHistory
   assert.equal(
-    items.map(each => each.bought),
-    [id],
+    items.map(({ bought }) => [bought?.order, bought?.of.name]),
+    [[id, 'Bolt']],
   )
   const told = join(folder.path, 'bought.waybill')
   assert.is((await yes(eder, 'owner', again, '-o', told)).code, 0)
