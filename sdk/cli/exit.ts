@@ -149,7 +149,10 @@ const CODES = {
   ],
   IDENTITY_FORKED: [failed, 'talk to the organisation before you trust anything it signs'],
   // Of ownership.
-  CERTIFICATE_INVALID: [failed, 'ask the seats of the committee for their votes again'],
+  CERTIFICATE_INVALID: [
+    failed,
+    'ask the seats of the committee for their votes again; what was bought names the hand-over by which you came to own it',
+  ],
   COMMITTEE_INVALID: [failed, 'ask the owner for the committee that every seat signed'],
   NOT_OWNER: [failed, 'ask the owner'],
   OWNER_UNPROVEN: [denied, 'pair with the seats of the committee, or ask again later'],
