@@ -1,12 +1,20 @@
 /**
  * Nobody signs an agreement with who is no owner any more: seats have said that it is, as many as certify, and the version
- * after did not have its votes before they were asked. And no owner gives an asset away by two orders of one version.
+ * after did not have its votes before they were asked. No owner gives an asset away by two orders of one version, and nothing is
+ * registered as bought by a hand-over that seats have not certified.
  */
 import { toHex } from '../crypto/bytes.ts'
 import { thumbprint } from '../crypto/key.ts'
 import { agreement } from '../protocol/agreement.ts'
 import { fresh as freshWord } from '../protocol/freshness.ts'
-import { committeeChange, isOrder, readOrder, voteIn } from '../protocol/handover.ts'
+import {
+  committeeChange,
+  isOrder,
+  type Order,
+  type Registration,
+  readOrder,
+  voteIn,
+} from '../protocol/handover.ts'
 import type { MessageOf } from '../protocol/message.ts'
 import { isStored, readRecord } from '../protocol/record.ts'
 import type { Checker, Cluster, Leaving } from './cluster.ts'
@@ -29,6 +37,7 @@ export class OwnerChecker implements Checker {
   /** What each owner gave away, by asset and version. */
   readonly #given = new Map<string, string>()
   readonly #joint = new Set<string>()
+  readonly #bought = new Set<string>()
 
   constructor(cluster: Cluster, q: number, putBack: ReadonlySet<string>) {
     this.#cluster = cluster
@@ -44,6 +53,11 @@ export class OwnerChecker implements Checker {
   /** Orders that one of several owners gave away. */
   get joint(): number {
     return this.#joint.size
+  }
+
+  /** Registrations of what was bought that are certified. */
+  get bought(): number {
+    return this.#bought.size
   }
 
   /** Agreements over registered assets that both have signed. */
@@ -62,7 +76,18 @@ export class OwnerChecker implements Checker {
     for (const { order } of ('links' in message ? message.links : undefined) ?? []) {
       const read = readOrder(order)
       if (isOrder(read) && read.record.payload.t === committeeChange.t) this.#changes.add(read.id.toString())
+      if (isOrder(read)) this.#entered(from, read)
     }
+  }
+
+  /** What is certified as bought was: the hand-over that it names has its votes. */
+  #entered(from: SimNode, { id, record }: Order): void {
+    const { bought } = record.payload as Partial<Registration>
+    if (!bought) return
+    this.#bought.add(id.toString())
+    const voters = this.#voters.get(bought.toString())?.size ?? 0
+    if (voters < this.#q)
+      this.#cluster.report('promise 4', from.name, `what ${voters} seats say was bought is registered`)
   }
 
   #gave(from: SimNode, bytes: Uint8Array): void {

@@ -1,12 +1,13 @@
 /**
  * Ownership in one run of one seed: three owners register assets, alone or together, and hand them to each other, four partners vote, and meanwhile
- * nodes crash and messages are lost, copied and late. In some runs an owner's store is put back unnoticed, so that it sells a
+ * nodes crash and messages are lost, copied and late; in some runs they register what they bought once more. In some runs an owner's store is put back unnoticed, so that it sells a
  * version twice. Whatever happens, no seat votes twice, no version has two certificates, and what was signed is certified
  * in the end, unless its own owner froze it.
  */
 import { fromHex } from '../crypto/bytes.ts'
 import { type CID, cidFromDigest } from '../crypto/cid.ts'
 import type { Answer } from '../protocol/command.ts'
+import type { Side } from '../protocol/handover.ts'
 import { KEY } from '../protocol/layout.ts'
 import { decodeState } from '../protocol/machine.ts'
 import { isWriter, type Ordering, orderIn } from '../protocol/ordering-state.ts'
@@ -39,6 +40,8 @@ const SHARES = 300_000
 /** How often several own an asset, of its registrations and hand-overs, and how many of the three sign what becomes of it, ppm. */
 const JOINTS = 400_000
 const NEEDED = 2
+/** In how many runs owners register what they bought as such, ppm. */
+const PURCHASES = 300_000
 /** An owner takes an offer back that not all have answered for so long. */
 const PATIENCE_MS = 15_000
 const POLICY: Policy = {
@@ -57,6 +60,8 @@ export interface OwnershipReport {
   reseated: number
   /** Of orders that several owners give. */
   joint: number
+  /** Registrations of what was bought. */
+  bought: number
   /** Agreements over registered assets that both have signed. */
   agreed: number
   frozen: number
@@ -98,7 +103,7 @@ export function simulateOwnership(
   const faults = faultsOf(cluster, { ...plan, restores: 'none' }, suspects)
   cluster.network.weather = plan.weather
   faults.begin()
-  const desk = new Desk(cluster, prng)
+  const desk = new Desk(cluster, prng, new Prng(seed, 'buys').chance(PURCHASES))
   const end = 60 * S_US + plan.faultyS * S_US
   if (prng.chance(300_000)) desk.sellTwice(suspects)
   if (plan.restores !== 'none') desk.blackOut(suspects)
@@ -122,6 +127,7 @@ export function simulateOwnership(
     certified: votes.certified,
     reseated: owners.reseated,
     joint: owners.joint,
+    bought: owners.bought,
     agreed: owners.agreed,
     frozen: nodes.reduce((sum, { disk }) => sum + disk.list(KEY.frozens).length, 0),
     starts: nodes.reduce((sum, { life }) => sum + life, 0),
@@ -145,10 +151,12 @@ class Desk {
   readonly #cluster: Cluster
   readonly #prng: Prng
   readonly #owners: SimNode[]
+  readonly #buys: boolean
   #beforeSale: (owner: SimNode) => void = () => {}
 
-  constructor(cluster: Cluster, prng: Prng) {
+  constructor(cluster: Cluster, prng: Prng, buys: boolean) {
     this.#cluster = cluster
+    this.#buys = buys
     this.#prng = prng
     this.#owners = cluster.nodes.slice(0, OWNERS)
   }
@@ -201,7 +209,8 @@ class Desk {
     if (assembling.length < 2) node.submit({ type: 'assemble', seats, prev: juries[0]!.id })
     const orders = node.disk.list(KEY.orders).map(([, bytes]) => decodeState<Ordering>(bytes))
     const mine = orders.filter(({ role, version }) => role === 'owner' && version === 0)
-    if (mine.length < ASSETS) this.#register(node, juries[0]!.id, mine.length)
+    const sale = this.#buys && mine.length === ASSETS ? orders.find(o => isBought(o, node)) : undefined
+    if (mine.length < ASSETS || sale) this.#register(node, juries[0]!.id, mine.length, sale)
     for (const [key, bytes] of node.disk.list(KEY.titles)) {
       const { version, owner, joint, asset } =
         decodeState<Pick<Owned, 'version' | 'owner' | 'joint' | 'asset'>>(bytes)
@@ -240,15 +249,19 @@ class Desk {
     reader.submit({ type: 'request', org, offer, action: 'use', purpose: 'x' })
   }
 
-  #register(node: SimNode, committee: CID, count: number): void {
+  #register(node: SimNode, committee: CID, count: number, sale?: Ordering): void {
     const about = { title: `asset ${count}`, domain: 'x', level: 'general', committee } as const
     node.submit({ type: 'publish', ...about, packets: [] }, [], answer => {
       if (!answer) return
       const { asset } = answer as Extract<Answer, { type: 'published' }>
       const content = new Uint8Array(32)
       const ref = `${count} ${asset}`
-      const joint = this.#prng.chance(JOINTS) ? { joint: this.#with(node.env.self.id) } : {}
-      node.submit({ type: 'register', asset, committee, ref, content, title: 'made', ...joint })
+      const isJoint = (sale && orderIn(sale).takers!.owners.length > 1) || this.#prng.chance(JOINTS)
+      const joint = isJoint ? { joint: this.#with(node.env.self.id) } : {}
+      const came = sale
+        ? ({ title: 'bought', bought: orderIn(sale).id } as const)
+        : { title: 'made' as const }
+      node.submit({ type: 'register', asset, committee, ref, content, ...came, ...joint })
     })
   }
 
@@ -268,6 +281,13 @@ class Desk {
       }
     }
   }
+}
+
+/** Whether a node came to own something by this. */
+function isBought({ state, order }: Ordering, { env }: SimNode): boolean {
+  const { givers, takers } = orderIn({ order })
+  const isIn = (side: Side | undefined) => side?.owners.some(({ org }) => org.equals(env.self.id)) ?? false
+  return state === 'CERTIFIED' && givers !== undefined && isIn(takers) && !isIn(givers)
 }
 
 /** Orders that all have signed whose signature they need, none of whom was put back, and that are not certified. */

@@ -33,6 +33,7 @@ function totals(reports: OwnershipReport[]) {
   return {
     certified: sum(({ certified }) => certified),
     joint: sum(({ joint }) => joint),
+    bought: sum(({ bought }) => bought),
     reseated: sum(({ reseated }) => reseated),
     agreed: sum(({ agreed }) => agreed),
     crashes: sum(({ starts, nodes }) => starts - nodes),

@@ -11,7 +11,7 @@ export interface Seeds {
 
 export function runOwnership({ first, least, most, forMs }: Seeds): void {
   const endMs = performance.now() + forMs
-  let [count, certified, frozen, crashes, reseated, agreed, joint] = [0, 0, 0, 0, 0, 0, 0]
+  let [count, certified, frozen, crashes, reseated, agreed, joint, bought] = [0, 0, 0, 0, 0, 0, 0, 0]
   for (; count < most && (count < least || performance.now() < endMs); count++) {
     const report = simulateOwnership(first + count)
     assert.not.ok(report.violation, `seed ${report.seed}: ${report.violation}`)
@@ -21,9 +21,11 @@ export function runOwnership({ first, least, most, forMs }: Seeds): void {
     reseated += report.reseated
     agreed += report.agreed
     joint += report.joint
+    bought += report.bought
   }
-  const done = `${count} seeds, ${certified} certificates, ${reseated} of them of another committee, ${joint} of several owners, ${agreed} agreements, ${crashes} crashes, ${frozen} with a frozen asset`
+  const done = `${count} seeds, ${certified} certificates, ${reseated} of them of another committee, ${joint} of several owners, ${bought} of what was bought, ${agreed} agreements, ${crashes} crashes, ${frozen} with a frozen asset`
   console.log(done)
   // Otherwise nothing was put to the test.
   assert.ok(certified > 4 * count && reseated > 0 && agreed > 0 && joint > 0, done)
+  assert.ok(bought > 0 || count < 20, done)
 }
